@@ -1,0 +1,312 @@
+"""The real Video-LLaVA code, real processor and file layout, on random weights small enough for a CPU."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_model import CONTEXT, FRAME_TOKENS, IMAGE, VIDEO_TOKENS, tiny_model
+from videval.errors import ModelFailure, OutOfMemory, ProcessDied
+from videval.models import hf
+from videval.models.catalog import load_model, model_spec
+from videval.models.video_llava import VideoLlava, VideoLlavaInputs, prompt_text
+from videval.protocols import Model
+from videval.types import Clip, Frame, Generation, GenerationSettings, Image, Part, Prompt, Text, Video
+
+SHORT = GenerationSettings(max_new_tokens=12)
+QUESTIONS = ("What?", "Where is the red ring?", "How many times does the circle blink, and why?")
+
+
+@pytest.fixture(scope="module")
+def model() -> VideoLlava:
+    loaded = load_model(model_spec(f"video_llava:{tiny_model()}"), device="cpu")
+    assert isinstance(loaded, VideoLlava)
+    return loaded
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model(), tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Clip]:
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(seed: int = 0, *, frames: int = 8, height: int = 36, width: int = 48) -> Clip:
+        path = folder / f"{seed}-{frames}-{height}-{width}.npy"
+        rng = np.random.default_rng(seed)
+        np.save(path, rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8))
+        return Clip(
+            path=str(path), frame_numbers=tuple(range(frames)), timestamps=tuple(map(float, range(frames))),
+            total_frames=frames, fps=1.0, width=width, height=height, decoder="none", policy="stride",
+        )  # fmt: skip
+
+    return make
+
+
+def ask(clip: Clip | None, question: str = "What?", system: str = "", prefix: str = "") -> Prompt:
+    parts: list[Part] = [Text(text=system, role="system"), Video(), Text(text=question)]
+    return Prompt(parts=(*parts, Text(text=prefix, role="assistant")), clip=clip)
+
+
+def answers(
+    model: Model, prompts: Sequence[Prompt], settings: GenerationSettings = SHORT, *, together: bool = True
+) -> list[Generation]:
+    inputs = [model.prepare(prompt, settings) for prompt in prompts]
+    return model.generate(inputs) if together else [model.generate([one])[0] for one in inputs]
+
+
+# What the model cannot take
+
+
+@pytest.mark.parametrize("count", [1, 7, 9, 16])
+def test_any_other_number_of_frames_than_eight_is_refused(
+    model: VideoLlava, clips: Callable[..., Clip], count: int
+) -> None:
+    with pytest.raises(ModelFailure, match=f"exactly 8 frames, not {count}"):
+        model.prepare(ask(clips(frames=count)), SHORT)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [(), (Frame(position=0),), (Video(), Video()), (Video(), Image(path="a.jpg")), (Image(path="a.jpg"),)],
+)
+def test_a_prompt_that_shows_anything_but_one_video_is_refused(
+    model: VideoLlava, clips: Callable[..., Clip], shown: tuple[Part, ...]
+) -> None:
+    with pytest.raises(ModelFailure, match="exactly one video"):
+        model.prepare(Prompt(parts=(*shown, Text(text="What?")), clip=clips()), SHORT)
+
+
+def test_a_video_part_without_a_clip_is_refused(model: VideoLlava) -> None:
+    with pytest.raises(ModelFailure, match="exactly one video"):
+        model.prepare(ask(None), SHORT)
+
+
+def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused_with_the_figures(
+    model: VideoLlava, clips: Callable[..., Clip]
+) -> None:
+    fits = len(model.prepare(ask(clips()), SHORT).input_ids)
+    model.prepare(ask(clips()), replace(SHORT, max_new_tokens=CONTEXT - fits))
+    with pytest.raises(ModelFailure, match=f"{fits} tokens .* {CONTEXT - fits + 1} new .* {CONTEXT} that"):
+        model.prepare(ask(clips()), replace(SHORT, max_new_tokens=CONTEXT - fits + 1))
+    with pytest.raises(ModelFailure, match="too long"):
+        model.prepare(ask(clips(), "why " * CONTEXT), SHORT)
+
+
+def test_text_that_is_not_valid_unicode_is_refused(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    with pytest.raises(ModelFailure, match="not valid Unicode"):
+        model.prepare(ask(clips(), "a \ud800 b"), SHORT)
+
+
+# What torch raises
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), OutOfMemory),
+        (RuntimeError("not enough memory: you tried to allocate 1 bytes"), OutOfMemory),
+        (MemoryError(), OutOfMemory),
+        (RuntimeError("shapes do not match"), ModelFailure),
+        (torch.AcceleratorError("CUDA error: an illegal memory access"), ProcessDied),
+    ],
+)
+def test_an_error_of_torch_becomes_the_failure_that_it_means(
+    model: VideoLlava,
+    clips: Callable[..., Clip],
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    expected: type[Exception],
+) -> None:
+    def broken(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(model._model, "generate", broken)
+    with pytest.raises(expected) as caught:
+        answers(model, [ask(clips()), ask(clips())])
+    if expected is OutOfMemory:
+        assert "2 x " in str(caught.value)
+
+
+# The prompt
+
+
+def test_the_prompt_has_the_model_cards_form() -> None:
+    assert prompt_text(ask(None, "Why?\n")) == "USER: <video>\nWhy?\n ASSISTANT:"
+
+
+def test_system_text_goes_in_front_and_the_prefix_behind() -> None:
+    made = prompt_text(ask(None, "Why?", system="\nWatch.\n ", prefix="Best option:("))
+    assert made == "Watch. USER: <video>\nWhy? ASSISTANT: Best option:("
+
+
+def test_user_texts_are_joined_as_they_stand_wherever_the_video_is() -> None:
+    parts = (Text(text="One\n"), Video(), Text(text=" two"))
+    assert prompt_text(Prompt(parts=parts)) == "USER: <video>\nOne\n two ASSISTANT:"
+
+
+def test_inputs_are_what_the_processor_makes_of_the_text_and_the_frames(
+    model: VideoLlava, clips: Callable[..., Clip]
+) -> None:
+    clip = clips(height=50, width=31)
+    made = model.prepare(ask(clip), SHORT)
+    expected = model._processor(
+        text="USER: <video>\nWhat? ASSISTANT:", videos=[np.load(clip.path)], return_tensors="pt"
+    )
+    assert torch.equal(made.input_ids, expected["input_ids"][0])
+    assert torch.equal(made.pixels, expected["pixel_values_videos"])
+    assert made.pixels.shape == (1, 8, 3, IMAGE, IMAGE)
+    assert made.pixels.dtype == torch.float32
+
+
+def test_pixels_are_the_frames_scaled_and_normalised(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    clip = clips(height=IMAGE, width=IMAGE)
+    video = model._processor.video_processor
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (video.image_mean, video.image_std))
+    frames = torch.from_numpy(np.load(clip.path)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(model.prepare(ask(clip), SHORT).pixels[0], (frames / 255 - mean) / std)
+
+
+def test_a_frame_is_as_many_tokens_as_it_has_patches_and_the_class_token(
+    model: VideoLlava, clips: Callable[..., Clip]
+) -> None:
+    ids = model.prepare(ask(clips()), SHORT).input_ids.tolist()
+    assert ids.count(model._processor.video_token_id) == VIDEO_TOKENS == 8 * FRAME_TOKENS
+    assert ids[0] == model._tokenizer.bos_token_id
+
+
+@pytest.mark.parametrize("token", ["<video>", "<image>", "</s>", "<s>", "<pad>", "<<video>video>"])
+@pytest.mark.parametrize("place", ["question", "system", "prefix"])
+def test_special_tokens_in_a_text_are_words_and_not_placeholders(
+    model: VideoLlava, clips: Callable[..., Clip], token: str, place: str
+) -> None:
+    made = model.prepare(ask(clips(), **{place: f"What does {token} mean?"}), SHORT)
+    ids = made.input_ids.tolist()
+    special = [i for i in ids if i in model._tokenizer.all_special_ids]
+    assert special == [model._tokenizer.bos_token_id] + [model._processor.video_token_id] * VIDEO_TOKENS
+    assert token.replace("<", "").replace(">", "")[:3] in model._tokenizer.decode(ids, skip_special_tokens=True)
+    assert model.generate([made])[0].new_tokens
+
+
+def test_an_ordinary_text_is_left_alone(model: VideoLlava) -> None:
+    text = "1 < 2 > 0, <b>bold</b>, a <videos> tag; naïve 漢字\n"
+    assert model._plain(text) == text
+
+
+# The answer
+
+
+def test_a_batch_says_what_each_request_alone_says(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    prompts = [ask(clips(seed), question) for seed in (1, 2) for question in QUESTIONS]
+    assert answers(model, prompts) == answers(model, prompts, together=False)
+    assert answers(model, prompts[::-1]) == answers(model, prompts)[::-1]
+
+
+def test_pads_in_front_change_no_logits(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    inputs = [model.prepare(ask(clips(n), question), SHORT) for n, question in enumerate(QUESTIONS)]
+    torch.testing.assert_close(_scores(model, inputs), torch.cat([_scores(model, [i]) for i in inputs]))
+
+
+def _scores(model: VideoLlava, batch: Sequence[VideoLlavaInputs]) -> torch.Tensor:
+    """Logits of the second new token: it sees pads, prompt and the first new token."""
+    ids, mask = hf.left_padded([i.input_ids for i in batch], model._pad)
+    made = model._model.generate(
+        input_ids=ids, attention_mask=mask, pixel_values_videos=torch.cat([i.pixels for i in batch]),
+        max_new_tokens=2, min_new_tokens=2, do_sample=False, pad_token_id=model._pad,
+        eos_token_id=model._eos, output_logits=True, return_dict_in_generate=True,
+    )  # fmt: skip
+    logits: torch.Tensor = made.logits[1]
+    return logits
+
+
+def test_the_answer_depends_on_the_question_and_on_the_frames(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    prompts = [ask(clips(seed), question) for seed in (1, 2) for question in QUESTIONS[:2]]
+    assert len({generation.text for generation in answers(model, prompts)}) == 4
+    assert answers(model, prompts) == answers(model, prompts)
+
+
+def test_an_answer_that_reaches_the_limit_is_marked_truncated(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    prompt = ask(clips())
+    (cut,) = answers(model, [prompt], replace(SHORT, max_new_tokens=3))
+    assert (cut.new_tokens, cut.truncated) == (3, True)
+    assert cut.prompt_tokens == len(model.prepare(prompt, SHORT).input_ids)
+
+
+@pytest.mark.parametrize(
+    ("new", "text", "count", "truncated"),
+    [
+        (" two dogs </s><pad><pad>", "two dogs", 11, False),
+        ("two</s>dogs", "two", 4, False),
+        ("two dogs", "two dogs", 8, True),
+        ("</s>", "", 1, False),
+        ("<image>two<video></s>", "two", 6, False),
+    ],
+)
+def test_an_answer_ends_at_its_first_end_token(
+    model: VideoLlava, new: str, text: str, count: int, truncated: bool
+) -> None:
+    ids = model._tokenizer(new, add_special_tokens=False)["input_ids"]
+    read = hf.read_answer(model._tokenizer, ids, eos=model._eos, prompt_tokens=5)
+    assert read == Generation(text=text, prompt_tokens=5, new_tokens=count, truncated=truncated)
+
+
+def test_requests_of_other_settings_in_one_batch_keep_their_own(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    inputs = [
+        model.prepare(ask(clips(n), QUESTIONS[n]), replace(SHORT, max_new_tokens=tokens))
+        for n, tokens in enumerate((12, 3, 12))
+    ]
+    together = model.generate(inputs)
+    assert together == [model.generate([one])[0] for one in inputs]
+    assert together[1].new_tokens == 3
+
+
+def test_a_sampled_answer_depends_on_its_seed_and_not_on_its_company(
+    model: VideoLlava, clips: Callable[..., Clip]
+) -> None:
+    prompts = [ask(clips(n), question) for n, question in enumerate(QUESTIONS)]
+    hot = replace(SHORT, temperature=5.0, seed=1)
+    assert answers(model, prompts, hot) == answers(model, prompts, hot, together=False)
+    assert answers(model, prompts, hot) != answers(model, prompts, replace(hot, seed=2))
+    assert answers(model, prompts, hot) != answers(model, prompts)
+
+
+def test_the_checkpoints_own_sampling_defaults_do_not_leak_into_a_greedy_run(
+    model: VideoLlava, checkpoint: Path, clips: Callable[..., Clip]
+) -> None:
+    defaults = {"do_sample": True, "temperature": 9.0, "suppress_tokens": list(range(6, 200)), "eos_token_id": 2}
+    (checkpoint / "generation_config.json").write_text(json.dumps(defaults))
+    other = load_model(model_spec(f"video_llava:{checkpoint}"), device="cpu")
+    assert answers(other, [ask(clips())]) == answers(model, [ask(clips())])
+
+
+def test_requests_are_prepared_in_several_threads_at_once(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    prompts = [ask(clips(n % 3), QUESTIONS[n % 3]) for n in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda prompt: model.prepare(prompt, SHORT), prompts))
+    for prompt, inputs in zip(prompts[:3], made[-3:], strict=True):
+        assert torch.equal(inputs.input_ids, model.prepare(prompt, SHORT).input_ids)
+    assert threading.active_count() < 10
+
+
+def test_bfloat16_is_used_when_it_is_asked_for(clips: Callable[..., Clip]) -> None:
+    half = load_model(model_spec(f"video_llava:{tiny_model()}"), device="cpu", dtype="bfloat16")
+    assert half.describe()["dtype"] == "bfloat16"
+    assert answers(half, [ask(clips())])[0].new_tokens
+
+
+def test_the_model_says_what_its_answers_depend_on(model: VideoLlava) -> None:
+    about = model.describe()
+    assert isinstance(model, Model)
+    assert (about["dtype"], about["device"], about["checkpoint"]) == ("float32", "cpu", str(tiny_model()))
+    assert about["torch"] == torch.__version__.partition("+")[0]
+    assert {"transformers", "torchvision", "tokenizers"} <= set(about)

@@ -1,0 +1,102 @@
+"""Follows "Add a benchmark" of the contributors' page to the letter: if the page is wrong, this fails."""
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import videval.benchmarks
+from tests.trees import clip, put, put_zip
+from videval.benchmarks import catalog
+from videval.benchmarks.base import Shown
+from videval.benchmarks.catalog import benchmark, parse_variant, published_variants
+from videval.benchmarks.data import prepare
+from videval.scoring import score
+from videval.settings import Settings
+from videval.types import Clip, Prediction, PredictionState, Text, Verdict
+
+HERE = Path(__file__).parents[2]
+PAGES = (HERE / "CONTRIBUTING.md", HERE / "docs-benchmark.md")
+SECTION = "## Add a benchmark"
+
+
+def section() -> str:
+    """The section, from the first page that has it."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8") if page.is_file() else ""
+        if f"{SECTION}\n" in text:
+            return re.split(r"\n## ", text.split(f"{SECTION}\n", 1)[1])[0]
+    raise AssertionError(f"no page has a section {SECTION!r}: {', '.join(p.name for p in PAGES)}")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", section(), re.DOTALL)
+
+
+@pytest.fixture
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The page's file in the package and its line in the catalog; yields the benchmark's name."""
+    file, line = blocks("python")
+    path = re.match(r"# (videval/benchmarks/\w+\.py)\n", file)
+    assert path, "the block begins with the file's path"
+    module = Path(path[1]).stem
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / f"{module}.py").write_text(file, encoding="utf-8")
+    monkeypatch.setattr(videval.benchmarks, "__path__", [*videval.benchmarks.__path__, str(tmp_path / "package")])
+    entry = ast.literal_eval(f"{{{line}}}")
+    monkeypatch.setattr(catalog, "BENCHMARKS", {**catalog.BENCHMARKS, **entry})
+    (name,) = entry
+    yield name
+    sys.modules.pop(f"videval.benchmarks.{module}", None)
+
+
+def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> None:
+    found = benchmark(added)
+    root = tmp_path / "data" / added
+    put(root, "questions.json", blocks("json")[0])
+    put_zip(root, "videos.zip", {"videos/a.mp4": clip()})
+    settings = Settings(_env_file=None, home=tmp_path / "home", data_root=tmp_path / "data")  # type: ignore[call-arg]
+    report = prepare(found, settings).report
+    assert report.is_complete, report
+    assert not report.notes
+    samples = found.load(root, parse_variant(f"{added}_8frame"))
+    assert [s.question for s in samples] == [r["question"] for r in json.loads(blocks("json")[0])]
+    assert set(found.published) <= set(published_variants())
+    shown = Shown(
+        clip=Clip(
+            path="c.npy", frame_numbers=(0,), timestamps=(0.0,), total_frames=30, fps=10.0, width=64, height=48,
+            decoder="test", policy="interior",
+        ),
+        form="video",
+        root=root,
+    )  # fmt: skip
+    said = found.prompt(samples[0], shown)[-1]
+    assert isinstance(said, Text)
+    assert "(A) once\n(B) twice" in said.text
+    answers = [Prediction(sample_id=s.id, state=PredictionState.ANSWERED, text="(B)") for s in samples]
+    verdicts = [s.verdict for s in score(found, samples, answers).values()]
+    assert verdicts == [Verdict.RIGHT, Verdict.WRONG]
+
+
+def test_the_commands_that_the_page_names_exist() -> None:
+    from typer.main import get_command
+
+    from videval.cli import app
+
+    known = set(get_command(app.app).commands)  # type: ignore[attr-defined]
+    said = re.findall(r"^\$ videval (\w+)", "\n".join(blocks("console")), re.MULTILINE)
+    assert said
+    assert set(said) <= known
+
+
+def test_what_the_page_calls_by_name_is_there() -> None:
+    named = set(re.findall(r"`(frame_policy|rate_policy|no_rate|bound|options|answer|scorer_for|pack_prompt"
+                           r"|supports_pack|check_subtitles|supports_subtitles|md5|needs)`", section()))  # fmt: skip
+    from videval.benchmarks.published import PublishedBenchmark
+
+    assert len(named) == 13
+    assert all(hasattr(PublishedBenchmark, name) for name in named)

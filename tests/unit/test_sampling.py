@@ -1,0 +1,173 @@
+"""Frame choice: the golden file, the formulas, and what is refused."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videval.errors import UsageError, VideoFailure
+from videval.types import FrameSampling
+from videval.video.sampling import POLICIES, choose_frames, frame_indices
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "sampling.json").read_text())
+EIGHT = FrameSampling(policy="uniform", num_frames=8)
+
+
+def clamped(indices, total):
+    return [min(max(i, 0), total - 1) for i in indices] or [0]
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        FrameSampling(policy="middle", num_frames=8),
+        FrameSampling(policy="interior"),
+        FrameSampling(policy="interior", num_frames=0),
+        FrameSampling(policy="segment", num_frames=-1),
+        FrameSampling(policy="uniform", num_frames=8, fps=1.0),
+        FrameSampling(policy="stride", num_frames=8, max_frames=4),
+        FrameSampling(policy="uniform", num_frames=8, max_frames=0),
+        FrameSampling(policy="rate"),
+        FrameSampling(policy="rate", fps=0.0),
+        FrameSampling(policy="rate", fps=-1.0),
+        FrameSampling(policy="rate", fps=math.nan),
+        FrameSampling(policy="rate", fps=math.inf),
+        FrameSampling(policy="rate", fps=1.0, num_frames=8),
+    ],
+)
+def test_a_sampling_that_cannot_be_is_a_usage_error(sampling):
+    with pytest.raises(UsageError):
+        frame_indices(100, 25.0, sampling)
+
+
+def test_an_unknown_policy_is_told_the_known_ones():
+    with pytest.raises(UsageError, match="middle") as caught:
+        frame_indices(100, 25.0, FrameSampling(policy="middle", num_frames=8))
+    assert all(policy in caught.value.hint for policy in POLICIES)
+
+
+@pytest.mark.parametrize(("total", "fps"), [(0, 25.0), (-1, 25.0), (10, 0.0), (10, math.nan), (10, math.inf)])
+def test_a_video_without_frames_or_rate_is_a_video_failure(total, fps):
+    with pytest.raises(VideoFailure):
+        frame_indices(total, fps, EIGHT)
+
+
+@pytest.mark.parametrize("span", [(math.nan, 1.0), (0.0, math.inf)])
+def test_a_span_that_is_no_time_is_a_usage_error(span):
+    with pytest.raises(UsageError, match="span"):
+        frame_indices(100, 25.0, EIGHT, span)
+
+
+@pytest.mark.parametrize("case", GOLDEN["video_base"], ids=str)
+def test_interior_and_rate_choose_what_vlmevalkit_chooses(case):
+    by_rate = case["fps"] > 0
+    sampling = (
+        FrameSampling(policy="rate", fps=case["fps"])
+        if by_rate
+        else FrameSampling(policy="interior", num_frames=case["nframe"])
+    )
+    chosen = choose_frames(case["frames"], case["video_fps"], sampling)
+    assert list(chosen.indices) == (case["indices"] or [0])
+    assert bool(chosen.notes) == (not case["indices"])
+
+
+@pytest.mark.parametrize("case", GOLDEN["mvbench"], ids=str)
+def test_segment_chooses_what_mvbench_chooses_then_clamps(case):
+    first = case["first_idx"]
+    total = case["max_frame"] + 1 - first
+    sampling = FrameSampling(policy="segment", num_frames=case["num_segments"])
+    span = case["bound"] and tuple(case["bound"])
+    chosen = choose_frames(total, case["fps"], sampling, span, first=first)
+    wanted = [i - first for i in case["indices"]]
+    assert list(chosen.indices) == clamped(wanted, total)
+    assert any("clamped" in n for n in chosen.notes) == (wanted != clamped(wanted, total))
+    if not first:
+        assert frame_indices(total, case["fps"], sampling, span) == list(chosen.indices)
+
+
+@pytest.mark.parametrize("case", GOLDEN["mvbench_mp4"], ids=str)
+def test_segment_and_rate_choose_what_mvbench_mp4_chooses(case):
+    if case["kind"] == "by_frame":
+        sampling, fps = FrameSampling(policy="segment", num_frames=case["num_segments"]), 25.0
+    else:
+        sampling, fps = FrameSampling(policy="rate", fps=case["fps"]), case["video_fps"]
+    assert frame_indices(case["frames"], fps, sampling) == (case["indices"] or [0])
+
+
+@pytest.mark.parametrize("total", [1, 7, 8, 9, 30, 299, 1000])
+@pytest.mark.parametrize("count", [1, 8, 49])
+def test_uniform_is_linspace_and_stride_is_arange(total, count):
+    uniform = FrameSampling(policy="uniform", num_frames=count)
+    stride = FrameSampling(policy="stride", num_frames=count)
+    assert frame_indices(total, 25.0, uniform) == np.linspace(0, total - 1, count).astype(int).tolist()
+    assert frame_indices(total, 25.0, stride) == np.arange(0, total, total / count).astype(int).tolist()[:count]
+
+
+@pytest.mark.parametrize("policy", ["interior", "uniform", "stride"])
+def test_inside_a_span_a_policy_counts_the_frames_of_the_span(policy):
+    sampling = FrameSampling(policy=policy, num_frames=8)
+    inside = frame_indices(1000, 25.0, sampling, (4.0, 12.0))
+    assert inside == [100 + i for i in frame_indices(201, 25.0, sampling)]
+
+
+def test_a_rate_holds_inside_its_span():
+    assert frame_indices(1000, 25.0, FrameSampling(policy="rate", fps=1.0), (4.0, 7.0)) == [100, 125, 150]
+
+
+def test_a_span_over_the_whole_video_changes_nothing():
+    for policy in ("interior", "uniform", "stride"):
+        sampling = FrameSampling(policy=policy, num_frames=8)
+        assert choose_frames(250, 25.0, sampling, (0.0, 10.0)) == choose_frames(250, 25.0, sampling)
+
+
+@pytest.mark.parametrize(
+    ("span", "said"),
+    [
+        ((2.0, 99.0), "reaches past the video's end"),
+        ((50.0, 99.0), "starts after the video's end"),
+        ((-3.0, 2.0), "starts before the video"),
+        ((3.0, 2.0), "ends before it starts"),
+    ],
+)
+@pytest.mark.parametrize("policy", ["segment", "uniform"])
+def test_an_odd_span_is_said(policy, span, said):
+    chosen = choose_frames(250, 25.0, FrameSampling(policy=policy, num_frames=4), span)
+    assert any(said in note for note in chosen.notes)
+    assert all(0 <= i < 250 for i in chosen.indices)
+
+
+def test_a_video_shorter_than_a_step_shows_its_first_frame_and_says_so():
+    chosen = choose_frames(7, 25.0, FrameSampling(policy="rate", fps=0.5))
+    assert chosen.indices == (0,)
+    assert "too short for 0.5 frames per second" in chosen.notes[0]
+
+
+def test_max_frames_thins_a_rate_evenly_and_says_so():
+    chosen = choose_frames(1000, 25.0, FrameSampling(policy="rate", fps=1.0, max_frames=4))
+    assert chosen.indices == (0, 325, 650, 975)
+    assert "40 frames thinned evenly to max_frames 4" in chosen.notes[0]
+    assert not choose_frames(1000, 25.0, FrameSampling(policy="rate", fps=1.0, max_frames=40)).notes
+
+
+spans = st.none() | st.tuples(st.floats(-10, 1e4), st.floats(-10, 1e4))
+video = {"total": st.integers(1, 5000), "fps": st.floats(0.5, 240), "span": spans}
+
+
+@given(policy=st.sampled_from(["interior", "segment", "uniform", "stride"]), count=st.integers(1, 128), **video)
+def test_every_frame_is_in_the_video_and_there_are_as_many_as_asked(policy, count, total, fps, span):
+    for first in (0, 1):
+        chosen = choose_frames(total, fps, FrameSampling(policy=policy, num_frames=count), span, first=first).indices
+        assert len(chosen) == count
+        assert all(0 <= i < total for i in chosen)
+
+
+@given(rate=st.floats(0.1, 30), most=st.none() | st.integers(1, 64), **video)
+def test_a_rate_gives_at_least_one_and_at_most_max_frames(rate, most, total, fps, span):
+    chosen = frame_indices(total, fps, FrameSampling(policy="rate", fps=rate, max_frames=most), span)
+    assert 1 <= len(chosen) <= (most or len(chosen))
+    assert all(0 <= i < total for i in chosen)
+    assert chosen == sorted(chosen)

@@ -1,0 +1,1 @@
+"""Benchmarks: a test set with its protocol, one page each."""

@@ -1,0 +1,127 @@
+"""What a benchmark is: facts about it, its questions, its prompt, its frames, its score."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from videval.errors import UsageError
+from videval.types import Clip, Frame, FrameSampling, Part, Sample, Variant, Video
+
+__all__ = ["NO_SCORER", "Benchmark", "Shown"]
+
+NO_SCORER = "none"
+"""The `scorer` of a benchmark that no rule can score; its `needs` says what is missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a prompt is worded around: the clip, in which form the model takes it, and the run's options.
+
+    `form`: "video" for models that take a video, "frames" for models that take images.
+    `root` is the benchmark's data folder on this machine (for subtitles).
+    """
+
+    clip: Clip
+    form: Literal["video", "frames"]
+    root: Path
+    subtitles: bool = False
+
+
+class Benchmark(ABC):
+    """A test set with its protocol.
+
+    A subclass is one page: facts as class attributes, then how the questions are read, worded and scored.
+    Everything is pure but `load`, which reads the prepared data below `root`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    authors: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    license: ClassVar[str] = ""
+    questions: ClassVar[int | None] = None
+    videos: ClassVar[int | None] = None
+    size_gb: ClassVar[float | None] = None
+
+    scorer: ClassVar[str]
+    """Name of the rule-based scorer; `scorer_for` may choose by sample. NO_SCORER: see `needs`."""
+    needs: ClassVar[str] = ""
+    """What scoring needs that is not here (a judge), for all or for some of the samples; empty: nothing."""
+    groups: ClassVar[tuple[str, ...]] = ()
+    """Columns by which the score is reported, each on its own; see `metric` for how they are averaged."""
+
+    frame_policy: ClassVar[str | None] = "interior"
+    """Sampling policy of `_{n}frame` variants; None: not supported."""
+    rate_policy: ClassVar[str | None] = "rate"
+    """Sampling policy of `_{f}fps` variants; None: not supported, and `no_rate` says why."""
+    no_rate: ClassVar[str] = ""
+    supports_pack: ClassVar[bool] = False
+    unpacked_suffix: ClassVar[str] = ""
+    """What variants that are not packed end in, where the published names say so (_nopack)."""
+    supports_subtitles: ClassVar[bool] = False
+    subtitles_need_frames: ClassVar[bool] = False
+    """Whether subtitles stand between the frames, so that a model that takes a video cannot be told them."""
+    published: ClassVar[tuple[str, ...]] = ()
+    """The variant names that VLMEvalKit publishes; any other count or rate parses too."""
+    stem: ClassVar[str] = ""
+    """How variants' names begin; empty: as the benchmark is named."""
+    folder_fps: ClassVar[float] = 3.0
+    """Frames per second of a video that is a folder of images."""
+
+    def variant(
+        self,
+        *,
+        num_frames: int | None = None,
+        fps: float | None = None,
+        pack: bool = False,
+        subtitles: bool = False,
+    ) -> Variant:
+        """The variant with its one name: the same settings are always called the same."""
+        amount = f"{num_frames}frame" if fps is None else f"{fps:.6f}".rstrip("0").rstrip(".") + "fps"
+        options = "_subs" * subtitles + ("_pack" if pack else self.unpacked_suffix)
+        return Variant(
+            name=f"{self.stem or self.name}_{amount}{options}",
+            benchmark=self.name,
+            num_frames=num_frames if fps is None else None,
+            fps=fps,
+            pack=pack,
+            subtitles=subtitles,
+        )
+
+    def scorer_for(self, sample: Sample) -> str | None:
+        """The scorer of one sample; None: it has no answer to compare with, or no rule can score it."""
+        return None if sample.answer is None or self.scorer == NO_SCORER else self.scorer
+
+    def sampling(self, variant: Variant) -> FrameSampling:
+        """The variant's frames as the protocol chooses them; UsageError if it does not support that."""
+        if variant.pack and not self.supports_pack:
+            raise UsageError(f"{self.name} has no pack mode", hint=f"use {variant.name.replace('_pack', '')}")
+        if variant.subtitles and not self.supports_subtitles:
+            raise UsageError(f"{self.name} has no subtitles", hint=f"use {variant.name.replace('_subs', '')}")
+        if variant.fps is not None:
+            if self.rate_policy is None:
+                raise UsageError(f"{self.name} is not sampled by rate ({variant.fps:g} fps)", hint=self.no_rate)
+            return FrameSampling(policy=self.rate_policy, fps=variant.fps)
+        if self.frame_policy is None:
+            raise UsageError(f"{self.name} is not sampled by frame count", hint=f"use {self.name}_1fps")
+        return FrameSampling(policy=self.frame_policy, num_frames=variant.num_frames)
+
+    @abstractmethod
+    def load(self, root: Path, variant: Variant) -> list[Sample]:
+        """Read the prepared questions below `root`; DataMissing or InvalidTable if not as published."""
+
+    @abstractmethod
+    def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
+        """The published prompt of one question."""
+
+    def pack_prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
+        """The published prompt of all questions of one video at once."""
+        raise UsageError(f"{self.name} has no pack mode")
+
+    def frames_or_video(self, shown: Shown) -> tuple[Part, ...]:
+        """The clip as one video, or as its frames in order, as the model takes it."""
+        if shown.form == "video":
+            return (Video(),)
+        return tuple(Frame(position=i) for i in range(shown.clip.num_frames))

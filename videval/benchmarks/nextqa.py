@@ -1,0 +1,83 @@
+"""NExT-QA: Next Phase of Question-Answering to Explaining Temporal Actions.
+
+Junbin Xiao, Xindi Shang, Angela Yao, Tat-Seng Chua. CVPR 2021. https://arxiv.org/abs/2105.08276
+
+What is asked (multi-choice test set): causal (CW, CH), temporal (TN, TC, TP) and descriptive (DC, DL, DO) questions
+with five options.
+What is shown: n frames, evenly spaced without the ends, or frames at a rate; then the question.
+How it is scored: the letter that was said; by type.
+
+VLMEvalKit has no loader for it. Layout and form are those of lmms-eval's `nextqa_mc_test`; the wording of the closing
+line is not verified against it. The open-ended set (WUPS) is not here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from videval.benchmarks.base import Shown
+from videval.benchmarks.prompts import LETTERS, dotted
+from videval.benchmarks.published import (
+    Archive,
+    Download,
+    PublishedBenchmark,
+    Row,
+    as_row,
+    read_records,
+)
+from videval.types import Part, Sample, Scalar, Text
+
+__all__ = ["NExTQA"]
+
+_OPTIONS = ("a0", "a1", "a2", "a3", "a4")
+_KEYS = ("video", "question", "answer", "qid", "type", *_OPTIONS)
+_ASK = "\nAnswer with the option's letter from the given choices directly."
+
+
+class NExTQA(PublishedBenchmark):
+    """Five-option questions about why, when and what, on everyday videos."""
+
+    name = "NExT-QA"
+    title = "NExT-QA: Next Phase of Question-Answering to Explaining Temporal Actions"
+    authors = "Xiao, Shang, Yao, Chua"
+    paper = "https://arxiv.org/abs/2105.08276"
+    license = "MIT (questions)"
+    questions = 8564
+    videos = 1000
+    size_gb = 6.5
+    scorer = "choice"
+    groups = ("type",)
+    published = ("NExT-QA_8frame", "NExT-QA_64frame", "NExT-QA_1fps")
+
+    downloads = (Download(repo="lmms-lab/NExTQA", only=("MC/*", "videos.zip")),)
+    sources = ("MC/test-00000-of-00001.parquet",)
+    archives = (Archive(pattern="videos.zip"),)
+
+    def build(self, root: Path) -> list[Row]:
+        found = read_records(root / self.sources[0], _KEYS)
+        return [
+            as_row(
+                i,
+                {
+                    "index": i,
+                    **record,
+                    "candidates": [str(record[option]).strip() for option in _OPTIONS],
+                },
+            )
+            for i, record in enumerate(found)
+        ]
+
+    def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
+        ways = (f"NExTVideo/{row['video']}.mp4", f"videos/{row['video']}.mp4")
+        return next((way for way in ways if (root / way).exists()), ways[0])
+
+    def answer(self, row: Mapping[str, Scalar]) -> str | None:
+        right = row.get("answer")
+        if right is None:
+            return None
+        if not isinstance(right, int) or not 0 <= right < len(_OPTIONS):
+            raise ValueError(f"answer {right!r} is not the number of an option")
+        return LETTERS[right]
+
+    def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
+        question = f"{sample.question.strip()}\n{dotted(sample.candidates)}{_ASK}"
+        return (*self.frames_or_video(shown), Text(text=question))

@@ -1,0 +1,266 @@
+"""A benchmark whose data others publish: where it lies, how its question table is built and read.
+
+The question table is `NAME.tsv` in the benchmark's folder, with VLMEvalKit's columns in VLMEvalKit's order, so
+that what is exported is what its evaluators expect. If it is not there, the same rows are built from the files
+that were published (JSON, JSON lines, parquet).
+"""
+
+import csv
+import io
+import json
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from videval.benchmarks.base import Benchmark
+from videval.benchmarks.prompts import literal_list
+from videval.benchmarks.table_file import Line, parse_lines, read_lines
+from videval.errors import DataMissing, InvalidTable, UsageError
+from videval.scorers.options import answer_letter, option_texts
+from videval.types import Sample, Scalar, Variant
+from videval.video.paths import path_problem
+
+__all__ = ["Archive", "Download", "PublishedBenchmark", "Row", "as_row", "read_records", "write_table"]
+
+Row = dict[str, Scalar]
+"""One row of a question table: VLMEvalKit's columns in their order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Archive:
+    """Files to unpack: which ones (a glob below the root), into which folder, with or without their folders.
+
+    A pattern that ends in `.part*` names the pieces of one archive. `skip`: members with this in their path are
+    left out.
+    """
+
+    pattern: str
+    into: str = ""
+    flat: bool = False
+    skip: str = "__MACOSX"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Download:
+    """What to fetch from the Hugging Face hub: a dataset repository, a revision, and which of its files."""
+
+    repo: str
+    revision: str = "main"
+    only: tuple[str, ...] = ()
+
+
+class PublishedBenchmark(Benchmark):
+    """The part that all published benchmarks share: from a folder of files to samples."""
+
+    downloads: ClassVar[tuple[Download, ...]]
+    sources: ClassVar[tuple[str, ...]] = ()
+    """The published files that the question table is built from; empty: the table itself is published."""
+    archives: ClassVar[tuple[Archive, ...]] = ()
+    md5: ClassVar[str] = ""
+    """MD5 of the question table as VLMEvalKit knows it; empty: not known."""
+    lmu_folder: ClassVar[str] = ""
+    """Its folder below LMUData/datasets, where that is not its name."""
+    lettered: ClassVar[bool] = False
+    """Whether the published options carry their letters (`A. ...`); the prompt then shows them as they stand."""
+
+    @property
+    def table(self) -> str:
+        """The file name of the question table."""
+        return f"{self.name}.tsv"
+
+    def is_here(self, root: Path) -> bool:
+        """Whether this folder holds the benchmark's questions, as a table or as they were published."""
+        if (root / self.table).is_file():
+            return True
+        return bool(self.sources) and all((root / source).is_file() for source in self.sources)
+
+    def files(self, root: Path) -> Iterator[tuple[str, bytes]]:
+        """Files that are published inside the question files: path below the root, and content."""
+        yield from ()
+
+    def build(self, root: Path) -> list[Row]:
+        """The rows of the question table, from the published files."""
+        raise DataMissing(f"{root}: there is no {self.table}", hint=f"videval prepare {self.name}")
+
+    @abstractmethod
+    def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
+        """The video of a row, relative to the root; where several layouts are in use, the one that is there."""
+
+    def rows(self, root: Path) -> list[Row]:
+        """The question table's rows: read if the table is there, else built."""
+        path = root / self.table
+        read = read_lines(path) if path.is_file() else parse_lines(_as_text(self.build(root)), ".tsv")
+        if read.problems:
+            raise InvalidTable(str(path), read.problems)
+        return [_typed(line) for line in read.lines]
+
+    def load(self, root: Path, variant: Variant) -> list[Sample]:
+        rows = self.rows(root)
+        problems = _repeated(rows)
+        samples = []
+        for row in rows:
+            try:
+                samples.append(self._checked(row, root, variant))
+            except (ValueError, KeyError, UsageError) as error:
+                problems.append(f"row with index {row.get('index')!r}: {_said(error)}")
+        if problems or not samples:
+            raise InvalidTable(str(root / self.table), problems or ["the table has no questions"])
+        return samples
+
+    def _checked(self, row: Row, root: Path, variant: Variant) -> Sample:
+        sample = self.sample(row, root)
+        if problem := path_problem(sample.video):
+            raise ValueError(f"video: {problem}")
+        if sample.candidates and sample.answer is not None:
+            answer_letter(sample)
+        if variant.subtitles:
+            self.check_subtitles(row, root)
+        return sample
+
+    def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
+        """Raise ValueError if the row's subtitles are there and cannot be read."""
+
+    subtitle_folder: ClassVar[str] = ""
+    """Where subtitles are unpacked to, below the root."""
+
+    def subtitle_notes(self, samples: Sequence[Sample], root: Path) -> Iterator[str]:
+        """What is to be said about subtitle files that are not there."""
+        files = dict.fromkeys(str(s.row["subtitle_path"]) for s in samples if s.row.get("subtitle_path"))
+        lacking = [file for file in files if self.supports_subtitles and not (root / file).is_file()]
+        if lacking:
+            some = ", ".join(lacking[:5])
+            yield f"{len(lacking)} subtitle file(s) are not there; _subs asks without them: {some}"
+
+    def sample(self, row: Row, root: Path = Path()) -> Sample:
+        """One row as a sample; ValueError or KeyError says what is wrong with it."""
+        return Sample(
+            id=str(row["index"]),
+            video=self.video_path(row, root),
+            question=str(row["question"]),
+            answer=self.answer(row),
+            candidates=self.options(row),
+            start=self.bound(row)[0],
+            end=self.bound(row)[1],
+            row=row,
+        )
+
+    def answer(self, row: Mapping[str, Scalar]) -> str | None:
+        """The row's right answer as it is published; None if it is not public."""
+        answer = row.get("answer")
+        return None if answer is None or answer == "" else str(answer)
+
+    def options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """The row's options as a scorer compares them: without the letters they were published with."""
+        published = self.published_options(row)
+        return option_texts(published) if self.lettered else published
+
+    def published_options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """The row's options as they stand in its `candidates`; ValueError if these are not a list."""
+        cell = row.get("candidates")
+        if cell is None or cell == "":
+            return ()
+        found = literal_list(str(cell))
+        if found is None:
+            raise ValueError(f"candidates are not a list: {str(cell)[:60]!r}")
+        return tuple(str(option) for option in found)
+
+    def bound(self, row: Mapping[str, Scalar]) -> tuple[float | None, float | None]:
+        """The seconds between which the row asks; (None, None) is the whole video."""
+        return None, None
+
+
+def read_records(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """The records of a .json (list), .jsonl or .parquet file.
+
+    Raises DataMissing if it is not there, InvalidTable if it cannot be read or a record lacks one of the keys.
+    """
+    if not path.is_file():
+        raise DataMissing(f"{path}: there is no such file", hint="videval prepare fetches what is missing")
+    try:
+        found = _READERS[path.suffix](path)
+    except (ValueError, OSError) as error:
+        raise InvalidTable(str(path), [f"cannot be read: {error}"]) from error
+    problems = [
+        f"question {i}: has no {key!r}"
+        for i, record in enumerate(found)
+        for key in keys
+        if not isinstance(record, dict) or key not in record
+    ]
+    if problems:
+        raise InvalidTable(str(path), problems)
+    return found
+
+
+def as_row(index: int, columns: Mapping[str, Any]) -> Row:
+    """A built row: lists as Python writes them, `index` last unless it is among the columns, as pandas leaves it."""
+    row = {name: _scalar(value) for name, value in columns.items()}
+    return row if "index" in row else {**row, "index": index}
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> None:
+    """Write a question table as pandas does (tabs, quotes where needed, empty for None), beside it and renamed."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(_as_text(rows), encoding="utf-8", newline="")
+    temporary.replace(path)
+
+
+def _as_text(rows: Sequence[Row]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(c) for c in columns] for row in rows)
+    return text.getvalue()
+
+
+def _scalar(value: Any) -> Scalar:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or isinstance(value, str | int | float | bool):
+        return None if isinstance(value, float) and value != value else value
+    return repr(value)
+
+
+def _typed(line: Line) -> Row:
+    """A line of a table that pandas wrote: True and False are no texts."""
+    words: dict[object, bool] = {"True": True, "False": False}
+    return {
+        name: words.get(cell, cell) if isinstance(cell, str) else _scalar(cell) for name, cell in line.cells.items()
+    }
+
+
+def _repeated(rows: Sequence[Row]) -> list[str]:
+    counts = Counter(str(row.get("index")) for row in rows)
+    return [f"row with index {index!r}: {n} rows have it" for index, n in counts.items() if n > 1]
+
+
+def _said(error: Exception) -> str:
+    hint = getattr(error, "hint", "")
+    said = f"there is no column {error}" if isinstance(error, KeyError) else str(error)
+    return f"{said} ({hint})" if hint else said
+
+
+def _read_json(path: Path) -> list[Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, list):
+        raise ValueError(f"a {type(found).__name__}, not a list of questions")
+    return found
+
+
+def _read_json_lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def _read_parquet(path: Path) -> list[Any]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return list(parquet.read_table(path).to_pylist())
+    except ArrowException as error:
+        raise ValueError(str(error)) from error
+
+
+_READERS = {".json": _read_json, ".jsonl": _read_json_lines, ".parquet": _read_parquet}

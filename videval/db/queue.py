@@ -1,0 +1,140 @@
+"""What the broker is told: which requests to ring for, and which queues have work. Rows decide, messages only ring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from videval.db.session import db_now
+from videval.db.tables import ChoreRow, RequestRow, RunRow
+from videval.types import ModelSpec, RequestStatus, RunState
+
+__all__ = ["KeyWork", "Ring", "due", "mark_published", "pending_of_run", "take_turn", "unring", "work"]
+
+
+UNFINISHED = (RequestStatus.QUEUED, RequestStatus.RUNNING)
+COUNT_LIMIT = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ring:
+    """A message to send: this request, on its load key's queue, with its run's priority."""
+
+    request_id: int
+    load_key: str
+    priority: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyWork:
+    """One load key that has work: how to load it, how much, how urgent.
+
+    `dtypes`: what each of its runs is fixed to, None where the first claim will decide.
+    """
+
+    load_key: str
+    spec: ModelSpec
+    dtypes: tuple[str | None, ...]
+    waiting: int
+    running: int
+    priority: int
+
+
+def pending_of_run(connection: Connection, run_id: int, *, after: int, limit: int) -> list[Ring]:
+    """Requests of a run that nobody rang for yet, in order, from request id `after` on."""
+    rows = connection.execute(
+        select(RequestRow.id, RunRow.load_key, RunRow.priority)
+        .join(RunRow, RunRow.id == RequestRow.run_id)
+        .where(RequestRow.run_id == run_id, RequestRow.status == RequestStatus.QUEUED)
+        .where(RequestRow.published_at.is_(None), RequestRow.id > after)
+        .order_by(RequestRow.id)
+        .limit(limit)
+    )
+    return [Ring(request_id=r.id, load_key=r.load_key, priority=r.priority) for r in rows]
+
+
+def due(connection: Connection, load_key: str, *, patience: float, limit: int) -> list[Ring]:
+    """The claimable requests of a load key that were rung for longest ago.
+
+    Never rung for, or last rung for more than `patience` seconds ago, which doubles with each ring (64 times at most).
+    """
+    doubling = case({n: 2 ** max(0, n - 1) for n in range(7)}, value=RequestRow.published, else_=64)
+    rows = connection.execute(
+        select(RequestRow.id, RunRow.load_key, RunRow.priority)
+        .join(RunRow, RunRow.id == RequestRow.run_id)
+        .where(RunRow.load_key == load_key, RunRow.state == RunState.ACTIVE)
+        .where(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
+        .where(or_(RequestRow.published_at.is_(None), RequestRow.published_at + patience * doubling <= db_now()))
+        .order_by(RunRow.priority.desc(), RequestRow.published_at.asc().nulls_first(), RequestRow.id)
+        .limit(limit)
+    )
+    return [Ring(request_id=r.id, load_key=r.load_key, priority=r.priority) for r in rows]
+
+
+def mark_published(connection: Connection, request_ids: Sequence[int]) -> None:
+    """Note that these requests were rung for just now."""
+    connection.execute(
+        update(RequestRow)
+        .where(RequestRow.id.in_(list(request_ids)))
+        .values(published_at=db_now(), published=RequestRow.published + 1)
+    )
+
+
+def _count(connection: Connection, *where: ColumnElement[bool]) -> int:
+    some = select(literal(1)).select_from(RequestRow).where(*where).limit(COUNT_LIMIT).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def work(connection: Connection) -> list[KeyWork]:
+    """Every load key of an active run that has requests to claim or running, most urgent first.
+
+    Counts stop at COUNT_LIMIT: a million waiting requests must not cost more than a thousand.
+    """
+    runs = connection.execute(
+        select(RunRow.id, RunRow.load_key, RunRow.spec, RunRow.dtype, RunRow.priority)
+        .where(RunRow.state == RunState.ACTIVE)
+        .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
+        .order_by(RunRow.priority.desc(), RunRow.id)
+    ).all()
+    merged: dict[str, KeyWork] = {}
+    for run in runs:
+        of_run = RequestRow.run_id == run.id
+        waiting = _count(
+            connection, of_run, RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()
+        )
+        running = _count(connection, of_run, RequestRow.status == RequestStatus.RUNNING)
+        known = merged.get(run.load_key)
+        merged[run.load_key] = KeyWork(
+            load_key=run.load_key,
+            spec=ModelSpec.from_json(run.spec),
+            dtypes=(*(known.dtypes if known else ()), run.dtype),
+            waiting=waiting + (known.waiting if known else 0),
+            running=running + (known.running if known else 0),
+            priority=max(run.priority, known.priority if known else run.priority),
+        )
+    return list(merged.values())
+
+
+def unring(connection: Connection, request_ids: Sequence[int]) -> None:
+    """Forget that these requests were rung for: a worker heard the bell and could not come."""
+    connection.execute(
+        update(RequestRow)
+        .where(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.QUEUED)
+        .values(published_at=None, published=0)
+    )
+
+
+def take_turn(connection: Connection, chore: str, every: float) -> bool:
+    """Whether this worker may do a chore now that is done once every `every` seconds by any of them."""
+    statement = update(ChoreRow).where(ChoreRow.name == chore, ChoreRow.done_at <= db_now() - every)
+    if connection.execute(statement.values(done_at=db_now())).rowcount == 1:
+        return True
+    known = connection.execute(select(ChoreRow.done_at).where(ChoreRow.name == chore)).scalar()
+    if known is None:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        made = dialect.insert(ChoreRow).values(name=chore, done_at=db_now()).on_conflict_do_nothing()
+        return bool(connection.execute(made).rowcount == 1)
+    if known > connection.execute(select(db_now())).scalar_one() + every:  # the database's clock was set back
+        connection.execute(update(ChoreRow).where(ChoreRow.name == chore).values(done_at=db_now()))
+    return False

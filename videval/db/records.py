@@ -1,0 +1,156 @@
+"""Between rows and records: what the rest of videval sees of the tables."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, Sample, Scalar
+
+__all__ = [
+    "Claim",
+    "RunConfig",
+    "RunInfo",
+    "StoredSample",
+    "WorkerIdentity",
+    "run_config",
+    "run_info",
+    "sample_of",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """All that a worker must know of a run to answer its requests; fixed when the run is created."""
+
+    run_id: int
+    name: str
+    benchmark: str
+    variant: str
+    spec: ModelSpec
+    load_key: str
+    sampling: FrameSampling
+    generation: GenerationSettings
+    pack: bool
+    subtitles: bool
+    form: Literal["video", "frames"]
+    scorer: str
+    data_root: str
+    max_pixels: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunInfo:
+    """A run as people see it."""
+
+    run_id: int
+    name: str
+    benchmark: str
+    variant: str
+    model: str
+    state: str
+    load_key: str
+    dtype: str | None
+    scorer: str
+    pack: bool
+    priority: int
+    limit: int | None
+    snapshot_id: int
+    num_samples: int
+    columns: tuple[str, ...]
+    data_root: str
+    missing: tuple[str, ...]
+    card: Mapping[str, Any]
+    created_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredSample:
+    """A sample with the id of its row."""
+
+    row_id: int
+    sample: Sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerIdentity:
+    """One life of one worker process; `lock_domain`: device locks mean something among workers that share it."""
+
+    id: str
+    name: str
+    host: str
+    lock_domain: str
+    pid: int
+    device: str
+    device_name: str = ""
+    environment: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A request that this worker may work on; `attempt` is its fencing token.
+
+    `alone`: it is never batched with others. `packed`: all questions of the video are asked at once.
+    `queue_s`: seconds since it could first have been claimed.
+    """
+
+    request_id: int
+    attempt: int
+    alone: bool
+    packed: bool
+    retries: int
+    queue_s: float
+    run: RunConfig
+    samples: tuple[StoredSample, ...]
+
+
+def run_config(row: Any) -> RunConfig:
+    """The worker's view of a row of `runs`."""
+    return RunConfig(
+        run_id=row.id,
+        name=row.name,
+        benchmark=row.benchmark,
+        variant=row.variant,
+        spec=ModelSpec.from_json(row.spec),
+        load_key=row.load_key,
+        sampling=FrameSampling(**row.sampling),
+        generation=GenerationSettings(**row.generation),
+        pack=row.pack,
+        subtitles=row.subtitles,
+        form=row.form,
+        scorer=row.scorer,
+        data_root=row.data_root,
+        max_pixels=row.max_pixels,
+    )
+
+
+def run_info(row: Any) -> RunInfo:
+    """People's view of a row of `runs` joined with its snapshot's `num_samples` and `columns`."""
+    return RunInfo(
+        run_id=row.id,
+        missing=tuple(row.missing),
+        columns=tuple(row.columns),
+        **{
+            name: getattr(row, name)
+            for name in RunInfo.__dataclass_fields__
+            if name not in {"run_id", "missing", "columns"}
+        },
+    )
+
+
+def sample_of(row: Any) -> Sample:
+    """The Sample of a row of `samples`."""
+    return Sample(
+        id=row.key,
+        video=row.video,
+        question=row.question,
+        answer=row.answer,
+        candidates=tuple(row.candidates),
+        start=row.start,
+        end=row.end,
+        row=row.row,
+    )
+
+
+def as_json(record: Any) -> dict[str, Any]:
+    """A frozen record as a JSON object."""
+    return asdict(record)

@@ -1,0 +1,362 @@
+"""The life of a request: claim, renew, complete, fail, strike, release, expire. Each is one transaction.
+
+`attempt` only grows and is the fencing token: whoever completes or fails a request must carry the attempt that
+is still running. Strikes, not attempts, decide that a request is poison.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from videval.db.records import Claim, StoredSample, WorkerIdentity, run_config, sample_of
+from videval.db.session import db_now
+from videval.db.tables import AttemptRow, RequestRow, RequestSampleRow, RunRow, SampleRow, WorkerRow
+from videval.errors import RequestFailure
+from videval.types import AttemptOutcome, ErrorKind, RequestStatus, RunState, Stage
+
+__all__ = [
+    "ExpiredRequest",
+    "claim",
+    "claim_as_it_was",
+    "enter_stage",
+    "expire_leases",
+    "expire_workers",
+    "fail",
+    "finish_attempt",
+    "owned",
+    "release",
+    "renew",
+    "samples_of_request",
+    "strike",
+]
+
+STRIKING_STAGES = (Stage.DECODE, Stage.GENERATE)
+Held = tuple[int, int]
+"""(request id, attempt)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpiredRequest:
+    """A request whose worker was given up, and what became of it."""
+
+    request_id: int
+    attempt: int
+    struck: bool
+    status: RequestStatus
+
+
+def claim(
+    connection: Connection, request_id: int, worker: WorkerIdentity, *, lease: float, load_key: str, dtype: str
+) -> Claim | None:
+    """Take a request for this worker, or None if it is not to be had (done, taken, paused, not yet due).
+
+    `lease` seconds. `load_key` and `dtype` are those of the model that this worker holds: a run of another model
+    is not taken, nor one whose dtype is fixed to another one; one that has none yet is fixed to this.
+    """
+    expire_leases(connection, RequestRow.id == request_id)
+    row = connection.execute(_take(request_id, worker.id, lease, load_key, dtype)).one_or_none()
+    if row is None:
+        return None
+    connection.execute(update(RunRow).where(RunRow.id == row.run_id, RunRow.dtype.is_(None)).values(dtype=dtype))
+    connection.execute(insert(AttemptRow).values(_new_attempt(request_id, row.attempt, worker)))
+    return _claim_of(connection, request_id, row, queue_s=max(0.0, row.queue_s))
+
+
+def _claim_of(connection: Connection, request_id: int, row: Any, *, queue_s: float) -> Claim:
+    run = connection.execute(select(*RunRow.__table__.c).where(RunRow.id == row.run_id)).one()
+    return Claim(
+        request_id=request_id,
+        attempt=row.attempt,
+        alone=row.alone,
+        packed=row.key.startswith("pack:"),
+        retries=row.retries,
+        queue_s=queue_s,
+        run=run_config(run),
+        samples=samples_of_request(connection, request_id),
+    )
+
+
+def claim_as_it_was(connection: Connection, request_id: int, attempt: int) -> Claim | None:
+    """The claim of an attempt that nobody has succeeded, to store an answer that was kept on disk."""
+    row = connection.execute(
+        select(*RequestRow.__table__.c).where(RequestRow.id == request_id, RequestRow.attempt == attempt)
+    ).one_or_none()
+    return None if row is None else _claim_of(connection, request_id, row, queue_s=0.0)
+
+
+def _take(request_id: int, worker_id: str, lease: float, load_key: str, dtype: str) -> Any:
+    run_wants_it = exists().where(
+        RunRow.id == RequestRow.run_id,
+        RunRow.state == RunState.ACTIVE,
+        RunRow.load_key == load_key,
+        or_(RunRow.dtype.is_(None), RunRow.dtype == dtype),
+    )
+    since = func.coalesce(RequestRow.published_at, RequestRow.created_at)
+    due = case((RequestRow.available_at > since, RequestRow.available_at), else_=since)
+    return (
+        update(RequestRow)
+        .where(
+            RequestRow.id == request_id,
+            RequestRow.status == RequestStatus.QUEUED,
+            RequestRow.available_at <= db_now(),
+            run_wants_it,
+        )
+        .values(
+            status=RequestStatus.RUNNING,
+            attempt=RequestRow.attempt + 1,
+            worker_id=worker_id,
+            lease_expires_at=db_now() + lease,
+        )
+        .returning(
+            RequestRow.run_id,
+            RequestRow.key,
+            RequestRow.attempt,
+            RequestRow.alone,
+            RequestRow.retries,
+            (db_now() - due).label("queue_s"),
+        )
+    )
+
+
+def _new_attempt(request_id: int, attempt: int, worker: WorkerIdentity) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "attempt": attempt,
+        "worker_id": worker.id,
+        "worker": worker.name,
+        "stage": Stage.CLAIMED,
+        "outcome": AttemptOutcome.RUNNING,
+        "struck": False,
+        "started_at": db_now(),
+        "environment": dict(worker.environment),
+    }
+
+
+def samples_of_request(connection: Connection, request_id: int) -> tuple[StoredSample, ...]:
+    """The samples that a request asks about, in order."""
+    rows = connection.execute(
+        select(*SampleRow.__table__.c)
+        .join(RequestSampleRow, RequestSampleRow.sample_id == SampleRow.id)
+        .where(RequestSampleRow.request_id == request_id)
+        .order_by(RequestSampleRow.position)
+    )
+    return tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in rows)
+
+
+def owned(request_id: int, attempt: int) -> ColumnElement[bool]:
+    """The fence: the request is still running under this attempt."""
+    return and_(
+        RequestRow.id == request_id,
+        RequestRow.attempt == attempt,
+        RequestRow.status == RequestStatus.RUNNING,
+    )
+
+
+def renew(connection: Connection, held: Sequence[Held], lease: float) -> set[Held]:
+    """Extend the leases of what a worker holds; returns those that are no longer its own."""
+    if not held:
+        return set()
+    still = (
+        update(RequestRow)
+        .where(
+            tuple_(RequestRow.id, RequestRow.attempt).in_(list(held)),
+            RequestRow.status == RequestStatus.RUNNING,
+        )
+        .values(lease_expires_at=db_now() + lease)
+        .returning(RequestRow.id, RequestRow.attempt)
+    )
+    return set(held) - {(row.id, row.attempt) for row in connection.execute(still)}
+
+
+def enter_stage(connection: Connection, held: Sequence[Held], stage: Stage) -> None:
+    """Note what attempts are doing from now on, so that a death is held against the right ones."""
+    connection.execute(
+        update(AttemptRow)
+        .where(tuple_(AttemptRow.request_id, AttemptRow.attempt).in_(list(held)))
+        .where(AttemptRow.outcome == AttemptOutcome.RUNNING)
+        .values(stage=stage)
+    )
+
+
+def finish_attempt(
+    connection: Connection, request_id: int, attempt: int, outcome: AttemptOutcome, **values: Any
+) -> None:
+    """Close the row of an attempt."""
+    connection.execute(
+        update(AttemptRow)
+        .where(AttemptRow.request_id == request_id, AttemptRow.attempt == attempt)
+        .values(outcome=outcome, finished_at=db_now(), **values)
+    )
+
+
+def _settle(connection: Connection, request_id: int, attempt: int, values: dict[str, Any]) -> bool:
+    result: CursorResult[Any] = connection.execute(
+        update(RequestRow).where(owned(request_id, attempt)).values(lease_expires_at=None, worker_id=None, **values)
+    )
+    return result.rowcount == 1
+
+
+def _requeued(delay: float = 0.0) -> dict[str, Any]:
+    return {
+        "status": RequestStatus.QUEUED,
+        "available_at": db_now() + delay,
+        "published_at": None,
+        "published": 0,
+    }
+
+
+def _failed(kind: ErrorKind, message: str) -> dict[str, Any]:
+    return {
+        "status": RequestStatus.FAILED,
+        "error_kind": kind,
+        "error": message,
+        "finished_at": db_now(),
+    }
+
+
+def fail(
+    connection: Connection,
+    request_id: int,
+    attempt: int,
+    error: RequestFailure,
+    *,
+    delay: float,
+    max_retries: int,
+    traceback: str = "",
+) -> RequestStatus | None:
+    """An attempt failed: a permanent failure ends the request, a passing one waits `delay` seconds for another try.
+
+    Out of memory is tried once more, alone. Returns the request's new status, None if the fence refused.
+    """
+    row = connection.execute(
+        select(RequestRow.retries, RequestRow.alone).where(owned(request_id, attempt))
+    ).one_or_none()
+    if row is None:
+        return None
+    spent = row.alone if error.kind == ErrorKind.OOM else row.retries >= max_retries
+    if error.permanent or spent:
+        values = _failed(error.kind, str(error))
+        outcome, status = AttemptOutcome.FAILED, RequestStatus.FAILED
+    else:
+        values = _requeued(delay) | {"retries": RequestRow.retries + 1}
+        if error.kind == ErrorKind.OOM:
+            values["alone"] = True
+        outcome, status = AttemptOutcome.REQUEUED, RequestStatus.QUEUED
+    if not _settle(connection, request_id, attempt, values):
+        return None
+    finish_attempt(
+        connection,
+        request_id,
+        attempt,
+        outcome,
+        error_kind=error.kind,
+        error=str(error),
+        traceback=traceback or None,
+    )
+    return status
+
+
+def strike(connection: Connection, request_id: int, attempt: int, error: RequestFailure) -> RequestStatus | None:
+    """The process that worked on this request died or hung under it: count it, and fail it when that is enough.
+
+    From its first strike a request runs alone. Returns the new status, None if the fence refused.
+    """
+    row = connection.execute(
+        select(RequestRow.strikes, RunRow.max_attempts)
+        .join(RunRow, RunRow.id == RequestRow.run_id)
+        .where(owned(request_id, attempt))
+    ).one_or_none()
+    if row is None:
+        return None
+    values, status = _struck(row, error.kind, str(error))
+    if not _settle(connection, request_id, attempt, values):
+        return None
+    outcome = AttemptOutcome.FAILED if status == RequestStatus.FAILED else AttemptOutcome.REQUEUED
+    finish_attempt(connection, request_id, attempt, outcome, error_kind=error.kind, error=str(error), struck=True)
+    return status
+
+
+def _struck(row: Any, kind: ErrorKind, message: str) -> tuple[dict[str, Any], RequestStatus]:
+    strikes = row.strikes + 1
+    base = {"strikes": strikes, "alone": True}
+    if strikes >= row.max_attempts:
+        return base | _failed(kind, f"{message} ({strikes} times)"), RequestStatus.FAILED
+    return base | _requeued(), RequestStatus.QUEUED
+
+
+def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0) -> int:
+    """Give requests back that were not worked on, due in `delay` seconds; costs them nothing.
+
+    Returns how many were still held.
+    """
+    count = 0
+    for request_id, attempt in held:
+        if _settle(connection, request_id, attempt, _requeued(delay)):
+            finish_attempt(connection, request_id, attempt, AttemptOutcome.RELEASED)
+            count += 1
+    return count
+
+
+def expire_leases(connection: Connection, *where: ColumnElement[bool]) -> list[ExpiredRequest]:
+    """Give up attempts whose lease has run out; narrowed by `where`."""
+    return _expire(connection, RequestRow.lease_expires_at < db_now(), *where)
+
+
+def expire_workers(connection: Connection, worker_ids: Sequence[str]) -> list[ExpiredRequest]:
+    """Give up all attempts of workers that are known to be dead, and mark them lost."""
+    expired = _expire(connection, RequestRow.worker_id.in_(list(worker_ids)))
+    connection.execute(
+        update(WorkerRow)
+        .where(WorkerRow.id.in_(list(worker_ids)), WorkerRow.state != "stopped")
+        .values(state="lost", activity={})
+    )
+    return expired
+
+
+def _expire(connection: Connection, *where: ColumnElement[bool]) -> list[ExpiredRequest]:
+    rows = connection.execute(
+        select(RequestRow.id, RequestRow.attempt, RequestRow.strikes, RunRow.max_attempts, AttemptRow.stage)
+        .join(RunRow, RunRow.id == RequestRow.run_id)
+        .outerjoin(AttemptRow, and_(AttemptRow.request_id == RequestRow.id, AttemptRow.attempt == RequestRow.attempt))
+        .where(RequestRow.status == RequestStatus.RUNNING, *where)
+        .order_by(RequestRow.id)
+        .with_for_update(skip_locked=True, of=RequestRow)
+    ).all()
+    return [_give_up(connection, row) for row in rows]
+
+
+def _give_up(connection: Connection, row: Any) -> ExpiredRequest:
+    struck = row.stage in STRIKING_STAGES
+    message = f"its worker died while it was in stage {row.stage}"
+    values, status = _struck(row, ErrorKind.CRASH, message) if struck else (_requeued(), RequestStatus.QUEUED)
+    _settle(connection, row.id, row.attempt, values)
+    finish_attempt(
+        connection,
+        row.id,
+        row.attempt,
+        AttemptOutcome.LOST,
+        struck=struck,
+        error_kind=ErrorKind.CRASH if struck else None,
+        error=message,
+    )
+    return ExpiredRequest(request_id=row.id, attempt=row.attempt, struck=struck, status=status)
+
+
+def database_time(connection: Connection) -> float:
+    """The database's clock, seconds since the epoch."""
+    return connection.execute(select(db_now())).scalar_one()

@@ -1,0 +1,312 @@
+"""Answers: stored once with their predictions and scores in one transaction, read back for merge, score and export."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from videval.db.records import Claim, StoredSample, sample_of
+from videval.db.requests import finish_attempt, owned
+from videval.db.session import db_now
+from videval.db.tables import (
+    AttemptRow,
+    PredictionRow,
+    RequestRow,
+    RequestSampleRow,
+    ResponseRow,
+    RunRow,
+    SampleRow,
+    SampleScoreRow,
+)
+from videval.types import (
+    AttemptOutcome,
+    Frame,
+    Image,
+    Part,
+    Prediction,
+    RequestStatus,
+    Response,
+    Sample,
+    Score,
+    Stage,
+    Text,
+)
+
+__all__ = [
+    "Answered",
+    "SampleResult",
+    "Scored",
+    "complete",
+    "failures",
+    "iter_answered",
+    "iter_results",
+    "iter_scored",
+    "store_predictions",
+    "store_scores",
+    "upsert",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleResult:
+    """One sample of a run with its prediction (None: not answered yet) and the status of its request."""
+
+    sample: Sample
+    state: str | None
+    prediction: str | None
+    how: str | None
+    status: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """A stored response with the samples it answers, to take predictions from again."""
+
+    request_id: int
+    packed: bool
+    text: str
+    samples: tuple[StoredSample, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A sample with its verdict by one scorer, for reports."""
+
+    sample: Sample
+    verdict: str
+    value: float | None
+
+
+def upsert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]) -> None:
+    """Insert rows, replacing those with the same keys."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values([dict(row) for row in rows])
+    replaced = {c: statement.excluded[c] for c in rows[0] if c not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=replaced))
+
+
+def complete(
+    connection: Connection,
+    claim: Claim,
+    response: Response,
+    predictions: Sequence[Prediction],
+    scores: Mapping[str, Score],
+    *,
+    resurrect: bool = False,
+) -> bool:
+    """Store an answer, its predictions and its scores; False if the fence refused it (someone else has the request).
+
+    `resurrect` also takes the answer of an attempt that was given up but not yet succeeded by another one (an
+    answer that was spooled to disk).
+    """
+    fence = owned(claim.request_id, claim.attempt)
+    if resurrect:
+        fence = (
+            (RequestRow.id == claim.request_id)
+            & (RequestRow.attempt == claim.attempt)
+            & RequestRow.status.in_([RequestStatus.RUNNING, RequestStatus.QUEUED, RequestStatus.FAILED])
+        )
+    done = {"status": RequestStatus.DONE, "lease_expires_at": None, "error_kind": None, "error": None}
+    result = connection.execute(update(RequestRow).where(fence).values(finished_at=db_now(), **done))
+    if result.rowcount != 1:
+        return False
+    upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
+    store_predictions(connection, claim.run.run_id, claim.request_id, claim.samples, predictions)
+    store_scores(connection, claim.run.run_id, claim.run.scorer, claim.samples, scores)
+    finish_attempt(connection, claim.request_id, claim.attempt, AttemptOutcome.DONE, stage=Stage.STORE)
+    return True
+
+
+def part_as_json(part: Part) -> dict[str, Any]:
+    """A prompt's part as it is stored."""
+    match part:
+        case Text():
+            return {"type": "text", "role": part.role, "text": part.text}
+        case Frame():
+            return {"type": "frame", "position": part.position}
+        case Image():
+            return {"type": "image", "path": part.path}
+    return {"type": "video"}
+
+
+def _response(claim: Claim, response: Response) -> dict[str, Any]:
+    clip = asdict(response.prompt.clip) if response.prompt.clip else {}
+    clip.pop("path", None)
+    timings = {f"{name}_s": value for name, value in asdict(response.timings).items()}
+    return {
+        "request_id": claim.request_id,
+        "run_id": claim.run.run_id,
+        "attempt": claim.attempt,
+        "text": response.text,
+        "truncated": response.generation.truncated,
+        "prompt": [part_as_json(p) for p in response.prompt.parts],
+        "clip": clip,
+        "num_frames": response.prompt.clip.num_frames if response.prompt.clip else 0,
+        "prompt_tokens": response.generation.prompt_tokens,
+        "new_tokens": response.generation.new_tokens,
+        "created_at": db_now(),
+        **timings,
+    }
+
+
+def store_predictions(
+    connection: Connection,
+    run_id: int,
+    request_id: int,
+    samples: Sequence[StoredSample],
+    predictions: Sequence[Prediction],
+) -> None:
+    """Give samples their predictions, replacing older ones."""
+    row_ids = {s.sample.id: s.row_id for s in samples}
+    rows = [
+        {
+            "run_id": run_id,
+            "sample_id": row_ids[p.sample_id],
+            "request_id": request_id,
+            "state": p.state,
+            "text": p.text,
+            "how": p.how,
+            "created_at": db_now(),
+        }
+        for p in predictions
+    ]
+    upsert(connection, PredictionRow, rows, keys=["run_id", "sample_id"])
+
+
+def store_scores(
+    connection: Connection,
+    run_id: int,
+    scorer: str,
+    samples: Iterable[StoredSample],
+    scores: Mapping[str, Score],
+) -> None:
+    """Store what a scorer says of these samples (by sample id), dropping what it said of those it no longer scores."""
+    for stored in samples:
+        score = scores.get(stored.sample.id)
+        if score is None:
+            stale = (SampleScoreRow.run_id == run_id) & (SampleScoreRow.sample_id == stored.row_id)
+            connection.execute(delete(SampleScoreRow).where(stale, SampleScoreRow.scorer == scorer))
+            continue
+        row = {
+            "run_id": run_id,
+            "sample_id": stored.row_id,
+            "scorer": scorer,
+            "verdict": score.verdict,
+            "value": score.value,
+            "read": score.read,
+            "created_at": db_now(),
+        }
+        upsert(connection, SampleScoreRow, [row], keys=["run_id", "sample_id", "scorer"])
+
+
+def iter_results(connection: Connection, run_id: int) -> Iterator[SampleResult]:
+    """Every sample that the run asks, in the benchmark's order, with its prediction; streamed.
+
+    A sample that is asked by several requests (a pack, then alone) counts as its most advanced one.
+    """
+    best = (
+        select(RequestSampleRow.sample_id, RequestRow.status)
+        .join(RequestRow, RequestRow.id == RequestSampleRow.request_id)
+        .where(RequestRow.run_id == run_id)
+        .order_by(RequestSampleRow.sample_id)
+    )
+    statuses: dict[int, str] = {}
+    order = ("failed", "cancelled", "queued", "running", "done")
+    for sample_id, status in connection.execute(best):
+        known = statuses.get(sample_id)
+        if known is None or order.index(status) > order.index(known):
+            statuses[sample_id] = status
+    found = connection.execution_options(yield_per=1000).execute(
+        select(*SampleRow.__table__.c, PredictionRow.state, PredictionRow.text, PredictionRow.how)
+        .join(RunRow, RunRow.snapshot_id == SampleRow.snapshot_id)
+        .outerjoin(PredictionRow, (PredictionRow.run_id == RunRow.id) & (PredictionRow.sample_id == SampleRow.id))
+        .where(RunRow.id == run_id)
+        .order_by(SampleRow.position)
+    )
+    for row in found:
+        if row.id in statuses:
+            yield SampleResult(
+                sample=sample_of(row),
+                state=row.state,
+                prediction=row.text,
+                how=row.how,
+                status=statuses[row.id],
+            )
+
+
+def failures(connection: Connection, run_id: int) -> Iterator[dict[str, Any]]:
+    """The failed requests of a run: index and video of each sample, kind, message and attempts."""
+    rows = connection.execute(
+        select(SampleRow.key, RequestRow.video, RequestRow.error_kind, RequestRow.error, RequestRow.attempt)
+        .join(RequestSampleRow, RequestSampleRow.request_id == RequestRow.id)
+        .join(SampleRow, SampleRow.id == RequestSampleRow.sample_id)
+        .where(RequestRow.run_id == run_id, RequestRow.status == RequestStatus.FAILED)
+        .order_by(SampleRow.position)
+    )
+    for row in rows:
+        yield {
+            "index": row.key,
+            "video": row.video,
+            "kind": row.error_kind,
+            "message": row.error,
+            "attempts": row.attempt,
+        }
+
+
+def iter_answered(connection: Connection, run_id: int) -> Iterator[Answered]:
+    """The stored responses of a run with their samples: packs first, then questions that were asked alone."""
+    rows = connection.execute(
+        select(
+            RequestRow.id.label("request_id"),
+            RequestRow.key.label("request_key"),
+            ResponseRow.text,
+            *SampleRow.__table__.c,
+        )
+        .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
+        .join(RequestSampleRow, RequestSampleRow.request_id == RequestRow.id)
+        .join(SampleRow, SampleRow.id == RequestSampleRow.sample_id)
+        .where(RequestRow.run_id == run_id, RequestRow.status == RequestStatus.DONE)
+        .order_by(RequestRow.id, RequestSampleRow.position)
+    )
+    for _, group in groupby(rows, key=lambda row: row.request_id):
+        found = list(group)
+        yield Answered(
+            request_id=found[0].request_id,
+            packed=found[0].request_key.startswith("pack:"),
+            text=found[0].text,
+            samples=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in found),
+        )
+
+
+def iter_scored(connection: Connection, run_id: int, scorer: str) -> Iterator[Scored]:
+    """Every scored sample of a run by one scorer, in the benchmark's order."""
+    rows = connection.execute(
+        select(*SampleRow.__table__.c, SampleScoreRow.verdict, SampleScoreRow.value)
+        .join(SampleScoreRow, SampleScoreRow.sample_id == SampleRow.id)
+        .where(SampleScoreRow.run_id == run_id, SampleScoreRow.scorer == scorer)
+        .order_by(SampleRow.position)
+    )
+    for row in rows:
+        yield Scored(sample=sample_of(row), verdict=row.verdict, value=row.value)
+
+
+def environments(connection: Connection, run_id: int) -> list[dict[str, Any]]:
+    """Every combination of hardware and library versions that answered requests of a run."""
+    rows = connection.execute(
+        select(AttemptRow.environment)
+        .join(RequestRow, RequestRow.id == AttemptRow.request_id)
+        .where(RequestRow.run_id == run_id, AttemptRow.outcome == AttemptOutcome.DONE)
+    )
+    distinct = {repr(sorted(r.environment.items())): r.environment for r in rows}
+    return [distinct[k] for k in sorted(distinct)]
+
+
+def insert_many(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows in one statement."""
+    if rows:
+        connection.execute(insert(table), list(rows))

@@ -1,0 +1,89 @@
+"""Brings the schema to this version of videval, and says clearly when it is older or newer."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection
+
+from videval.db.session import Database
+from videval.errors import SchemaMismatch
+
+__all__ = ["check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(files("migrations")))).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head() -> str:
+    """The schema version of this videval."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def current(database: Database) -> str | None:
+    """The schema version of the database; None if it is empty."""
+    with database.read() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _known(revision: str) -> bool:
+    try:
+        return ScriptDirectory.from_config(_config()).get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def _refuse_newer(database: Database, version: str | None) -> None:
+    if version is not None and not _known(version):
+        raise SchemaMismatch(
+            f"database {database.url} has schema {version}, which is newer than this videval's ({head()})",
+            hint="pip install --upgrade videval",
+        )
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the schema to `revision`; safe to call from several processes at once."""
+    _refuse_newer(database, current(database))
+    _run(database, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(database: Database, revision: str = "base") -> None:
+    """Take the schema back to `revision`; "base" drops everything."""
+    _run(database, lambda config: command.downgrade(config, revision))
+
+
+def _run(database: Database, step: Callable[[Config], None]) -> None:
+    config = _config()
+
+    def migrate(connection: Connection) -> None:
+        if database.dialect == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7239512)")
+        config.attributes["connection"] = connection
+        step(config)
+
+    database.write(migrate)
+
+
+def check(database: Database) -> None:
+    """Raise SchemaMismatch unless the schema is this videval's."""
+    version = current(database)
+    _refuse_newer(database, version)
+    if version != head():
+        state = "empty" if version is None else f"at schema {version}, older than {head()}"
+        raise SchemaMismatch(f"database {database.url} is {state}", hint="videval db upgrade")
+
+
+def ensure_schema(database: Database) -> None:
+    """Make the tables of an empty database; SchemaMismatch if it has those of another version."""
+    if current(database) is None:
+        upgrade(database)
+    check(database)

@@ -1,0 +1,273 @@
+"""The tables (design: one snapshot of a benchmark, many runs on it, one row for each answer).
+
+Times are seconds since the epoch on the database's own clock (see `db_now`), never a worker's.
+"""
+
+import json
+from typing import Any
+
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+__all__ = [
+    "AttemptRow",
+    "Base",
+    "ChoreRow",
+    "ExactText",
+    "PredictionRow",
+    "RequestRow",
+    "RequestSampleRow",
+    "ResponseRow",
+    "RunRow",
+    "SampleRow",
+    "SampleScoreRow",
+    "SnapshotRow",
+    "WorkerRow",
+]
+
+_ESCAPED = "\ufdd0"
+
+
+class ExactText(TypeDecorator[str]):
+    """Text to the character on every database: NUL and lone surrogates, which SQL text cannot hold, are escaped."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Escape a text that no database takes as JSON behind a marker."""
+        if value is None or (value.isprintable() and not value.startswith(_ESCAPED)):
+            return value
+        unsafe = "\x00" in value or value.startswith(_ESCAPED) or any("\ud800" <= c <= "\udfff" for c in value)
+        return _ESCAPED + json.dumps(value) if unsafe else value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Give back what was said."""
+        if value is None or not value.startswith(_ESCAPED):
+            return value
+        return str(json.loads(value[1:]))
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that a migration can drop it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: ExactText, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+
+
+class SnapshotRow(Base):
+    """A benchmark's content at one time, by hash; stored once however many models run on it."""
+
+    __tablename__ = "snapshots"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(unique=True)
+    benchmark: Mapped[str]
+    columns: Mapped[list[Any]]
+    num_samples: Mapped[int]
+    created_at: Mapped[float]
+
+
+class SampleRow(Base):
+    """One question of a snapshot; `key` is the benchmark's own index as text."""
+
+    __tablename__ = "samples"
+    __table_args__ = (UniqueConstraint("snapshot_id", "key"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"))
+    position: Mapped[int]
+    key: Mapped[str]
+    video: Mapped[str]
+    question: Mapped[str]
+    answer: Mapped[str | None]
+    candidates: Mapped[list[Any]]
+    start: Mapped[float | None]
+    end: Mapped[float | None]
+    row: Mapped[dict[str, Any]]
+
+
+class RunRow(Base):
+    """One variant x one model x one generation setting; (`key`, `copy`) is what resuming looks for."""
+
+    __tablename__ = "runs"
+    __table_args__ = (UniqueConstraint("key", "copy"), Index("ix_runs_load_key_state", "load_key", "state"))
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    key: Mapped[str]
+    copy: Mapped[int]
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"))
+    benchmark: Mapped[str]
+    variant: Mapped[str]
+    model: Mapped[str]
+    load_key: Mapped[str]
+    dtype: Mapped[str | None]
+    spec: Mapped[dict[str, Any]]
+    sampling: Mapped[dict[str, Any]]
+    generation: Mapped[dict[str, Any]]
+    pack: Mapped[bool]
+    subtitles: Mapped[bool]
+    form: Mapped[str]
+    scorer: Mapped[str]
+    data_root: Mapped[str]
+    max_pixels: Mapped[int | None]
+    max_attempts: Mapped[int]
+    state: Mapped[str]
+    priority: Mapped[int]
+    limit: Mapped[int | None]
+    missing: Mapped[list[Any]]
+    card: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+
+class RequestRow(Base):
+    """One generation asked of the model: one sample, or in pack mode all samples of one video."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        UniqueConstraint("run_id", "key"),
+        Index("ix_requests_run_id_status_published_at", "run_id", "status", "published_at"),
+        Index("ix_requests_status_lease_expires_at", "status", "lease_expires_at"),
+        Index("ix_requests_worker_id", "worker_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    key: Mapped[str]
+    position: Mapped[int]
+    video: Mapped[str]
+    status: Mapped[str]
+    attempt: Mapped[int]
+    strikes: Mapped[int]
+    retries: Mapped[int]
+    alone: Mapped[bool]
+    available_at: Mapped[float]
+    published_at: Mapped[float | None]
+    published: Mapped[int]
+    lease_expires_at: Mapped[float | None]
+    worker_id: Mapped[str | None]
+    error_kind: Mapped[str | None]
+    error: Mapped[str | None]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+
+
+class RequestSampleRow(Base):
+    """Which samples a request asks about, in order."""
+
+    __tablename__ = "request_samples"
+    __table_args__ = (Index("ix_request_samples_sample_id", "sample_id"),)
+    request_id: Mapped[int] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+
+
+class AttemptRow(Base):
+    """One try at one request by one worker: what it was doing, how it ended, on what hardware and versions."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("request_id", "attempt"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("requests.id"))
+    attempt: Mapped[int]
+    worker_id: Mapped[str]
+    worker: Mapped[str]
+    stage: Mapped[str]
+    outcome: Mapped[str]
+    struck: Mapped[bool]
+    started_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    error_kind: Mapped[str | None]
+    error: Mapped[str | None]
+    traceback: Mapped[str | None]
+    environment: Mapped[dict[str, Any]]
+
+
+class ResponseRow(Base):
+    """What the model said to a request, raw, with the frames it saw; timings are seconds per stage."""
+
+    __tablename__ = "responses"
+    __table_args__ = (Index("ix_responses_run_id_created_at", "run_id", "created_at"),)
+    request_id: Mapped[int] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    attempt: Mapped[int]
+    text: Mapped[str]
+    truncated: Mapped[bool]
+    prompt: Mapped[list[Any]]
+    clip: Mapped[dict[str, Any]]
+    num_frames: Mapped[int]
+    queue_s: Mapped[float]
+    decode_s: Mapped[float]
+    prepare_s: Mapped[float]
+    wait_s: Mapped[float]
+    generate_s: Mapped[float]
+    store_s: Mapped[float]
+    prompt_tokens: Mapped[int | None]
+    new_tokens: Mapped[int | None]
+    created_at: Mapped[float]
+
+
+class PredictionRow(Base):
+    """The answer of one sample in one run; `how` says how it was read from the response."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (Index("ix_predictions_request_id", "request_id"),)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"), primary_key=True)
+    request_id: Mapped[int] = mapped_column(ForeignKey("requests.id"))
+    state: Mapped[str]
+    text: Mapped[str | None]
+    how: Mapped[str]
+    created_at: Mapped[float]
+
+
+class SampleScoreRow(Base):
+    """What one scorer says of one prediction; stored per scorer, so that rescoring needs no inference."""
+
+    __tablename__ = "sample_scores"
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"), primary_key=True)
+    scorer: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    value: Mapped[float | None]
+    read: Mapped[str | None]
+    created_at: Mapped[float]
+
+
+class WorkerRow(Base):
+    """One life of one worker process; `lock_domain` says among which workers its device lock means something."""
+
+    __tablename__ = "workers"
+    __table_args__ = (Index("ix_workers_state", "state"),)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    host: Mapped[str]
+    lock_domain: Mapped[str]
+    pid: Mapped[int]
+    device: Mapped[str]
+    device_name: Mapped[str]
+    state: Mapped[str]
+    model: Mapped[str | None]
+    load_key: Mapped[str | None]
+    loads: Mapped[int]
+    activity: Mapped[dict[str, Any]]
+    started_at: Mapped[float]
+    heartbeat_at: Mapped[float]
+    rss_mb: Mapped[float]
+    busy_s: Mapped[float]
+    done: Mapped[int]
+    failed: Mapped[int]
+    refused: Mapped[int]
+    message: Mapped[str | None]
+
+
+class ChoreRow(Base):
+    """When a chore was last done by any worker, so that it is done by one at a time."""
+
+    __tablename__ = "chores"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    done_at: Mapped[float]

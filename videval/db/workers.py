@@ -1,0 +1,129 @@
+"""Workers: who lives where, what each does now, and who must be dead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from videval.db.records import WorkerIdentity
+from videval.db.results import upsert
+from videval.db.session import db_now
+from videval.db.tables import WorkerRow
+
+__all__ = [
+    "LIVE_STATES",
+    "Pulse",
+    "WorkerInfo",
+    "beat",
+    "list_workers",
+    "live_workers",
+    "predecessors",
+    "register",
+    "stop",
+]
+
+LIVE_STATES = ("starting", "idle", "loading", "busy", "draining")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulse:
+    """What a worker says of itself with each heartbeat."""
+
+    state: str
+    model: str | None = None
+    load_key: str | None = None
+    loads: int = 0
+    activity: Mapping[str, Any]
+    rss_mb: float = 0.0
+    busy_s: float = 0.0
+    done: int = 0
+    failed: int = 0
+    refused: int = 0
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerInfo:
+    """A worker as people see it; `age_s` since its start, `silent_s` since its last heartbeat (database clock)."""
+
+    id: str
+    name: str
+    host: str
+    lock_domain: str
+    pid: int
+    device: str
+    device_name: str
+    state: str
+    model: str | None
+    load_key: str | None
+    loads: int
+    activity: Mapping[str, Any]
+    rss_mb: float
+    busy_s: float
+    done: int
+    failed: int
+    refused: int
+    message: str | None
+    age_s: float
+    silent_s: float
+
+
+def register(connection: Connection, worker: WorkerIdentity) -> None:
+    """Say that a worker has begun."""
+    known = ("id", "name", "host", "lock_domain", "pid", "device", "device_name")
+    row = {k: getattr(worker, k) for k in known}
+    row |= {"state": "starting", "loads": 0, "activity": {}, "rss_mb": 0.0, "busy_s": 0.0}
+    row |= {"done": 0, "failed": 0, "refused": 0, "started_at": db_now(), "heartbeat_at": db_now()}
+    upsert(connection, WorkerRow, [row], keys=["id"])
+
+
+def beat(connection: Connection, worker_id: str, pulse: Pulse) -> None:
+    """Say that a worker lives, and what it does."""
+    values = {name: getattr(pulse, name) for name in Pulse.__dataclass_fields__}
+    values["activity"] = dict(pulse.activity)
+    connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(heartbeat_at=db_now(), **values))
+
+
+def stop(connection: Connection, worker_id: str, message: str | None = None) -> None:
+    """Say that a worker ended on its own."""
+    connection.execute(
+        update(WorkerRow).where(WorkerRow.id == worker_id).values(state="stopped", activity={}, message=message)
+    )
+
+
+def predecessors(connection: Connection, worker: WorkerIdentity) -> list[str]:
+    """Ids of earlier workers on this worker's device, which are dead since it holds the device's lock."""
+    return _ids(connection, worker.lock_domain, [worker.device], besides=worker.id)
+
+
+def _ids(connection: Connection, lock_domain: str, devices: Sequence[str], *, besides: str) -> list[str]:
+    rows = connection.execute(
+        select(WorkerRow.id).where(
+            WorkerRow.lock_domain == lock_domain,
+            WorkerRow.device.in_(list(devices)),
+            WorkerRow.state.in_([*LIVE_STATES, "lost"]),
+            WorkerRow.id != besides,
+        )
+    )
+    return list(rows.scalars())
+
+
+def _infos(connection: Connection, *where: Any) -> list[WorkerInfo]:
+    age = (db_now() - WorkerRow.started_at).label("age_s")
+    silent = (db_now() - WorkerRow.heartbeat_at).label("silent_s")
+    rows = connection.execute(
+        select(*WorkerRow.__table__.c, age, silent).where(*where).order_by(WorkerRow.host, WorkerRow.name)
+    )
+    return [WorkerInfo(**{f: getattr(r, f) for f in WorkerInfo.__dataclass_fields__}) for r in rows]
+
+
+def live_workers(connection: Connection) -> list[WorkerInfo]:
+    """Workers that said they live and have not stopped; some may be silent."""
+    return _infos(connection, WorkerRow.state.in_(LIVE_STATES))
+
+
+def list_workers(connection: Connection, *, recent_s: float = 86400.0) -> list[WorkerInfo]:
+    """Live workers, and those that ended within the last `recent_s` seconds."""
+    recent = WorkerRow.heartbeat_at > db_now() - recent_s
+    return _infos(connection, recent | WorkerRow.state.in_(LIVE_STATES))

@@ -1,0 +1,172 @@
+"""The error tree: every failure that videval knows, raised where the fact is known and caught at a boundary.
+
+::
+
+    VidevalError                    exit code 1
+    ├── UsageError                  exit code 2   the user asked for something that cannot be
+    │   ├── UnknownName             a benchmark, model, scorer or run that does not exist
+    │   └── InvalidTable            malformed rows of a question table, all of them listed
+    ├── EnvironmentProblem          exit code 3   the machine is not ready
+    │   ├── DatabaseUnavailable
+    │   ├── SchemaMismatch
+    │   ├── BrokerUnavailable
+    │   ├── NoFreeDevice
+    │   ├── DataMissing             a benchmark's data or videos are not on this machine
+    │   └── ModelUnavailable        a model that cannot be loaded here
+    ├── Incomplete                  exit code 4   a run has requests without an answer
+    └── RequestFailure              never leaves a request: becomes a failed row with its kind
+        ├── VideoFailure            kind video
+        ├── ModelFailure            kind model
+        ├── ApiFailure              kind api
+        ├── OutOfMemory             kind oom
+        ├── DeadlineExceeded        kind timeout
+        └── ProcessDied             kind crash
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import ClassVar
+
+from videval.types import ErrorKind
+
+__all__ = [
+    "ApiFailure",
+    "BrokerUnavailable",
+    "DataMissing",
+    "DatabaseUnavailable",
+    "DeadlineExceeded",
+    "EnvironmentProblem",
+    "Incomplete",
+    "InvalidTable",
+    "ModelFailure",
+    "ModelUnavailable",
+    "NoFreeDevice",
+    "OutOfMemory",
+    "ProcessDied",
+    "RequestFailure",
+    "SchemaMismatch",
+    "UnknownName",
+    "UsageError",
+    "VideoFailure",
+    "VidevalError",
+]
+
+
+class VidevalError(Exception):
+    """Any failure that videval explains: `str()` says what is wrong and `hint` what would be right."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(VidevalError):
+    """What was asked for cannot be: a wrong option, name or table."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that is not registered; says what comes close."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(set(known))
+        folded = {k.casefold(): k for k in known}
+        close = [folded[c] for c in get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
+        hint = f"did you mean {' or '.join(close)}?" if close else f"see: videval list {what}s"
+        super().__init__(f"unknown {what} {name!r}", hint=hint)
+        self.close_matches = close
+
+
+class InvalidTable(UsageError):
+    """A question table with malformed rows; `problems` has one line for each, with its line number."""
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        shown = "\n".join(f"  {p}" for p in problems)
+        super().__init__(f"{source}: {len(problems)} problem(s), nothing was enqueued\n{shown}")
+        self.problems = tuple(problems)
+
+
+class EnvironmentProblem(VidevalError):
+    """The machine is not ready; `hint` is the line that mends it."""
+
+    exit_code = 3
+
+
+class DatabaseUnavailable(EnvironmentProblem):
+    """The results database cannot be reached or written."""
+
+
+class SchemaMismatch(EnvironmentProblem):
+    """The database's schema is older or newer than this videval."""
+
+
+class BrokerUnavailable(EnvironmentProblem):
+    """Redis cannot be reached or started."""
+
+
+class NoFreeDevice(EnvironmentProblem):
+    """Each device of this worker's list is in use or absent."""
+
+
+class DataMissing(EnvironmentProblem):
+    """A benchmark's questions or videos are not on this machine."""
+
+
+class ModelUnavailable(EnvironmentProblem):
+    """A model cannot be loaded on this machine: no weights, no device, not enough memory."""
+
+
+class Incomplete(VidevalError):
+    """A run still has requests without an answer."""
+
+    exit_code = 4
+
+
+class RequestFailure(VidevalError):
+    """One request failed; stored as a failed row with `kind`. `permanent`: trying again gives the same."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.MODEL
+    permanent: ClassVar[bool] = True
+
+
+class VideoFailure(RequestFailure):
+    """The video is missing, unreadable or has no frames."""
+
+    kind = ErrorKind.VIDEO
+
+
+class ModelFailure(RequestFailure):
+    """The model raised on this request, or cannot take it (prompt too long, wrong frame count)."""
+
+    kind = ErrorKind.MODEL
+
+
+class ApiFailure(RequestFailure):
+    """A model behind an API did not answer (429, 5xx, connection)."""
+
+    kind = ErrorKind.API
+    permanent = False
+
+
+class OutOfMemory(RequestFailure):
+    """The device had too little memory for this request."""
+
+    kind = ErrorKind.OOM
+    permanent = False
+
+
+class DeadlineExceeded(RequestFailure):
+    """A stage took longer than its deadline and its process was ended."""
+
+    kind = ErrorKind.TIMEOUT
+    permanent = False
+
+
+class ProcessDied(RequestFailure):
+    """The process that worked on this request died (signal, segmentation fault, kill)."""
+
+    kind = ErrorKind.CRASH
+    permanent = False

@@ -1,0 +1,114 @@
+"""One request to one response: clip, prompt, generate. No queue, no SQL."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from videval.benchmarks.base import Shown
+from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.db.records import Claim
+from videval.errors import EnvironmentProblem
+from videval.types import Clip, FrameSampling, Generation, GenerationSettings, Part, Prompt, Response, Stage, Timings
+from videval.video.paths import resolve_video
+
+__all__ = ["Answer", "Engine", "FrameSource", "Released", "infer"]
+
+
+class Released(Exception):
+    """The request was given back before it was generated; costs it nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What an engine gives: the generation, and seconds of preparing, waiting for a batch, and generating it."""
+
+    generation: Generation
+    prepare_s: float = 0.0
+    wait_s: float = 0.0
+    generate_s: float = 0.0
+
+
+class FrameSource(Protocol):
+    """Gives clips: decoder processes in a worker, the cache itself in a test."""
+
+    def clip(
+        self,
+        path: Path,
+        sampling: FrameSampling,
+        span: tuple[float, float] | None,
+        *,
+        folder_fps: float,
+        max_pixels: int | None,
+    ) -> Clip:
+        """The frames of one video; raises VideoFailure."""
+
+
+class Engine(Protocol):
+    """Answers prompts: the engine process in a worker, a fake in a test."""
+
+    def generate(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        *,
+        alone: bool,
+        load_key: str,
+        on_generate: Callable[[], None],
+    ) -> Answer:
+        """Answer one prompt; raises RequestFailure or Released."""
+
+
+def infer(
+    claim: Claim,
+    *,
+    root: Path,
+    frames: FrameSource,
+    engine: Engine,
+    on_stage: Callable[[Stage], None],
+    allow_symlinks: bool = False,
+) -> Response:
+    """Answer one claimed request from the videos below `root`; `on_stage` hears what it is doing.
+
+    Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released.
+    """
+    if not root.is_dir():
+        raise EnvironmentProblem(
+            f"{claim.run.benchmark}: no data at {root}", hint="mount it here, or set VIDEVAL_DATA_ROOT on this host"
+        )
+    began = time.monotonic()
+    on_stage(Stage.DECODE)
+    clip = _clip(claim, root, frames, allow_symlinks)
+    decoded = time.monotonic()
+    on_stage(Stage.PREPARE)
+    prompt = Prompt(parts=_parts(claim, clip, root), clip=clip, image_root=str(root), row=claim.samples[0].sample.row)
+    answer = engine.generate(
+        prompt,
+        claim.run.generation,
+        alone=claim.alone,
+        load_key=claim.run.load_key,
+        on_generate=lambda: on_stage(Stage.GENERATE),
+    )
+    timings = Timings(
+        queue=claim.queue_s,
+        decode=decoded - began,
+        prepare=answer.prepare_s,
+        wait=answer.wait_s,
+        generate=answer.generate_s,
+    )
+    return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
+
+
+def _clip(claim: Claim, root: Path, frames: FrameSource, allow_symlinks: bool) -> Clip:
+    sample = claim.samples[0].sample
+    path = resolve_video(root, sample.video, allow_symlinks=allow_symlinks)
+    folder_fps = find_benchmark(claim.run.benchmark).folder_fps
+    return frames.clip(path, claim.run.sampling, sample.span, folder_fps=folder_fps, max_pixels=claim.run.max_pixels)
+
+
+def _parts(claim: Claim, clip: Clip, root: Path) -> tuple[Part, ...]:
+    bench = find_benchmark(claim.run.benchmark)
+    shown = Shown(clip=clip, form=claim.run.form, root=root, subtitles=claim.run.subtitles)
+    samples = [s.sample for s in claim.samples]
+    return bench.pack_prompt(samples, shown) if claim.packed else bench.prompt(samples[0], shown)

@@ -1,0 +1,223 @@
+"""Means with intervals, and differences between two runs: pure functions of scores.
+
+Questions about one video are not independent of each other, so every interval is clustered by video.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Difference",
+    "Estimate",
+    "macro_mean",
+    "mcnemar",
+    "mean_with_interval",
+    "median",
+    "paired_difference",
+    "quantile",
+    "t_quantile",
+]
+
+Floats = npt.NDArray[np.float64]
+_Z = 1.959963984540054
+_CONFIDENCE = 0.975
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A mean with its 95 % interval, of `n` values in `clusters` clusters; None where there are no values."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """The mean of a - b over the same questions with its 95 % interval; see `Estimate`."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    clusters: int
+
+
+def mean_with_interval(
+    values: Sequence[float], clusters: Sequence[str], *, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Estimate:
+    """Mean of values on a scale of `bounds` with a 95 % interval that is clustered: one cluster (video) per value.
+
+    A Wilson interval with the effective sample size m(1-m)/variance, where the variance is the cluster-robust one
+    with factor G/(G-1), at least that of independent values, and t with G-1 degrees of freedom stands for z
+    (Korn and Graubard 1998; Franco, Little, Louis and Slud 2019). Where nothing varies, or there is one cluster
+    only, the clusters count as the sample, so that even an all-right score has a width.
+    ValueError: lengths differ, or a value lies outside of its bounds.
+    """
+    codes, count = _codes(values, clusters)
+    if count == 0:
+        return Estimate(mean=None, low=None, high=None, n=0, clusters=0)
+    low, high = bounds
+    unit = (np.asarray(values, dtype=np.float64) - low) / (high - low)
+    if not np.all((unit >= 0) & (unit <= 1)):
+        raise ValueError(f"a value lies outside of {low:g}..{high:g}")
+    mean = float(unit.mean())
+    size, z = _effective_size(unit, codes, count)
+    ends = _wilson(mean, size, z)
+    scaled = [low + (high - low) * end for end in (mean, min(ends[0], mean), max(ends[1], mean))]
+    return Estimate(mean=scaled[0], low=scaled[1], high=scaled[2], n=len(unit), clusters=count)
+
+
+def _codes(values: Sequence[float], clusters: Sequence[str]) -> tuple[npt.NDArray[np.intp], int]:
+    if len(values) != len(clusters):
+        raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
+    if not len(values):
+        return np.zeros(0, dtype=np.intp), 0
+    names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    return codes, len(names)
+
+
+def _effective_size(values: Floats, codes: npt.NDArray[np.intp], count: int) -> tuple[float, float]:
+    """How many independent values these are worth, and the quantile to use with them."""
+    n, mean = len(values), values.mean()
+    if count == 1 or np.all(values == values[0]):
+        return float(count), _Z
+    residuals = np.bincount(codes, weights=values - mean)
+    clustered = count / (count - 1) * float(residuals @ residuals) / n**2
+    independent = float(values.var(ddof=1)) / n
+    return float(mean * (1 - mean)) / max(clustered, independent), t_quantile(count - 1)
+
+
+def _wilson(mean: float, size: float, z: float) -> tuple[float, float]:
+    """Wilson (1927): the score interval of a proportion."""
+    weight = z * z / size
+    centre = (mean + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(mean * (1 - mean) / size + weight / (4 * size))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def t_quantile(degrees: int) -> float:
+    """The 97.5 % point of Student's t, exact to 1e-9 up to 500 degrees of freedom.
+
+    Bisection on the closed form for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4); beyond, the
+    expansion around the normal (26.7.5), whose error is below 1e-9 there.
+    """
+    return _t_exact(degrees) if degrees <= 500 else _t_expanded(degrees)
+
+
+@cache
+def _t_exact(degrees: int) -> float:
+    low, high = 1.0, 13.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_inside(middle, degrees) < 2 * _CONFIDENCE - 1 else (low, middle)
+    return (low + high) / 2
+
+
+def _t_inside(t: float, degrees: int) -> float:
+    """The probability that |T| < t."""
+    angle = math.atan(t / math.sqrt(degrees))
+    cosine = math.cos(angle) ** 2
+    odd = degrees % 2
+    term = total = math.cos(angle) if odd else 1.0
+    for k in range(2 if odd else 1, degrees - 2, 2):
+        term *= cosine * k / (k + 1)
+        total += term
+    if odd:
+        return 2 / math.pi * (angle + math.sin(angle) * total * (degrees > 1))
+    return math.sin(angle) * total
+
+
+def _t_expanded(degrees: int) -> float:
+    z = _Z
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / degrees + second / degrees**2 + third / degrees**3
+
+
+def paired_difference(
+    a: Sequence[float],
+    b: Sequence[float],
+    clusters: Sequence[str],
+    *,
+    scale: float = 1.0,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Difference:
+    """Mean of a - b, question by question, with a 95 % percentile interval of a bootstrap that draws whole clusters.
+
+    `scale` is the largest difference there can be (3.0 for scores of 0..3).
+    Seeded, so the same scores give the same interval. Where all clusters agree there is nothing to draw from: then
+    the interval is what a share could still be of which none was seen in so many clusters (Wilson's bound).
+    low and high are None for a single cluster. ValueError: lengths differ.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"{len(a)} scores of a but {len(b)} of b")
+    codes, count = _codes(a, clusters)
+    if count == 0:
+        return Difference(mean=None, low=None, high=None, n=0, clusters=0)
+    differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    low, high = _bootstrap_interval(differences / scale, codes, count, seed, resamples)
+    low, high = (None if end is None else end * scale for end in (low, high))
+    return Difference(mean=float(differences.mean()), low=low, high=high, n=len(differences), clusters=count)
+
+
+def _bootstrap_interval(
+    differences: Floats, codes: npt.NDArray[np.intp], count: int, seed: int, resamples: int
+) -> tuple[float | None, float | None]:
+    if count == 1:
+        return None, None
+    sums = np.asarray(np.bincount(codes, weights=differences), dtype=np.float64)
+    sizes = np.asarray(np.bincount(codes), dtype=np.float64)
+    mean = float(differences.mean())
+    if np.allclose(sums, mean * sizes):
+        unseen = _Z**2 / (count + _Z**2)
+        return max(-1.0, mean - unseen), min(1.0, mean + unseen)
+    means = _resampled_means(sums, sizes, np.random.default_rng(seed), resamples)
+    low, high = np.quantile(means, [1 - _CONFIDENCE, _CONFIDENCE])
+    return float(low), float(high)
+
+
+def _resampled_means(sums: Floats, sizes: Floats, random: np.random.Generator, resamples: int) -> Floats:
+    """One mean for each draw of as many clusters as there are; drawn one by one to keep memory small."""
+    count = len(sums)
+    drawn = (random.integers(count, size=count) for _ in range(resamples))
+    return np.array([sums[chosen].sum() / sizes[chosen].sum() for chosen in drawn], dtype=np.float64)
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Exact two-sided p-value that two runs are equally good: `b` only the first got right, `c` only the second.
+
+    The sign test on the b + c questions they disagree on (McNemar 1947, exact binomial form); 1.0 if there are none.
+    """
+    if b < 0 or c < 0:
+        raise ValueError("counts cannot be negative")
+    total, term, tail = b + c, 1, 0
+    for k in range(min(b, c) + 1):
+        tail += term
+        term = term * (total - k) // (k + 1)
+    return min(1.0, 2 * tail / (1 << total)) if total else 1.0
+
+
+def macro_mean(groups: Mapping[str, Sequence[float]]) -> float | None:
+    """The mean of the groups' means, each group counting the same; groups without values are left out."""
+    means = [math.fsum(values) / len(values) for values in groups.values() if len(values)]
+    return math.fsum(means) / len(means) if means else None
+
+
+def median(values: Sequence[float]) -> float | None:
+    """The middle value, or None of no values."""
+    return quantile(values, 0.5)
+
+
+def quantile(values: Sequence[float], q: float) -> float | None:
+    """The value below which a part `q` (0..1) lies, interpolated; None of no values."""
+    return float(np.quantile(np.asarray(values, dtype=np.float64), q)) if len(values) else None

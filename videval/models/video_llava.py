@@ -1,0 +1,147 @@
+"""Video-LLaVA as ported to Hugging Face transformers: one video of 8 frames and a question.
+
+Paper: Video-LLaVA: Learning United Visual Representation by Alignment Before Projection (Lin et al., 2023),
+https://arxiv.org/abs/2311.10122. The prompt's form is the one of the model card of LanguageBind/Video-LLaVA-7B-hf.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import GenerationConfig, VideoLlavaForConditionalGeneration, VideoLlavaProcessor
+
+from videval.errors import ModelFailure
+from videval.models import hf
+from videval.models.catalog import concrete_dtype
+from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Prompt, Text, Video
+from videval.video.cache import load_frames
+
+__all__ = ["VideoLlava", "VideoLlavaInputs", "load", "prompt_text"]
+
+FRAMES = 8
+VIDEO_TOKEN = "<video>"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoLlavaInputs:
+    """One request on the CPU: token ids [n] and pixels [1, 8, 3, height, width], normalised, float32."""
+
+    input_ids: torch.Tensor
+    pixels: torch.Tensor
+    settings: GenerationSettings
+
+
+def prompt_text(prompt: Prompt, plain: Callable[[str], str] = str) -> str:
+    """The prompt in the model card's form; `plain` is applied to every text that is not the form's own."""
+    system, user, prefix = (plain(prompt.text(role)) for role in ("system", "user", "assistant"))
+    start = f"{system.strip()} " if system.strip() else ""
+    return f"{start}USER: {VIDEO_TOKEN}\n{user} ASSISTANT:" + (f" {prefix}" if prefix else "")
+
+
+def load(spec: ModelSpec, *, device: str, dtype: str) -> "VideoLlava":
+    """Load processor and weights. Raises ModelUnavailable."""
+    target, kind = hf.use_device(device), concrete_dtype(dtype, device)
+    with hf.explained_load(spec):
+        hf.require_architecture(spec, "video_llava")
+        processor = hf.load_processor(VideoLlavaProcessor, spec)
+        model = hf.load_weights(VideoLlavaForConditionalGeneration, spec, dtype=kind, device=target)
+    return VideoLlava(model, processor, about=hf.provenance(spec, dtype=kind, device=target))
+
+
+class VideoLlava:
+    """A loaded Video-LLaVA."""
+
+    def __init__(self, model: Any, processor: Any, *, about: Mapping[str, str]) -> None:
+        self._model, self._processor, self._about = model, processor, about
+        self._tokenizer = processor.tokenizer
+        self._plain = hf.neutraliser([*self._tokenizer.all_special_tokens, VIDEO_TOKEN, processor.image_token])
+        self._context = int(model.config.text_config.max_position_embeddings)
+        self._eos = _token_ids(model.generation_config.eos_token_id, self._tokenizer.eos_token_id)
+        self._pad = _token_ids(self._tokenizer.pad_token_id, self._eos[0])[0]
+        model.generation_config = GenerationConfig()
+        self._tokenizing = Lock()
+
+    def prepare(self, prompt: Prompt, settings: GenerationSettings) -> VideoLlavaInputs:
+        """Frames to pixels and text to token ids. Raises ModelFailure for what the model cannot take."""
+        frames = np.array(load_frames(_only_clip(prompt)))
+        text = _encodable(prompt_text(prompt, self._plain))
+        with self._tokenizing, hf.explained_run(torch.device("cpu"), "the prompt"):
+            made = self._processor(text=text, videos=[frames], return_tensors="pt")
+        ids = made["input_ids"][0]
+        self._check_length(len(ids), settings)
+        return VideoLlavaInputs(input_ids=ids, pixels=made["pixel_values_videos"], settings=settings)
+
+    def generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
+        """Answer a batch. What is sampled (temperature > 0) runs alone, so that its seed decides, not its company."""
+        answers: dict[int, Generation] = {}
+        for places in _together(batch):
+            answers.update(zip(places, self._generate([batch[place] for place in places]), strict=True))
+        return [answers[place] for place in range(len(batch))]
+
+    def describe(self) -> Mapping[str, str]:
+        """dtype, device, checkpoint with its commit, versions of the libraries."""
+        return dict(self._about)
+
+    def _generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
+        settings, device = batch[0].settings, self._model.device
+        ids, mask = hf.left_padded([inputs.input_ids for inputs in batch], self._pad)
+        what = f"a batch of {len(batch)} x {ids.shape[1]} tokens + {settings.max_new_tokens} new ones"
+        with hf.explained_run(device, what), torch.inference_mode():
+            torch.manual_seed(settings.seed)
+            out = self._model.generate(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                pixel_values_videos=torch.cat([i.pixels for i in batch]).to(device, self._model.dtype),
+                generation_config=hf.generation_config(settings, pad=self._pad, eos=self._eos),
+            )
+            new = out[:, ids.shape[1] :].tolist()
+        return [self._answer(row, inputs) for row, inputs in zip(new, batch, strict=True)]
+
+    def _answer(self, new: Sequence[int], inputs: VideoLlavaInputs) -> Generation:
+        return hf.read_answer(self._tokenizer, new, eos=self._eos, prompt_tokens=len(inputs.input_ids))
+
+    def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
+        if tokens + settings.max_new_tokens > self._context:
+            raise ModelFailure(
+                f"the prompt is too long: {tokens} tokens + {settings.max_new_tokens} new ones are more than "
+                f"the {self._context} that the model takes",
+                hint="shorten the prompt or lower max_new_tokens",
+            )
+
+
+def _only_clip(prompt: Prompt) -> Clip:
+    """The clip of a prompt that shows it as one video of 8 frames and shows nothing else."""
+    shown = [part for part in prompt.parts if not isinstance(part, Text)]
+    if len(shown) != 1 or not isinstance(shown[0], Video) or prompt.clip is None:
+        kinds = ", ".join(type(part).__name__ for part in shown) or "nothing"
+        raise ModelFailure(f"Video-LLaVA takes exactly one video with each question; it was shown: {kinds}")
+    if prompt.clip.num_frames != FRAMES:
+        raise ModelFailure(f"Video-LLaVA takes exactly {FRAMES} frames, not {prompt.clip.num_frames}")
+    return prompt.clip
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ModelFailure(f"the prompt is not valid Unicode: {error.reason} at {error.start}") from error
+    return text
+
+
+def _together(batch: Sequence[VideoLlavaInputs]) -> list[list[int]]:
+    """Places of the requests that are generated together: those of equal settings, if these are greedy."""
+    groups: dict[tuple[GenerationSettings, int], list[int]] = defaultdict(list)
+    for place, inputs in enumerate(batch):
+        alone = place if inputs.settings.temperature > 0 else -1
+        groups[inputs.settings, alone].append(place)
+    return list(groups.values())
+
+
+def _token_ids(value: int | list[int] | None, default: int) -> list[int]:
+    if value is None:
+        return [default]
+    return list(value) if isinstance(value, list) else [value]

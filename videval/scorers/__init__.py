@@ -1,0 +1,1 @@
+"""Rule-based scorers: pure functions from what was said to a verdict."""

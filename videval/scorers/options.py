@@ -1,0 +1,112 @@
+"""The options of a choice question as texts: compared without case, punctuation and white space."""
+
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+
+from videval.errors import UsageError
+from videval.types import Sample
+
+__all__ = ["answer_letter", "match_option", "normalised", "option_texts", "same_option", "without_thinking"]
+
+_LETTERED = re.compile(r"\s*\(?([A-Z])\s*[).:]\s*(.*)", re.DOTALL)
+_LONE_LETTER = re.compile(r"\s*\(?([A-Za-z])\)?[.:]?\s*")
+_THINKING = re.compile(r"<(think|thinking)>.*?(?:</\1>|$)|^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_NEGATED = re.compile(r"\b(?:not|cannot|never|none|neither|nor|unable|without|\w+n t|can t)\b")
+
+
+def normalised(text: str) -> str:
+    """A text as lower-case words with one space between; signs inside numbers (-3.5, 1/2, 10:30) stay."""
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    words = re.sub(
+        r"(?<!\d)[.,:/](?=\s|$|\D)|(?<=\d)[.,:](?!\d)|[^\w\s.,:/+%°<>=*&#@$€£¥^√-]|(?<=\w)-(?=\D)|_", " ", folded
+    )
+    return " ".join(words.split())
+
+
+def without_thinking(text: str) -> str:
+    """What was said without what was thought before, closed or not, or begun by the prompt itself."""
+    return _THINKING.sub("", text)
+
+
+def option_texts(candidates: Sequence[str]) -> tuple[str, ...]:
+    """The candidates without the letters that some tables write before each ("A. the book")."""
+    found = [_LETTERED.fullmatch(candidate) for candidate in candidates]
+    texts = tuple(
+        m[2].strip() for m, letter in zip(found, string.ascii_uppercase, strict=False) if m and m[1] == letter
+    )
+    return texts if len(texts) == len(candidates) else tuple(candidates)
+
+
+def match_option(text: str, options: Sequence[str]) -> str | None:
+    """The letter of the only option whose text was said, as the whole text or as words inside it; else None.
+
+    The longest option is looked for first and its words are used up, so "a red car" is not also "red"; an option
+    that is said elsewhere besides makes it two, and none is read. Nor is one that stands beside a "not".
+    """
+    said = normalised(text)
+    wanted = [(normalised(option), letter) for option, letter in zip(options, string.ascii_uppercase, strict=False)]
+    whole = [letter for words, letter in wanted if words and words == said]
+    if whole:
+        return whole[0]
+    found = []
+    for words, letter in sorted(wanted, key=lambda pair: -len(pair[0])):
+        said, times = _without(said, words)
+        found += [letter] if times else []
+    return found[0] if len(found) == 1 and not _NEGATED.search(said) else None
+
+
+def _without(text: str, words: str) -> tuple[str, int]:
+    if not words:
+        return text, 0
+    return re.subn(rf"(?<![\w.-]){re.escape(words)}(?![\w]|[.,:/]\d)", "\0", text)
+
+
+def same_option(letter: str, answer: str, options: Sequence[str]) -> bool:
+    """Whether two letters name the same option; tables may hold one text twice."""
+    if letter == answer or not options:
+        return letter == answer
+    return normalised(_option(options, letter)) == normalised(_option(options, answer))
+
+
+def _option(options: Sequence[str], letter: str) -> str:
+    return options[ord(letter) - ord("A")]
+
+
+def answer_letter(sample: Sample) -> str:
+    """The letter of the sample's answer, which may be the option's text, "B" or "(B) the cup".
+
+    UsageError, naming the sample, if the answer is not among the candidates or there are more than 26.
+    """
+    options = option_texts(sample.candidates)
+    if len(options) > len(string.ascii_uppercase):
+        raise UsageError(f"sample {sample.id}: {len(options)} candidates; at most 26 can have a letter")
+    answer = (sample.answer or "").strip()
+    letter = _by_text(answer, sample.candidates) or _by_text(answer, options) or _by_letter(answer, options)
+    if letter is None:
+        raise UsageError(
+            f"sample {sample.id} ({sample.video}): answer {sample.answer!r} is not among its candidates",
+            hint=f"candidates: {', '.join(map(repr, sample.candidates)) or 'none'}",
+        )
+    return letter
+
+
+def _by_text(answer: str, options: Sequence[str]) -> str | None:
+    for same in (str.strip, normalised):
+        for option, letter in zip(options, string.ascii_uppercase, strict=False):
+            if same(answer) and same(option) == same(answer):
+                return letter
+    return None
+
+
+def _by_letter(answer: str, options: Sequence[str]) -> str | None:
+    """The letter of "B", "(b)", or "(B) the cup" where that is option B; any of A to H if there are no options."""
+    known = string.ascii_uppercase[: len(options) or 8]
+    if lone := _LONE_LETTER.fullmatch(answer):
+        return lone[1].upper() if lone[1].upper() in known else None
+    lettered = _LETTERED.fullmatch(answer)
+    if not lettered or lettered[1] not in known:
+        return None
+    fits = not options or normalised(lettered[2]) == normalised(_option(options, lettered[1]))
+    return lettered[1] if fits else None

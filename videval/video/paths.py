@@ -1,0 +1,44 @@
+"""Where a video lies: a path from a question table, kept inside its data root."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from videval.errors import VideoFailure
+
+__all__ = ["path_problem", "resolve_video"]
+
+
+def path_problem(relative: str) -> str | None:
+    """Say what is wrong with a path from a question table, without looking at the disk; None if nothing is."""
+    if "\0" in relative:
+        return "path contains a null byte"
+    path = PurePosixPath(relative)
+    if path.is_absolute():
+        return f"{relative!r}: path must be relative to the data root"
+    if ".." in path.parts:
+        return f"{relative!r}: path must not contain '..'"
+    if not path.parts:
+        return "path is empty"
+    return None
+
+
+def resolve_video(root: Path, relative: str, *, allow_symlinks: bool) -> Path:
+    """The absolute path of a video (or image) below `root`.
+
+    Raises VideoFailure for a path that leaves the root: absolute, with `..`, or by a symlink, unless
+    `allow_symlinks`. Whether the file is there is not looked at; decoding says that.
+    """
+    problem = path_problem(relative)
+    if problem:
+        raise VideoFailure(problem)
+    path = root.absolute() / relative
+    if not allow_symlinks and not _is_below(path, root):
+        raise VideoFailure(
+            f"{relative!r}: a symlink that leaves the data root",
+            hint="set VIDEVAL_ALLOW_SYMLINKS=true if the data root holds symlinks on purpose",
+        )
+    return path
+
+
+def _is_below(path: Path, root: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

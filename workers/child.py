@@ -1,0 +1,102 @@
+"""A child process with a pipe of JSON messages, that ends with its parent and can be ended at any moment.
+
+Nothing is pickled. The child is started with `python -m MODULE FD`; it inherits the locks of its worker's device
+and lives in a session of its own, so that Ctrl-C in a terminal reaches the worker only, which then drains.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from typing import Any
+
+__all__ = ["Child", "Message", "die_with_parent", "parent_connection", "receive", "send"]
+
+Message = dict[str, Any]
+
+_nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
+"""Children are started by a thread that lives as long as the process: the kernel's parent-death signal is sent
+when the *thread* that started a child ends."""
+
+
+class Child:
+    """A running child; `send` and `receive` raise EOFError or OSError once it is dead."""
+
+    def __init__(self, module: str, *, environ: Mapping[str, str], keep_fds: Sequence[int] = ()) -> None:
+        self.process, self.connection = _nursery.submit(_start, module, dict(environ), tuple(keep_fds)).result()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    def send(self, message: Message) -> None:
+        """Send one message."""
+        send(self.connection, message)
+
+    def receive(self) -> Message:
+        """Wait for one message."""
+        return receive(self.connection)
+
+    def kill(self) -> str:
+        """End the child at once and say how it ended; fine if it is dead already."""
+        self.process.kill()
+        code = self.process.wait()
+        self.connection.close()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def death(self) -> str:
+        """Say how a child that closed its pipe ended, after a moment's wait."""
+        try:
+            code = self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+        self.connection.close()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _start(
+    module: str, environ: dict[str, str], keep_fds: tuple[int, ...]
+) -> tuple[subprocess.Popen[bytes], Connection]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())],
+            env=environ,
+            pass_fds=(theirs.fileno(), *keep_fds),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return process, Connection(ours.detach())
+
+
+def send(connection: Connection, message: Message) -> None:
+    """Send one message as JSON."""
+    connection.send_bytes(json.dumps(message).encode())
+
+
+def receive(connection: Connection) -> Message:
+    """Wait for one message."""
+    message: Message = json.loads(connection.recv_bytes())
+    return message
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """In a child: be killed by the kernel when the parent dies, also if that has happened already."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def parent_connection() -> Connection:
+    """In a child started by `Child`: tie its life to the parent's and give the pipe."""
+    die_with_parent(int(sys.argv[2]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return Connection(int(sys.argv[1]))

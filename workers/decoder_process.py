@@ -1,0 +1,53 @@
+"""The decoder process: a video and a sampling in, a clip in the shared frame cache out."""
+
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from videval.errors import RequestFailure, VidevalError
+from videval.video.cache import FrameCache
+from workers.child import Message, parent_connection, receive, send
+from workers.wire import error_message, sampling_from
+
+__all__ = ["main"]
+
+
+def _clip(cache: FrameCache, message: Message) -> Message:
+    span = message["span"]
+    try:
+        clip = cache.clip(
+            Path(message["path"]),
+            sampling_from(message["sampling"]),
+            (span[0], span[1]) if span else None,
+            folder_fps=message["folder_fps"],
+            max_pixels=message["max_pixels"],
+        )
+    except RequestFailure as error:
+        return error_message(error, traceback.format_exc())
+    except VidevalError as error:
+        return {"problem": str(error), "hint": error.hint}
+    except Exception as error:  # noqa: BLE001 - whatever a decoder library raises is this video's failure
+        return {
+            "failure": "VideoFailure",
+            "message": f"{message['path']}: {type(error).__name__}: {error}",
+            "traceback": traceback.format_exc(),
+        }
+    return {"clip": asdict(clip)}
+
+
+def main() -> None:
+    """Serve one worker until it closes the pipe."""
+    connection = parent_connection()
+    start = receive(connection)
+    cache = FrameCache(Path(start["folder"]), start["budget_gb"])
+    send(connection, {"ready": True})
+    while True:
+        try:
+            message = receive(connection)
+        except (EOFError, OSError):
+            return
+        send(connection, _clip(cache, message))
+
+
+if __name__ == "__main__":
+    main()

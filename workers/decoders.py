@@ -1,0 +1,135 @@
+"""Decoder processes: frames are read in children that may crash, hang or leak without harm to the worker."""
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
+from videval.settings import Settings
+from videval.types import Clip, FrameSampling
+from workers.child import Child, Message
+from workers.wire import clip_from, error_from
+
+__all__ = ["Decoders"]
+
+log = logging.getLogger(__name__)
+RECYCLE_AFTER = 1000
+"""Clips after which a decoder process is replaced: the libraries leak."""
+
+
+class Decoders:
+    """A few decoder processes that request threads borrow one at a time; started when first needed."""
+
+    def __init__(self, settings: Settings, *, keep_fds: Sequence[int] = ()) -> None:
+        self._settings = settings
+        self._keep_fds = tuple(keep_fds)
+        self._idle: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
+        for _ in range(settings.decoders):
+            self._idle.put(None)
+        self._alive: set[_Decoder] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def clip(
+        self,
+        path: Path,
+        sampling: FrameSampling,
+        span: tuple[float, float] | None,
+        *,
+        folder_fps: float,
+        max_pixels: int | None,
+    ) -> Clip:
+        """Decode in a child (or find in the cache) the frames of one video.
+
+        Raises VideoFailure; ProcessDied and DeadlineExceeded if the decoder crashed or hung on it;
+        EnvironmentProblem if the cache cannot be written.
+        """
+        message: Message = {
+            "path": str(path),
+            "sampling": asdict(sampling),
+            "span": list(span) if span else None,
+            "folder_fps": folder_fps,
+            "max_pixels": max_pixels,
+        }
+        decoder = self._borrow()
+        try:
+            answer = decoder.ask(message, deadline=self._settings.decode_deadline)
+        except BaseException:
+            self._discard(decoder)
+            raise
+        self._give_back(decoder)
+        if "problem" in answer:
+            raise EnvironmentProblem(answer["problem"], hint=answer["hint"])
+        if "failure" in answer:
+            raise error_from(answer)
+        return clip_from(answer["clip"])
+
+    def pids(self) -> list[int]:
+        """The process ids of the decoders that run now."""
+        with self._lock:
+            return [d.pid for d in self._alive]
+
+    def close(self) -> None:
+        """End all decoders."""
+        with self._lock:
+            self._closed = True
+            alive, self._alive = self._alive, set()
+        for decoder in alive:
+            decoder.kill()
+
+    def _borrow(self) -> "_Decoder":
+        decoder = self._idle.get()
+        try:
+            return decoder or self._start()
+        except BaseException:
+            self._idle.put(None)
+            raise
+
+    def _start(self) -> "_Decoder":
+        decoder = _Decoder(self._settings, self._keep_fds)
+        with self._lock:
+            self._alive.add(decoder)
+        return decoder
+
+    def _give_back(self, decoder: "_Decoder") -> None:
+        if decoder.served >= RECYCLE_AFTER or self._closed:
+            self._discard(decoder)
+        else:
+            self._idle.put(decoder)
+
+    def _discard(self, decoder: "_Decoder") -> None:
+        decoder.kill()
+        with self._lock:
+            self._alive.discard(decoder)
+        self._idle.put(None)
+
+
+class _Decoder:
+    def __init__(self, settings: Settings, keep_fds: tuple[int, ...]) -> None:
+        environ = dict(os.environ, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+        self._child = Child("workers.decoder_process", environ=environ, keep_fds=keep_fds)
+        self.pid = self._child.pid
+        self.served = 0
+        try:
+            self._child.send({"folder": str(settings.frame_cache_path), "budget_gb": settings.frame_cache_gb})
+            self._child.receive()
+        except (EOFError, OSError) as error:
+            raise EnvironmentProblem(f"a decoder process did not start ({self._child.death()})") from error
+
+    def ask(self, message: Message, *, deadline: float) -> Message:
+        self.served += 1
+        try:
+            self._child.send(message)
+            if not self._child.connection.poll(deadline):
+                raise DeadlineExceeded(f"{message['path']}: decoding took longer than {deadline:g} s")
+            return self._child.receive()
+        except (EOFError, OSError) as error:
+            raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
+
+    def kill(self) -> None:
+        if self._child.process.returncode is None:
+            self._child.kill()

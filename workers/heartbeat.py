@@ -1,0 +1,225 @@
+"""The worker's own loops: heartbeat (leases, what it does), reconcile (rows to bells), dispatch (which model)."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from videval.db import queue, requests, workers
+from videval.db.queue import KeyWork
+from videval.db.session import Connection
+from videval.errors import EnvironmentProblem, ModelUnavailable, VidevalError
+from workers import broker
+from workers.device import is_free
+from workers.dispatcher import Demand, Seat, assign
+from workers.publish import publish_due, queue_name
+from workers.worker import Worker
+
+__all__ = ["Consumer", "Loops"]
+
+log = logging.getLogger(__name__)
+LOAD_BACKOFF = 5.0
+
+
+class Consumer(Protocol):
+    """What the dispatcher asks of Celery's consumer."""
+
+    def add_queue(self, name: str) -> None:
+        """Consume a queue from now on."""
+
+    def cancel_queue(self, name: str) -> None:
+        """Consume it no more; its messages stay."""
+
+    def shutdown(self) -> None:
+        """Drain and end."""
+
+
+class Loops:
+    """The three loops of a worker as threads; `stop` ends them."""
+
+    def __init__(self, worker: Worker, consumer: Consumer, *, choose: bool = True) -> None:
+        self._worker = worker
+        self._settings = worker.settings
+        self._consumer = consumer
+        self._choose = choose
+        self._stop = threading.Event()
+        self._key: str | None = None
+        self._serving_since = time.monotonic()
+        self._load_failures = 0
+        self._retry_load_at = 0.0
+        self._skip_until = 0.0
+        self._clock: tuple[float, float] | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the loops."""
+        s = self._settings
+        self._loop("heartbeat", self._beat, min(s.heartbeat, s.lease / 3))
+        self._loop("reconcile", self._reconcile, s.reconcile)
+        self._loop("dispatch", self._dispatch, s.dispatch)
+
+    def stop(self) -> None:
+        """End the loops; they are daemons, so one that is stuck does not hold the process."""
+        self._stop.set()
+
+    def _loop(self, name: str, step: Callable[[], None], every: float) -> None:
+        def run() -> None:
+            while True:
+                try:
+                    step()
+                except VidevalError as error:
+                    log.warning("%s: %s", name, error)
+                    self._after_outage()
+                except Exception:
+                    log.exception("%s failed; goes on", name)
+                if self._stop.wait(every):
+                    return
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _after_outage(self) -> None:
+        """Leases could not be renewed while the database was away: nobody is given up for one lease period."""
+        self._skip_until = time.monotonic() + self._settings.lease
+
+    # heartbeat
+
+    def _beat(self) -> None:
+        worker = self._worker
+        held = worker.held()
+        pairs = [(h.claim.request_id, h.claim.attempt) for h in held]
+        pulse = worker.pulse()
+
+        def beat(connection: Connection) -> set[tuple[int, int]]:
+            lost = requests.renew(connection, pairs, self._settings.lease)
+            workers.beat(connection, worker.identity.id, pulse)
+            return lost
+
+        lost = worker.database.write(beat)
+        for h in held:
+            if (h.claim.request_id, h.claim.attempt) in lost and not h.lost and h in worker.held():
+                h.lost = True
+                log.warning("request %d, attempt %d: lost its lease", h.claim.request_id, h.claim.attempt)
+        self._check_memory(pulse.rss_mb)
+        self._check_parent()
+
+    def _check_parent(self) -> None:
+        """A worker that `videval run` started goes when that is gone."""
+        tied_to = self._settings.tied_to
+        if tied_to is not None and os.getppid() != tied_to and not self._worker.draining.is_set():
+            log.warning("the command that started this worker is gone: drains")
+            self._consumer.shutdown()
+
+    def _check_memory(self, rss_mb: float) -> None:
+        limit = self._settings.max_rss_gb
+        if limit is not None and rss_mb > limit * 1024 and not self._worker.draining.is_set():
+            self._worker.message = f"uses {rss_mb / 1024:.1f} GB, more than --max-rss {limit:g}: drains to be replaced"
+            log.warning(self._worker.message)
+            self._consumer.shutdown()
+
+    # reconcile
+
+    def _reconcile(self) -> None:
+        if self._settings.is_embedded_broker:
+            broker.ensure(self._settings)
+        database = self._worker.database
+        if not database.write(lambda c: queue.take_turn(c, "reconcile", self._settings.reconcile * 0.9)):
+            return
+        self._expire()
+        with database.read() as connection:
+            keys = [w.load_key for w in queue.work(connection) if w.waiting]
+        for key in keys:
+            publish_due(self._settings, database, key, low_water=self._low_water)
+
+    @property
+    def _low_water(self) -> int:
+        return max(32, 8 * self._worker.concurrency)
+
+    def _expire(self) -> None:
+        database = self._worker.database
+        dead = self._dead_neighbours()
+        if dead:
+            expired = database.write(lambda c: requests.expire_workers(c, dead))
+            self._log_expired(expired, "its worker is dead")
+        if self._clock_jumped() or time.monotonic() < self._skip_until:
+            return
+        self._log_expired(database.write(lambda c: requests.expire_leases(c)), "its lease ran out")
+
+    def _dead_neighbours(self) -> list[str]:
+        """Workers that share our lock folder and whose device nobody holds any more."""
+        me = self._worker.identity
+        with self._worker.database.read() as connection:
+            near = [w for w in workers.live_workers(connection) if w.lock_domain == me.lock_domain and w.id != me.id]
+        folder = self._settings.lock_path
+        free = {d for d in {w.device for w in near} if d != me.device and is_free(folder, d)}
+        return [w.id for w in near if w.device in free or w.device == me.device]
+
+    def _clock_jumped(self) -> bool:
+        """Whether the database's clock moved much more than ours since the last look; then leases prove nothing."""
+        with self._worker.database.read() as connection:
+            now = (requests.database_time(connection), time.monotonic())
+        before, self._clock = self._clock, now
+        if before is None:
+            return False
+        moved, passed = now[0] - before[0], now[1] - before[1]
+        if moved - passed > self._settings.lease / 2:
+            log.warning("the database's clock jumped %.0f s: nobody is given up for one lease period", moved - passed)
+            self._skip_until = now[1] + self._settings.lease
+            return True
+        return False
+
+    def _log_expired(self, expired: Sequence[requests.ExpiredRequest], why: str) -> None:
+        for e in expired:
+            log.warning(
+                "request %d, attempt %d: %s; %s%s", e.request_id, e.attempt, why, e.status, ", struck" * e.struck
+            )
+
+    # dispatch
+
+    def _dispatch(self) -> None:
+        worker = self._worker
+        if worker.draining.is_set() or not self._choose or time.monotonic() < self._retry_load_at:
+            return
+        with worker.database.read() as connection:
+            work = queue.work(connection)
+        servable = [w for w in work if worker.can_serve(w)]
+        key = self._chosen_key(servable)
+        if key is not None and (key != self._key or worker.engine.loaded is None):
+            self._switch(next(w for w in servable if w.load_key == key))
+
+    def _chosen_key(self, servable: Sequence[KeyWork]) -> str | None:
+        me = self._worker.identity.id
+        demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in servable]
+        with self._worker.database.read() as connection:
+            others = [w for w in workers.live_workers(connection) if w.silent_s < self._settings.lease * 2]
+        seats = [Seat(worker_id=w.id, load_key=w.load_key) for w in others if w.id != me]
+        served = time.monotonic() - self._serving_since
+        seats.append(Seat(worker_id=me, load_key=self._key, served_s=served))
+        return assign(demands, seats, turn=self._settings.turn).get(me)
+
+    def _switch(self, work: KeyWork) -> None:
+        worker, old = self._worker, self._key
+        if old is not None and old != work.load_key:
+            log.info("changing to %s", work.spec.name)
+            self._consumer.cancel_queue(queue_name(old))
+        self._key, self._serving_since = work.load_key, time.monotonic()
+        try:
+            worker.load(work)
+        except ModelUnavailable as error:
+            self._load_failed(work, error)
+            return
+        self._load_failures, worker.message = 0, None
+        self._consumer.add_queue(queue_name(work.load_key))
+
+    def _load_failed(self, work: KeyWork, error: EnvironmentProblem) -> None:
+        self._load_failures += 1
+        pause = min(LOAD_BACKOFF * 2 ** (self._load_failures - 1), 300.0)
+        self._worker.message = f"{work.spec.name} cannot be loaded: {error}" + (
+            f" ({error.hint})" if error.hint else ""
+        )
+        log.error("%s; trying again in %.0f s", self._worker.message, pause)
+        self._key = None
+        self._retry_load_at = time.monotonic() + pause

@@ -1,0 +1,129 @@
+"""What happens around Celery's worker: a device is claimed before it starts, everything is given back when it ends.
+
+Nothing is opened when this module is imported: only `celery worker` sends `worker_init`.
+"""
+
+import logging
+import os
+import sys
+import threading
+from typing import Any, NoReturn
+
+from celery import signals
+
+from videval.db import requests, workers
+from videval.db.schema import ensure_schema
+from videval.db.session import open_database
+from videval.errors import VidevalError
+from workers.broker import BrokerUser
+from workers.config import CONTROL_QUEUE, SETTINGS
+from workers.device import claim_device, parse_devices
+from workers.heartbeat import Loops
+from workers.worker import Worker
+
+__all__ = ["connect", "this_worker"]
+
+log = logging.getLogger(__name__)
+_state: dict[str, Any] = {}
+
+
+def this_worker() -> Worker:
+    """The worker of this process."""
+    worker: Worker = _state["worker"]
+    return worker
+
+
+def connect() -> None:
+    """Listen to Celery's signals."""
+    signals.worker_init.connect(_on_init, weak=False)
+    signals.worker_ready.connect(_on_ready, weak=False)
+    signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
+    signals.worker_shutdown.connect(_on_shutdown, weak=False)
+
+
+def _give_up(error: VidevalError) -> NoReturn:
+    sys.stderr.write(f"videval worker: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"  -> {error.hint}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)
+
+
+def _on_init(sender: Any, **kwargs: Any) -> None:
+    try:
+        _begin(sender)
+    except VidevalError as error:
+        _give_up(error)
+    except Exception:  # Celery would log it and go on without a device
+        log.exception("the worker could not start")
+        os._exit(1)
+
+
+def _begin(sender: Any) -> None:
+    settings = SETTINGS
+    database = open_database(settings, pool_size=2)
+    ensure_schema(database)
+    held = claim_device(settings.lock_path, parse_devices(settings.devices), patience=2.0)
+    _state["broker"] = BrokerUser(settings)
+    worker = Worker(settings, database, held)
+    database.write(lambda c: workers.register(c, worker.identity))
+    dead = database.write(lambda c: workers.predecessors(c, worker.identity))
+    database.write(lambda c: requests.expire_workers(c, dead))
+    worker.replay_spool()
+    _state["worker"] = worker
+    chosen_by_user = sender.options.get("queues") or getattr(sender, "queues", None)
+    _state["choose"] = not chosen_by_user
+    sender.hostname = worker.identity.name
+    sender.concurrency = worker.concurrency
+    sender.options["without_gossip"] = sender.options["without_mingle"] = True
+
+
+class _CeleryConsumer:
+    """Celery's consumer as the dispatcher sees it; calls run in the consumer's own thread."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def add_queue(self, name: str) -> None:
+        self._consumer.call_soon(self._consumer.add_task_queue, name)
+
+    def cancel_queue(self, name: str) -> None:
+        self._consumer.call_soon(self._consumer.cancel_task_queue, name)
+
+    def shutdown(self) -> None:
+        """Warm shutdown, as SIGTERM does."""
+        from celery.worker import state
+
+        state.should_stop = os.EX_OK
+
+
+def _on_ready(sender: Any, **kwargs: Any) -> None:
+    loops = Loops(this_worker(), _CeleryConsumer(sender), choose=_state["choose"])
+    _state["loops"] = loops
+    loops.start()
+    log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)
+
+
+def _on_shutting_down(sender: Any = None, how: str = "", **kwargs: Any) -> None:
+    """First signal: drain. Second one: now."""
+    worker = _state.get("worker")
+    if worker is None:
+        return
+    if worker.draining.is_set() or how.lower() == "cold":
+        threading.Thread(target=_leave_now, daemon=True).start()
+        return
+    threading.Thread(target=worker.drain, daemon=True).start()
+
+
+def _leave_now() -> None:
+    _on_shutdown()
+    os._exit(0)
+
+
+def _on_shutdown(**kwargs: Any) -> None:
+    if loops := _state.pop("loops", None):
+        loops.stop()
+    if worker := _state.pop("worker", None):
+        worker.close()
+    if broker := _state.pop("broker", None):
+        broker.leave()

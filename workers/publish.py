@@ -1,0 +1,105 @@
+"""Rings the bell: one Celery message per request, sent in pipelines. It carries a request id and nothing else."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Sequence
+
+import redis
+from kombu.exceptions import OperationalError
+
+from videval.db import queue
+from videval.db.queue import Ring
+from videval.db.session import Database
+from videval.errors import BrokerUnavailable
+from videval.settings import Settings
+from workers.broker import broker_client
+from workers.config import PRIORITY_STEPS
+
+__all__ = ["publish_due", "publish_run", "queue_length", "queue_name", "ring"]
+
+CHUNK = 2000
+TASK = "videval.answer"
+
+
+def queue_name(load_key: str) -> str:
+    """The queue of a load key."""
+    return f"videval.{hashlib.sha256(load_key.encode()).hexdigest()[:12]}"
+
+
+def _redis_priority(priority: int) -> int:
+    """Redis serves 0 first; people say that a higher priority is more urgent, and 0 is normal."""
+    return 0 if priority >= 2 else 3 if priority == 1 else 6 if priority == 0 else 9
+
+
+def ring(rings: Sequence[Ring]) -> None:
+    """Send one message per request; BrokerUnavailable if Redis is gone (some may have been sent: harmless)."""
+    from workers.tasks import app
+
+    if not rings:
+        return
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=2, interval_start=0.2)
+            with app.amqp.Producer(connection) as producer, producer.batch(max_size=500):
+                for r in rings:
+                    message = app.amqp.as_task_v2(str(uuid.uuid4()), TASK, args=(r.request_id,), kwargs={})
+                    producer.publish(
+                        message.body,
+                        exchange="",
+                        routing_key=queue_name(r.load_key),
+                        headers=message.headers,
+                        priority=_redis_priority(r.priority),
+                        serializer="json",
+                        **message.properties,
+                    )
+    except (OperationalError, redis.RedisError, OSError) as error:
+        raise BrokerUnavailable(f"the broker does not take messages: {error}", hint="videval broker status") from error
+
+
+def publish_run(database: Database, run_id: int) -> Iterator[int]:
+    """Ring for every request of a run that nobody rang for; yields how many so far."""
+    sent, after = 0, 0
+    while True:
+        with database.read() as connection:
+            rings = queue.pending_of_run(connection, run_id, after=after, limit=CHUNK)
+        if not rings:
+            return
+        ring(rings)
+        ids = [r.request_id for r in rings]
+        database.write(lambda c, ids=ids: queue.mark_published(c, ids))  # type: ignore[misc]
+        sent, after = sent + len(rings), rings[-1].request_id
+        yield sent
+
+
+def queue_length(settings: Settings, load_key: str) -> tuple[int, int]:
+    """How many messages wait in a load key's queue, and how many of any queue workers hold; BrokerUnavailable if
+    Redis is gone."""
+    name = queue_name(load_key)
+    try:
+        with broker_client(settings) as client, client.pipeline(transaction=False) as pipe:
+            for step in PRIORITY_STEPS:
+                pipe.llen(f"{name}\x06\x16{step}" if step else name)
+            pipe.hlen("unacked")
+            *waiting, held = pipe.execute()
+            return sum(waiting), held
+    except (redis.RedisError, OSError) as error:
+        raise BrokerUnavailable(f"the broker does not answer: {error}", hint="videval broker status") from error
+
+
+def publish_due(settings: Settings, database: Database, load_key: str, *, low_water: int) -> int:
+    """Ring again for the requests of a load key whose bell may be lost, if its queue is nearly empty.
+
+    A Redis that holds nothing at all (flushed, started again) has lost every bell: there is nothing to wait for.
+    """
+    waiting, held = queue_length(settings, load_key)
+    room = low_water - waiting
+    if room <= 0:
+        return 0
+    patience = settings.republish if waiting or held else min(1.0, settings.republish)
+    with database.read() as connection:
+        rings = queue.due(connection, load_key, patience=patience, limit=room)
+    ring(rings)
+    if rings:
+        ids = [r.request_id for r in rings]
+        database.write(lambda c: queue.mark_published(c, ids))
+    return len(rings)

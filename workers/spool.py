@@ -1,0 +1,82 @@
+"""Answers that could not be stored before their worker had to end: kept as files, stored by the next one."""
+
+import json
+import logging
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.db import requests, results
+from videval.db.records import Claim
+from videval.db.session import Database
+from videval.scoring import predict, score
+from videval.settings import Settings
+from videval.types import Response, Timings
+from workers.wire import generation_from, prompt_from, prompt_message
+
+__all__ = ["keep", "replay", "with_store_time"]
+
+log = logging.getLogger(__name__)
+
+
+def with_store_time(response: Response, seconds: float) -> Response:
+    """The response with the time that storing took."""
+    return replace(response, timings=replace(response.timings, store=seconds))
+
+
+def keep(settings: Settings, claim: Claim, response: Response) -> None:
+    """Write an answer to the spool folder."""
+    settings.spool_path.mkdir(parents=True, exist_ok=True)
+    path = settings.spool_path / f"{claim.request_id}-{claim.attempt}.json"
+    message = {
+        "request_id": claim.request_id,
+        "attempt": claim.attempt,
+        "text": response.text,
+        "prompt": prompt_message(response.prompt),
+        "generation": asdict(response.generation),
+        "timings": asdict(response.timings),
+    }
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside.write_text(json.dumps(message))
+    beside.replace(path)
+    log.warning("answer of request %d kept in %s; the next worker stores it", claim.request_id, path)
+
+
+def replay(settings: Settings, database: Database) -> int:
+    """Store what is in the spool; an answer that somebody else gave meanwhile is dropped. Returns the number stored."""
+    return sum(_replay(database, path) for path in sorted(settings.spool_path.glob("*.json")))
+
+
+def _replay(database: Database, path: Path) -> bool:
+    try:
+        message = json.loads(path.read_text())
+        response = _response(message)
+    except FileNotFoundError:
+        return False  # another worker was quicker
+    except (ValueError, KeyError, TypeError) as error:
+        log.error("%s is not a spooled answer (%s); left where it is", path, error)
+        return False
+    with database.read() as connection:
+        claim = requests.claim_as_it_was(connection, message["request_id"], message["attempt"])
+    stored = claim is not None and _store(database, claim, response)
+    path.unlink(missing_ok=True)
+    log.info("spooled answer of request %s: %s", message["request_id"], "stored" if stored else "no longer wanted")
+    return stored
+
+
+def _response(message: dict[str, "object"]) -> Response:
+    data: dict[str, dict[str, object]] = message  # type: ignore[assignment]
+    return Response(
+        text=str(message["text"]),
+        prompt=prompt_from(data["prompt"]),
+        generation=generation_from(data["generation"]),
+        timings=Timings(**data["timings"]),  # type: ignore[arg-type]
+    )
+
+
+def _store(database: Database, claim: Claim, response: Response) -> bool:
+    samples = [s.sample for s in claim.samples]
+    predictions = predict(samples, response.text, packed=claim.packed)
+    scores = score(find_benchmark(claim.run.benchmark), samples, predictions)
+    return database.write(lambda c: results.complete(c, claim, response, predictions, scores, resurrect=True))

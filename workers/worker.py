@@ -1,0 +1,327 @@
+"""One worker: claims requests, has them answered, stores the answers; knows what it holds at every moment."""
+
+import logging
+import os
+import random
+import socket
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.db import queue, requests, results, workers
+from videval.db.records import Claim, WorkerIdentity
+from videval.db.session import Connection, Database
+from videval.errors import (
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    EnvironmentProblem,
+    ProcessDied,
+    RequestFailure,
+)
+from videval.inference import Released, infer
+from videval.models.catalog import concrete_dtype
+from videval.scoring import predict, score
+from videval.settings import Settings
+from videval.types import RequestStatus, Response, Stage
+from workers import spool
+from workers.decoders import Decoders
+from workers.device import HeldDevice, lock_domain
+from workers.engine import Engine, Loaded
+
+__all__ = ["Held", "Worker", "identity"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
+VERSIONS = ("torch", "transformers", "decord", "av", "videval")
+
+
+def identity(settings: Settings, held: HeldDevice) -> WorkerIdentity:
+    """Who this worker is: a new id for each life, a name that people know it by (gpu0@host)."""
+    host = socket.gethostname()
+    return WorkerIdentity(
+        id=uuid.uuid4().hex,
+        name=f"{held.device.label}@{host}",
+        host=host,
+        lock_domain=lock_domain(settings.lock_path),
+        pid=os.getpid(),
+        device=held.device.id,
+        device_name=held.device.name,
+        environment={name: version(name) for name in VERSIONS} | {"device": held.device.name},
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class Held:
+    """A request that this worker holds, and what it is doing with it."""
+
+    claim: Claim
+    stage: Stage = Stage.CLAIMED
+    since: float = field(default_factory=time.monotonic)
+    lost: bool = False
+
+
+class Worker:
+    """All that one worker process owns: device, engine, decoders, the requests in hand."""
+
+    def __init__(self, settings: Settings, database: Database, held_device: HeldDevice) -> None:
+        self.settings = settings
+        self.database = database
+        self.device = held_device.device
+        self.identity = identity(settings, held_device)
+        self.engine = Engine(settings, held_device.device, keep_fds=held_device.fds)
+        self.decoders = Decoders(settings, keep_fds=held_device.fds)
+        self.draining = threading.Event()
+        self.ending = threading.Event()
+        self.message: str | None = None
+        self.done = self.failed = self.refused = 0
+        self._held: dict[tuple[int, int], Held] = {}
+        self._lock = threading.Lock()
+
+    # the Celery task
+
+    def answer(self, request_id: int) -> None:
+        """Claim, decode, generate, store: a request's whole way through this worker. Never raises."""
+        claim = self._claim(request_id)
+        if claim is None:
+            return
+        held = Held(claim=claim)
+        with self._lock:
+            self._held[claim.request_id, claim.attempt] = held
+        try:
+            self._answer(held)
+        except Exception:
+            log.exception("request %d: unexpected failure; it goes back to the queue", request_id)
+            self._release(held, delay=self.settings.retry_delay)
+        finally:
+            with self._lock:
+                del self._held[claim.request_id, claim.attempt]
+
+    def _claim(self, request_id: int) -> Claim | None:
+        loaded = self.engine.loaded
+        if loaded is None or self.draining.is_set():
+            self._insist(lambda c: queue.unring(c, [request_id]))
+            return None
+        return self._insist(
+            lambda c: requests.claim(
+                c,
+                request_id,
+                self.identity,
+                lease=self.settings.lease,
+                load_key=loaded.load_key,
+                dtype=loaded.dtype,
+            )
+        )
+
+    def _answer(self, held: Held) -> None:
+        claim = held.claim
+        try:
+            response = infer(
+                claim,
+                root=self._data_root(claim),
+                frames=self.decoders,
+                engine=self.engine,
+                on_stage=partial(self._enter, held),
+                allow_symlinks=self.settings.allow_symlinks,
+            )
+        except Released:
+            self._release(held)
+        except EnvironmentProblem as error:
+            self._not_here(held, error)
+        except (ProcessDied, DeadlineExceeded) as error:
+            self._strike(held, error)
+        except RequestFailure as error:
+            self._fail(held, error)
+        else:
+            self._store(held, response)
+
+    def _data_root(self, claim: Claim) -> Path:
+        """Where this host has the run's data: below its own data root if it is there, else where it was enqueued."""
+        own = self.settings.data_root
+        here = own.expanduser().absolute() / claim.run.benchmark if own else None
+        return here if here is not None and here.is_dir() else Path(claim.run.data_root)
+
+    def _enter(self, held: Held, stage: Stage) -> None:
+        """Note the stage; where a death is held against the request, in its row too."""
+        if self.draining.is_set() and stage in (Stage.DECODE, Stage.PREPARE):
+            raise Released("the worker is draining")
+        held.stage, held.since = stage, time.monotonic()
+        try:
+            pair = (held.claim.request_id, held.claim.attempt)
+            self.database.write(lambda c: requests.enter_stage(c, [pair], stage))
+        except DatabaseUnavailable as error:
+            log.warning("stage of request %d not noted: %s", held.claim.request_id, error)
+
+    def _store(self, held: Held, response: Response) -> None:
+        claim, began = held.claim, time.monotonic()
+        held.stage, held.since = Stage.STORE, began
+        samples = [s.sample for s in claim.samples]
+        predictions = predict(samples, response.text, packed=claim.packed)
+        scores = score(find_benchmark(claim.run.benchmark), samples, predictions)
+
+        def complete(connection: Connection) -> bool:
+            timed = spool.with_store_time(response, time.monotonic() - began)
+            return results.complete(connection, claim, timed, predictions, scores)
+
+        stored = self._insist(complete, otherwise=lambda: spool.keep(self.settings, claim, response))
+        if stored:
+            self.done += 1
+        elif stored is False:
+            self.refused += 1
+            log.warning(
+                "request %d, attempt %d: answer refused: the lease was lost, the request is not its own any more",
+                claim.request_id,
+                claim.attempt,
+            )
+
+    def _fail(self, held: Held, error: RequestFailure) -> None:
+        claim = held.claim
+        delay = self.settings.retry_delay * 2**claim.retries * random.uniform(0.75, 1.25)
+        notes = "\n".join(getattr(error, "__notes__", [])) or traceback.format_exc()
+        status = self._insist(
+            lambda c: requests.fail(
+                c,
+                claim.request_id,
+                claim.attempt,
+                error,
+                delay=delay,
+                max_retries=self.settings.max_retries,
+                traceback=notes,
+            )
+        )
+        self._note_failure(held, error, status)
+
+    def _strike(self, held: Held, error: RequestFailure) -> None:
+        pair = held.claim.request_id, held.claim.attempt
+        self._note_failure(held, error, self._insist(lambda c: requests.strike(c, *pair, error)))
+
+    def _note_failure(self, held: Held, error: RequestFailure, status: RequestStatus | None) -> None:
+        outcome = "not its own any more" if status is None else _OUTCOMES[status]
+        log.warning("request %d (%s): %s; %s", held.claim.request_id, error.kind, error, outcome)
+        if status == RequestStatus.FAILED:
+            self.failed += 1
+
+    def _release(self, held: Held, *, delay: float = 0.0) -> None:
+        pair = held.claim.request_id, held.claim.attempt
+        self._insist(lambda c: requests.release(c, [pair], delay=delay))
+
+    def _not_here(self, held: Held, error: EnvironmentProblem) -> None:
+        """This machine cannot do it (no data, no disk): say so, and leave the request to others for a while."""
+        self.message = f"{error} ({error.hint})" if error.hint else str(error)
+        log.error("request %d: %s", held.claim.request_id, self.message)
+        self._release(held, delay=self.settings.retry_delay)
+        self.ending.wait(min(1.0, self.settings.retry_delay))
+
+    def _insist(self, work: Callable[[Connection], T], *, otherwise: Callable[[], None] | None = None) -> T | None:
+        """Write to the database, however long it is gone; when the worker must end first, `otherwise` and None."""
+        pause = 0.2
+        while True:
+            try:
+                return self.database.write(work)
+            except EnvironmentProblem as error:
+                log.warning("%s; waiting for it", error)
+                self.message = str(error)
+            if self.ending.wait(pause):
+                if otherwise is not None:
+                    otherwise()
+                return None
+            pause = min(pause * 2, 5.0)
+
+    # what the heartbeat and the dispatcher ask
+
+    @property
+    def concurrency(self) -> int:
+        """Request threads: a batch, and those that are decoded ahead."""
+        return self.settings.batch_size + self.settings.look_ahead
+
+    def held(self) -> list[Held]:
+        """The requests in hand."""
+        with self._lock:
+            return list(self._held.values())
+
+    def load(self, work: queue.KeyWork) -> Loaded:
+        """Give the engine another model; what waits for the old one is released first."""
+        dtype = self.dtype_for(work)
+        self.engine.release_waiting()
+        return self.engine.load(work.spec, work.load_key, dtype)
+
+    def dtype_for(self, work: queue.KeyWork) -> str:
+        """What this device would load the model with."""
+        return concrete_dtype(work.spec.dtype, "cuda:0" if self.device.is_gpu else "cpu")
+
+    def can_serve(self, work: queue.KeyWork) -> bool:
+        """Whether some run of this load key is open to this device's dtype."""
+        return any(fixed in (None, self.dtype_for(work)) for fixed in work.dtypes)
+
+    def rss_mb(self) -> float:
+        """Resident memory of this process and its children, MiB."""
+        own = psutil.Process()
+        total = 0
+        for process in [own, *own.children(recursive=True)]:
+            try:
+                total += process.memory_info().rss
+            except psutil.Error:
+                continue
+        return total / 2**20
+
+    def pulse(self) -> workers.Pulse:
+        """What it is doing now."""
+        loaded, held = self.engine.loaded, self.held()
+        state = "draining" if self.draining.is_set() else "busy" if held else "idle" if loaded else "starting"
+        activity = {
+            str(h.claim.request_id): {
+                "run": h.claim.run.name,
+                "stage": h.stage,
+                "seconds": round(time.monotonic() - h.since, 1),
+                "video": h.claim.samples[0].sample.video,
+            }
+            for h in held
+        }
+        return workers.Pulse(
+            state=state,
+            model=loaded.spec.name if loaded else None,
+            load_key=loaded.load_key if loaded else None,
+            loads=self.engine.loads,
+            activity=activity,
+            rss_mb=self.rss_mb(),
+            busy_s=self.engine.busy_s,
+            done=self.done,
+            failed=self.failed,
+            refused=self.refused,
+            message=self.message,
+        )
+
+    # the end
+
+    def drain(self) -> None:
+        """Take nothing more, release what waits, finish what is being generated."""
+        self.draining.set()
+        self.engine.drain()
+
+    def close(self) -> None:
+        """End children and give back what is still held; nothing is lost."""
+        self.draining.set()
+        self.ending.set()
+        self.engine.close()
+        self.decoders.close()
+        pairs = [(h.claim.request_id, h.claim.attempt) for h in self.held() if h.stage != Stage.STORE]
+        try:
+            self.database.write(lambda c: requests.release(c, pairs), patience=5.0)
+            self.database.write(lambda c: workers.stop(c, self.identity.id, self.message), patience=5.0)
+        except EnvironmentProblem as error:
+            log.warning("left without saying so: %s", error)
+        self.database.close()
+
+    def replay_spool(self) -> int:
+        """Store answers that earlier workers of this home kept on disk; returns how many were still wanted."""
+        return spool.replay(self.settings, self.database)
