@@ -25,9 +25,8 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import ClassVar
-
-from videval.types import ErrorKind
 
 __all__ = [
     "ApiFailure",
@@ -36,6 +35,7 @@ __all__ = [
     "DatabaseUnavailable",
     "DeadlineExceeded",
     "EnvironmentProblem",
+    "ErrorKind",
     "Incomplete",
     "InvalidTable",
     "ModelFailure",
@@ -50,6 +50,17 @@ __all__ = [
     "VideoFailure",
     "VidevalError",
 ]
+
+
+class ErrorKind(StrEnum):
+    """Why a request failed."""
+
+    VIDEO = "video"
+    MODEL = "model"
+    API = "api"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASH = "crash"
 
 
 class VidevalError(Exception):

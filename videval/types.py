@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 Scalar = str | int | float | bool | None
+FAIL_MSG = "Failed to obtain answer via API."
+"""What VLMEvalKit writes in place of an answer that it did not get; here only ever read, never written."""
 Role = Literal["system", "user", "assistant"]
 
 
@@ -26,17 +28,6 @@ class RunState(StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     CANCELLED = "cancelled"
-
-
-class ErrorKind(StrEnum):
-    """Why a request failed."""
-
-    VIDEO = "video"
-    MODEL = "model"
-    API = "api"
-    OOM = "oom"
-    TIMEOUT = "timeout"
-    CRASH = "crash"
 
 
 class Stage(StrEnum):

@@ -152,6 +152,12 @@ def test_a_question_without_its_video_is_listed(settings: Settings) -> None:
     assert any("no network" in note for note in report.notes), "why it was not fetched is said"
 
 
+def test_videos_that_are_not_published_say_where_they_are_to_be_had(settings: Settings) -> None:
+    root = tree("MVBench", root_of("MVBench", settings))
+    shutil.rmtree(root / "video" / "nturgbd")
+    assert any("NTU RGB+D" in note for note in prepared("MVBench", settings).report.notes)
+
+
 def test_a_video_that_does_not_open_is_listed_with_why(settings: Settings) -> None:
     root = tree("MVBench_MP4", root_of("MVBench_MP4", settings))
     put(root, "perception/videos/v.mp4", clip()[:500])
@@ -171,15 +177,19 @@ def test_another_hash_and_another_count_than_published_are_said(settings: Settin
 def test_rows_that_cannot_be_asked_are_named_with_their_file(settings: Settings) -> None:
     root = root_of("MVBench_MP4", settings)
     asked = {"video": "v.mp4", "question": "q", "answer": "x", "candidates": ["x", "y"]}
-    bad = [{**asked, "answer": "z"}, {**asked, "candidates": "x"}, {**asked, "video": "../v.mp4"}, asked]
+    bad = [
+        {**asked, "answer": "z"}, {**asked, "candidates": "x"}, {**asked, "video": "../v.mp4"},
+        {**asked, "question": ""}, asked,
+    ]  # fmt: skip
     put_json(root, "test.json", {"root": {"T": "videos"}, "meta": {"T": bad}})
     put(root, "videos/v.mp4", clip())
     report = prepared("MVBench_MP4", settings).report
-    assert len(report.problems) == 3
+    assert len(report.problems) == 4
     assert all(p.startswith(f"MVBench_MP4.tsv: row with index {i}: ") for i, p in enumerate(report.problems))
     assert "'z' is not among its candidates" in report.problems[0]
     assert "candidates are not a list: 'x'" in report.problems[1]
     assert "must not contain '..'" in report.problems[2]
+    assert "the question is empty" in report.problems[3]
 
 
 @pytest.mark.parametrize(
@@ -330,6 +340,17 @@ def test_what_is_not_here_is_fetched_unpacked_and_checked(settings: Settings) ->
     assert done.report.is_complete
     assert done.root == root_of("Video-MME", settings)
     assert "unpacking videos_chunked_01.zip" in said
+
+
+def test_without_a_data_root_it_is_fetched_below_the_home(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path / "videval")
+
+    def fetch(one: Download, folder: Path | None, progress: Callable[[str], None]) -> Path:
+        assert folder == tmp_path / "videval" / "data" / "LVBench"
+        return tree("LVBench", folder)
+
+    done = prepare(benchmark("LVBench"), settings, fetch=fetch)
+    assert locate(benchmark("LVBench"), settings) == done.root
 
 
 def test_a_download_that_was_cut_off_is_gone_on_with(settings: Settings) -> None:

@@ -7,11 +7,14 @@ so unpacking twice, or after VLMEvalKit did, costs little.
 
 import io
 import itertools
+import os
 import pickle
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import BufferedReader, RawIOBase
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NoReturn
@@ -23,7 +26,16 @@ from videval.video.paths import path_problem
 __all__ = ["unpack", "write_file"]
 
 _BLOCK = 1 << 20
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, pickle.UnpicklingError, zlib.error, NotImplementedError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    pickle.UnpicklingError,
+    EOFError,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    ValueError,
+)
 Member = tuple[str, int, Callable[[], IO[bytes]]]
 """Path inside the archive, size in bytes, and how it is opened."""
 
@@ -101,7 +113,7 @@ def write_file(folder: Path, inside: str, content: IO[bytes]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.parent.resolve().is_relative_to(folder.resolve()):
         raise DataMissing(f"unsafe path in an archive: {inside!r} follows a link out of {folder}")
-    temporary = target.with_name(f".{target.name}.part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
             while block := content.read(_BLOCK):
@@ -128,7 +140,7 @@ def _zipped(path: Path) -> Iterator[Member]:
             if info.flag_bits & 0x1:
                 raise zipfile.BadZipFile(f"{info.filename} is encrypted")
             _refuse(path, info.filename, link=info.external_attr >> 28 == 0xA)
-            yield info.filename, info.file_size, lambda info=info: archive.open(info)  # type: ignore[misc]
+            yield info.filename, info.file_size, partial(archive.open, info)
 
 
 def _tarred(pieces: Sequence[Path]) -> Iterator[Member]:
@@ -140,7 +152,7 @@ def _tarred(pieces: Sequence[Path]) -> Iterator[Member]:
             if info.isdir():
                 continue
             _refuse(pieces[0], info.name, link=not info.isfile())
-            yield info.name, info.size, lambda info=info: _content(archive, info)  # type: ignore[misc]
+            yield info.name, info.size, partial(_content, archive, info)
 
 
 def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -222,4 +234,4 @@ def _pickled(path: Path) -> Iterator[Member]:
             raise pickle.UnpicklingError("it holds something else than names and bytes")
         member = f"{name}.mp4"
         _refuse(path, member, link=False)
-        yield member, len(content), lambda content=content: io.BytesIO(content)  # type: ignore[misc]
+        yield member, len(content), partial(io.BytesIO, content)

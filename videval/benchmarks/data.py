@@ -134,6 +134,8 @@ def _notes(benchmark: Benchmark, root: Path, samples: Sequence[Sample], videos: 
     table = root / benchmark.table
     if benchmark.md5 and table.is_file() and (found := _md5(table)) != benchmark.md5:
         yield f"{benchmark.table}: MD5 is {found}, that of the published table is {benchmark.md5}"
+    if benchmark.not_included and missing_videos(samples, root):
+        yield benchmark.not_included
     yield from benchmark.subtitle_notes(samples, root)
 
 
@@ -207,11 +209,10 @@ def _write_table(benchmark: PublishedBenchmark, root: Path, progress: Progress) 
         ) from error
 
 
-def _own_root(benchmark: PublishedBenchmark, settings: Settings) -> Path | None:
-    """Where to fetch to: below the data root; None is the hub's cache, which cannot join two repositories."""
-    if settings.data_root:
-        return settings.data_root.expanduser() / benchmark.name
-    return settings.home_path / "data" / benchmark.name if len(benchmark.downloads) > 1 else None
+def _own_root(benchmark: PublishedBenchmark, settings: Settings) -> Path:
+    """Where to fetch to: below the data root, else below VIDEVAL_HOME; files, not the hub cache's links."""
+    root = settings.data_root.expanduser() if settings.data_root else settings.home_path / "data"
+    return root / benchmark.name
 
 
 def _fetch(benchmark: PublishedBenchmark, folder: Path | None, progress: Progress, fetch: Fetch) -> Path:

@@ -30,6 +30,7 @@ class Dream1K(PublishedBenchmark):
     license = "Apache-2.0"
     questions = 1000
     videos = 1000
+    size_gb = 3.9
     scorer = NO_SCORER
     needs = "an LLM judge that extracts events and compares them (AutoDQ)"
     published = (

@@ -44,6 +44,7 @@ class LongVideoBench(PublishedBenchmark):
     license = "CC-BY-NC-SA-4.0"
     questions = 1337
     videos = 753
+    size_gb = 161.6
     scorer = "choice"
     groups = ("duration_group", "question_category", "topic_category")
     supports_subtitles = True

@@ -42,6 +42,7 @@ class LVBench(PublishedBenchmark):
     groups = ("type", "question_type")
     published = ("LVBench_8frame", "LVBench_64frame", "LVBench_1fps")
 
+    not_included = "the data set holds no videos: put them below videos/, by YouTube key"
     downloads = (Download(repo="zai-org/LVBench"),)
     sources = ("video_info.meta.jsonl",)
 

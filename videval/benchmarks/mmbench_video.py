@@ -53,6 +53,7 @@ class MMBenchVideo(PublishedBenchmark):
     license = "CC-BY-4.0"
     questions = 1998
     videos = 609
+    size_gb = 13.4
     scorer = NO_SCORER
     needs = "an LLM judge that gives 0 to 3 (the paper's is GPT-4)"
     groups = ("dimensions",)

@@ -91,6 +91,7 @@ class MVBench(PublishedBenchmark):
     paper = "https://arxiv.org/abs/2311.17005"
     license = "MIT (questions); the videos' own licences"
     questions = 4000
+    size_gb = 17.3
     scorer = "choice"
     groups = ("task_type",)
     frame_policy = "segment"
@@ -102,6 +103,7 @@ class MVBench(PublishedBenchmark):
     sources = tuple(task_file(task) for task in TASKS)
     archives = (Archive(pattern="video/*.zip", into="video"),)
     md5 = "fd21d36522cdedd46d84dc46715ad832"
+    not_included = "Fine-grained Pose (video/nturgbd) is not in the data set: NTU RGB+D is to be asked for by its users"
 
     def build(self, root: Path) -> list[Row]:
         asked = [
@@ -154,6 +156,7 @@ class MVBenchMP4(PublishedBenchmark):
     paper = MVBench.paper
     license = MVBench.license
     questions = 4000
+    size_gb = 15.8
     scorer = "choice"
     groups = ("task_type",)
     frame_policy = "segment"

@@ -8,6 +8,7 @@ that were published (JSON, JSON lines, parquet).
 import csv
 import io
 import json
+import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,6 +62,8 @@ class PublishedBenchmark(Benchmark):
     archives: ClassVar[tuple[Archive, ...]] = ()
     md5: ClassVar[str] = ""
     """MD5 of the question table as VLMEvalKit knows it; empty: not known."""
+    not_included: ClassVar[str] = ""
+    """Which videos the published data set does not hold, and where they are to be had."""
     lmu_folder: ClassVar[str] = ""
     """Its folder below LMUData/datasets, where that is not its name."""
     lettered: ClassVar[bool] = False
@@ -112,6 +115,8 @@ class PublishedBenchmark(Benchmark):
 
     def _checked(self, row: Row, root: Path, variant: Variant) -> Sample:
         sample = self.sample(row, root)
+        if not sample.question.strip():
+            raise ValueError("the question is empty")
         if problem := path_problem(sample.video):
             raise ValueError(f"video: {problem}")
         if sample.candidates and sample.answer is not None:
@@ -139,7 +144,7 @@ class PublishedBenchmark(Benchmark):
         return Sample(
             id=str(row["index"]),
             video=self.video_path(row, root),
-            question=str(row["question"]),
+            question=str(row["question"] or ""),
             answer=self.answer(row),
             candidates=self.options(row),
             start=self.bound(row)[0],
@@ -202,7 +207,7 @@ def as_row(index: int, columns: Mapping[str, Any]) -> Row:
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
     """Write a question table as pandas does (tabs, quotes where needed, empty for None), beside it and renamed."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.write_text(_as_text(rows), encoding="utf-8", newline="")
     temporary.replace(path)
 

@@ -54,6 +54,7 @@ class TempCompass(PublishedBenchmark):
     paper = "https://arxiv.org/abs/2403.00476"
     questions = 7540
     videos = 410
+    size_gb = 0.4
     scorer = "choice"
     needs = "an LLM judge for captioning"
     groups = ("dim", "task_type")

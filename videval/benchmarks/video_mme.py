@@ -61,6 +61,7 @@ class VideoMME(PublishedBenchmark):
     license = "academic research only"
     questions = 2700
     videos = 900
+    size_gb = 101.0
     scorer = "choice"
     groups = ("duration", "domain", "sub_category", "task_type")
     supports_subtitles = True

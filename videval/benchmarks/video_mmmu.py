@@ -46,6 +46,7 @@ class VideoMMMU(PublishedBenchmark):
     paper = "https://arxiv.org/abs/2501.13826"
     questions = 900
     videos = 300
+    size_gb = 13.4
     scorer = "choice"
     groups = ("category",)
     lettered = True

@@ -18,12 +18,12 @@ from videval.db import runs as run_rows
 from videval.db import workers as worker_rows
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.errors import BrokerUnavailable, UsageError
+from videval.errors import BrokerUnavailable, ErrorKind, UsageError
 from videval.models.catalog import model_names, model_spec
 from videval.report import RunStatus, run_status, run_statuses, score_report
 from videval.runs import ask_again, find
 from videval.settings import Settings
-from videval.types import ErrorKind, RunState
+from videval.types import RunState
 from workers.broker import using
 
 __all__ = ["add_to", "fleet_table"]

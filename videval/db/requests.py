@@ -26,8 +26,8 @@ from sqlalchemy import (
 from videval.db.records import Claim, StoredSample, WorkerIdentity, run_config, sample_of
 from videval.db.session import db_now
 from videval.db.tables import AttemptRow, RequestRow, RequestSampleRow, RunRow, SampleRow, WorkerRow
-from videval.errors import RequestFailure
-from videval.types import AttemptOutcome, ErrorKind, RequestStatus, RunState, Stage
+from videval.errors import ErrorKind, RequestFailure
+from videval.types import AttemptOutcome, RequestStatus, RunState, Stage
 
 __all__ = [
     "ExpiredRequest",

@@ -17,9 +17,9 @@ from videval.db.tables import (
     SampleRow,
     SnapshotRow,
 )
+from videval.errors import ErrorKind
 from videval.types import (
     AttemptOutcome,
-    ErrorKind,
     FrameSampling,
     GenerationSettings,
     ModelSpec,

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-__all__ = ["FAIL_MSG", "StrictAnswers", "pack_statistics", "robust_json_load", "strict_answers"]
+from videval.types import FAIL_MSG
 
-FAIL_MSG = "Failed to obtain answer via API."
-"""What VLMEvalKit stores in place of the answer of a request that failed."""
+__all__ = ["StrictAnswers", "pack_statistics", "robust_json_load", "strict_answers"]
 
 _DECODER = json.JSONDecoder()
 

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from videval.errors import UsageError
 from videval.scorers.vlmevalkit_ratings import mmbench_video_rating, mvbench_rating, videomme_rating
-from videval.types import Sample
+from videval.types import FAIL_MSG, Sample
 
 __all__ = [
-    "FAIL_MSG",
     "can_infer",
     "check_ans",
     "check_ans_with_model_none",
@@ -27,7 +26,6 @@ __all__ = [
     "videomme_score",
 ]
 
-FAIL_MSG = "Failed to obtain answer via API."
 """What VLMEvalKit stores in place of the answer of a request that failed."""
 
 _PREFIXES = (

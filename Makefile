@@ -1,0 +1,34 @@
+# Two commands do everything: `make demo` and `make test`. Both make .venv first if it is not there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SEEDS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install demo test lint chaos perf clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/python -m tools.demo
+
+test: install
+	$(BIN)/python -m pytest tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+chaos: install
+	$(BIN)/python -m pytest tests/chaos --seeds $(SEEDS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo outputs
