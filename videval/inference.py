@@ -41,8 +41,9 @@ class FrameSource(Protocol):
         *,
         folder_fps: float,
         max_pixels: int | None,
+        on_decode: Callable[[], None],
     ) -> Clip:
-        """The frames of one video; raises VideoFailure."""
+        """The frames of one video; `on_decode` is called when its turn comes. Raises VideoFailure."""
 
 
 class Engine(Protocol):
@@ -78,8 +79,7 @@ def infer(
             f"{claim.run.benchmark}: no data at {root}", hint="mount it here, or set VIDEVAL_DATA_ROOT on this host"
         )
     began = time.monotonic()
-    on_stage(Stage.DECODE)
-    clip = _clip(claim, root, frames, allow_symlinks)
+    clip = _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)
     decoded = time.monotonic()
     on_stage(Stage.PREPARE)
     prompt = Prompt(parts=_parts(claim, clip, root), clip=clip, image_root=str(root), row=claim.samples[0].sample.row)
@@ -100,11 +100,18 @@ def infer(
     return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
 
 
-def _clip(claim: Claim, root: Path, frames: FrameSource, allow_symlinks: bool) -> Clip:
+def _clip(claim: Claim, root: Path, frames: FrameSource, on_decode: Callable[[], None], allow_symlinks: bool) -> Clip:
     sample = claim.samples[0].sample
     path = resolve_video(root, sample.video, allow_symlinks=allow_symlinks)
     folder_fps = find_benchmark(claim.run.benchmark).folder_fps
-    return frames.clip(path, claim.run.sampling, sample.span, folder_fps=folder_fps, max_pixels=claim.run.max_pixels)
+    return frames.clip(
+        path,
+        claim.run.sampling,
+        sample.span,
+        folder_fps=folder_fps,
+        max_pixels=claim.run.max_pixels,
+        on_decode=on_decode,
+    )
 
 
 def _parts(claim: Claim, clip: Clip, root: Path) -> tuple[Part, ...]:

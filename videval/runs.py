@@ -15,7 +15,7 @@ from videval.db import runs as rows
 from videval.db.records import RunInfo
 from videval.db.runs import NewRun, RequestPlan
 from videval.db.session import Database
-from videval.errors import DataMissing, UnknownName, UsageError
+from videval.errors import DataMissing, UnknownName, UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.registry import RULE
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, RunState, Sample, Variant
@@ -61,6 +61,11 @@ class Order:
         UsageError if benchmark or model cannot do that; nothing is clamped silently.
         """
         check_frames(self.spec, self.variant)
+        if self.variant.subtitles and self.benchmark.subtitles_need_frames and self.form == "video":
+            raise UsageError(
+                f"{self.variant.name} puts subtitles between the frames; {self.spec.name} takes a whole video",
+                hint="use the variant without _subs, or a model that takes images",
+            )
         base = self.benchmark.sampling(self.variant)
         cap = min((c for c in (self.max_frames, self.spec.max_frames) if c), default=None)
         if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
@@ -96,7 +101,10 @@ def _snapshot_digest(order: Order) -> str:
 def missing_videos(order: Order) -> list[str]:
     """The videos (relative paths) that are not below the root; UsageError for a path that leaves it."""
     videos = dict.fromkeys(s.video for s in order.samples)
-    paths = {v: resolve_video(order.root, v, allow_symlinks=order.allow_symlinks) for v in videos}
+    try:
+        paths = {v: resolve_video(order.root, v, allow_symlinks=order.allow_symlinks) for v in videos}
+    except VideoFailure as error:
+        raise UsageError(f"{order.variant.name}: {error}; nothing was enqueued", hint=error.hint) from error
     return [v for v, path in paths.items() if not path.exists()]
 
 

@@ -36,6 +36,11 @@ class Child:
         """The process id."""
         return self.process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether nobody has seen it end."""
+        return self.process.returncode is None
+
     def send(self, message: Message) -> None:
         """Send one message."""
         send(self.connection, message)

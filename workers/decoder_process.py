@@ -26,6 +26,8 @@ def _clip(cache: FrameCache, message: Message) -> Message:
         return error_message(error, traceback.format_exc())
     except VidevalError as error:
         return {"problem": str(error), "hint": error.hint}
+    except MemoryError as error:
+        return error_message(error, traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - whatever a decoder library raises is this video's failure
         return {
             "failure": "VideoFailure",

@@ -4,11 +4,12 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
+from videval.inference import Released
 from videval.settings import Settings
 from videval.types import Clip, FrameSampling
 from workers.child import Child, Message
@@ -42,6 +43,7 @@ class Decoders:
         *,
         folder_fps: float,
         max_pixels: int | None,
+        on_decode: Callable[[], None],
     ) -> Clip:
         """Decode in a child (or find in the cache) the frames of one video.
 
@@ -56,6 +58,11 @@ class Decoders:
             "max_pixels": max_pixels,
         }
         decoder = self._borrow()
+        try:
+            on_decode()
+        except BaseException:
+            self._give_back(decoder)
+            raise
         try:
             answer = decoder.ask(message, deadline=self._settings.decode_deadline)
         except BaseException:
@@ -92,8 +99,11 @@ class Decoders:
     def _start(self) -> "_Decoder":
         decoder = _Decoder(self._settings, self._keep_fds)
         with self._lock:
-            self._alive.add(decoder)
-        return decoder
+            if not self._closed:
+                self._alive.add(decoder)
+                return decoder
+        decoder.kill()
+        raise Released("the worker is stopping")
 
     def _give_back(self, decoder: "_Decoder") -> None:
         if decoder.served >= RECYCLE_AFTER or self._closed:
@@ -116,6 +126,8 @@ class _Decoder:
         self.served = 0
         try:
             self._child.send({"folder": str(settings.frame_cache_path), "budget_gb": settings.frame_cache_gb})
+            if not self._child.connection.poll(settings.decode_deadline):
+                raise EnvironmentProblem(f"a decoder process did not start ({self._child.kill()})")
             self._child.receive()
         except (EOFError, OSError) as error:
             raise EnvironmentProblem(f"a decoder process did not start ({self._child.death()})") from error
@@ -131,5 +143,5 @@ class _Decoder:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
 
     def kill(self) -> None:
-        if self._child.process.returncode is None:
+        if self._child.is_running:
             self._child.kill()

@@ -221,7 +221,7 @@ def claim_device(folder: Path, devices: Sequence[Device], *, patience: float = 1
 def is_free(folder: Path, device_id: str) -> bool:
     """Whether nobody holds this device (by its id in the workers table)."""
     for key in device_id.split("+"):
-        fd = _try_lock(folder, key)
+        fd = _try_lock(_lock_folder(folder), key)
         if fd is None:
             return False
         os.close(fd)

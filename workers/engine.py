@@ -1,8 +1,8 @@
 """The worker's side of the engine: one thread that owns the child, batches what is ready, watches deadlines.
 
 Request threads call `generate`, which blocks until their answer is there. A child that dies or hangs is replaced;
-only the requests of the batch that was being generated (or, if none was, of what was being prepared) hear of it,
-the others are handed to the new child.
+only the requests that it was working on (the batch being generated, the one being prepared) hear of it, the others
+are handed to the new child.
 """
 
 import logging
@@ -56,6 +56,7 @@ class _Ticket:
     load_key: str
     on_generate: Callable[[], None]
     done: threading.Event = field(default_factory=threading.Event)
+    sent: bool = False
     prepared: bool = False
     submitted_at: float = field(default_factory=time.monotonic)
     prepared_at: float = 0.0
@@ -71,9 +72,12 @@ class _Ticket:
 
 @dataclass(kw_only=True, eq=False)
 class _Load:
+    """A model to load; `again`: the same one as before, after its process died."""
+
     spec: ModelSpec
     load_key: str
     dtype: str
+    again: bool = False
     done: threading.Event = field(default_factory=threading.Event)
     error: VidevalError | None = None
     about: Mapping[str, str] = field(default_factory=dict)
@@ -94,9 +98,12 @@ class Engine:
         self._loading: _Load | None = None
         self._child: Child | None = None
         self._batch: list[_Ticket] = []
-        self._batch_deadline = 0.0
+        self._deadline = 0.0
         self._batch_began = 0.0
+        self._preparing_since = 0.0
         self._closing = False
+        self._closed = False
+        self._wake_in: int | None
         self._wake_out, self._wake_in = os.pipe()
         self.loaded: Loaded | None = None
         self.loads = 0
@@ -111,16 +118,43 @@ class Engine:
 
         Raises ModelUnavailable if it cannot be loaded here.
         """
-        request = _Load(spec=spec, load_key=load_key, dtype=dtype)
         with self._lock:
-            if self.loaded is not None and self.loaded.load_key == load_key and self.loaded.dtype == dtype:
+            if self._closing:
+                raise ModelUnavailable("the worker is draining")
+            if self._wanted is None and _is_of(self.loaded, load_key, dtype):
+                assert self.loaded is not None
                 return self.loaded
-            self._wanted = request
+            request = self._coming(load_key, dtype)
+            if request is None:
+                request = self._wanted = _Load(spec=spec, load_key=load_key, dtype=dtype)
         self._wake()
         request.done.wait()
         if request.error is not None:
             raise request.error
         return Loaded(load_key=load_key, spec=spec, dtype=dtype, about=request.about)
+
+    def _coming(self, load_key: str, dtype: str) -> _Load | None:
+        """The load of this model that is on its way, if it is the last one wanted."""
+        last = self._wanted or self._loading
+        return last if _is_of(last, load_key, dtype) else None
+
+    def ready(self) -> Loaded | None:
+        """The model to claim requests for, None if there is none; waits while it is loaded again after a crash."""
+        while True:
+            with self._lock:
+                if self._closing:
+                    return None
+                coming = self._wanted or self._loading
+                if coming is None:
+                    return self.loaded
+            if not coming.again:
+                return None
+            coming.done.wait(0.2)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a model is being loaded."""
+        return self._wanted is not None or self._loading is not None
 
     def generate(
         self,
@@ -174,17 +208,24 @@ class Engine:
         self.release_waiting()
 
     def close(self) -> None:
-        """End the child at once."""
+        """End the child at once; the engine is of no more use."""
         self.drain()
         with self._lock:
+            self._closed = True
             child, self._child = self._child, None
             batch, self._batch = self._batch, []
-            self.loaded = None
+            loads = [load for load in (self._wanted, self._loading) if load is not None]
+            self.loaded = self._wanted = self._loading = None
         for ticket in batch:
             ticket.finish(error=Released("the worker was stopped"))
+        for load in loads:
+            load.error = ModelUnavailable("the worker was stopped")
+            load.done.set()
         if child is not None:
             child.kill()
         self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5.0)
 
     @property
     def pid(self) -> int | None:
@@ -195,49 +236,66 @@ class Engine:
     # the engine thread
 
     def _wake(self) -> None:
-        os.write(self._wake_in, b"x")
+        with self._lock:
+            if self._wake_in is not None:
+                os.write(self._wake_in, b"x")
 
     def _run(self) -> None:
         wake = Connection(self._wake_out, writable=False)
-        while True:
-            ready = self._wait(wake)
-            if wake in ready:
-                os.read(self._wake_out, 4096)
-            try:
-                if self._child is not None and self._child.connection in ready:
-                    self._on_message(self._child)
-                self._check_deadline()
-                self._begin_load()
-                self._send_arrived()
-                self._begin_batch()
-            except (EOFError, OSError):
-                self._on_death()
-            except Exception:  # this thread must live: whatever it was, a new child mends it
-                log.exception("the engine's thread failed; starting a new engine")
-                if self._child is not None:
-                    self._child.kill()
-                self._on_death()
+        try:
+            while not self._closed:
+                self._turn(wake)
+        finally:
+            with self._lock:
+                if self._wake_in is not None:
+                    os.close(self._wake_in)
+                self._wake_in = None
+            wake.close()
+
+    def _turn(self, wake: Connection) -> None:
+        """Wait for something to happen, and do what follows from it."""
+        ready = self._wait(wake)
+        if wake in ready:
+            os.read(self._wake_out, 4096)
+        try:
+            if self._child is not None and self._child.connection in ready:
+                self._on_message(self._child)
+            self._check_deadline()
+            self._begin_load()
+            self._send_arrived()
+            self._begin_batch()
+        except (EOFError, OSError):
+            self._on_death()
+        except Exception:  # this thread must live: whatever it was, a new child mends it
+            if self._closed:
+                return
+            log.exception("the engine's thread failed; starting a new engine")
+            if self._child is not None:
+                self._child.kill()
+            self._on_death()
 
     def _wait(self, wake: Connection) -> list[Any]:
         child = self._child
         waited = [wake] if child is None else [wake, child.connection]
-        timeout = max(0.0, self._batch_deadline - time.monotonic()) if self._batch_deadline else None
+        deadline = min((d for d in (self._deadline, self._prepare_deadline()) if d), default=None)
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
             return wait(waited, timeout)
-        except OSError:  # closed by another thread meanwhile
+        except (OSError, ValueError):  # closed by another thread meanwhile
             return []
 
     def _begin_load(self) -> None:
-        if self._wanted is None or self._batch or self._loading is not None:
-            return
         with self._lock:
+            if self._wanted is None or self._batch or self._loading is not None or self._closed:
+                return
             load, self._wanted = self._wanted, None
             self._loading = load
         self._restart_child()
-        assert self._child is not None
+        if self._child is None:  # closed meanwhile
+            return
         spec = asdict(load.spec)
         device = "cuda:0" if self._device.is_gpu else "cpu"
-        self._batch_deadline = time.monotonic() + self._settings.load_deadline
+        self._deadline = time.monotonic() + self._settings.load_deadline
         self.loads += 1
         self._child.send({"op": "load", "spec": spec, "device": device, "dtype": load.dtype})
 
@@ -251,7 +309,11 @@ class Engine:
         environ = dict(os.environ, CUDA_VISIBLE_DEVICES=self._device.visible)
         if not self._device.is_gpu:
             environ.setdefault("OMP_NUM_THREADS", "1")
-        self._child = Child("workers.engine_process", environ=environ, keep_fds=self._keep_fds)
+        child = Child("workers.engine_process", environ=environ, keep_fds=self._keep_fds)
+        with self._lock:
+            self._child = None if self._closed else child
+        if self._child is None:
+            child.kill()
 
     def _send_arrived(self) -> None:
         if self._child is None or self.loaded is None:
@@ -263,6 +325,9 @@ class Engine:
                 ticket = self._arrived.popleft()
                 if ticket.id not in self._tickets:
                     continue
+                if not self._being_prepared():
+                    self._preparing_since = time.monotonic()
+                ticket.sent = True
             settings = asdict(ticket.settings)
             self._child.send({"op": "prepare", "id": ticket.id, "prompt": ticket.prompt, "settings": settings})
 
@@ -278,13 +343,15 @@ class Engine:
         now = time.monotonic()
         for ticket in batch:
             ticket.wait_s = now - ticket.prepared_at
-            ticket.on_generate()
+            _announce(ticket)
         self._batch_began = time.monotonic()
-        self._batch_deadline = self._batch_began + self._settings.generate_deadline
+        self._deadline = self._batch_began + self._settings.generate_deadline
         self._child.send({"op": "generate", "ids": [t.id for t in batch]})
 
     def _on_message(self, child: Child) -> None:
         message = child.receive()
+        if message["op"] in ("prepared", "not_here", "failed"):
+            self._preparing_since = time.monotonic()
         match message["op"]:
             case "loaded":
                 self._on_loaded(message)
@@ -303,7 +370,7 @@ class Engine:
 
     def _on_loaded(self, message: Message) -> None:
         load, self._loading = self._loading, None
-        self._batch_deadline = 0.0
+        self._deadline = 0.0
         assert load is not None
         loaded = Loaded(load_key=load.load_key, spec=load.spec, dtype=load.dtype, about=message["about"])
         with self._lock:
@@ -313,7 +380,7 @@ class Engine:
 
     def _on_load_failed(self, error: VidevalError) -> None:
         load, self._loading = self._loading, None
-        self._batch_deadline = 0.0
+        self._deadline = 0.0
         with self._lock:
             child, self._child = self._child, None
             waiting = list(self._tickets.values())
@@ -357,17 +424,30 @@ class Engine:
             if ticket in self._batch:
                 self._batch.remove(ticket)
                 if not self._batch:
-                    self._batch_deadline = 0.0
+                    self._deadline = 0.0
                     self.busy_s += time.monotonic() - self._batch_began
         ticket.finish(result=result, error=error)
 
     def _forget(self, ticket: _Ticket) -> None:
         self._tickets.pop(ticket.id, None)
 
+    def _prepare_deadline(self) -> float:
+        """When what is being prepared has taken too long; 0 if nothing is."""
+        with self._lock:
+            return self._preparing_since + self._settings.generate_deadline if self._being_prepared() else 0.0
+
     def _check_deadline(self) -> None:
-        if not self._batch_deadline or time.monotonic() < self._batch_deadline:
+        if self._child is None:
             return
-        assert self._child is not None
+        preparing = self._prepare_deadline()
+        if preparing and time.monotonic() >= preparing:
+            limit = self._settings.generate_deadline
+            self._child.kill()
+            guilty = self._being_prepared()
+            self._lose(DeadlineExceeded(f"preparing took longer than {limit:g} s (VIDEVAL_GENERATE_DEADLINE)"), guilty)
+            return
+        if not self._deadline or time.monotonic() < self._deadline:
+            return
         if self._loading is not None:
             limit = self._settings.load_deadline
             self._on_load_failed(
@@ -376,40 +456,54 @@ class Engine:
             return
         limit = self._settings.generate_deadline
         self._child.kill()
-        self._lose(DeadlineExceeded(f"generation took longer than {limit:g} s (VIDEVAL_GENERATE_DEADLINE)"))
+        guilty = list(self._batch)
+        error = DeadlineExceeded(f"generation took longer than {limit:g} s (VIDEVAL_GENERATE_DEADLINE)")
+        self._lose(error, guilty)
 
     def _on_death(self) -> None:
         child = self._child
-        if child is None:
+        if child is None and self._loading is None:
             return
-        how = child.death() if child.process.returncode is None else "killed"
+        how = "it could not be started" if child is None else child.death() if child.is_running else "killed"
         if self._loading is not None:
             self._on_load_failed(ModelUnavailable(f"the engine died while it loaded the model ({how})"))
             return
-        self._lose(ProcessDied(f"the engine died while it worked on this request ({how})"))
+        guilty = [*self._batch, *self._being_prepared()]
+        self._lose(ProcessDied(f"the engine died while it worked on this request ({how})"), guilty)
 
-    def _lose(self, error: RequestFailure) -> None:
+    def _lose(self, error: RequestFailure, guilty: Sequence[_Ticket]) -> None:
         """The child is gone: tell the guilty, and load the model again for the others."""
         log.error("%s; starting a new engine", error)
         with self._lock:
-            guilty = self._batch or self._being_prepared()
-            self._batch, self._batch_deadline = [], 0.0
+            self._batch, self._deadline = [], 0.0
             for ticket in guilty:
                 self._forget(ticket)
             loaded, self.loaded, self._child = self.loaded, None, None
             for ticket in self._tickets.values():
-                ticket.prepared = False
+                ticket.sent = ticket.prepared = False
             self._arrived = deque(self._tickets.values())
+            if loaded is not None and not self._closing and self._wanted is None:
+                self._wanted = _Load(spec=loaded.spec, load_key=loaded.load_key, dtype=loaded.dtype, again=True)
         for ticket in guilty:
             ticket.finish(error=error)
-        if loaded is not None and not self._closing and self._wanted is None:
-            self._wanted = _Load(spec=loaded.spec, load_key=loaded.load_key, dtype=loaded.dtype)
-            self._begin_load()
+        self._wake()
 
     def _being_prepared(self) -> list[_Ticket]:
-        """The one that the child was preparing: it does them in order."""
-        sent = [t for t in self._tickets.values() if not t.prepared and t not in self._arrived]
+        """The one that the child is preparing, if any: it does them in order."""
+        sent = [t for t in list(self._tickets.values()) if t.sent and not t.prepared]
         return sorted(sent, key=lambda t: t.id)[:1]
+
+
+def _is_of(model: Loaded | _Load | None, load_key: str, dtype: str) -> bool:
+    return model is not None and model.load_key == load_key and model.dtype == dtype
+
+
+def _announce(ticket: _Ticket) -> None:
+    """Tell a request's owner that it is generated now; what goes wrong there must not cost the engine its life."""
+    try:
+        ticket.on_generate()
+    except Exception:
+        log.exception("a request's stage could not be noted")
 
 
 def _choose_batch(ready: Sequence[_Ticket], size: int) -> list[_Ticket]:

@@ -100,7 +100,7 @@ class _Engine:
             traceback.print_exc()
             os._exit(1)  # the device's context is broken: only a new process mends it
         except Exception as error:  # noqa: BLE001 - a request's failure, reported as such
-            if len(ids) > 1 and not isinstance(error, OutOfMemory):
+            if len(ids) > 1 and not isinstance(error, OutOfMemory | MemoryError):
                 self._one_by_one(ids, batch)
             else:
                 failed = error_message(error, traceback.format_exc())

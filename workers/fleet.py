@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from videval.db.session import open_database
 from videval.errors import EnvironmentProblem, UsageError
 from videval.settings import Settings
+from workers import broker
 from workers.device import Device, is_free
 
 __all__ = ["Fleet", "Seat"]
@@ -114,7 +116,8 @@ class Fleet:
         seat.process = None
         if self.stopping:
             return
-        seat.quick_deaths = seat.quick_deaths + 1 if lived < QUICK_DEATH and code != 0 else 0
+        is_quick = lived < QUICK_DEATH and code != 0
+        seat.quick_deaths = seat.quick_deaths + 1 if is_quick and not self._has_outage() else 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         last = "" if self.show_logs else _last_words(seat.log_file)
         log.warning("the worker on %s ended after %.0f s (%s) %s", seat.device.label, lived, how, last)
@@ -122,6 +125,19 @@ class Fleet:
             seat.gave_up = f"its worker ended {GIVE_UP_AFTER} times at once ({how}). {last}".strip()
             log.error("%s is given up: %s", seat.device.label, seat.gave_up)
         seat.next_start = time.monotonic() + min(FIRST_PAUSE * 2 ** max(0, seat.quick_deaths - 1), LONGEST_PAUSE)
+
+    def _has_outage(self) -> bool:
+        """Whether the database or the broker is away: no worker can start then, and none is to blame."""
+        if not self.settings.is_embedded_broker and not broker.ping(self.settings):
+            return True
+        database = open_database(self.settings, pool_size=1)
+        try:
+            with database.read():
+                return False
+        except EnvironmentProblem:
+            return True
+        finally:
+            database.close()
 
     def signal(self, number: int) -> None:
         """Send a signal to every worker."""

@@ -10,12 +10,12 @@ from typing import Protocol
 from videval.db import queue, requests, workers
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
-from videval.errors import EnvironmentProblem, ModelUnavailable, VidevalError
+from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
 from workers import broker
 from workers.device import is_free
 from workers.dispatcher import Demand, Seat, assign
 from workers.publish import publish_due, queue_name
-from workers.worker import Worker
+from workers.worker import Worker, can_serve
 
 __all__ = ["Consumer", "Loops"]
 
@@ -39,14 +39,14 @@ class Consumer(Protocol):
 class Loops:
     """The three loops of a worker as threads; `stop` ends them."""
 
-    def __init__(self, worker: Worker, consumer: Consumer, *, choose: bool = True) -> None:
+    def __init__(self, worker: Worker, consumer: Consumer, *, queues: frozenset[str] | None = None) -> None:
+        """`queues`: serve these only, and consume them always, as the user said with -Q; None is free choice."""
         self._worker = worker
         self._settings = worker.settings
         self._consumer = consumer
-        self._choose = choose
+        self._queues = queues
         self._stop = threading.Event()
         self._key: str | None = None
-        self._serving_since = time.monotonic()
         self._load_failures = 0
         self._retry_load_at = 0.0
         self._skip_until = 0.0
@@ -71,7 +71,8 @@ class Loops:
                     step()
                 except VidevalError as error:
                     log.warning("%s: %s", name, error)
-                    self._after_outage()
+                    if isinstance(error, DatabaseUnavailable):
+                        self._after_outage()
                 except Exception:
                     log.exception("%s failed; goes on", name)
                 if self._stop.wait(every):
@@ -181,40 +182,68 @@ class Loops:
 
     def _dispatch(self) -> None:
         worker = self._worker
-        if worker.draining.is_set() or not self._choose or time.monotonic() < self._retry_load_at:
+        if worker.draining.is_set() or time.monotonic() < self._retry_load_at:
             return
         with worker.database.read() as connection:
-            work = queue.work(connection)
-        servable = [w for w in work if worker.can_serve(w)]
-        key = self._chosen_key(servable)
-        if key is not None and (key != self._key or worker.engine.loaded is None):
-            self._switch(next(w for w in servable if w.load_key == key))
+            choice = self._choose(connection)
+        if choice is None or (choice.load_key == self._key and worker.engine.loaded is not None):
+            return
+        choice = worker.database.write(self._sit_down)
+        if choice is not None and (choice.load_key != self._key or worker.engine.loaded is None):
+            self._switch(choice)
 
-    def _chosen_key(self, servable: Sequence[KeyWork]) -> str | None:
-        me = self._worker.identity.id
-        demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in servable]
-        with self._worker.database.read() as connection:
-            others = [w for w in workers.live_workers(connection) if w.silent_s < self._settings.lease * 2]
-        seats = [Seat(worker_id=w.id, load_key=w.load_key) for w in others if w.id != me]
-        served = time.monotonic() - self._serving_since
-        seats.append(Seat(worker_id=me, load_key=self._key, served_s=served))
-        return assign(demands, seats, turn=self._settings.turn).get(me)
+    def _choose(self, connection: Connection) -> KeyWork | None:
+        """What this worker should serve, by what all workers can see; None: go on as it is."""
+        me, work = self._worker.identity, self._allowed(queue.work(connection))
+        demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in work]
+        lively = [w for w in workers.live_workers(connection) if w.silent_s < self._settings.lease * 2]
+        seats = [
+            Seat(
+                worker_id=w.id,
+                load_key=w.load_key,
+                served_s=w.served_s,
+                can_serve=frozenset(k.load_key for k in work if can_serve(k, w.device)),
+            )
+            for w in lively
+            if w.state != "draining"
+        ]
+        key = assign(demands, seats, turn=self._settings.turn).get(me.id)
+        return next((w for w in work if w.load_key == key), None)
+
+    def _allowed(self, work: Sequence[KeyWork]) -> list[KeyWork]:
+        return [w for w in work if self._queues is None or queue_name(w.load_key) in self._queues]
+
+    def _sit_down(self, connection: Connection) -> KeyWork | None:
+        """Choose again with all other workers held still, and let them know."""
+        workers.lock_seats(connection)
+        choice = self._choose(connection)
+        if choice is not None and choice.load_key != self._key:
+            workers.take_seat(connection, self._worker.identity.id, choice.load_key)
+        return choice
 
     def _switch(self, work: KeyWork) -> None:
         worker, old = self._worker, self._key
         if old is not None and old != work.load_key:
             log.info("changing to %s", work.spec.name)
-            self._consumer.cancel_queue(queue_name(old))
-        self._key, self._serving_since = work.load_key, time.monotonic()
+            self._cancel_queue(old)
+        self._key = work.load_key
         try:
             worker.load(work)
         except ModelUnavailable as error:
             self._load_failed(work, error)
             return
         self._load_failures, worker.message = 0, None
-        self._consumer.add_queue(queue_name(work.load_key))
+        if self._queues is None:
+            self._consumer.add_queue(queue_name(work.load_key))
+
+    def _cancel_queue(self, load_key: str) -> None:
+        if self._queues is None:
+            self._consumer.cancel_queue(queue_name(load_key))
 
     def _load_failed(self, work: KeyWork, error: EnvironmentProblem) -> None:
+        if self._worker.draining.is_set():
+            return
+        self._cancel_queue(work.load_key)
         self._load_failures += 1
         pause = min(LOAD_BACKOFF * 2 ** (self._load_failures - 1), 300.0)
         self._worker.message = f"{work.spec.name} cannot be loaded: {error}" + (
@@ -223,3 +252,5 @@ class Loops:
         log.error("%s; trying again in %.0f s", self._worker.message, pause)
         self._key = None
         self._retry_load_at = time.monotonic() + pause
+        me = self._worker.identity.id
+        self._worker.database.write(lambda c: workers.take_seat(c, me, None))

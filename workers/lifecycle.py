@@ -71,11 +71,16 @@ def _begin(sender: Any) -> None:
     database.write(lambda c: requests.expire_workers(c, dead))
     worker.replay_spool()
     _state["worker"] = worker
-    chosen_by_user = sender.options.get("queues") or getattr(sender, "queues", None)
-    _state["choose"] = not chosen_by_user
+    _state["queues"] = _chosen_queues(sender.options.get("queues") or getattr(sender, "queues", None))
     sender.hostname = worker.identity.name
     sender.concurrency = worker.concurrency
     sender.options["without_gossip"] = sender.options["without_mingle"] = True
+
+
+def _chosen_queues(given: Any) -> frozenset[str] | None:
+    """What -Q named; None if it was not given."""
+    names = given.split(",") if isinstance(given, str) else given
+    return frozenset(str(n).strip() for n in names) if names else None
 
 
 class _CeleryConsumer:
@@ -98,7 +103,7 @@ class _CeleryConsumer:
 
 
 def _on_ready(sender: Any, **kwargs: Any) -> None:
-    loops = Loops(this_worker(), _CeleryConsumer(sender), choose=_state["choose"])
+    loops = Loops(this_worker(), _CeleryConsumer(sender), queues=_state["queues"])
     _state["loops"] = loops
     loops.start()
     log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)

@@ -76,6 +76,9 @@ def error_message(error: BaseException, traceback: str) -> dict[str, Any]:
     """A failure for the pipe; what is not one of ours is the model's failure with its type in the message."""
     if isinstance(error, errors.RequestFailure):
         return {"failure": type(error).__name__, "message": str(error), "traceback": traceback}
+    if isinstance(error, MemoryError):
+        text = f"the machine's memory is full: {error}".rstrip(": ")
+        return {"failure": "OutOfMemory", "message": text, "traceback": traceback}
     return {"failure": "ModelFailure", "message": f"{type(error).__name__}: {error}", "traceback": traceback}
 
 

@@ -22,7 +22,6 @@ from videval.db import queue, requests, results, workers
 from videval.db.records import Claim, WorkerIdentity
 from videval.db.session import Connection, Database
 from videval.errors import (
-    DatabaseUnavailable,
     DeadlineExceeded,
     EnvironmentProblem,
     ProcessDied,
@@ -38,11 +37,13 @@ from workers.decoders import Decoders
 from workers.device import HeldDevice, lock_domain
 from workers.engine import Engine, Loaded
 
-__all__ = ["Held", "Worker", "identity"]
+__all__ = ["Held", "Worker", "can_serve", "dtype_for", "identity"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
+DRAIN_PATIENCE = 10.0
+"""Seconds that a draining worker waits for a database that is gone before it keeps its answers on disk."""
 VERSIONS = ("torch", "transformers", "decord", "av", "videval")
 
 
@@ -59,6 +60,16 @@ def identity(settings: Settings, held: HeldDevice) -> WorkerIdentity:
         device_name=held.device.name,
         environment={name: version(name) for name in VERSIONS} | {"device": held.device.name},
     )
+
+
+def dtype_for(work: queue.KeyWork, device_id: str) -> str:
+    """What a device (by its id in the workers table) would load a model with."""
+    return concrete_dtype(work.spec.dtype, "cpu" if device_id.startswith("cpu:") else "cuda:0")
+
+
+def can_serve(work: queue.KeyWork, device_id: str) -> bool:
+    """Whether some run of this load key is open to the dtype of this device."""
+    return any(fixed in (None, dtype_for(work, device_id)) for fixed in work.dtypes)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -82,6 +93,7 @@ class Worker:
         self.engine = Engine(settings, held_device.device, keep_fds=held_device.fds)
         self.decoders = Decoders(settings, keep_fds=held_device.fds)
         self.draining = threading.Event()
+        self._draining_since = 0.0
         self.ending = threading.Event()
         self.message: str | None = None
         self.done = self.failed = self.refused = 0
@@ -108,20 +120,20 @@ class Worker:
                 del self._held[claim.request_id, claim.attempt]
 
     def _claim(self, request_id: int) -> Claim | None:
-        loaded = self.engine.loaded
-        if loaded is None or self.draining.is_set():
+        loaded = None if self.draining.is_set() else self.engine.ready()
+        if loaded is None:
             self._insist(lambda c: queue.unring(c, [request_id]))
             return None
-        return self._insist(
-            lambda c: requests.claim(
-                c,
-                request_id,
-                self.identity,
-                lease=self.settings.lease,
-                load_key=loaded.load_key,
-                dtype=loaded.dtype,
-            )
-        )
+
+        def claim(connection: Connection) -> Claim | None:
+            load_key, dtype = loaded.load_key, loaded.dtype
+            lease = self.settings.lease
+            taken = requests.claim(connection, request_id, self.identity, lease=lease, load_key=load_key, dtype=dtype)
+            if taken is None:
+                queue.unring_for_others(connection, request_id, load_key)
+            return taken
+
+        return self._insist(claim)
 
     def _answer(self, held: Held) -> None:
         claim = held.claim
@@ -139,7 +151,10 @@ class Worker:
         except EnvironmentProblem as error:
             self._not_here(held, error)
         except (ProcessDied, DeadlineExceeded) as error:
-            self._strike(held, error)
+            if self.ending.is_set():  # this worker ended its children itself
+                self._release(held)
+            else:
+                self._strike(held, error)
         except RequestFailure as error:
             self._fail(held, error)
         else:
@@ -159,7 +174,7 @@ class Worker:
         try:
             pair = (held.claim.request_id, held.claim.attempt)
             self.database.write(lambda c: requests.enter_stage(c, [pair], stage))
-        except DatabaseUnavailable as error:
+        except EnvironmentProblem as error:
             log.warning("stage of request %d not noted: %s", held.claim.request_id, error)
 
     def _store(self, held: Held, response: Response) -> None:
@@ -231,11 +246,14 @@ class Worker:
             except EnvironmentProblem as error:
                 log.warning("%s; waiting for it", error)
                 self.message = str(error)
-            if self.ending.wait(pause):
+            if self.ending.wait(pause) or self._drained_long_enough():
                 if otherwise is not None:
                     otherwise()
                 return None
             pause = min(pause * 2, 5.0)
+
+    def _drained_long_enough(self) -> bool:
+        return self.draining.is_set() and time.monotonic() - self._draining_since > DRAIN_PATIENCE
 
     # what the heartbeat and the dispatcher ask
 
@@ -251,17 +269,11 @@ class Worker:
 
     def load(self, work: queue.KeyWork) -> Loaded:
         """Give the engine another model; what waits for the old one is released first."""
-        dtype = self.dtype_for(work)
-        self.engine.release_waiting()
+        dtype = dtype_for(work, self.identity.device)
+        loaded = self.engine.loaded
+        if loaded is not None and loaded.load_key != work.load_key:
+            self.engine.release_waiting()
         return self.engine.load(work.spec, work.load_key, dtype)
-
-    def dtype_for(self, work: queue.KeyWork) -> str:
-        """What this device would load the model with."""
-        return concrete_dtype(work.spec.dtype, "cuda:0" if self.device.is_gpu else "cpu")
-
-    def can_serve(self, work: queue.KeyWork) -> bool:
-        """Whether some run of this load key is open to this device's dtype."""
-        return any(fixed in (None, self.dtype_for(work)) for fixed in work.dtypes)
 
     def rss_mb(self) -> float:
         """Resident memory of this process and its children, MiB."""
@@ -277,7 +289,7 @@ class Worker:
     def pulse(self) -> workers.Pulse:
         """What it is doing now."""
         loaded, held = self.engine.loaded, self.held()
-        state = "draining" if self.draining.is_set() else "busy" if held else "idle" if loaded else "starting"
+        state = "draining" if self.draining.is_set() else self._state(bool(held))
         activity = {
             str(h.claim.request_id): {
                 "run": h.claim.run.name,
@@ -290,7 +302,6 @@ class Worker:
         return workers.Pulse(
             state=state,
             model=loaded.spec.name if loaded else None,
-            load_key=loaded.load_key if loaded else None,
             loads=self.engine.loads,
             activity=activity,
             rss_mb=self.rss_mb(),
@@ -301,19 +312,27 @@ class Worker:
             message=self.message,
         )
 
+    def _state(self, is_busy: bool) -> str:
+        if self.engine.is_loading:
+            return "loading"
+        return "busy" if is_busy else "idle" if self.engine.loaded else "starting"
+
     # the end
 
     def drain(self) -> None:
         """Take nothing more, release what waits, finish what is being generated."""
+        self._draining_since = self._draining_since or time.monotonic()
         self.draining.set()
         self.engine.drain()
 
     def close(self) -> None:
         """End children and give back what is still held; nothing is lost."""
+        self._draining_since = self._draining_since or time.monotonic()
         self.draining.set()
         self.ending.set()
         self.engine.close()
         self.decoders.close()
+        self._wait_for_threads(5.0)
         pairs = [(h.claim.request_id, h.claim.attempt) for h in self.held() if h.stage != Stage.STORE]
         try:
             self.database.write(lambda c: requests.release(c, pairs), patience=5.0)
@@ -321,6 +340,12 @@ class Worker:
         except EnvironmentProblem as error:
             log.warning("left without saying so: %s", error)
         self.database.close()
+
+    def _wait_for_threads(self, patience: float) -> None:
+        """Request threads give back what they hold, or keep their answers on disk; let them."""
+        deadline = time.monotonic() + patience
+        while self.held() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def replay_spool(self) -> int:
         """Store answers that earlier workers of this home kept on disk; returns how many were still wanted."""

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("state", ExactText(), nullable=False),
         sa.Column("model", ExactText(), nullable=True),
         sa.Column("load_key", ExactText(), nullable=True),
+        sa.Column("serving_since", sa.Double(), nullable=True),
         sa.Column("loads", sa.Integer(), nullable=False),
         sa.Column("activity", sa.JSON(), nullable=False),
         sa.Column("started_at", sa.Double(), nullable=False),

@@ -172,4 +172,4 @@ def test_a_bounded_clip_shows_its_scene_between_start_and_end_only() -> None:
 
 def test_the_prompt_lists_the_options_in_their_order() -> None:
     question = asked(CHANGES[0])[0]
-    assert user_text(question) == f"{question.text}\nChoose one: {'; '.join(question.options)}."
+    assert user_text(question.text, question.options) == f"{question.text}\nChoose one: {'; '.join(question.options)}."

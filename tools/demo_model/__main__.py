@@ -31,12 +31,12 @@ STAGES = ("tokenizer", "vision", "joint", "evaluate", "export")
 class Size:
     """How much is done: steps of both trainings and held-out questions per task."""
 
-    vision: int = 1500
-    plan: Plan = field(default_factory=lambda: Plan(dense=400, words=2400, letters_from=1200, asked=4))
+    vision: int = 1200
+    plan: Plan = field(default_factory=lambda: Plan(dense=350, words=1300, mixed=0))
     questions: int = 500
 
 
-QUICK = Size(vision=4, plan=Plan(dense=2, words=4, letters_from=4, dense_clips=4, clips=4), questions=2)
+QUICK = Size(vision=4, plan=Plan(dense=2, words=2, mixed=2, dense_clips=4, clips=4), questions=2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,9 +30,9 @@ STD = np.array(OPENAI_CLIP_STD, np.float32)
 NO_COLOUR, NO_SHAPE = len(COLOURS), len(SHAPES)
 
 
-def random_scene(rng: random.Random) -> Scene:
-    """A parade or a change, equally often."""
-    return random_parade(rng) if rng.random() < 0.5 else random_change(rng)
+def random_scene(rng: random.Random, parades: float = 0.5) -> Scene:
+    """A parade, in this share of cases, or a change."""
+    return random_parade(rng) if rng.random() < parades else random_change(rng)
 
 
 def clip_looks(scene: Scene, rng: random.Random) -> list[Look]:
@@ -62,13 +62,15 @@ def roughen(frames: Frames, rng: np.random.Generator, *, clip: int) -> npt.NDArr
     gif = rng.random(n) < 0.12
     if gif.any():
         x[gif] = palette(x[gif] + rng.uniform(-18, 18, x[gif].shape).astype(np.float32))
-    return (np.clip(x, 0, 255).reshape(frames.shape) / 255).astype(np.float32)
+    rough: npt.NDArray[np.float32] = (np.clip(x, 0, 255).reshape(frames.shape) / 255).astype(np.float32)
+    return rough
 
 
 def palette(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Round colours to 3 bits of red, 3 of green and 2 of blue."""
     steps = np.array([7, 7, 3], np.float32) / 255
-    return np.round(np.clip(x, 0, 255) * steps) / steps
+    rounded: npt.NDArray[np.float32] = (np.round(np.clip(x, 0, 255) * steps) / steps).astype(np.float32)
+    return rounded
 
 
 def look_labels(looks: Sequence[Look]) -> dict[str, torch.Tensor]:

@@ -24,7 +24,7 @@ def before(form: Form) -> str:
 def after(form: Form, question: Question) -> str:
     """The prompt's text after the video and its line feed."""
     if form == "words":
-        return f"{user_text(question)} ASSISTANT:"
+        return f"{user_text(question.text, question.options)} ASSISTANT:"
     options = bracketed(question.options)
     return f"Question: {question.text}\nOptions:\n{options}\nOnly give the best option. ASSISTANT: Best option:("
 

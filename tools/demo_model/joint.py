@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +25,8 @@ from transformers import PreTrainedTokenizerFast, VideoLlavaForConditionalGenera
 from tools.demo_model.data import NO_COLOUR, NO_SHAPE, clip_looks, look_labels, pixels, random_scene
 from tools.demo_model.forms import Form, after, before, reply
 from tools.demo_model.model import FRAME_TOKENS
-from tools.demo_model.vision import cosine, encode, save_state
+from tools.demo_model.training import Training, adamw, cosine, shown, warm
+from tools.demo_model.vision import encode
 from videval.benchmarks.shapes import (
     ACTIONS,
     BACKGROUNDS,
@@ -169,11 +169,11 @@ def _turns(scenes: Sequence[Scene], tokens: torch.Tensor, tokenizer: PreTrainedT
         for words in (COLOURS, SHAPES)
     )
     table = torch.full((len(scenes), len(COLOURS), len(SHAPES)), IGNORE)
-    for clip, scene in enumerate(scenes):
+    for number, scene in enumerate(scenes):
         if isinstance(scene, Parade):
-            table[clip] = ABSENT
+            table[number] = ABSENT
             for turn, figure in enumerate(scene.figures):
-                table[clip, list(COLOURS).index(figure.colour), SHAPES.index(figure.shape)] = turn
+                table[number, list(COLOURS).index(figure.colour), SHAPES.index(figure.shape)] = turn
     labels = torch.full_like(tokens, IGNORE)
     colour = (tokens[..., :-1, None] == colours).int()
     shape = (tokens[..., 1:, None] == shapes).int()
@@ -305,32 +305,47 @@ def shared_prefix(prefix: int, asked: int, slot: int) -> tuple[torch.Tensor, tor
 
 def answer_loss(
     model: VideoLlavaForConditionalGeneration, hidden: torch.Tensor, batch: Batch
-) -> tuple[torch.Tensor, dict[str, list[float]]]:
-    """Cross entropy of the answers' words, and per task whether each answer's words are all right."""
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Cross entropy of the answers' words, and per task the share of answers whose words are all right."""
     wanted = batch.targets != IGNORE
     logits = model.lm_head(hidden[wanted])
     loss = F.cross_entropy(logits, batch.targets[wanted])
     wrong = torch.zeros_like(batch.targets, dtype=torch.bool)
     wrong[wanted] = logits.argmax(-1) != batch.targets[wanted]
-    right = defaultdict(list)
+    right: dict[str, list[float]] = defaultdict(list)
     for tasks, flags in zip(batch.tasks, (~wrong.any(-1)).tolist(), strict=True):
         for task, flag in zip(tasks, flags, strict=True):
             right[task].append(float(flag))
-    return loss, right
+    return loss, {task: sum(flags) / len(flags) for task, flags in right.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long and how much: `dense` steps on frames alone (no questions, lower half of the layers), then `words`."""
+    """How long and how much: `dense` steps on frames alone (no questions, lower half of the layers), then `words`
+    steps with questions in words, then `mixed` steps with letters every other time."""
 
     dense: int
     words: int
-    letters_from: int = 1_000_000
+    mixed: int
     dense_clips: int = 32
     clips: int = 16
-    asked: int = 3
+    asked: int = 4
+    parades: float = 0.7
     rate: float = 1.5e-3
     tower_share: float = 0.2
+
+    def form(self, step: int) -> Form | None:
+        """How this step's questions are put; None: none are asked."""
+        if step < self.dense:
+            return None
+        return "letters" if step >= self.dense + self.words and step % 2 else "words"
+
+    def factor(self, step: int) -> float:
+        """The learning rate factor of this step; each of the three parts warms up, the last two cool down."""
+        asked, mixed = step - self.dense, step - self.dense - self.words
+        if asked < 0:
+            return warm(step)
+        return cosine(asked, self.words) if mixed < 0 else cosine(mixed, self.mixed) * 0.7
 
 
 def train_joint(
@@ -343,52 +358,51 @@ def train_joint(
 ) -> None:
     """Train the model in place; the state is kept at `path` and taken up from there."""
     heads = FrameHeads(model.config.text_config.hidden_size)
+    core = model.model
+    rest = nn.ModuleList([core.multi_modal_projector, core.language_model, model.lm_head, heads])
     parts = nn.ModuleDict({"model": model, "heads": heads})
-    tower = list(model.model.video_tower.parameters())
-    rest = [*model.model.multi_modal_projector.parameters(), *model.model.language_model.parameters()]
-    rest += [*model.lm_head.parameters(), *heads.parameters()]
-    groups = [{"params": tower, "share": plan.tower_share}, {"params": rest, "share": 1.0}]
-    optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.05)
-    step, spent = 0, 0.0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        parts.load_state_dict(state["parts"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, spent = state["step"], state["seconds"]
-    started, saved = time.monotonic() - spent, time.monotonic()
-    tally: dict[str, list[float]] = defaultdict(list)
-    while step < plan.dense + plan.words:
-        words = step >= plan.dense
-        rng, noise = random.Random(f"joint {seed} {step}"), np.random.default_rng((seed, step, 1))
-        scenes = [random_scene(rng) for _ in range(plan.clips if words else plan.dense_clips)]
-        form: Form = "letters" if step >= plan.letters_from and step % 2 else "words"
-        batch = make_batch(scenes, tokenizer, rng, noise, asked=plan.asked if words else 0, form=form)
-        hidden = forward(model, batch, None if words else MIDDLE)
+    optimizer = adamw((core.video_tower, plan.tower_share), (rest, 1.0))
+    training = Training(path=path, parts=parts, optimizer=optimizer, rate=plan.rate)
+    training.resume()
+    tally = Tally()
+    for step in training.steps(plan.dense + plan.words + plan.mixed):
+        form = plan.form(step)
+        batch = _step_batch(tokenizer, plan, step, seed)
+        hidden = forward(model, batch, None if form else MIDDLE)
         loss, shares = heads.loss(hidden.frames, batch)
-        answers = torch.zeros(())
-        if words:
-            answers, right = answer_loss(model, hidden.words, batch)
-            for task, flags in right.items():
-                tally[f"{task} by letter" if form == "letters" else task] += flags
-            texts, known = heads.text_losses(hidden, batch)
-            loss = loss + texts
-            for name, share in known.items():
-                tally[f"{name} by letter" if form == "letters" else name].append(share)
-        for group in optimizer.param_groups:
-            factor = cosine(step - plan.dense, plan.words, 100) if words else min(1.0, (step + 1) / 100)
-            group["lr"] = plan.rate * group["share"] * factor
-        optimizer.zero_grad()
-        torch.autograd.backward(loss + answers)
-        nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
-        optimizer.step()
-        step += 1
+        tally.add("frames", shares)
+        if form:
+            words, right = answer_loss(model, hidden.words, batch)
+            marks, known = heads.text_losses(hidden, batch)
+            tally.add(form, {**right, **known})
+            loss = loss + words + marks
+        training.descend(loss, plan.factor(step))
         if step % 50 == 0:
-            spent = time.monotonic() - started
-            log.info("joint %d frames %.3f answers %.3f %.0f s", step, loss.item(), answers.item(), spent)
-            log.info("    %s", " ".join(f"{k} {v:.2f}" for k, v in shares.items()))
-            log.info("    %s", " ".join(f"{k} {sum(v) / len(v):.2f}" for k, v in sorted(tally.items())))
-            tally.clear()
-        if time.monotonic() - saved > 120 or step == plan.dense + plan.words:
-            saved = time.monotonic()
-            state = {"parts": parts.state_dict(), "optimizer": optimizer.state_dict()}
-            save_state(path, {**state, "step": step, "seconds": saved - started})
+            log.info("joint %d loss %.3f %.0f s", step, loss.item(), training.seconds)
+            tally.write()
+
+
+def _step_batch(tokenizer: PreTrainedTokenizerFast, plan: Plan, step: int, seed: int) -> Batch:
+    rng, noise = random.Random(f"joint {seed} {step}"), np.random.default_rng((seed, step, 1))
+    form = plan.form(step)
+    count, parades = (plan.clips, plan.parades) if form else (plan.dense_clips, 0.5)
+    scenes = [random_scene(rng, parades) for _ in range(count)]
+    return make_batch(scenes, tokenizer, rng, noise, asked=plan.asked if form else 0, form=form or "words")
+
+
+class Tally:
+    """Shares of right answers since the last line of the log, by form and task."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, kind: str, shares: dict[str, float]) -> None:
+        """Note one step's shares."""
+        for name, share in shares.items():
+            self.found[kind][name].append(share)
+
+    def write(self) -> None:
+        """Log the means, and begin anew."""
+        for kind, some in self.found.items():
+            log.info("    %s: %s", kind, shown({name: sum(v) / len(v) for name, v in some.items()}))
+        self.found.clear()

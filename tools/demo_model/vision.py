@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from transformers import CLIPVisionModel
 
 from tools.demo_model.data import NO_COLOUR, NO_SHAPE, look_labels, pixels, random_scene
 from tools.demo_model.model import FEATURE_LAYER
+from tools.demo_model.training import Training, adamw, cosine, shown
 from videval.benchmarks.shapes import BACKGROUNDS, SAMPLED
 
 log = logging.getLogger(__name__)
@@ -55,58 +54,37 @@ class SightHeads(nn.Module):
         return total, right
 
 
-def cosine(step: int, steps: int, warm: int) -> float:
-    """Learning rate factor: linear warm-up, then half a cosine down to 2 %."""
-    if step < warm:
-        return (step + 1) / warm
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
 def train_vision(
-    tower: CLIPVisionModel, path: Path, *, steps: int, seed: int, frames: int = 192, rate: float = 2e-3
+    tower: CLIPVisionModel,
+    path: Path,
+    *,
+    steps: int,
+    seed: int,
+    frames: int = 192,
+    rate: float = 2e-3,
+    stop: int | None = None,
 ) -> None:
-    """Train the tower in place; the state is kept at `path` and taken up from there."""
+    """Train the tower in place; the state is kept at `path` and taken up from there. `stop`: as if cut there."""
     width = tower.config.hidden_size
     heads, patches = SightHeads(width), SightHeads(width)
     parts = nn.ModuleDict({"tower": tower, "cls": heads, "patches": patches})
-    optimizer = torch.optim.AdamW(parts.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
-    step, started = 0, time.monotonic()
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        parts.load_state_dict(state["parts"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, started = state["step"], started - state["seconds"]
-    while step < steps:
-        rng, noise = random.Random(f"vision {seed} {step}"), np.random.default_rng((seed, step))
-        looks = []
-        for _ in range(frames // 2):
-            scene = random_scene(rng)
-            looks += [scene.look(rng.random() * SAMPLED), scene.look(rng.random() * SAMPLED)]
-        hidden = encode(tower, pixels(looks, noise, clip=2))
-        labels = look_labels(looks)
+    training = Training(path=path, parts=parts, optimizer=adamw((parts, 1.0)), rate=rate)
+    training.resume()
+    for step in training.steps(steps if stop is None else stop):
+        images, labels = _batch(seed, step, frames)
+        hidden = encode(tower, images)
         loss, right = heads.losses(hidden[:, 0], labels)
         more, _ = patches.losses(hidden[:, 1:].mean(1), labels)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * cosine(step, steps, 100)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss + more)
-        nn.utils.clip_grad_norm_(parts.parameters(), 1.0)
-        optimizer.step()
-        step += 1
+        training.descend(loss + more, cosine(step, steps))
         if step % 50 == 0:
-            log.info("vision %d loss %.3f %s %.0f s", step, loss.item(), _short(right), time.monotonic() - started)
-        if step % 200 == 0 or step == steps:
-            spent = time.monotonic() - started
-            state = {"parts": parts.state_dict(), "optimizer": optimizer.state_dict()}
-            save_state(path, {**state, "step": step, "seconds": spent})
+            log.info("vision %d loss %.3f %.0f s | %s", step, loss.item(), training.seconds, shown(right))
 
 
-def save_state(path: Path, state: dict[str, object]) -> None:
-    """Write a checkpoint under another name first, so that a cut leaves the old one."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def _short(shares: dict[str, float]) -> str:
-    return " ".join(f"{k} {v:.2f}" for k, v in shares.items())
+def _batch(seed: int, step: int, frames: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Images and labels of this step, two frames of each scene."""
+    rng, noise = random.Random(f"vision {seed} {step}"), np.random.default_rng((seed, step))
+    looks = []
+    for _ in range(frames // 2):
+        scene = random_scene(rng)
+        looks += [scene.look(rng.random() * SAMPLED), scene.look(rng.random() * SAMPLED)]
+    return pixels(looks, noise, clip=2), look_labels(looks)

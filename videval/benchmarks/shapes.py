@@ -306,9 +306,9 @@ def _question(
     return Question(task=task, text=text, options=mixed, answer=answer, reversed_answer=back, order_free=order_free)
 
 
-def user_text(question: Question) -> str:
+def user_text(question: str, options: Sequence[str]) -> str:
     """The words of the prompt after the video."""
-    return f"{question.text}\nChoose one: {'; '.join(question.options)}."
+    return f"{question}\nChoose one: {'; '.join(options)}."
 
 
 CODEC_SUFFIX = {"h264": ".mp4", "av1": ".mp4", "vp9": ".webm", "gif": ".gif", "frames": ""}

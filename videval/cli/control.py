@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from videval.benchmarks.base import NO_SCORER
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import benchmark_names
 from videval.cli.console import console, opened, percent, say, seconds
@@ -152,7 +153,7 @@ def list_benchmarks() -> None:
             str(bench.videos or "-"),
             f"{bench.size_gb:g}" if bench.size_gb else "-",
             f"{bench.frame_policy or '-'}{by_rate}",
-            Text(bench.needs or bench.scorer),
+            Text("; ".join(filter(None, (bench.scorer if bench.scorer != NO_SCORER else "", bench.needs)))),
             "yes" if locate(bench, settings) else "-",
         )
     console.print(table)

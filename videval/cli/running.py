@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -54,6 +55,14 @@ def _line(status: RunStatus, score: str) -> RichTable:
     return table
 
 
+def _plain_line(status: RunStatus, score: str) -> str:
+    c = status.counts
+    return (
+        f"{status.run.name}: {c.done + c.failed + c.cancelled}/{c.total} done, {c.failed} failed, "
+        f"{status.rate_now:.2f}/s, ETA {seconds(status.eta_s)}" + (f", {score}" if score else "")
+    )
+
+
 def _score_so_far(database: Database, run: RunInfo) -> str:
     overall = score_report(database, run).overall.estimate
     if overall.mean is None or overall.low is None or overall.high is None:
@@ -70,14 +79,15 @@ def _watch(database: Database, run: RunInfo, fleet: Fleet, stop: threading.Event
     """Show progress until the run is finished; EnvironmentProblem if no worker can ever work on it."""
     said: set[str] = set()
     last_line = 0.0
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
+    live_console = console if console.is_terminal else Console(quiet=True)
+    with Live(console=live_console, refresh_per_second=4, transient=False) as live:
         while True:
             fleet.tick()
             status = run_status(database, run)
             live.update(_line(status, _score_so_far(database, run)))
             if not console.is_terminal and time.monotonic() - last_line > 5:
                 last_line = time.monotonic()
-                console.print(_line(status, _score_so_far(database, run)))
+                say(_plain_line(status, _score_so_far(database, run)))
             for message in _messages(database):
                 if message not in said:
                     said.add(message)

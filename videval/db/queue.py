@@ -10,7 +10,17 @@ from videval.db.session import db_now
 from videval.db.tables import ChoreRow, RequestRow, RunRow
 from videval.types import ModelSpec, RequestStatus, RunState
 
-__all__ = ["KeyWork", "Ring", "due", "mark_published", "pending_of_run", "take_turn", "unring", "work"]
+__all__ = [
+    "KeyWork",
+    "Ring",
+    "due",
+    "mark_published",
+    "pending_of_run",
+    "take_turn",
+    "unring",
+    "unring_for_others",
+    "work",
+]
 
 
 UNFINISHED = (RequestStatus.QUEUED, RequestStatus.RUNNING)
@@ -121,6 +131,16 @@ def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     connection.execute(
         update(RequestRow)
         .where(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.QUEUED)
+        .values(published_at=None, published=0)
+    )
+
+
+def unring_for_others(connection: Connection, request_id: int, load_key: str) -> None:
+    """Forget the bell of a request that a worker with another model heard: those who have it must hear it again."""
+    other = select(RunRow.id).where(RunRow.load_key != load_key)
+    connection.execute(
+        update(RequestRow)
+        .where(RequestRow.id == request_id, RequestRow.status == RequestStatus.QUEUED, RequestRow.run_id.in_(other))
         .values(published_at=None, published=0)
     )
 

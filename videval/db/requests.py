@@ -72,9 +72,18 @@ def claim(
     row = connection.execute(_take(request_id, worker.id, lease, load_key, dtype)).one_or_none()
     if row is None:
         return None
-    connection.execute(update(RunRow).where(RunRow.id == row.run_id, RunRow.dtype.is_(None)).values(dtype=dtype))
+    if not _fix_dtype(connection, row.run_id, dtype):
+        _settle(connection, request_id, row.attempt, _requeued())
+        return None
     connection.execute(insert(AttemptRow).values(_new_attempt(request_id, row.attempt, worker)))
     return _claim_of(connection, request_id, row, queue_s=max(0.0, row.queue_s))
+
+
+def _fix_dtype(connection: Connection, run_id: int, dtype: str) -> bool:
+    """Fix a run's dtype at its first claim; False if another worker fixed it to another one at the same moment."""
+    open_ = update(RunRow).where(RunRow.id == run_id, RunRow.dtype.is_(None)).values(dtype=dtype)
+    connection.execute(open_)
+    return connection.execute(select(RunRow.dtype).where(RunRow.id == run_id)).scalar_one() == dtype
 
 
 def _claim_of(connection: Connection, request_id: int, row: Any, *, queue_s: float) -> Claim:

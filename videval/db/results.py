@@ -101,6 +101,8 @@ def complete(
 ) -> bool:
     """Store an answer, its predictions and its scores; False if the fence refused it (someone else has the request).
 
+    True also if this attempt's answer is stored already: a connection that breaks while it commits cannot say so.
+
     `resurrect` also takes the answer of an attempt that was given up but not yet succeeded by another one (an
     answer that was spooled to disk).
     """
@@ -114,12 +116,19 @@ def complete(
     done = {"status": RequestStatus.DONE, "lease_expires_at": None, "error_kind": None, "error": None}
     result = connection.execute(update(RequestRow).where(fence).values(finished_at=db_now(), **done))
     if result.rowcount != 1:
-        return False
+        return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
     store_predictions(connection, claim.run.run_id, claim.request_id, claim.samples, predictions)
     store_scores(connection, claim.run.run_id, claim.run.scorer, claim.samples, scores)
     finish_attempt(connection, claim.request_id, claim.attempt, AttemptOutcome.DONE, stage=Stage.STORE)
     return True
+
+
+def _is_stored(connection: Connection, claim: Claim) -> bool:
+    mine = (ResponseRow.request_id == claim.request_id) & (ResponseRow.attempt == claim.attempt)
+    done = (RequestRow.id == claim.request_id) & (RequestRow.status == RequestStatus.DONE)
+    found = select(ResponseRow.request_id).join(RequestRow, RequestRow.id == ResponseRow.request_id).where(mine, done)
+    return connection.execute(found).scalar() is not None
 
 
 def part_as_json(part: Part) -> dict[str, Any]:

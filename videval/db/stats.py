@@ -1,17 +1,19 @@
-"""Aggregates for reports and the dashboard: nothing here reads more rows than it must, and nothing writes."""
+"""Aggregates for reports and the dashboard: nothing here reads more rows than it must, and nothing writes.
 
-from collections.abc import Iterator, Sequence
+What could be a million rows is read in spans of ids, so that no reader stays open for long.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, literal, select
 
-from videval.db.session import db_now
+from videval.db.records import RunConfig, run_config
 from videval.db.tables import (
     PredictionRow,
     RequestRow,
     RequestSampleRow,
-    ResponseRow,
     RunRow,
     SampleRow,
     SampleScoreRow,
@@ -19,30 +21,19 @@ from videval.db.tables import (
 from videval.types import RequestStatus
 
 __all__ = [
+    "VERDICTS",
     "FailureGroup",
-    "Pace",
-    "ScoreCell",
+    "config_of_run",
     "failure_groups",
-    "num_scorable",
-    "pace",
     "prediction_states",
     "sample_counts",
-    "score_cells",
+    "sample_facts",
+    "sample_span",
+    "verdicts",
 ]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
-    """How fast a run goes: answers in the last `window_s` seconds and in all, seconds from first to last answer,
-    means of the stages in seconds."""
-
-    recent: int
-    window_s: float
-    answered: int
-    elapsed_s: float
-    since_last_s: float | None
-    decode_s: float
-    generate_s: float
+VERDICTS = ("right", "wrong", "unparsed")
+"""A verdict's code is its place here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,45 +44,6 @@ class FailureGroup:
     message: str
     count: int
     examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScoreCell:
-    """The scores of one video within one group: how many, their sum, and how many of each verdict."""
-
-    group: str | None
-    video: str
-    n: int
-    total: float
-    squares: float
-    right: int
-    wrong: int
-    unparsed: int
-
-
-def pace(connection: Connection, run_id: int, *, window_s: float = 60.0) -> Pace:
-    """The pace of a run by its stored responses."""
-    recent = select(func.count()).select_from(ResponseRow)
-    recent = recent.where(ResponseRow.run_id == run_id, ResponseRow.created_at > db_now() - window_s)
-    row = connection.execute(
-        select(
-            func.count().label("answered"),
-            func.min(ResponseRow.created_at).label("first"),
-            func.max(ResponseRow.created_at).label("last"),
-            func.avg(ResponseRow.decode_s).label("decode_s"),
-            func.avg(ResponseRow.generate_s).label("generate_s"),
-            db_now().label("now"),
-        ).where(ResponseRow.run_id == run_id)
-    ).one()
-    return Pace(
-        recent=connection.execute(recent).scalar_one(),
-        window_s=window_s,
-        answered=row.answered,
-        elapsed_s=(row.last - row.first) if row.answered else 0.0,
-        since_last_s=(row.now - row.last) if row.answered else None,
-        decode_s=row.decode_s or 0.0,
-        generate_s=row.generate_s or 0.0,
-    )
 
 
 def sample_counts(connection: Connection, run_id: int) -> tuple[int, int]:
@@ -123,6 +75,7 @@ def failure_groups(connection: Connection, run_id: int, *, examples: int = 3) ->
         .where(failed)
         .group_by(RequestRow.error_kind, RequestRow.error)
         .order_by(func.count().desc())
+        .limit(200)
     ).all()
     found = []
     for kind, message, count in groups:
@@ -131,56 +84,48 @@ def failure_groups(connection: Connection, run_id: int, *, examples: int = 3) ->
             .join(RequestSampleRow, RequestSampleRow.sample_id == SampleRow.id)
             .join(RequestRow, RequestRow.id == RequestSampleRow.request_id)
             .where(failed, RequestRow.error_kind == kind, RequestRow.error == message)
-            .order_by(SampleRow.position)
             .limit(examples)
         ).scalars()
         found.append(FailureGroup(kind=kind or "", message=message or "", count=count, examples=tuple(keys)))
     return found
 
 
-def score_cells(connection: Connection, run_id: int, scorer: str, column: str | None = None) -> Iterator[ScoreCell]:
-    """Sums of the scores by video, and by the value of one of the benchmark's columns if `column` is given."""
-    verdicts = {v: func.sum(_is(SampleScoreRow.verdict, v)).label(v) for v in ("right", "wrong", "unparsed")}
-    value = func.coalesce(SampleScoreRow.value, 0.0)
-    columns: Sequence[Any] = [
-        SampleRow.video,
-        func.count().label("n"),
-        func.sum(value).label("total"),
-        func.sum(value * value).label("squares"),
-        *verdicts.values(),
-    ]
-    query = (
-        select(*columns)
-        .join(SampleScoreRow, SampleScoreRow.sample_id == SampleRow.id)
-        .where(SampleScoreRow.run_id == run_id, SampleScoreRow.scorer == scorer)
+def sample_span(connection: Connection, snapshot_id: int) -> tuple[int, int] | None:
+    """The lowest and the highest row id of a snapshot's samples; None if it has none."""
+    low, high = connection.execute(
+        select(func.min(SampleRow.id), func.max(SampleRow.id)).where(SampleRow.snapshot_id == snapshot_id)
+    ).one()
+    return None if low is None else (low, high)
+
+
+def sample_facts(
+    connection: Connection, snapshot_id: int, columns: Sequence[str], low: int, high: int
+) -> list[tuple[Any, ...]]:
+    """(row id, video, whether it has an answer, *values of `columns` as text) of the samples with ids low..high."""
+    values = [SampleRow.row[c].as_string().label(f"c{i}") for i, c in enumerate(columns)]
+    rows = connection.execute(
+        select(SampleRow.id, SampleRow.video, SampleRow.answer.is_not(None), *values)
+        .where(SampleRow.id >= low, SampleRow.id <= high, (SampleRow.snapshot_id + 0) == snapshot_id)
+        .order_by(SampleRow.id)
     )
-    if column:
-        group = SampleRow.row[column].as_string()
-        query = query.add_columns(group.label("group")).group_by(SampleRow.video, group)
-    else:
-        query = query.group_by(SampleRow.video)
-    for row in connection.execute(query):
-        yield ScoreCell(
-            group=row.group if column else None,
-            video=row.video,
-            n=row.n,
-            total=float(row.total),
-            squares=float(row.squares),
-            right=int(row.right),
-            wrong=int(row.wrong),
-            unparsed=int(row.unparsed),
-        )
+    return [tuple(row) for row in rows]
 
 
-def _is(column: Any, value: str) -> Any:
-    return case((column == value, 1), else_=0)
+def verdicts(
+    connection: Connection, run_id: int, scorer: str, low: int, high: int, *, with_time: bool = False
+) -> list[tuple[int, int, float, float]]:
+    """(sample's row id, verdict's code, value or 0, when it was answered or 0) of samples with ids low..high."""
+    code = case({v: i for i, v in enumerate(VERDICTS)}, value=SampleScoreRow.verdict, else_=len(VERDICTS))
+    at = func.coalesce(RequestRow.finished_at, 0.0) if with_time else literal(0.0)
+    query = select(SampleScoreRow.sample_id, code, func.coalesce(SampleScoreRow.value, 0.0), at)
+    if with_time:
+        same = (PredictionRow.run_id == SampleScoreRow.run_id) & (PredictionRow.sample_id == SampleScoreRow.sample_id)
+        query = query.join(PredictionRow, same).join(RequestRow, RequestRow.id == PredictionRow.request_id)
+    inside = (SampleScoreRow.sample_id >= low) & (SampleScoreRow.sample_id <= high)
+    rows = connection.execute(query.where(SampleScoreRow.run_id == run_id, inside, SampleScoreRow.scorer == scorer))
+    return [tuple(row) for row in rows]
 
 
-def num_scorable(connection: Connection, run_id: int) -> int:
-    """How many samples of the run's snapshot have an answer to compare with."""
-    return connection.execute(
-        select(func.count())
-        .select_from(SampleRow)
-        .join(RunRow, RunRow.snapshot_id == SampleRow.snapshot_id)
-        .where(RunRow.id == run_id, SampleRow.answer.is_not(None))
-    ).scalar_one()
+def config_of_run(connection: Connection, run_id: int) -> RunConfig:
+    """What the workers know of a run: its sampling and where its data lies."""
+    return run_config(connection.execute(select(*RunRow.__table__.c).where(RunRow.id == run_id)).one())

@@ -253,6 +253,7 @@ class WorkerRow(Base):
     state: Mapped[str]
     model: Mapped[str | None]
     load_key: Mapped[str | None]
+    serving_since: Mapped[float | None]
     loads: Mapped[int]
     activity: Mapped[dict[str, Any]]
     started_at: Mapped[float]

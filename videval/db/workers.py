@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from videval.db.records import WorkerIdentity
 from videval.db.results import upsert
@@ -18,9 +18,11 @@ __all__ = [
     "beat",
     "list_workers",
     "live_workers",
+    "lock_seats",
     "predecessors",
     "register",
     "stop",
+    "take_seat",
 ]
 
 LIVE_STATES = ("starting", "idle", "loading", "busy", "draining")
@@ -32,7 +34,6 @@ class Pulse:
 
     state: str
     model: str | None = None
-    load_key: str | None = None
     loads: int = 0
     activity: Mapping[str, Any]
     rss_mb: float = 0.0
@@ -45,7 +46,8 @@ class Pulse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerInfo:
-    """A worker as people see it; `age_s` since its start, `silent_s` since its last heartbeat (database clock)."""
+    """A worker as people see it; `age_s` since its start, `silent_s` since its last heartbeat, `served_s` since it
+    began to serve its load key (database clock)."""
 
     id: str
     name: str
@@ -67,6 +69,7 @@ class WorkerInfo:
     message: str | None
     age_s: float
     silent_s: float
+    served_s: float
 
 
 def register(connection: Connection, worker: WorkerIdentity) -> None:
@@ -83,6 +86,19 @@ def beat(connection: Connection, worker_id: str, pulse: Pulse) -> None:
     values = {name: getattr(pulse, name) for name in Pulse.__dataclass_fields__}
     values["activity"] = dict(pulse.activity)
     connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(heartbeat_at=db_now(), **values))
+
+
+def lock_seats(connection: Connection) -> None:
+    """Until the end of this transaction no other worker changes its seat (SQLite: writers take turns anyway)."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7239513)")
+
+
+def take_seat(connection: Connection, worker_id: str, load_key: str | None) -> None:
+    """Say which load key a worker serves from now on, so that the others reckon with it before it has loaded."""
+    connection.execute(
+        update(WorkerRow).where(WorkerRow.id == worker_id).values(load_key=load_key, serving_since=db_now())
+    )
 
 
 def stop(connection: Connection, worker_id: str, message: str | None = None) -> None:
@@ -112,8 +128,9 @@ def _ids(connection: Connection, lock_domain: str, devices: Sequence[str], *, be
 def _infos(connection: Connection, *where: Any) -> list[WorkerInfo]:
     age = (db_now() - WorkerRow.started_at).label("age_s")
     silent = (db_now() - WorkerRow.heartbeat_at).label("silent_s")
+    served = func.coalesce(db_now() - WorkerRow.serving_since, 0.0).label("served_s")
     rows = connection.execute(
-        select(*WorkerRow.__table__.c, age, silent).where(*where).order_by(WorkerRow.host, WorkerRow.name)
+        select(*WorkerRow.__table__.c, age, silent, served).where(*where).order_by(WorkerRow.host, WorkerRow.name)
     )
     return [WorkerInfo(**{f: getattr(r, f) for f in WorkerInfo.__dataclass_fields__}) for r in rows]
 

@@ -41,4 +41,11 @@ def resolve_video(root: Path, relative: str, *, allow_symlinks: bool) -> Path:
 
 
 def _is_below(path: Path, root: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(_allowed(root)))
+
+
+def _allowed(root: Path) -> Path:
+    """The root, or for a snapshot in the Hugging Face cache its repository: snapshots link to blobs beside them."""
+    root = root.absolute()
+    in_hub_cache = root.parent.name == "snapshots" and root.parents[1].name.startswith("datasets--")
+    return root.parents[1] if in_hub_cache else root

@@ -1,0 +1,131 @@
+"""The frames that a model saw, decoded again in a process of their own: a broken video cannot harm the page.
+
+`python -m dashboard.frames` is that process: a JSON job on its standard input, JPEGs below a folder.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from videval.db.records import RunConfig
+from videval.types import FrameSampling, Sample
+from videval.video.paths import resolve_video
+
+__all__ = ["FrameShop", "Seen", "video_path"]
+
+PATIENCE_S = 120.0
+WIDEST = 480
+KEPT = 40
+MOST_FRAMES = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """Frames as JPEG files with their numbers and times (seconds), or why there are none."""
+
+    images: tuple[bytes, ...] = ()
+    numbers: tuple[int, ...] = ()
+    times: tuple[float, ...] = ()
+    total: int = 0
+    error: str = ""
+
+
+def video_path(config: RunConfig, sample: Sample, root: Path | None, *, allow_symlinks: bool) -> Path:
+    """Where a sample's video lies, below the run's data root and nowhere else; VideoFailure if it leaves it."""
+    return resolve_video(root or Path(config.data_root), sample.video, allow_symlinks=allow_symlinks)
+
+
+class FrameShop:
+    """Decodes clips in the background and keeps the `KEPT` last ones."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-frames")
+        self._jobs: OrderedDict[str, Future[Seen]] = OrderedDict()
+
+    def get(self, path: Path, config: RunConfig, sample: Sample, folder_fps: float, *, wait_s: float) -> Seen | None:
+        """The frames of a video as this run samples it; None while they are being decoded."""
+        job = {
+            "path": str(path),
+            "sampling": asdict(config.sampling),
+            "span": sample.span,
+            "folder_fps": folder_fps,
+            "max_pixels": config.max_pixels,
+        }
+        key = json.dumps(job, sort_keys=True)
+        if key not in self._jobs:
+            self._jobs[key] = self._pool.submit(_decoded, job)
+            while len(self._jobs) > KEPT:
+                self._jobs.popitem(last=False)
+        future = self._jobs[key]
+        wait([future], timeout=wait_s)
+        return future.result() if future.done() else None
+
+
+def _decoded(job: dict[str, Any]) -> Seen:
+    with tempfile.TemporaryDirectory(prefix="videval-frames-") as folder:
+        command = [sys.executable, "-m", "dashboard.frames", folder]
+        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        try:
+            done = subprocess.run(
+                command,
+                input=json.dumps(job),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        except subprocess.TimeoutExpired:
+            return Seen(error=f"the video could not be decoded within {PATIENCE_S:.0f} s")
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            return Seen(error=lines[-1] if lines else f"the decoder died (exit {done.returncode})")
+        said = json.loads(done.stdout)
+        images = tuple((Path(folder) / f"{i}.jpg").read_bytes() for i in range(said["shown"]))
+    return Seen(images=images, numbers=tuple(said["numbers"]), times=tuple(said["times"]), total=said["total"])
+
+
+def _write(frames: Any, folder: Path) -> int:
+    from PIL import Image
+
+    shown = min(len(frames), MOST_FRAMES)
+    for i in range(shown):
+        image = Image.fromarray(frames[i])
+        image.thumbnail((WIDEST, WIDEST))
+        image.save(folder / f"{i}.jpg", quality=88)
+    return shown
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The process: decode one clip and write its frames."""
+    from videval.errors import VidevalError
+    from videval.video.decode import decode
+
+    job = json.load(sys.stdin)
+    try:
+        found = decode(
+            Path(job["path"]),
+            FrameSampling(**job["sampling"]),
+            tuple(job["span"]) if job["span"] else None,
+            folder_fps=job["folder_fps"],
+            max_pixels=job["max_pixels"],
+        )
+    except VidevalError as error:
+        sys.stderr.write(str(error).replace("\n", " "))
+        return 1
+    shown = _write(found.frames, Path(arguments[0]))
+    said = {"numbers": found.choice.indices, "times": found.timestamps, "total": found.info.total_frames}
+    sys.stdout.write(json.dumps(said | {"shown": shown}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

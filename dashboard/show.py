@@ -1,0 +1,160 @@
+"""Pieces that several pages show: the bar of a run, states, sentences, what to do when there is nothing."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import streamlit as st
+
+from dashboard.backend import data
+from dashboard.data import REFRESH_S
+from dashboard.store import Answer
+from dashboard.theme import OUTCOME_COLOURS
+from dashboard.words import ago, count, duration, percent, plain, plural, rate
+from videval.db.records import RunInfo
+from videval.db.runs import Counts
+from videval.metrics import Estimate
+from videval.report import RunStatus
+
+__all__ = ["bar", "choose_run", "fragment", "headline", "interval", "numbers", "state_badge", "unwrapped"]
+
+T = TypeVar("T")
+Colour = Literal["red", "orange", "blue", "green", "violet", "gray"]
+_STATES: dict[str, tuple[str, Colour, str]] = {
+    "active": ("running", "blue", ":material/play_arrow:"),
+    "finished": ("finished", "green", ":material/check:"),
+    "paused": ("paused", "orange", ":material/pause:"),
+    "cancelled": ("cancelled", "gray", ":material/close:"),
+    "creating": ("being created", "violet", ":material/hourglass_top:"),
+}
+
+
+def fragment(function: Callable[..., None]) -> Callable[..., None]:
+    """A part of a page that refreshes on its own."""
+    return st.fragment(function, run_every=REFRESH_S)
+
+
+def unwrapped(answer: Answer[T], what: str) -> T | None:
+    """The value of an answer; None after having said why there is none."""
+    if answer.error is not None:
+        st.error(plain(answer.error), icon=":material/cloud_off:")
+        if answer.error.hint:
+            st.text(answer.error.hint)
+        return None
+    if answer.is_pending:
+        st.caption(f"Reading {plain(what)} …")
+    return answer.value
+
+
+def state_badge(status: RunStatus) -> None:
+    """What a run is doing, as a word in a colour."""
+    name, colour, icon = _STATES.get(status.state, (status.state, "gray", ":material/help:"))
+    if name == "running" and not status.live:
+        name, colour, icon = "waiting for a worker", "orange", ":material/hourglass_empty:"
+    st.badge(name, color=colour, icon=icon)
+
+
+def bar(counts: Counts, *, height: int = 14) -> None:
+    """How much of a run is answered, failed, running and waiting; numbers only, so that it may be HTML."""
+    parts = {
+        "done": counts.done,
+        "failed": counts.failed,
+        "running": counts.running,
+        "cancelled": counts.cancelled,
+        "waiting": counts.queued,
+    }
+    total = max(counts.total, 1)
+    pieces = "".join(
+        f'<div style="width:{100 * n / total:.3f}%;min-width:{2 if n else 0}px;background:{OUTCOME_COLOURS[name]};'
+        f'opacity:{0.3 if name == "waiting" else 1}"></div>'
+        for name, n in parts.items()
+    )
+    label = ", ".join(f"{n} {name}" for name, n in parts.items() if n)
+    st.html(
+        f'<div role="img" aria-label="{label}" style="display:flex;height:{height}px;width:100%;gap:1px;'
+        f'border-radius:{height // 2}px;overflow:hidden">{pieces}</div>'
+    )
+
+
+def interval(found: Estimate) -> str:
+    """A 95 % interval in words."""
+    return f"{percent(found.low)} to {percent(found.high)}" if found.n else "no scored answer yet"
+
+
+def headline(status: RunStatus) -> str:
+    """What a run is doing, in one sentence."""
+    counts = status.counts
+    finished = counts.done + counts.failed + counts.cancelled
+    if status.state == "finished":
+        return f"Finished: {count(counts.done)} of {count(counts.total)} answered" + _failed(counts)
+    if status.state in ("cancelled", "creating"):
+        return f"{_STATES[status.state][0].capitalize()}: {count(counts.done)} of {count(counts.total)} answered"
+    share = percent(finished / counts.total if counts.total else 0.0, 0)
+    if status.state == "paused":
+        return f"Paused at {share}: {count(counts.waiting)} of {count(counts.total)} left"
+    if not status.live:
+        return f"{share} answered, {count(counts.waiting)} left, and no worker holds its model"
+    end = f"done in about {duration(status.eta_s)}" if status.eta_s is not None else "no answer yet to plan with"
+    return f"{share} answered, {end}"
+
+
+def _failed(counts: Counts) -> str:
+    return f", {count(counts.failed)} failed" if counts.failed else ""
+
+
+def numbers(status: RunStatus, score: Any) -> None:
+    """The figures of a run in one row."""
+    counts, going = status.counts, status.state == "active"
+    with st.container(horizontal=True, gap="medium"):
+        _figure("Answered", f"{count(counts.done)} / {count(counts.total)}", f"{count(counts.waiting)} left")
+        _figure("Failed", count(counts.failed), "requests, see why below" if counts.failed else "none")
+        if going:
+            _figure("Rate now", rate(status.rate_now), f"{rate(status.rate)} overall")
+            _figure("Time left", duration(status.eta_s), f"on {plural(status.live, 'worker')}")
+            _figure("Devices busy", percent(status.efficiency, 0), "of their time")
+        else:
+            since = status.now - status.last_at if status.last_at else None
+            _figure("Rate", rate(status.rate), "overall")
+            _figure("Last answer", ago(since) if since is not None else "none yet", "")
+        if score is not None and score.overall.estimate.n:
+            found = score.overall.estimate
+            _figure("Score so far" if going else "Score", percent(found.mean), interval(found))
+            _figure("Coverage", percent(score.coverage, 0), f"{count(score.scored)} of {count(score.scorable)} scored")
+
+
+def _figure(label: str, value: str, below: str) -> None:
+    with st.container(width="content", gap=None):
+        st.metric(label, plain(value), width="content")
+        st.caption(plain(below) if below else "&nbsp;")
+
+
+def choose_run(label: str = "Run", *, key: str = "run") -> RunInfo | None:
+    """The run of the link (`?run=NAME`), else the one looked at last, else the newest; a box to choose another."""
+    overview = unwrapped(data().overview(), "the runs")
+    if overview is None:
+        return None
+    if not overview.statuses:
+        no_runs()
+        return None
+    runs = {s.run.name: s.run for s in overview.statuses}
+    wanted = st.query_params.get(key) or st.session_state.get("last_run")
+    if wanted is not None and wanted not in runs and st.query_params.get(key):
+        st.warning("There is no run of this name here; this is the newest one.", icon=":material/search_off:")
+    names = list(runs)
+    index = names.index(wanted) if wanted in runs else 0
+    chosen = st.selectbox(label, names, index=index, key=f"choose-{key}-{wanted}")
+    if chosen != wanted:
+        st.query_params[key] = chosen
+        if "sample" in st.query_params:
+            del st.query_params["sample"]
+    st.session_state["last_run"] = chosen
+    return runs[chosen]
+
+
+def no_runs() -> None:
+    """What to do when there is nothing yet."""
+    with st.container(border=True):
+        st.subheader("No runs yet")
+        st.text("A run is one benchmark asked of one model. Make one, then start a worker for each GPU:")
+        st.code("videval enqueue MVBench_8frame Video-LLaVA-7B\nvideval fleet", language="bash")
+        st.text("To try it without a GPU or any data:")
+        st.code("videval list benchmarks\nvideval list models", language="bash")

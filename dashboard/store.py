@@ -1,0 +1,91 @@
+"""Answers that are shown again while newer ones are being fetched: no page ever waits for a slow query.
+
+A value is fetched in a thread of the store's own, for all sessions once. A page waits a fraction of a second for it,
+then shows what was there before, or says that it is being read. What took long is fetched less often.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from videval.errors import VidevalError
+
+__all__ = ["Answer", "Store"]
+
+T = TypeVar("T")
+RESTS = 10.0
+"""A value that took t seconds to fetch is not fetched again within RESTS x t."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer(Generic[T]):
+    """What the store has: a value (None while it is read for the first time), or why there is none."""
+
+    value: T | None = None
+    error: VidevalError | None = None
+    age_s: float = 0.0
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is being read for the first time."""
+        return self.value is None and self.error is None
+
+
+@dataclass(kw_only=True, slots=True)
+class _Entry:
+    answer: Answer[Any] = field(default_factory=Answer)
+    fetched_at: float = float("-inf")
+    took_s: float = 0.0
+    running: "Future[None] | None" = None
+
+
+class Store:
+    """Keeps the `size` values that were asked for last; fetches in `threads` threads."""
+
+    def __init__(self, *, threads: int = 2, size: int = 1000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dashboard-read")
+        self._size = size
+        self._clock = clock
+
+    def get(self, key: Hashable, fetch: Callable[[], T], *, fresh_s: float, patience_s: float) -> Answer[T]:
+        """The value of `key`, at most `fresh_s` seconds old if that can be had within `patience_s` seconds."""
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+            if self._clock() - entry.fetched_at > max(fresh_s, RESTS * entry.took_s) and entry.running is None:
+                entry.running = self._pool.submit(self._fetch, entry, fetch)
+            running = entry.running
+        if running is not None and patience_s > 0:
+            wait([running], timeout=patience_s)
+        return entry.answer
+
+    def _fetch(self, entry: _Entry, fetch: Callable[[], Any]) -> None:
+        began = self._clock()
+        try:
+            answer: Answer[Any] = Answer(value=fetch())
+        except VidevalError as error:
+            answer = Answer(error=error)
+        finally:
+            with self._lock:
+                entry.running = None
+                entry.fetched_at = self._clock()
+                entry.took_s = entry.fetched_at - began
+        entry.answer = answer
+
+    def forget(self) -> None:
+        """Fetch everything anew when it is next asked for (something was changed); shown values stay until then."""
+        with self._lock:
+            for entry in self._entries.values():
+                entry.fetched_at, entry.took_s = float("-inf"), 0.0
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)

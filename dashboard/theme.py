@@ -1,0 +1,40 @@
+"""The colours: Okabe and Ito's, which colour-blind readers tell apart, on light and on dark ground."""
+
+from typing import Any
+
+__all__ = ["COLOURS", "OUTCOME_COLOURS", "STAGE_COLOURS", "configured"]
+
+COLOURS = {
+    "blue": "#0072B2",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "orange": "#E69F00",
+    "red": "#D55E00",
+    "pink": "#CC79A7",
+    "grey": "#8A94A3",
+}
+OUTCOME_COLOURS = {
+    "done": COLOURS["green"],
+    "running": COLOURS["sky"],
+    "failed": COLOURS["red"],
+    "waiting": COLOURS["grey"],
+    "cancelled": COLOURS["pink"],
+}
+STAGE_COLOURS = {
+    "queue": COLOURS["grey"],
+    "decode": COLOURS["orange"],
+    "prepare": COLOURS["pink"],
+    "wait": COLOURS["sky"],
+    "generate": COLOURS["blue"],
+    "store": COLOURS["green"],
+}
+
+
+def configured(chart: Any) -> Any:
+    """A chart without frame or menu, with room for its labels; the ground and the text follow the page's theme."""
+    return (
+        chart.configure_view(strokeWidth=0)
+        .configure_axis(labelLimit=220, titleFontWeight="normal", gridOpacity=0.35)
+        .configure_legend(orient="top", title=None)
+        .properties(background="transparent")
+    )

@@ -1,0 +1,75 @@
+"""Numbers with their units as people say them, and text that Markdown leaves alone."""
+
+import re
+import time
+
+__all__ = ["ago", "count", "duration", "percent", "plain", "plural", "points", "rate", "shortened", "when"]
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+
+
+def plain(text: object) -> str:
+    """Text for a place that reads Markdown (labels, captions), with every sign of Markdown made harmless."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.954 as 95.4 %."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def points(value: float | None) -> str:
+    """A difference of two shares in percentage points, with its sign."""
+    return "–" if value is None else f"{100 * value:+.1f} pts"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 0.42 s, 14 s, 9 min, 2 h 10 min, 3 d 4 h."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds else "0 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def rate(per_second: float | None) -> str:
+    """Answers per second, or per minute or hour where that reads better."""
+    if not per_second:
+        return "–"
+    if per_second >= 0.1:
+        return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:.0f}/s"
+    return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
+
+
+def count(number: int) -> str:
+    """1234567 as 1,234,567."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def ago(seconds: float | None) -> str:
+    """How long ago something was."""
+    return "never" if seconds is None else f"{duration(seconds)} ago"
+
+
+def when(epoch: float | None) -> str:
+    """A time of day with its date, in this machine's zone."""
+    return "–" if epoch is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+
+
+def shortened(text: str | None, length: int = 120) -> str:
+    """The beginning of a text in one line."""
+    line = " ".join((text or "").split())
+    return line if len(line) <= length else line[: length - 1] + "…"

@@ -1,0 +1,81 @@
+"""The schema: from empty to head and back on both back ends, and what a wrong one says."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from tests.servers import settings_for
+from videval.db import schema
+from videval.db.session import Database, open_database
+from videval.db.tables import Base
+from videval.errors import DatabaseUnavailable, SchemaMismatch
+from videval.settings import Settings
+
+
+@pytest.fixture
+def empty(database_settings: Settings):
+    opened = open_database(database_settings)
+    yield opened
+    opened.close()
+
+
+def tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names()) - {"alembic_version"}
+
+
+def test_an_empty_database_says_that_it_is_empty_and_how_to_mend_it(empty):
+    with pytest.raises(SchemaMismatch, match="is empty") as raised:
+        schema.check(empty)
+    assert raised.value.hint == "videval db upgrade"
+
+
+def test_a_newer_schema_is_refused_and_asks_for_a_newer_videval(database):
+    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    for step in (schema.check, schema.upgrade, schema.ensure_schema):
+        with pytest.raises(SchemaMismatch, match="9999, which is newer") as raised:
+            step(database)
+        assert "pip install" in raised.value.hint
+
+
+def test_an_older_schema_is_named_and_never_changed_without_being_asked(database, monkeypatch):
+    monkeypatch.setattr(schema, "head", lambda: "0002")
+    with pytest.raises(SchemaMismatch, match="at schema 0001, older than 0002"):
+        schema.ensure_schema(database)
+
+
+def test_a_password_is_never_in_a_schema_error(tmp_path: Path):
+    settings = settings_for(tmp_path, database_url="postgresql+psycopg://me:secret@127.0.0.1:1/none")
+    opened = open_database(settings)
+    with pytest.raises(DatabaseUnavailable) as raised:
+        schema.ensure_schema(opened)
+    assert "secret" not in str(raised.value) and "***" in str(raised.value)
+
+
+def test_upgrade_makes_every_table_and_downgrade_leaves_none(empty):
+    schema.upgrade(empty)
+    assert tables(empty) == set(Base.metadata.tables)
+    schema.downgrade(empty)
+    assert tables(empty) == set()
+    schema.upgrade(empty)
+    schema.check(empty)
+
+
+def test_the_migrations_and_the_tables_say_the_same(database):
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_several_that_find_it_empty_at_once_make_it_once(database_settings):
+    databases = [open_database(database_settings) for _ in range(6)]
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(schema.ensure_schema, databases))
+        schema.check(databases[0])
+    finally:
+        for opened in databases:
+            opened.close()

@@ -1,0 +1,123 @@
+"""Runs for tests: a table of questions about small videos, and what it takes to answer them without a model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from tests.trees import clip
+from videval.benchmarks.table import TableBenchmark, table_variant
+from videval.db import requests, results
+from videval.db.records import Claim, WorkerIdentity
+from videval.db.session import Database
+from videval.db.tables import RequestRow
+from videval.models.catalog import load_key, model_spec
+from videval.runs import Order, enqueue
+from videval.types import (
+    Generation,
+    Prediction,
+    PredictionState,
+    Prompt,
+    Response,
+    Sample,
+    Score,
+    Text,
+    Timings,
+    Verdict,
+)
+
+__all__ = ["answer", "identity", "key_of", "make_run", "order", "request_ids", "response", "row_of", "take"]
+
+
+def samples(count: int, rows: Mapping[int, Mapping[str, Any]] | None = None, *, videos: int = 4) -> list[Sample]:
+    """Questions 0, 1, 2, ... about a few videos; `rows` adds columns to some of them."""
+    made = []
+    for i in range(count):
+        extra = dict((rows or {}).get(i, {}))
+        video = str(extra.pop("video", f"v{i % videos}.mp4"))
+        row = {"index": str(i), "video": video, "question": f"What is {i}?", "answer": "A"} | extra
+        made.append(
+            Sample(
+                id=str(i), video=video, question=str(row["question"]), answer="A", candidates=("one", "two"), row=row
+            )
+        )
+    return made
+
+
+def order(folder: Path, asked: Sequence[Sample] | int, *, model: str = "fake", **values: Any) -> Order:
+    """An order of these questions, with a video file for each that names one that is not there yet."""
+    asked = samples(asked) if isinstance(asked, int) else asked
+    folder.mkdir(parents=True, exist_ok=True)
+    for video in {s.video for s in asked}:
+        if not (folder / video).exists():
+            (folder / video).write_bytes(clip())
+    spec = model_spec(model)
+    return Order(
+        benchmark=TableBenchmark(),
+        variant=table_variant(folder / "questions.tsv", num_frames=4),
+        samples=asked,
+        root=folder,
+        spec=spec,
+        generation=spec.generation,
+        **values,
+    )
+
+
+def make_run(database: Database, folder: Path, asked: Sequence[Sample] | int = 1, **values: Any) -> int:
+    """Enqueue; returns the run's id."""
+    return enqueue(database, order(folder, asked, **values)).run.run_id
+
+
+def request_ids(database: Database, run_id: int) -> list[int]:
+    """The requests of a run in order."""
+    with database.read() as connection:
+        return list(connection.execute(select(RequestRow.id).where(RequestRow.run_id == run_id).order_by(RequestRow.id)).scalars())
+
+
+def row_of(database: Database, request_id: int) -> Any:
+    """A row of `requests`."""
+    with database.read() as connection:
+        return connection.execute(select(*RequestRow.__table__.c).where(RequestRow.id == request_id)).one()
+
+
+def identity(name: str = "w1", *, device: str = "cpu:0", lock_domain: str = "here") -> WorkerIdentity:
+    """A worker."""
+    return WorkerIdentity(id=name, name=f"{name}@host", host="host", lock_domain=lock_domain, pid=1, device=device)
+
+
+def key_of(model: str = "fake") -> str:
+    """The load key of a model."""
+    return load_key(model_spec(model), "auto")
+
+
+def take(
+    database: Database,
+    request_id: int,
+    worker: str = "w1",
+    *,
+    lease: float = 60.0,
+    dtype: str = "float32",
+    model: str = "fake",
+) -> Claim | None:
+    """Claim a request."""
+    me = identity(worker)
+    return database.write(
+        lambda c: requests.claim(c, request_id, me, lease=lease, load_key=key_of(model), dtype=dtype)
+    )
+
+
+def response(text: str = "A") -> Response:
+    """What a model said."""
+    prompt = Prompt(parts=(Text(text="What?"),))
+    return Response(text=text, prompt=prompt, generation=Generation(text=text), timings=Timings())
+
+
+def answer(database: Database, claim: Claim, text: str = "A", *, resurrect: bool = False) -> bool:
+    """Complete a claimed request with the same answer to each of its samples."""
+    ids = [s.sample.id for s in claim.samples]
+    predictions = [Prediction(sample_id=i, state=PredictionState.ANSWERED, text=text) for i in ids]
+    scores = {i: Score(verdict=Verdict.RIGHT, value=1.0, read=text) for i in ids}
+    return database.write(
+        lambda c: results.complete(c, claim, response(text), predictions, scores, resurrect=resurrect)
+    )

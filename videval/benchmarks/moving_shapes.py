@@ -1,0 +1,107 @@
+"""MovingShapes: the demo benchmark that videval draws itself, and Video-LLaVA-tiny really answers.
+
+What is asked: seven of MVBench's tasks about coloured shapes that follow one another, move, grow, turn into another
+colour, come and go; two to four options, one is right. Which one can be seen from the right frames in the right order
+only: black frames and another clip's tell nothing, shuffled ones leave at least two options, reversed ones lead to the
+opposite answer (Object Existence asks about no order).
+What is shown: 8 frames of 4 seconds, number i being frame i*N/8. Clips are h264, a few AV1, VP9, GIF and folders of
+images, so that every reader is used. `MovingShapesBounded` asks about 4 of 12 seconds, between `start` and `end`; the
+rest shows scenes of the same kind.
+How it is scored: the option whose words were said. `MovingShapesLetters` asks the same by letter, in MVBench's words.
+
+Pack mode asks all questions of a clip at once, for models that can answer so. Video-LLaVA-tiny cannot: it has learned
+one question at a time, and what a pack of it shows is how requests, parsing and absent answers look.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar
+
+from videval.benchmarks.base import Shown
+from videval.benchmarks.mvbench import choice_prompt
+from videval.benchmarks.published import PublishedBenchmark, write_table
+from videval.benchmarks.shapes import FPS, DemoClip, demo_clips, demo_rows, user_text
+from videval.types import Part, Sample, Scalar, Text
+from videval.video.encode import write_frame_folder, write_video
+
+__all__ = ["MovingShapes", "MovingShapesBounded", "MovingShapesLetters"]
+
+FOLDER = "clips/"
+
+
+class MovingShapes(PublishedBenchmark):
+    """300 questions about 100 drawn clips, options and answers in words."""
+
+    name = "MovingShapes"
+    title = "MovingShapes: drawn clips whose order tells the answer"
+    license = "Apache-2.0"
+    questions = 300
+    videos = 100
+    scorer = "words"
+    groups = ("task_type",)
+    frame_policy = "stride"
+    supports_pack = True
+    folder_fps = FPS
+    published: ClassVar[tuple[str, ...]] = ("MovingShapes_8frame", "MovingShapes_8frame_pack")
+    downloads = ()
+    bounded: ClassVar[bool] = False
+
+    def clips(self) -> list[DemoClip]:
+        """The clips with their questions, the same on every machine."""
+        return demo_clips(clips=self.videos or 0, asked=self.questions or 0, bounded=self.bounded)
+
+    def write(self, root: Path, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Draw and encode the clips that are not below root yet, then write the question table."""
+        clips = self.clips()
+        progress(f"drawing {len(clips)} clips")
+        for clip in clips:
+            path = root / FOLDER / clip.video
+            if path.exists():
+                continue
+            if clip.codec == "frames":
+                write_frame_folder(path, clip.frames())
+            else:
+                write_video(path, clip.frames(), FPS, clip.codec)
+        write_table(root / self.table, [asdict(row) for row in demo_rows(clips, FOLDER)])
+
+    def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
+        return f"{row['prefix']}{row['video']}"
+
+    def bound(self, row: Mapping[str, Scalar]) -> tuple[float | None, float | None]:
+        start, end = row.get("start"), row.get("end")
+        return (None, None) if start is None or end is None else (float(start), float(end))
+
+    def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
+        return (*self.frames_or_video(shown), Text(text=user_text(sample.question, sample.candidates)))
+
+    def pack_prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
+        asked = {s.id: user_text(s.question, s.candidates) for s in samples}
+        text = (
+            "Answer each of these questions about the video. Reply with one JSON object that has an answer, as "
+            f"text, under each question's key, and nothing else.\nQuestions:\n{json.dumps(asked, indent=1)}\nAnswers:\n"
+        )
+        return (*self.frames_or_video(shown), Text(text=text))
+
+
+class MovingShapesBounded(MovingShapes):
+    """120 questions about 4 seconds each of 40 clips three times as long."""
+
+    name = "MovingShapesBounded"
+    questions = 120
+    videos = 40
+    published = ("MovingShapesBounded_8frame",)
+    bounded = True
+
+
+class MovingShapesLetters(MovingShapes):
+    """The questions of MovingShapes by letter, in MVBench's own wording."""
+
+    name = "MovingShapesLetters"
+    scorer = "choice"
+    supports_pack = False
+    published = ("MovingShapesLetters_8frame",)
+
+    def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
+        return choice_prompt(self.frames_or_video(shown), sample)

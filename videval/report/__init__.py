@@ -1,0 +1,47 @@
+"""What people want to know of a run: how far, how fast, the score with its interval and coverage, what went wrong.
+
+Command line and dashboard show the same numbers from these functions.
+"""
+
+from videval.report.compare import CardDifference, Comparison, GroupDifference, card_differences, compare
+from videval.report.details import Moment, TimeSpent, failures, run_card, time_spent, timeline, vlmevalkit_rating
+from videval.report.scores import (
+    GroupScore,
+    Point,
+    SampleIndex,
+    ScoreReport,
+    converging,
+    group_columns,
+    load_index,
+    load_verdicts,
+    score_report,
+)
+from videval.report.status import RunStatus, busy_share, run_status, run_statuses
+
+__all__ = [
+    "CardDifference",
+    "Comparison",
+    "GroupDifference",
+    "GroupScore",
+    "Moment",
+    "Point",
+    "RunStatus",
+    "SampleIndex",
+    "ScoreReport",
+    "TimeSpent",
+    "busy_share",
+    "card_differences",
+    "compare",
+    "converging",
+    "failures",
+    "group_columns",
+    "load_index",
+    "load_verdicts",
+    "run_card",
+    "run_status",
+    "run_statuses",
+    "score_report",
+    "time_spent",
+    "timeline",
+    "vlmevalkit_rating",
+]

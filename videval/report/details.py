@@ -1,0 +1,128 @@
+"""What lies behind a run's numbers: its course over time, where the time went, what failed, its card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from videval.db import results, runs, stats, timings
+from videval.db.records import RunInfo
+from videval.db.session import Database
+from videval.db.stats import FailureGroup
+from videval.db.timings import STAGES, Slow
+from videval.errors import UsageError
+from videval.report.scores import spans
+from videval.scorers import vlmevalkit
+
+__all__ = ["Moment", "TimeSpent", "failures", "run_card", "time_spent", "timeline", "vlmevalkit_rating"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """One step of a run's course: until `at` (seconds since the epoch), `done` and `failed` in all, `rate` in the
+    step (answers per second)."""
+
+    at: float
+    done: int
+    failed: int
+    rate: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeSpent:
+    """Mean seconds that an answer spent in each stage, over `n` answers, and the slowest of them."""
+
+    n: int
+    seconds: Mapping[str, float]
+    prompt_tokens: int
+    new_tokens: int
+    slowest: tuple[Slow, ...]
+
+
+def timeline(database: Database, run: RunInfo, *, steps: int = 60) -> list[Moment]:
+    """The course of a run from its first answer until its last one (until now while it goes on)."""
+    with database.read() as connection:
+        pace = timings.pace(connection, run.run_id)
+        counts = runs.counts(connection, run.run_id)
+        if pace.first_at is None or pace.last_at is None:
+            return []
+        end = pace.now if counts.waiting and run.state == "active" else pace.last_at
+        width = max(end - pace.first_at, 1.0) / steps
+        moments = [pace.first_at + i * width for i in range(steps)] + [end + 1e-3]
+        found = timings.finished_before(connection, run.run_id, [run.created_at, *moments])
+    course, done, failed = [], 0, 0
+    for at, before, (answered, bad) in zip(moments, [moments[0] - width, *moments], found, strict=False):
+        done, failed = done + answered, failed + bad
+        course.append(Moment(at=at, done=done, failed=failed, rate=answered / max(at - before, 1e-3)))
+    return course
+
+
+def time_spent(database: Database, run: RunInfo, *, slowest: int = 10) -> TimeSpent:
+    """Where the time of a run's answers went; read in spans."""
+    with database.read() as connection:
+        span = timings.request_span(connection, run.run_id)
+    total, seconds, slow, tokens = 0, dict.fromkeys(STAGES, 0.0), list[Slow](), [0, 0]
+    for low, high in spans(*span) if span else ():
+        with database.read() as connection:
+            part = timings.stage_sums_in(connection, run.run_id, low, high)
+            slow += timings.slowest_in(connection, run.run_id, low, high, limit=slowest)
+        total += part.n
+        tokens = [tokens[0] + part.prompt_tokens, tokens[1] + part.new_tokens]
+        seconds = {s: seconds[s] + part.seconds[s] for s in STAGES}
+    slow.sort(key=lambda s: -(s.decode_s + s.generate_s))
+    return TimeSpent(
+        n=total,
+        seconds={s: v / total if total else 0.0 for s, v in seconds.items()},
+        prompt_tokens=tokens[0],
+        new_tokens=tokens[1],
+        slowest=tuple(slow[:slowest]),
+    )
+
+
+def failures(database: Database, run: RunInfo) -> list[FailureGroup]:
+    """What failed, by kind and message."""
+    with database.read() as connection:
+        return stats.failure_groups(connection, run.run_id)
+
+
+def vlmevalkit_rating(database: Database, run: RunInfo) -> Mapping[str, Any]:
+    """The rating table as VLMEvalKit's own rule path computes it, failed rows as it treats them.
+
+    UsageError for benchmarks whose rule path is not reproduced.
+    """
+    with database.read() as connection:
+        found = list(results.iter_results(connection, run.run_id))
+    if run.benchmark in ("MVBench", "MVBench_MP4", "MovingShapes"):
+        rows = [dict(r.sample.row) | {"score": vlmevalkit.mvbench_score(r.sample, r.prediction)} for r in found]
+        return vlmevalkit.mvbench_rating(rows)
+    if run.benchmark == "Video-MME":
+        rows = [dict(r.sample.row) | {"score": vlmevalkit.videomme_score(r.sample, r.prediction)} for r in found]
+        return vlmevalkit.videomme_rating(rows)
+    raise UsageError(
+        f"VLMEvalKit's rule path for {run.benchmark} is not reproduced here", hint="MVBench, MVBench_MP4, Video-MME"
+    )
+
+
+def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:
+    with database.read() as connection:
+        span = timings.request_span(connection, run.run_id)
+    distinct: dict[str, dict[str, Any]] = {}
+    for low, high in spans(*span) if span else ():
+        with database.read() as connection:
+            found = timings.environments_in(connection, run.run_id, low, high)
+        distinct |= {repr(sorted(e.items())): e for e in found}
+    return [distinct[k] for k in sorted(distinct)]
+
+
+def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
+    """All that the numbers depend on: what was asked, and every combination of hardware and versions that answered."""
+    environments = _environments(database, run)
+    with database.read() as connection:
+        counts = runs.counts(connection, run.run_id)
+    return {
+        "run": run.name,
+        **run.card,
+        "dtype": run.dtype,
+        "requests": {"done": counts.done, "failed": counts.failed, "waiting": counts.waiting, "total": counts.total},
+        "missing_videos": len(run.missing),
+        "answered_on": environments,
+    }

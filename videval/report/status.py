@@ -1,0 +1,113 @@
+"""Where runs stand: how far, how fast, when they will be done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from videval.db import runs, timings, workers
+from videval.db.records import RunInfo
+from videval.db.runs import Counts
+from videval.db.session import Connection, Database
+from videval.db.timings import Pace
+from videval.db.workers import WorkerInfo
+from videval.metrics import median
+from videval.types import RunState
+
+__all__ = ["RunStatus", "busy_share", "eta", "run_status", "run_statuses", "seconds_per_request"]
+
+STALE = 60.0
+"""Seconds without a heartbeat after which a worker is not counted on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStatus:
+    """Where a run stands; rates are answers per second, `eta_s` None while it cannot be told.
+
+    `live`: workers that hold its model; `efficiency`: the share of their lives in which these were generating.
+    """
+
+    run: RunInfo
+    counts: Counts
+    rate_now: float
+    rate: float
+    eta_s: float | None
+    live: int = 0
+    efficiency: float | None = None
+    answered: int = 0
+    last_at: float | None = None
+    now: float = 0.0
+
+    @property
+    def state(self) -> str:
+        """What people call it: an active run with nothing left to do is finished."""
+        return "finished" if self.counts.finished and self.run.state == RunState.ACTIVE else self.run.state
+
+
+def run_statuses(database: Database) -> list[RunStatus]:
+    """All runs, newest first."""
+    with database.read() as connection:
+        infos = runs.list_runs(connection)
+        counts = runs.counts_of_runs(connection)
+    going = [i.run_id for i in infos if counts.get(i.run_id, Counts()).waiting and i.state == RunState.ACTIVE]
+    with database.read() as connection:
+        paces = timings.paces(connection, going)
+        alive = workers.live_workers(connection)
+        return [
+            _status(connection, info, counts.get(info.run_id, Counts()), paces.get(info.run_id, Pace()), alive)
+            for info in infos
+        ]
+
+
+def run_status(database: Database, run: RunInfo, counts: Counts | None = None) -> RunStatus:
+    """Where one run stands."""
+    with database.read() as connection:
+        counts = counts or runs.counts(connection, run.run_id)
+        pace = timings.pace(connection, run.run_id)
+        return _status(connection, run, counts, pace, workers.live_workers(connection))
+
+
+def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, alive: Sequence[WorkerInfo]) -> RunStatus:
+    mine = [w for w in alive if w.load_key == run.load_key and w.silent_s < STALE]
+    going = bool(counts.waiting) and run.state == RunState.ACTIVE
+    costs = timings.recent_costs(connection, run.run_id) if going and pace.answered else []
+    began = pace.now - pace.first_at if pace.first_at is not None else pace.window_s
+    rate_now = pace.recent / min(pace.window_s, max(began, 1.0)) if going else 0.0
+    return RunStatus(
+        run=run,
+        counts=counts,
+        rate_now=rate_now,
+        rate=pace.answered / pace.elapsed_s if pace.elapsed_s > 0 else 0.0,
+        eta_s=eta(counts.waiting, seconds_per_request(costs), len(mine), rate_now if pace.recent >= 20 else 0.0),
+        live=len(mine),
+        efficiency=busy_share(mine) if going else None,
+        answered=pace.answered,
+        last_at=pace.last_at,
+        now=pace.now,
+    )
+
+
+def busy_share(found: Sequence[WorkerInfo]) -> float | None:
+    """The share of these workers' lives in which their devices generated; None if there are none."""
+    age = sum(w.age_s for w in found)
+    return min(1.0, sum(w.busy_s for w in found) / age) if age > 0 else None
+
+
+def seconds_per_request(costs: Sequence[tuple[int, float]]) -> float | None:
+    """What a request that is left will cost: the median seconds of decoding and generating of each frame-count class,
+    weighted by how often that class was met. None of no answers."""
+    classes: dict[int, list[float]] = {}
+    for frames, seconds in costs:
+        classes.setdefault(frames, []).append(seconds)
+    return sum(len(c) * (median(c) or 0.0) for c in classes.values()) / len(costs) if costs else None
+
+
+def eta(waiting: int, seconds: float | None, live: int, rate_now: float = 0.0) -> float | None:
+    """Seconds until `waiting` requests of `seconds` each are answered by `live` workers; None if it cannot be told.
+
+    Where the run is measurably faster than that (batches; clips decoded while others are generated), its pace counts.
+    """
+    if not waiting:
+        return 0.0
+    if not live or seconds is None:
+        return None
+    planned = waiting * seconds / live
+    return min(planned, waiting / rate_now) if rate_now > 0 else planned
