@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1
+DEMO := VIDEVAL_HOME=$(CURDIR)/demo/home VIDEVAL_DATA_ROOT=$(CURDIR)/demo/data
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test lint chaos perf clean
+.PHONY: install demo test lint chaos clean
 
 install: $(VENV)/installed
 
@@ -16,7 +17,10 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/python -m tools.demo
+	$(DEMO) $(BIN)/videval prepare MovingShapes
+	$(DEMO) $(BIN)/videval run MovingShapes_8frame Video-LLaVA-tiny --devices 'cpu*2' --output demo/outputs
+	@echo
+	@echo 'Now open the dashboard:  VIDEVAL_HOME=demo/home $(BIN)/videval dashboard'
 
 test: install
 	$(BIN)/python -m pytest tests

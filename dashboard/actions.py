@@ -15,11 +15,11 @@ from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.db import runs as rows
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.errors import BrokerUnavailable, DataMissing, UsageError, VidevalError
+from videval.errors import BrokerUnavailable, DataMissing, ErrorKind, UsageError, VidevalError
 from videval.models.catalog import model_spec
 from videval.runs import Order, enqueue
 from videval.settings import Settings
-from videval.types import ErrorKind, RunState
+from videval.types import RunState
 from workers.broker import using
 from workers.publish import publish_run
 

@@ -1,10 +1,13 @@
 """What all sessions share: settings, one read-only database, one store. Made once per database."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.data import Data
+from dashboard.data import PATIENCE_S, Data
 from dashboard.downloads import Exports
 from dashboard.frames import FrameShop
 from dashboard.scorebook import ScoreBook
@@ -13,7 +16,7 @@ from videval.db import schema
 from videval.db.session import Database, open_database
 from videval.settings import Settings
 
-__all__ = ["Backend", "backend", "data"]
+__all__ = ["Backend", "backend", "data", "is_whole_page", "one_rendering"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,24 @@ def backend() -> Backend:
     return _backend(settings.database, str(settings.home_path))
 
 
+@contextmanager
+def one_rendering() -> Iterator[None]:
+    """While a whole page is rendered, all of its parts together wait for the database as long as one may."""
+    st.session_state["rendering-until"] = time.monotonic() + PATIENCE_S
+    try:
+        yield
+    finally:
+        st.session_state.pop("rendering-until", None)
+
+
+def is_whole_page() -> bool:
+    """Whether a whole page is being rendered, not a part of it that refreshes on its own."""
+    return "rendering-until" in st.session_state
+
+
 def data() -> Data:
-    """A rendering's view of the database."""
+    """A rendering's view of the database: a whole page's, or that of a part that refreshes on its own."""
     shared = backend()
-    return Data(shared.settings, shared.database, shared.store, shared.book)
+    until: float | None = st.session_state.get("rendering-until")
+    patience = PATIENCE_S if until is None else max(0.0, until - time.monotonic())
+    return Data(shared.settings, shared.database, shared.store, shared.book, patience_s=patience)

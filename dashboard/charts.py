@@ -59,9 +59,9 @@ def throughput(course: Sequence[Moment]) -> Any:
 
 
 def stages(spent: TimeSpent) -> Any:
-    """Mean seconds of each stage of an answer."""
+    """Mean seconds of each stage of an answer, from when a worker took it."""
     order = list(STAGE_COLOURS)
-    rows = [{"stage": s, "seconds": v} for s, v in spent.seconds.items()]
+    rows = [{"stage": s, "seconds": v} for s, v in spent.seconds.items() if s != "queue"]
     bars = (
         alt.Chart(_data(rows))
         .mark_bar(cornerRadiusEnd=3)

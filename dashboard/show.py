@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
-from dashboard.backend import data
+from dashboard.backend import data, is_whole_page
 from dashboard.data import REFRESH_S
 from dashboard.store import Answer
 from dashboard.theme import OUTCOME_COLOURS
@@ -33,15 +33,24 @@ def fragment(function: Callable[..., None]) -> Callable[..., None]:
     return st.fragment(function, run_every=REFRESH_S)
 
 
-def unwrapped(answer: Answer[T], what: str) -> T | None:
-    """The value of an answer; None after having said why there is none."""
+@st.fragment(run_every=0.7)
+def _again() -> None:
+    """Render the whole page once more in a moment."""
+    if not is_whole_page():
+        st.rerun()
+
+
+def unwrapped(answer: Answer[T], what: str, *, again: bool = False) -> T | None:
+    """The value of an answer; None after having said why there is none. `again`: the page, which does not refresh on
+    its own, is then rendered once more in a moment."""
     if answer.error is not None:
         st.error(plain(answer.error), icon=":material/cloud_off:")
         if answer.error.hint:
             st.text(answer.error.hint)
-        return None
-    if answer.is_pending:
+    elif answer.is_pending:
         st.caption(f"Reading {plain(what)} …")
+    if answer.value is None and again:
+        _again()
     return answer.value
 
 
@@ -129,7 +138,7 @@ def _figure(label: str, value: str, below: str) -> None:
 
 def choose_run(label: str = "Run", *, key: str = "run") -> RunInfo | None:
     """The run of the link (`?run=NAME`), else the one looked at last, else the newest; a box to choose another."""
-    overview = unwrapped(data().overview(), "the runs")
+    overview = unwrapped(data().overview(), "the runs", again=True)
     if overview is None:
         return None
     if not overview.statuses:

@@ -27,12 +27,12 @@ class Answer(Generic[T]):
 
     value: T | None = None
     error: VidevalError | None = None
-    age_s: float = 0.0
+    is_known: bool = False
 
     @property
     def is_pending(self) -> bool:
         """Whether it is being read for the first time."""
-        return self.value is None and self.error is None
+        return not self.is_known and self.error is None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,7 +70,7 @@ class Store:
     def _fetch(self, entry: _Entry, fetch: Callable[[], Any]) -> None:
         began = self._clock()
         try:
-            answer: Answer[Any] = Answer(value=fetch())
+            answer: Answer[Any] = Answer(value=fetch(), is_known=True)
         except VidevalError as error:
             answer = Answer(error=error)
         finally:

@@ -72,7 +72,11 @@ def make_run(database: Database, folder: Path, asked: Sequence[Sample] | int = 1
 def request_ids(database: Database, run_id: int) -> list[int]:
     """The requests of a run in order."""
     with database.read() as connection:
-        return list(connection.execute(select(RequestRow.id).where(RequestRow.run_id == run_id).order_by(RequestRow.id)).scalars())
+        return list(
+            connection.execute(
+                select(RequestRow.id).where(RequestRow.run_id == run_id).order_by(RequestRow.id)
+            ).scalars()
+        )
 
 
 def row_of(database: Database, request_id: int) -> Any:
@@ -102,9 +106,7 @@ def take(
 ) -> Claim | None:
     """Claim a request."""
     me = identity(worker)
-    return database.write(
-        lambda c: requests.claim(c, request_id, me, lease=lease, load_key=key_of(model), dtype=dtype)
-    )
+    return database.write(lambda c: requests.claim(c, request_id, me, lease=lease, load_key=key_of(model), dtype=dtype))
 
 
 def response(text: str = "A") -> Response:

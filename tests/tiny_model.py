@@ -39,10 +39,10 @@ def tiny_model() -> Path:
     return build_tiny_model(folder / "tiny-random")
 
 
-def build_tiny_model(folder: Path, *, seed: int = 0) -> Path:
-    """Write the weights, the processor and the tokenizer to `folder`."""
+def build_tiny_model(folder: Path, *, seed: int = 0, context: int = CONTEXT) -> Path:
+    """Write the weights, the processor and the tokenizer to `folder`; `context` is in tokens, one a byte."""
     tokenizer = _tokenizer()
-    model = _model(tokenizer, seed)
+    model = _model(tokenizer, seed, context)
     model.save_pretrained(folder)
     _processor(tokenizer).save_pretrained(folder)
     return folder
@@ -80,13 +80,13 @@ def _processor(tokenizer: PreTrainedTokenizerFast) -> VideoLlavaProcessor:
     )
 
 
-def _model(tokenizer: PreTrainedTokenizerFast, seed: int) -> VideoLlavaForConditionalGeneration:
+def _model(tokenizer: PreTrainedTokenizerFast, seed: int, context: int) -> VideoLlavaForConditionalGeneration:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return VideoLlavaForConditionalGeneration(_config(tokenizer)).eval()
+        return VideoLlavaForConditionalGeneration(_config(tokenizer, context)).eval()
 
 
-def _config(tokenizer: PreTrainedTokenizerFast) -> VideoLlavaConfig:
+def _config(tokenizer: PreTrainedTokenizerFast, context: int) -> VideoLlavaConfig:
     """Weights are drawn wide, so that two questions or two clips get two answers."""
     vision = CLIPVisionConfig(
         hidden_size=32,
@@ -105,7 +105,7 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> VideoLlavaConfig:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         initializer_range=0.4,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

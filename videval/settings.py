@@ -44,7 +44,6 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
     look_ahead: int = Field(default=2, ge=0, description="requests decoded while the engine is busy")
     decoders: int = Field(default=1, ge=1, description="decoder processes per worker")
-    api_nproc: int = Field(default=4, ge=1, description="request threads for API models")
 
     lease: Seconds = Field(default=60.0, description="seconds a claim holds without a heartbeat")
     heartbeat: Seconds = Field(default=10.0, description="seconds between heartbeats")
@@ -55,16 +54,16 @@ class Settings(BaseSettings):
     retry_delay: Seconds = Field(default=5.0, description="first wait after a passing failure; doubles")
     max_attempts: int = Field(default=3, ge=1, description="strikes until a request is failed as poison")
     max_retries: int = Field(default=5, ge=0, description="tries again after passing failures")
-    load_deadline: Seconds = 1800.0
-    decode_deadline: Seconds = 300.0
-    generate_deadline: Seconds = 900.0
+    load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")
+    decode_deadline: Seconds = Field(default=300.0, description="seconds until a decode is given up")
+    generate_deadline: Seconds = Field(default=900.0, description="seconds until a batch is given up")
     visibility_timeout: Seconds = Field(default=86400.0, description="seconds until Redis redelivers")
     max_rss_gb: float | None = Field(default=None, gt=0, description="a worker that grows past this is replaced")
 
     tied_to: int | None = Field(default=None, description="process id without which a worker drains (set by run)")
     allow_symlinks: bool = Field(default=False, description="let videos be symlinks to outside the data root")
-    dashboard_password: SecretStr = SecretStr("")
-    dashboard_allow_actions: bool = False
+    dashboard_password: SecretStr = Field(default=SecretStr(""), description="asked for by the dashboard")
+    dashboard_allow_actions: bool = Field(default=False, description="let the dashboard change runs")
 
     @property
     def is_embedded_broker(self) -> bool:

@@ -36,7 +36,6 @@ class Stage(StrEnum):
     CLAIMED = "claimed"
     DECODE = "decode"
     PREPARE = "prepare"
-    WAIT = "wait"
     GENERATE = "generate"
     STORE = "store"
 

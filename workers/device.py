@@ -87,16 +87,19 @@ def _gpu(nvml: object, index: int) -> Gpu:
 
 
 def _visible_gpus(gpus: Sequence[Gpu], visible: str | None) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES names, in its order; a MIG slice counts as a GPU of its own."""
+    """The GPUs that CUDA_VISIBLE_DEVICES names, in its order; a MIG slice counts as a GPU of its own.
+
+    As CUDA reads it: the beginning of a UUID is enough, and what follows a name that is nobody's is not visible.
+    """
     if visible is None:
         return list(gpus)
-    by_name = {str(g.index): g for g in gpus} | {g.uuid: g for g in gpus}
-    chosen = []
+    chosen: list[Gpu] = []
     for name in filter(None, (part.strip() for part in visible.split(","))):
-        if name.startswith("MIG-"):
-            chosen.append(Gpu(index=-1, uuid=name, name="MIG", memory_gb=0.0))
-        elif name in by_name:
-            chosen.append(by_name[name])
+        found = [Gpu(index=-1, uuid=name, name="MIG", memory_gb=0.0)] if name.startswith("MIG-") else []
+        found += [g for g in gpus if name == str(g.index) or (name.startswith("GPU-") and g.uuid.startswith(name))]
+        if not found:
+            break
+        chosen.append(found[0])
     return chosen
 
 
@@ -177,6 +180,8 @@ def _try_lock(folder: Path, key: str) -> int | None:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise EnvironmentProblem(f"cannot open the lock {path}: {error}", hint="set VIDEVAL_LOCK_DIR") from error
+    if os.fstat(fd).st_uid == os.getuid():
+        os.fchmod(fd, 0o666)  # whatever the umask: other users of this machine lock the same devices
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -74,7 +74,10 @@ def assign(demands: Sequence[Demand], seats: Sequence[Seat], *, turn: float) -> 
 
 def _with_turns(demands: Sequence[Demand], seats: Sequence[Seat], turn: float) -> list[Demand]:
     """More keys than workers: those being served until their turn is over, then the others, in a fixed circle."""
-    served = {s.load_key: s.served_s for s in seats if s.load_key is not None}
+    served: dict[str, float] = {}
+    for seat in seats:
+        if seat.load_key is not None:
+            served[seat.load_key] = max(seat.served_s, served.get(seat.load_key, 0.0))
     circle = sorted(demands, key=lambda d: d.load_key)
     now = [d for d in circle if served.get(d.load_key, turn) < turn]
     over = [d.load_key for d in circle if served.get(d.load_key, 0.0) >= turn]

@@ -1,8 +1,8 @@
 """The worker's side of the engine: one thread that owns the child, batches what is ready, watches deadlines.
 
 Request threads call `generate`, which blocks until their answer is there. A child that dies or hangs is replaced;
-only the requests that it was working on (the batch being generated, the one being prepared) hear of it, the others
-are handed to the new child.
+only the requests of the batch that was being generated (or, if none was, of what was being prepared) hear of it,
+the others are handed to the new child.
 """
 
 import logging
@@ -468,7 +468,7 @@ class Engine:
         if self._loading is not None:
             self._on_load_failed(ModelUnavailable(f"the engine died while it loaded the model ({how})"))
             return
-        guilty = [*self._batch, *self._being_prepared()]
+        guilty = list(self._batch) or self._being_prepared()
         self._lose(ProcessDied(f"the engine died while it worked on this request ({how})"), guilty)
 
     def _lose(self, error: RequestFailure, guilty: Sequence[_Ticket]) -> None:

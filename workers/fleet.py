@@ -96,6 +96,8 @@ class Fleet:
             seat.next_start = time.monotonic() + 2.0
             return
         environ = dict(os.environ, VIDEVAL_DEVICES=seat.text)
+        if self.settings.max_rss_gb is not None:
+            environ["VIDEVAL_MAX_RSS_GB"] = str(self.settings.max_rss_gb)
         if self.tied:
             environ["VIDEVAL_TIED_TO"] = str(os.getpid())
         command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "--loglevel", self.loglevel]

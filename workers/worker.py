@@ -24,6 +24,7 @@ from videval.db.session import Connection, Database
 from videval.errors import (
     DeadlineExceeded,
     EnvironmentProblem,
+    ModelUnavailable,
     ProcessDied,
     RequestFailure,
 )
@@ -269,6 +270,11 @@ class Worker:
 
     def load(self, work: queue.KeyWork) -> Loaded:
         """Give the engine another model; what waits for the old one is released first."""
+        if self.device.group_size > 1:
+            raise ModelUnavailable(
+                f"{work.spec.adapter} loads a model on one device, not on the group {self.device.label}",
+                hint="name the devices one by one: VIDEVAL_DEVICES=0,1",
+            )
         dtype = dtype_for(work, self.identity.device)
         loaded = self.engine.loaded
         if loaded is not None and loaded.load_key != work.load_key:

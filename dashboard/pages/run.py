@@ -1,4 +1,4 @@
-"""One run: how far, how fast, where the time goes, the score and how sure it is, what went wrong, its card, its files."""
+"""One run: how far, how fast, where the time goes, its score and how sure that is, what went wrong, its files."""
 
 import json
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def _course(run: RunInfo) -> None:
     if not course or status is None:
         st.caption("Progress and speed are shown from the first answer on.")
         return
-    left, right = st.columns(2)
+    left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Progress")
         st.altair_chart(charts.progress(course, status.counts.total), alt="answered and failed requests over time")
@@ -68,7 +68,7 @@ def _scores(run: RunInfo) -> None:
         return
     if not score.overall.estimate.n:
         return
-    left, right = st.columns(2)
+    left, right = st.columns(2, gap="large")
     with left:
         _by_group(score)
     with right:
@@ -119,12 +119,15 @@ def _time(run: RunInfo) -> None:
     spent = unwrapped(data().time_spent(run), "where the time goes")
     if spent is None or not spent.n:
         return
-    left, right = st.columns(2)
+    left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Where the time goes")
         st.altair_chart(charts.stages(spent), alt="mean seconds of each stage")
         new = spent.new_tokens / spent.n
-        st.caption(f"Means of {count(spent.n)} answers; {new:.1f} new tokens each. Queue: waited to be taken.")
+        st.caption(
+            f"Means of {count(spent.n)} answers of {new:.1f} new tokens, from when a worker took them; wait: for the "
+            f"device. Before that they were {duration(spent.seconds['queue'])} in the queue."
+        )
     with right:
         st.subheader("Slowest requests")
         _slowest(run, spent.slowest)

@@ -40,7 +40,8 @@ def _below(overview: Overview) -> str:
     speed = sum(s.rate_now for s in overview.statuses)
     hosts = len({w.host for w in live})
     busy = busy_share(live)
-    return f"{plural(len(live), 'worker')} on {plural(hosts, 'host')}, {rate(speed)} answered, devices busy {percent(busy, 0)}"
+    where = f"{plural(len(live), 'worker')} on {plural(hosts, 'host')}"
+    return f"{where}, {rate(speed)} answered, devices busy {percent(busy, 0)}"
 
 
 def _card(status: RunStatus, score: ScoreReport | None) -> None:
@@ -48,7 +49,7 @@ def _card(status: RunStatus, score: ScoreReport | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link("pages/run.py", label=f"**{plain(status.run.name)}**", query_params={"run": status.run.name})
             state_badge(status)
-            st.caption(plain(headline(status)))
+            st.caption(plain(f"{status.run.variant} asked of {status.run.model}"))
         bar(status.counts)
         numbers(status, score)
 
@@ -106,7 +107,7 @@ def _cell(status: RunStatus, score: ScoreReport | None) -> str:
     if status.state == "finished":
         return f"✓ {shown}" + (f", {status.counts.failed} failed" if status.counts.failed else "")
     share = percent(status.counts.done / status.counts.total if status.counts.total else 0.0, 0)
-    mark = {"active": "▶", "paused": "⏸"}.get(status.state, "✕")
+    mark = {"active": "▶", "paused": "‖"}.get(status.state, "✕")
     return f"{mark} {share} done" + (f", {shown}" if mean is not None else "")
 
 
@@ -117,7 +118,7 @@ def _matrix(statuses: Sequence[RunStatus], scores: Scores) -> None:
         cells.setdefault(status.run.model, {})[status.run.variant] = _cell(status, scores.get(status.run.run_id))
     frame = pd.DataFrame.from_dict(cells, orient="index").sort_index().sort_index(axis=1).fillna("not run")
     st.dataframe(frame)
-    st.caption("✓ finished, ▶ running, ⏸ paused, ✕ cancelled; the newest run of each pair")
+    st.caption("✓ finished, ▶ running, ‖ paused, ✕ cancelled; the newest run of each pair")
 
 
 @fragment

@@ -81,6 +81,13 @@ def test_unknown_names_come_back_with_close_matches(home: Home, clips: list[str]
     assert "questions-8frame--fake--1" in home.run("score", "question-8frame--fake--1", expect=2).stderr
 
 
+@pytest.mark.parametrize(
+    "words", [["enqeue"], ["enqueue", "--frmes", "3"], ["enqueue", "x.tsv", "fake", "--frames", "x"], []]
+)
+def test_a_mistyped_command_is_a_usage_error_without_a_traceback(home: Home, words: list[str]) -> None:
+    home.run(*words, expect=2)
+
+
 def test_a_model_that_takes_eight_frames_refuses_sixteen_and_says_what_to_use(home: Home, clips: list[str]) -> None:
     done = home.run("enqueue", home.questions([row(clips)]), "Video-LLaVA-7B", "--frames", "16", expect=2)
     assert "exactly 8 frames" in done.stderr
@@ -147,7 +154,10 @@ def test_a_full_disk_at_export_is_said_and_leaves_the_old_file(home: Home, clips
     )
     path = next(home.folder.glob("outputs/fake/*.xlsx"))
     before = path.read_bytes()
-    limited = "import resource,sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); sys.argv=['videval','export','questions']; from videval.cli import main; main()"
+    limited = (
+        "import resource, signal, sys; from videval.cli import main; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); sys.argv = ['videval', 'export', 'questions']; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", limited], env=home.environ, cwd=home.folder, capture_output=True, text=True
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from tests.questions import order
 from tests.servers import Postgres, TcpRedis
@@ -185,6 +185,7 @@ class Cluster:
         self.wait(f"{at_least} answers", lambda: self.counts(run_id).done >= at_least, patience)
 
     def rows(self, query: Any) -> list[Any]:
+        query = text(query) if isinstance(query, str) else query
         with self.database.read() as connection:
             return list(connection.execute(query).all())
 
@@ -203,6 +204,10 @@ class Cluster:
         log = Path(self.environ["VIDEVAL_FAKE_LOG"])
         lines = log.read_text().splitlines() if log.exists() else []
         return Counter(str(json.loads(line)["index"]) for line in lines)
+
+    def runs(self) -> list[str]:
+        """The names of all runs."""
+        return [row.name for row in self.rows("SELECT name FROM runs ORDER BY id")]
 
     def workers(self) -> list[Any]:
         return self.rows(select(*WorkerRow.__table__.c))

@@ -32,7 +32,7 @@ class Size:
     """How much is done: steps of both trainings and held-out questions per task."""
 
     vision: int = 1200
-    plan: Plan = field(default_factory=lambda: Plan(dense=350, words=1300, mixed=0))
+    plan: Plan = field(default_factory=lambda: Plan(dense=350, words=900, mixed=0))
     questions: int = 500
 
 

@@ -259,10 +259,12 @@ class FrameHeads(nn.Module):
         hidden = self.norm(hidden)
         total, right = torch.zeros(()), {}
         for name, head in self.heads.items():
-            logits, labels = head(hidden).flatten(0, 1), batch.frames[name].flatten()
-            total = total + F.cross_entropy(logits, labels, ignore_index=IGNORE)
+            labels = batch.frames[name]
             there = labels != IGNORE
-            right[name] = (logits.argmax(-1) == labels)[there].float().mean().item()
+            if there.any():
+                logits = head(hidden[there])
+                total = total + F.cross_entropy(logits, labels[there])
+                right[name] = (logits.argmax(-1) == labels[there]).float().mean().item()
         place = (self.place(hidden) - batch.place).square().mean()
         return (total + place) / len(HEADS), right
 

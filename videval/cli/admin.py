@@ -244,7 +244,9 @@ def dashboard_command(
             hint="export VIDEVAL_DASHBOARD_PASSWORD=...   (or listen on 127.0.0.1)",
         )
     app = Path(__file__).parents[2] / "dashboard" / "app.py"
-    environ = dict(os.environ, VIDEVAL_DASHBOARD_ALLOW_ACTIONS="1" if allow_actions else "0")
+    environ = dict(os.environ)
+    if allow_actions:
+        environ["VIDEVAL_DASHBOARD_ALLOW_ACTIONS"] = "1"
     command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.address", host, "--server.port", str(port)]
     command += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
     say(f"dashboard at http://{host}:{port}   (Ctrl-C ends it; runs go on)")

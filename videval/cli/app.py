@@ -3,9 +3,9 @@
 import logging
 import sys
 
-import click
 import typer
 from rich.markup import escape
+from typer.exceptions import TyperException
 
 from videval import __version__
 from videval.cli import admin, control, ordering, outcome, running
@@ -55,12 +55,12 @@ def main() -> None:
         code = app(standalone_mode=False)
     except VidevalError as error:
         sys.exit(_explain(error))
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        error.show()  # type: ignore[attr-defined]
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         errors.print("stopped; nothing is lost, the same command goes on")
         sys.exit(130)
     except BrokenPipeError:

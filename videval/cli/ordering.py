@@ -57,7 +57,8 @@ def _spec(asked: Asked) -> ModelSpec:
     given = {
         name: value for name in ("max_new_tokens", "temperature", "seed") if (value := getattr(asked, name)) is not None
     }
-    return replace(spec, generation=replace(spec.generation, **given))
+    dtype = asked.dtype if asked.dtype != "auto" else spec.dtype
+    return replace(spec, dtype=dtype, generation=replace(spec.generation, **given))
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
@@ -105,7 +106,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         samples=bench.load(root, variant),
         root=root,
         spec=spec,
-        dtype=asked.dtype if asked.dtype != "auto" else spec.dtype,
+        dtype=spec.dtype,
         generation=spec.generation,
         max_frames=asked.max_frames,
         max_pixels=asked.max_pixels,

@@ -154,7 +154,7 @@ def take_turn(connection: Connection, chore: str, every: float) -> bool:
     if known is None:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         made = dialect.insert(ChoreRow).values(name=chore, done_at=db_now()).on_conflict_do_nothing()
-        return bool(connection.execute(made).rowcount == 1)
+        return connection.execute(made.returning(ChoreRow.name)).scalar() is not None
     if known > connection.execute(select(db_now())).scalar_one() + every:  # the database's clock was set back
         connection.execute(update(ChoreRow).where(ChoreRow.name == chore).values(done_at=db_now()))
     return False

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, or_, select, update
 
 from videval.db.records import RunInfo, run_info
 from videval.db.session import db_now
@@ -345,16 +345,6 @@ def reopen(connection: Connection, run_id: int, keys: Sequence[str]) -> int:
         .values(_reopened())
     )
     return result.rowcount
-
-
-def interrupted(connection: Connection) -> list[RunInfo]:
-    """Runs whose enqueue was cut off."""
-    return [run_info(row) for row in connection.execute(_runs().where(RunRow.state == RunState.CREATING))]
-
-
-def forget_run(connection: Connection, run_id: int) -> None:
-    """Delete a run that has no requests yet (its enqueue failed before anything was asked)."""
-    connection.execute(delete(RunRow).where(RunRow.id == run_id))
 
 
 def reopen_cancelled(connection: Connection, run_id: int) -> int:

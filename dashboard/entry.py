@@ -1,0 +1,49 @@
+"""What stands before every page: who may look, and whether there is a database to look at."""
+
+import streamlit as st
+
+from dashboard import charts as charts  # slow to import: here before a page is timed
+from dashboard.backend import backend, one_rendering
+from dashboard.guard import admit
+from dashboard.show import no_runs
+from dashboard.words import plain
+from videval.errors import VidevalError
+from videval.settings import Settings
+
+__all__ = ["enter"]
+
+TIGHTER = "<style>.stMainBlockContainer {padding-top: 4rem; padding-bottom: 3rem}</style>"
+"""Less empty space above the first sentence."""
+
+
+def enter(page: st.Page) -> None:
+    """Show a page to whoever may see it."""
+    settings = Settings()
+    st.html(TIGHTER)
+    if admit(settings) and _is_ready(settings):
+        with one_rendering():
+            page.run()
+
+
+def _is_ready(settings: Settings) -> bool:
+    """Whether there is a database to show; else says what to do, and looks again in a while."""
+    try:
+        backend()
+    except VidevalError as error:
+        if settings.is_embedded_database and not (settings.home_path / "videval.db").exists():
+            no_runs()
+            st.text(f"Looked in {settings.home_path}")
+        else:
+            st.error(plain(error), icon=":material/cloud_off:")
+            st.code(error.hint, language=None)
+        _look_again(settings)
+        return False
+    return True
+
+
+@st.fragment(run_every=3.0)
+def _look_again(settings: Settings) -> None:
+    looked = st.session_state.get("looked", 0)
+    st.session_state["looked"] = 1 - looked
+    if looked:
+        st.rerun()

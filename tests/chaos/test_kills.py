@@ -1,0 +1,71 @@
+"""kill -9 at any moment, of any process, again and again: every answer is there once, and nobody innocent failed."""
+
+import random
+import time
+
+from tests.chaos.cluster import Cluster, questions
+
+BATCH = 4
+VICTIMS = ("worker",) * 8 + ("engine",) * 8 + ("decoder",) * 6 + ("supervisor",) * 3
+
+
+def kill_one(cluster: Cluster, chance: random.Random) -> str | None:
+    """Kill a process at random; a supervisor is started again, as systemd would."""
+    alive = cluster.processes()
+    kind = chance.choice(VICTIMS)
+    victims = [p for p in alive if p.kind == kind] or [p for p in alive if p.kind in VICTIMS]
+    if not victims or not cluster.kill(victim := chance.choice(sorted(victims, key=lambda p: p.pid))):
+        return None
+    if victim.kind == "supervisor":
+        cluster.start_fleet(4)
+    return victim.kind
+
+
+def test_random_kills_lose_nothing_and_double_nothing(cluster: Cluster, seed: int, full_size: bool):
+    chance = random.Random(seed)
+    count, kills = (300, 25) if full_size else (100, 8)
+    asked = questions(count, latency_ms=(300, 900), seed=seed, videos=count // 3)
+    run_id = cluster.enqueue(asked, max_attempts=30)
+    cluster.start_fleet(4)
+    cluster.wait_answers(run_id, 1)
+    killed: list[str] = []
+    while len(killed) < kills and not cluster.counts(run_id).finished:
+        kind = kill_one(cluster, chance)
+        killed += [kind] if kind else []
+        time.sleep(chance.uniform(0.05, 1.2))
+    cluster.wait_done(run_id, 240)
+    counts, generations = cluster.counts(run_id), cluster.generations()
+    assert (counts.done, counts.failed) == (count, 0), cluster.failed(run_id)
+    cluster.assert_single(run_id)
+    assert len(killed) == kills, f"the run was over after {len(killed)} kills"
+    deadly = sum(k in ("worker", "engine") for k in killed)
+    assert sum(generations.values()) <= count + deadly * 2 * BATCH, "more was repeated than was in flight"
+    assert len(generations) == count
+    struck = cluster.rows("SELECT sum(strikes) FROM requests")[0][0]
+    assert struck <= len(killed) * (2 * BATCH + 1)
+
+
+def test_a_killed_worker_s_requests_are_back_within_ten_seconds_although_leases_are_long(cluster: Cluster):
+    cluster.environ["VIDEVAL_LEASE"] = "600"
+    run_id = cluster.enqueue(questions(8, latency_ms=(500, 500)) + questions(0), max_attempts=5)
+    cluster.start_worker()
+    cluster.wait("something to be generated", lambda: len(cluster.generations()) > 0)
+    (victim,) = cluster.processes("worker")
+    cluster.start_worker()
+    cluster.wait("the other worker", lambda: len(cluster.workers()) == 2)
+    cluster.kill(victim)
+    died = time.monotonic()
+    held = "SELECT 1 FROM requests r JOIN workers w ON w.id = r.worker_id WHERE r.status = 'running' AND w.pid = "
+    cluster.wait("its requests to be free", lambda: not cluster.rows(held + str(victim.pid)), 10)
+    assert time.monotonic() - died < 10
+    cluster.wait_done(run_id)
+    assert cluster.counts(run_id).done == 8
+
+
+def test_the_children_of_a_killed_worker_die_with_it(cluster: Cluster):
+    cluster.enqueue(questions(20, latency_ms=(2000, 2000)))
+    cluster.start_worker()
+    cluster.wait("an engine and a decoder", lambda: cluster.processes("engine") and cluster.processes("decoder"))
+    (victim,) = cluster.processes("worker")
+    cluster.kill(victim)
+    cluster.wait("its children to be gone", lambda: not cluster.processes("engine") + cluster.processes("decoder"), 10)

@@ -1,0 +1,107 @@
+"""Broker and database go away and come back: the run ends complete, without a hand."""
+
+import random
+import time
+
+import pytest
+
+from tests.chaos.cluster import Cluster, questions
+
+
+def stop_redis(cluster: Cluster) -> None:
+    if cluster.redis is not None:
+        cluster.redis.kill()
+    for process in cluster.processes("redis"):
+        cluster.kill(process)
+
+
+def start_redis(cluster: Cluster) -> None:
+    """The embedded one is started by the workers themselves."""
+    if cluster.redis is not None:
+        cluster.redis.start()
+
+
+def start_run(cluster: Cluster, count: int, seed: int) -> int:
+    run_id = cluster.enqueue(questions(count, latency_ms=(200, 600), seed=seed))
+    for _ in range(3):
+        cluster.start_worker()
+    cluster.wait_answers(run_id, 3)
+    return run_id
+
+
+def check(cluster: Cluster, run_id: int, count: int, *, repeated: int) -> None:
+    cluster.wait_done(run_id, 180)
+    counts = cluster.counts(run_id)
+    assert (counts.done, counts.failed) == (count, 0), cluster.failed(run_id)
+    cluster.assert_single(run_id)
+    assert sum(cluster.generations().values()) <= count + repeated
+
+
+def test_redis_is_killed_three_times_and_comes_back_empty(cluster: Cluster, seed: int, full_size: bool):
+    chance, count = random.Random(seed), 300 if full_size else 100
+    run_id = start_run(cluster, count, seed)
+    for _ in range(3):
+        stop_redis(cluster)
+        time.sleep(chance.uniform(0, 1.5))
+        start_redis(cluster)
+        time.sleep(chance.uniform(0.5, 2))
+    check(cluster, run_id, count, repeated=0)
+
+
+def test_flushing_redis_loses_no_request(cluster: Cluster):
+    import redis
+
+    run_id = start_run(cluster, 60, 0)
+    url = cluster.redis.url if cluster.redis else f"unix://{cluster.settings.broker_socket}"
+    socket = next(cluster.runtime.glob("*/redis.sock"), None)
+    with redis.Redis.from_url(url if cluster.redis else f"unix://{socket}") as client:
+        client.flushall()
+    check(cluster, run_id, 60, repeated=0)
+
+
+@pytest.fixture
+def with_postgres(cluster: Cluster) -> Cluster:
+    if cluster.postgres is None:
+        pytest.skip("SQLite is a file: it does not go away")
+    return cluster
+
+
+def test_postgresql_is_stopped_at_once_three_times(with_postgres: Cluster, seed: int, full_size: bool):
+    cluster, chance, count = with_postgres, random.Random(seed), 300 if full_size else 100
+    run_id = start_run(cluster, count, seed)
+    for _ in range(3):
+        cluster.postgres.stop()
+        time.sleep(chance.uniform(0, 3))
+        cluster.postgres.start()
+        time.sleep(chance.uniform(1, 3))
+    check(cluster, run_id, count, repeated=3 * 4)
+
+
+def test_both_go_at_once(with_postgres: Cluster, seed: int):
+    cluster = with_postgres
+    run_id = start_run(cluster, 100, seed)
+    cluster.postgres.stop()
+    stop_redis(cluster)
+    time.sleep(random.Random(seed).uniform(0.5, 3))
+    start_redis(cluster)
+    cluster.postgres.start()
+    check(cluster, run_id, 100, repeated=3 * 4)
+
+
+def test_a_worker_that_must_end_while_the_database_is_gone_keeps_its_answers_for_the_next_one(with_postgres: Cluster):
+    import signal
+
+    cluster = with_postgres
+    run_id = cluster.enqueue(questions(4, latency_ms=(3000, 3000)))
+    worker = cluster.start_worker()
+    cluster.wait("all to be generated", lambda: len(cluster.generations()) == 4)
+    cluster.postgres.stop()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    spool = cluster.folder / "home" / "spool"
+    assert len(list(spool.glob("*.json"))) == 4
+    cluster.postgres.start()
+    cluster.start_worker()
+    cluster.wait_done(run_id)
+    assert set(cluster.generations().values()) == {1} and not list(spool.glob("*"))
+    cluster.assert_single(run_id)

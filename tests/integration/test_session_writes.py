@@ -1,0 +1,213 @@
+"""Opening and writing the database: what is refused, what is never seen, what comes back to the character."""
+
+import multiprocessing
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, text
+
+from tests.questions import make_run, request_ids
+from tests.servers import settings_for
+from videval.db import requests, runs
+from videval.db.schema import ensure_schema
+from videval.db.session import open_database, refuse_network_file_system
+from videval.db.tables import ChoreRow, RunRow
+from videval.errors import DatabaseUnavailable, EnvironmentProblem
+from videval.types import RunState
+
+SPAWN = multiprocessing.get_context("spawn")
+MOUNTS = [("/", "ext4"), ("/home", "nfs4"), ("/home/me/scratch", "xfs"), ("/lustre", "lustre"), ("/s", "fuse.sshfs")]
+AWKWARD = [
+    "",
+    " ",
+    "\x00",
+    "a\x00b",
+    "\ud800",
+    "lone \udfff surrogate",
+    "\ufdd0",
+    "\ufdd0 begins like an escape",
+    "\ufffe\uffff",
+    "naïve ✓ 漢字 🎬",
+    "'; DROP TABLE runs; --",
+    "nan",
+    "None",
+    "null",
+    "=1+1",
+    "\r\n\t\x01\x1f\x7f",
+    "x" * 100_000,
+    "\\u0000",
+]
+
+
+@pytest.mark.parametrize("folder", ["/home/me", "/lustre/x", "/s"])
+def test_a_network_file_system_is_refused_with_a_place_to_go(folder):
+    with pytest.raises(EnvironmentProblem, match="network file system") as raised:
+        refuse_network_file_system(Path(folder), MOUNTS)
+    assert "export VIDEVAL_HOME=/var/tmp/" in raised.value.hint
+
+
+@pytest.mark.parametrize("folder", ["/home/me/scratch/videval", "/var/lib", "/lustrelike"])
+def test_a_local_disk_is_not_refused(folder):
+    refuse_network_file_system(Path(folder), MOUNTS)
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://me:secret@host/db", "postgresql+psycopg://me:secret@127.0.0.1:1/x"]
+)
+def test_a_database_that_cannot_be_says_so_and_keeps_the_password(tmp_path, url):
+    with pytest.raises(DatabaseUnavailable) as raised:
+        opened = open_database(settings_for(tmp_path, database_url=url))
+        with opened.read():
+            pass
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+
+
+def test_a_home_that_cannot_be_made_says_which_variable_to_set(tmp_path):
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(DatabaseUnavailable) as raised:
+        open_database(settings_for(tmp_path))
+    assert raised.value.hint == "set VIDEVAL_HOME"
+
+
+def test_a_database_without_tables_says_how_to_make_them(database_settings):
+    opened = open_database(database_settings)
+    with pytest.raises((DatabaseUnavailable, Exception), match=r"no such table|does not exist"):
+        opened.write(lambda c: runs.list_runs(c))
+    opened.close()
+
+
+def test_sqlite_is_opened_so_that_readers_do_not_wait_for_writers(tmp_path):
+    opened = open_database(settings_for(tmp_path))
+    ensure_schema(opened)
+    with opened.read() as connection:
+        asked = {
+            p: connection.execute(text(f"PRAGMA {p}")).scalar()
+            for p in ("journal_mode", "foreign_keys", "busy_timeout")
+        }
+    assert asked == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30000}
+    opened.close()
+
+
+def test_read_only_reads_and_cannot_write(database, database_settings, tmp_path):
+    make_run(database, tmp_path / "data")
+    opened = open_database(database_settings, read_only=True)
+    with opened.read() as connection:
+        assert len(runs.list_runs(connection)) == 1
+    with pytest.raises(Exception, match=r"readonly|read-only"):
+        opened.write(lambda c: runs.set_state(c, 1, RunState.PAUSED))
+    opened.close()
+
+
+def test_a_writer_waits_for_another_one_instead_of_saying_locked(database, database_settings, tmp_path):
+    other = open_database(database_settings)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slowly(connection) -> None:
+        connection.execute(insert(ChoreRow).values(name="slow", done_at=1.0))
+        entered.set()
+        leave.wait(20)
+
+    slow = threading.Thread(target=other.write, args=(slowly,))
+    slow.start()
+    assert entered.wait(20)
+    threading.Timer(0.7, leave.set).start()
+    began = time.monotonic()
+    database.write(lambda c: c.execute(insert(ChoreRow).values(name="quick", done_at=2.0)))
+    slow.join()
+    other.close()
+    with database.read() as connection:
+        assert set(connection.execute(select(ChoreRow.name)).scalars()) == {"slow", "quick"}
+    assert time.monotonic() - began < 20
+
+
+def test_sqlite_that_stays_locked_is_told_as_unavailable_when_patience_ends(tmp_path, monkeypatch):
+    opened = open_database(settings_for(tmp_path))
+    ensure_schema(opened)
+    opened.write(lambda c: None)
+    with opened.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=100")
+    blocker = sqlite3.connect(tmp_path / "home" / "videval.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable, match="locked"):
+        opened.write(lambda c: None, patience=0.2)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    opened.write(lambda c: None)
+    opened.close()
+
+
+def hammer(settings_json: str, number: int, rounds: int) -> None:
+    """In another process: write again and again, now and then from scratch."""
+    from videval.settings import Settings
+
+    settings = Settings.model_validate_json(settings_json)
+    for i in range(rounds):
+        opened = open_database(settings)
+        ensure_schema(opened)
+        for k in range(10):
+            name = f"{number}-{i}-{k}"
+            opened.write(lambda c, name=name: c.execute(insert(ChoreRow).values(name=name, done_at=1.0)))
+        opened.close()
+
+
+def test_many_processes_that_open_and_write_at_once_never_see_a_lock(tmp_path):
+    settings = settings_for(tmp_path)
+    processes = [SPAWN.Process(target=hammer, args=(settings.model_dump_json(), n, 3)) for n in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [p.exitcode for p in processes] == [0] * 4
+    opened = open_database(settings)
+    with opened.read() as connection:
+        assert len(connection.execute(select(ChoreRow.name)).all()) == 4 * 3 * 10
+    opened.close()
+    for process in processes:
+        process.close()
+
+
+@pytest.mark.parametrize("said", AWKWARD, ids=range(len(AWKWARD)))
+def test_text_comes_back_to_the_character(database, said):
+    database.write(lambda c: c.execute(insert(ChoreRow).values(name=said, done_at=1.0)))
+    with database.read() as connection:
+        assert connection.execute(select(ChoreRow.name)).scalar_one() == said
+        assert connection.execute(select(ChoreRow.name).where(ChoreRow.name == said)).scalar_one() == said
+
+
+def test_json_takes_numbers_that_are_none(database, tmp_path):
+    run_id = make_run(database, tmp_path / "data")
+    card = {"mean": float("nan"), "list": [float("inf")]}
+    database.write(lambda c: c.execute(RunRow.__table__.update().values(card=card)))
+    with database.read() as connection:
+        stored = connection.execute(select(RunRow.card).where(RunRow.id == run_id)).scalar_one()
+    assert stored == {"mean": "nan", "list": ["inf"]}
+
+
+def test_a_failed_transaction_leaves_nothing(database, tmp_path):
+    make_run(database, tmp_path / "data")
+
+    def half(connection) -> None:
+        connection.execute(insert(ChoreRow).values(name="half", done_at=1.0))
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        database.write(half)
+    with database.read() as connection:
+        assert connection.execute(select(ChoreRow.name)).all() == []
+
+
+def test_the_database_s_clock_runs(database):
+    with database.read() as connection:
+        first = requests.database_time(connection)
+        time.sleep(0.05)
+        assert 0.01 < requests.database_time(connection) - first < 5
+
+
+def test_requests_of_a_fresh_run_are_visible_to_another_connection_at_once(database, database_settings, tmp_path):
+    run_id = make_run(database, tmp_path / "data", 5)
+    other = open_database(database_settings)
+    assert len(request_ids(other, run_id)) == 5
+    other.close()

@@ -1,0 +1,193 @@
+"""The request state machine under random interleavings: never loses or doubles a response, attempts only grow."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import func, select, update
+
+from tests.questions import answer, identity, make_run, request_ids, take
+from tests.servers import settings_for
+from videval.db import requests, runs
+from videval.db.records import Claim
+from videval.db.schema import ensure_schema
+from videval.db.session import open_database
+from videval.db.tables import AttemptRow, PredictionRow, RequestRow, ResponseRow, RunRow
+from videval.errors import ApiFailure, OutOfMemory, ProcessDied, VideoFailure
+from videval.types import RunState, Stage
+
+WORKERS = st.sampled_from(["w1", "w2", "w3"])
+NUMBER = st.integers(0, 3)
+PICK = st.integers(0, 1000)
+FINAL = {"done", "failed", "cancelled"}
+
+
+class RequestLife(RuleBasedStateMachine):
+    """Several workers with claims old and new, an operator, a clock that runs out, against four requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = contextlib.ExitStack()
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.database = open_database(settings_for(folder))
+        self.stack.callback(self.database.close)
+        ensure_schema(self.database)
+        self.run_id = make_run(self.database, folder / "data", 4, max_attempts=2)
+        self.ids = request_ids(self.database, self.run_id)
+        self.claims: list[Claim] = []
+        self.attempts = dict.fromkeys(self.ids, 0)
+        self.texts: dict[int, str] = {}
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+    def pick(self, number: int) -> Claim:
+        return self.claims[number % len(self.claims)]
+
+    def status(self, request_id: int) -> str:
+        with self.database.read() as connection:
+            return connection.execute(select(RequestRow.status).where(RequestRow.id == request_id)).scalar_one()
+
+    def is_current(self, claim: Claim) -> bool:
+        with self.database.read() as connection:
+            query = select(RequestRow.status, RequestRow.attempt).where(RequestRow.id == claim.request_id)
+            row = connection.execute(query).one()
+        return row.status == "running" and row.attempt == claim.attempt
+
+    @rule(worker=WORKERS, number=NUMBER)
+    def claim(self, worker: str, number: int) -> None:
+        request_id = self.ids[number]
+        before = self.status(request_id)
+        claim = take(self.database, request_id, worker)
+        if claim is not None:
+            assert before == "queued" and claim.attempt == self.attempts[request_id] + 1
+            self.attempts[request_id] = claim.attempt
+            self.claims.append(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(number=PICK, stage=st.sampled_from(list(Stage)))
+    def work(self, number: int, stage: Stage) -> None:
+        claim = self.pick(number)
+        pair = claim.request_id, claim.attempt
+        self.database.write(lambda c: requests.enter_stage(c, [pair], stage))
+
+    @precondition(lambda self: self.claims)
+    @rule(number=PICK)
+    def complete(self, number: int) -> None:
+        claim = self.pick(number)
+        text = f"{claim.request_id}/{claim.attempt}"
+        fits = self.is_current(claim) or self.texts.get(claim.request_id) == text
+        stored = answer(self.database, claim, text)
+        assert stored == fits, "who holds the request is heard, and nobody else"
+        if stored:
+            self.texts[claim.request_id] = text
+
+    @precondition(lambda self: self.claims)
+    @rule(number=PICK, error=st.sampled_from([VideoFailure("v"), ApiFailure("a"), OutOfMemory("o")]))
+    def fail(self, number: int, error) -> None:
+        claim = self.pick(number)
+        fits = self.is_current(claim)
+        pair = claim.request_id, claim.attempt
+        status = self.database.write(lambda c: requests.fail(c, *pair, error, delay=0.0, max_retries=2))
+        assert (status is not None) == fits
+
+    @precondition(lambda self: self.claims)
+    @rule(number=PICK)
+    def strike(self, number: int) -> None:
+        claim = self.pick(number)
+        fits = self.is_current(claim)
+        pair = claim.request_id, claim.attempt
+        status = self.database.write(lambda c: requests.strike(c, *pair, ProcessDied("died")))
+        assert (status is not None) == fits
+
+    @precondition(lambda self: self.claims)
+    @rule(number=PICK)
+    def release(self, number: int) -> None:
+        claim = self.pick(number)
+        fits = self.is_current(claim)
+        pair = claim.request_id, claim.attempt
+        assert self.database.write(lambda c: requests.release(c, [pair])) == fits
+
+    @precondition(lambda self: self.claims)
+    @rule(number=PICK)
+    def renew(self, number: int) -> None:
+        claim = self.pick(number)
+        pair = claim.request_id, claim.attempt
+        lost = self.database.write(lambda c: requests.renew(c, [pair], 60.0))
+        assert (pair not in lost) == self.is_current(claim)
+
+    @rule(number=NUMBER)
+    def lease_runs_out(self, number: int) -> None:
+        running = (RequestRow.id == self.ids[number]) & (RequestRow.status == "running")
+        past = update(RequestRow).where(running).values(lease_expires_at=1.0)
+        self.database.write(lambda c: c.execute(past))
+
+    @rule()
+    def expire(self) -> None:
+        self.database.write(requests.expire_leases)
+
+    @rule(worker=WORKERS)
+    def worker_dies(self, worker: str) -> None:
+        self.database.write(lambda c: requests.expire_workers(c, [identity(worker).id]))
+
+    @rule(number=NUMBER, everything=st.booleans())
+    def retry(self, number: int, everything: bool) -> None:
+        indexes = [] if everything else [str(number)]
+        self.database.write(lambda c: runs.retry(c, self.run_id, indexes=indexes))
+
+    @rule()
+    def cancel(self) -> None:
+        self.database.write(lambda c: runs.cancel(c, self.run_id))
+
+    @rule(state=st.sampled_from([RunState.PAUSED, RunState.ACTIVE]))
+    def pause_or_resume(self, state: RunState) -> None:
+        self.database.write(lambda c: runs.set_state(c, self.run_id, state))
+
+    @invariant()
+    def attempts_only_grow(self) -> None:
+        with self.database.read() as connection:
+            rows = connection.execute(select(RequestRow.id, RequestRow.attempt)).all()
+        assert {r.id: r.attempt for r in rows} == self.attempts
+
+    @invariant()
+    def an_answer_is_there_exactly_when_the_request_is_done(self) -> None:
+        with self.database.read() as connection:
+            done = set(connection.execute(select(RequestRow.id).where(RequestRow.status == "done")).scalars())
+            said = dict(connection.execute(select(ResponseRow.request_id, ResponseRow.text)).all())
+            predicted = connection.execute(select(func.count()).select_from(PredictionRow)).scalar_one()
+        assert set(said) == done == set(self.texts) and said == self.texts and predicted == len(done)
+
+    @invariant()
+    def only_what_runs_is_leased_and_has_an_open_attempt(self) -> None:
+        with self.database.read() as connection:
+            rows = connection.execute(select(RequestRow.id, RequestRow.status, RequestRow.lease_expires_at)).all()
+            open_ = connection.execute(select(AttemptRow.request_id).where(AttemptRow.outcome == "running")).scalars()
+            running = {r.id for r in rows if r.status == "running"}
+            assert sorted(open_) == sorted(running)
+        assert {r.id for r in rows if r.lease_expires_at is not None} == running
+
+    @invariant()
+    def who_was_struck_too_often_has_failed(self) -> None:
+        with self.database.read() as connection:
+            rows = connection.execute(select(RequestRow.status, RequestRow.strikes, RequestRow.alone)).all()
+        assert all(r.strikes <= 2 and (r.strikes < 2 or r.status in FINAL) and (not r.strikes or r.alone) for r in rows)
+
+    @invariant()
+    def a_cancelled_run_asks_for_nothing(self) -> None:
+        with self.database.read() as connection:
+            state = connection.execute(select(RunRow.state)).scalar_one()
+            statuses = set(connection.execute(select(RequestRow.status)).scalars())
+        if state == RunState.CANCELLED:
+            assert statuses <= FINAL
+
+
+TestRequestLife = RequestLife.TestCase
+TestRequestLife.settings = settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
