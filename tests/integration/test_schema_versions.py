@@ -79,3 +79,9 @@ def test_several_that_find_it_empty_at_once_make_it_once(database_settings):
     finally:
         for opened in databases:
             opened.close()
+
+
+def test_the_version_that_the_code_asks_for_is_the_newest_migration() -> None:
+    from alembic.script import ScriptDirectory
+
+    assert ScriptDirectory.from_config(schema._config()).get_current_head() == schema.head()

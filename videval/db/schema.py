@@ -1,45 +1,55 @@
-"""Brings the schema to this version of videval, and says clearly when it is older or newer."""
+"""Brings the schema to this version of videval, and says clearly when it is older or newer.
+
+Alembic is imported when a schema is changed only: every command looks at the version, and it takes long to import.
+"""
 
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, column, inspect, select, table
 
 from videval.db.session import Database
 from videval.errors import SchemaMismatch
 
-__all__ = ["check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+__all__ = ["HEAD", "check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
+
+HEAD = "0001"
+"""The newest of `migrations/versions` (a test compares)."""
 
 
-def _config() -> Config:
+def _migrations() -> Path:
+    return Path(str(files("migrations")))
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(str(files("migrations")))).replace("%", "%%"))
+    config.set_main_option("script_location", str(_migrations()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
 
 def head() -> str:
     """The schema version of this videval."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    return HEAD
 
 
 def current(database: Database) -> str | None:
     """The schema version of the database; None if it is empty."""
     with database.read() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
 
 
 def _known(revision: str) -> bool:
-    try:
-        return ScriptDirectory.from_config(_config()).get_revision(revision) is not None
-    except CommandError:
-        return False
+    return any(path.name.startswith(f"{revision}_") for path in (_migrations() / "versions").glob("*.py"))
 
 
 def _refuse_newer(database: Database, version: str | None) -> None:
@@ -52,16 +62,20 @@ def _refuse_newer(database: Database, version: str | None) -> None:
 
 def upgrade(database: Database, revision: str = "head") -> None:
     """Bring the schema to `revision`; safe to call from several processes at once."""
+    from alembic import command
+
     _refuse_newer(database, current(database))
     _run(database, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
     """Take the schema back to `revision`; "base" drops everything."""
+    from alembic import command
+
     _run(database, lambda config: command.downgrade(config, revision))
 
 
-def _run(database: Database, step: Callable[[Config], None]) -> None:
+def _run(database: Database, step: Callable[["Config"], None]) -> None:
     config = _config()
 
     def migrate(connection: Connection) -> None:
