@@ -30,6 +30,13 @@ class Backend:
     frames: FrameShop
     exports: Exports
 
+    def close(self) -> None:
+        """End all threads and connections."""
+        self.store.close()
+        self.frames.close()
+        self.exports.close()
+        self.database.close()
+
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _backend(database_url: str, home: str) -> Backend:

@@ -79,6 +79,10 @@ class Exports:
         job = self._jobs[run.run_id, format]
         return job.result() if job.done() else None
 
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
     def _build(self, run: RunInfo, format: ExportFormat) -> Ready:
         try:
             with tempfile.TemporaryDirectory(prefix="videval-export-") as folder:

@@ -68,6 +68,10 @@ class FrameShop:
         wait([future], timeout=wait_s)
         return future.result() if future.done() else None
 
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
 
 def _decoded(job: dict[str, Any]) -> Seen:
     with tempfile.TemporaryDirectory(prefix="videval-frames-") as folder:

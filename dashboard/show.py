@@ -15,7 +15,7 @@ from videval.db.runs import Counts
 from videval.metrics import Estimate
 from videval.report import RunStatus
 
-__all__ = ["bar", "choose_run", "fragment", "headline", "interval", "numbers", "state_badge", "unwrapped"]
+__all__ = ["bar", "choose_run", "figure", "fragment", "headline", "interval", "numbers", "state_badge", "unwrapped"]
 
 T = TypeVar("T")
 Colour = Literal["red", "orange", "blue", "green", "violet", "gray"]
@@ -114,26 +114,28 @@ def numbers(status: RunStatus, score: Any) -> None:
     """The figures of a run in one row."""
     counts, going = status.counts, status.state == "active"
     with st.container(horizontal=True, gap="medium"):
-        _figure("Answered", f"{count(counts.done)} / {count(counts.total)}", f"{count(counts.waiting)} left")
-        _figure("Failed", count(counts.failed), "requests, see why below" if counts.failed else "none")
+        figure("Answered", f"{count(counts.done)} / {count(counts.total)}", f"{count(counts.waiting)} left")
+        figure("Failed", count(counts.failed), "requests" if counts.failed else "none")
         if going:
-            _figure("Rate now", rate(status.rate_now), f"{rate(status.rate)} overall")
-            _figure("Time left", duration(status.eta_s), f"on {plural(status.live, 'worker')}")
-            _figure("Devices busy", percent(status.efficiency, 0), "of their time")
+            figure("Rate now", rate(status.rate_now), f"{rate(status.rate)} overall")
+            figure("Time left", duration(status.eta_s), f"on {plural(status.live, 'worker')}")
+            figure("Devices busy", percent(status.efficiency, 0), "of their time")
         else:
             since = status.now - status.last_at if status.last_at else None
-            _figure("Rate", rate(status.rate), "overall")
-            _figure("Last answer", ago(since) if since is not None else "none yet", "")
+            figure("Rate", rate(status.rate), "overall")
+            figure("Last answer", ago(since) if since is not None else "none yet", "")
         if score is not None and score.overall.estimate.n:
             found = score.overall.estimate
-            _figure("Score so far" if going else "Score", percent(found.mean), interval(found))
-            _figure("Coverage", percent(score.coverage, 0), f"{count(score.scored)} of {count(score.scorable)} scored")
+            figure("Score so far" if going else "Score", percent(found.mean), interval(found))
+            figure("Coverage", percent(score.coverage, 0), f"{count(score.scored)} of {count(score.scorable)} scored")
 
 
-def _figure(label: str, value: str, below: str) -> None:
+def figure(label: str, value: str, below: str = "") -> None:
+    """One number with its name above and what it means below."""
     with st.container(width="content", gap=None):
         st.metric(label, plain(value), width="content")
-        st.caption(plain(below) if below else "&nbsp;")
+        if below:
+            st.caption(plain(below))
 
 
 def choose_run(label: str = "Run", *, key: str = "run") -> RunInfo | None:
@@ -153,7 +155,7 @@ def choose_run(label: str = "Run", *, key: str = "run") -> RunInfo | None:
     chosen = st.selectbox(label, names, index=index, key=f"choose-{key}-{wanted}")
     if chosen != wanted:
         st.query_params[key] = chosen
-        if "sample" in st.query_params:
+        if wanted is not None and "sample" in st.query_params:
             del st.query_params["sample"]
     st.session_state["last_run"] = chosen
     return runs[chosen]

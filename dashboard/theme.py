@@ -1,11 +1,11 @@
-"""The colours: Okabe and Ito's, which colour-blind readers tell apart, on light and on dark ground."""
+"""The colours: after Okabe and Ito, told apart by colour-blind readers; the blue is one that dark ground shows too."""
 
 from typing import Any
 
 __all__ = ["COLOURS", "OUTCOME_COLOURS", "STAGE_COLOURS", "configured"]
 
 COLOURS = {
-    "blue": "#0072B2",
+    "blue": "#2B8CCB",
     "sky": "#56B4E9",
     "green": "#009E73",
     "orange": "#E69F00",

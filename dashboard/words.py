@@ -24,11 +24,13 @@ def points(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them: 0.42 s, 14 s, 9 min, 2 h 10 min, 3 d 4 h."""
+    """Seconds as people say them: 420 ms, 4.2 s, 14 s, 9 min, 2 h 10 min, 3 d 4 h."""
     if seconds is None:
         return "–"
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "0 s"
     if seconds < 10:
-        return f"{seconds:.2g} s" if seconds else "0 s"
+        return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

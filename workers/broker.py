@@ -10,6 +10,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,8 @@ def _start(settings: Settings) -> None:
             stderr=output,
             start_new_session=True,
         )
+    # It outlives whoever started it; where it does not, somebody has to hear of its end.
+    threading.Thread(target=process.wait, name="redis", daemon=True).start()
     deadline = time.monotonic() + START_PATIENCE
     while not ping(settings):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -140,6 +143,8 @@ def pin(settings: Settings) -> None:
 def stop(settings: Settings) -> bool:
     """Stop the embedded broker, whoever uses it; False if none ran."""
     _pin_file(settings).unlink(missing_ok=True)
+    if not ping(settings):
+        return False
     try:
         with broker_client(settings) as client:
             client.shutdown(nosave=True)

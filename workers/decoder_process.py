@@ -4,7 +4,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from videval.errors import RequestFailure, VidevalError
+from videval.errors import EnvironmentProblem, RequestFailure
 from videval.video.cache import FrameCache
 from workers.child import Message, parent_connection, receive, send
 from workers.wire import error_message, sampling_from
@@ -24,7 +24,7 @@ def _clip(cache: FrameCache, message: Message) -> Message:
         )
     except RequestFailure as error:
         return error_message(error, traceback.format_exc())
-    except VidevalError as error:
+    except EnvironmentProblem as error:
         return {"problem": str(error), "hint": error.hint}
     except MemoryError as error:
         return error_message(error, traceback.format_exc())

@@ -91,6 +91,11 @@ class Decoders:
     def _borrow(self) -> "_Decoder":
         decoder = self._idle.get()
         try:
+            if decoder is not None and not decoder.is_alive:  # died while nobody used it: nobody's fault
+                decoder.kill()
+                with self._lock:
+                    self._alive.discard(decoder)
+                decoder = None
             return decoder or self._start()
         except BaseException:
             self._idle.put(None)
@@ -132,6 +137,10 @@ class _Decoder:
         except (EOFError, OSError) as error:
             raise EnvironmentProblem(f"a decoder process did not start ({self._child.death()})") from error
 
+    @property
+    def is_alive(self) -> bool:
+        return self._child.process.poll() is None
+
     def ask(self, message: Message, *, deadline: float) -> Message:
         self.served += 1
         try:
@@ -143,5 +152,4 @@ class _Decoder:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
 
     def kill(self) -> None:
-        if self._child.is_running:
-            self._child.kill()
+        self._child.kill()

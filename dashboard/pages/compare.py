@@ -7,12 +7,10 @@ import streamlit as st
 
 from dashboard import charts
 from dashboard.backend import data
-from dashboard.show import unwrapped
+from dashboard.show import figure, unwrapped
 from dashboard.words import count, percent, plain, points
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
-
-SURE = 0.05
 
 
 def _choose(statuses: Sequence[RunStatus]) -> tuple[RunInfo | None, list[RunInfo]]:
@@ -33,11 +31,13 @@ def _choose(statuses: Sequence[RunStatus]) -> tuple[RunInfo | None, list[RunInfo
 
 
 def _verdict(a: RunInfo, b: RunInfo, found: Comparison) -> str:
+    """Who is better, if that is clear: the interval, which knows that questions of one video go together, decides."""
     difference = found.difference
     if difference.mean is None:
         return "No question is scored in both runs yet"
-    if found.p >= SURE:
-        return "No clear difference: " + points(difference.mean)
+    low, high = difference.low, difference.high
+    if low is None or high is None or low <= 0 <= high:
+        return f"No clear difference: {points(difference.mean)}, which may be chance"
     better = a.name if difference.mean > 0 else b.name
     return f"{better} is better by {points(abs(difference.mean)).lstrip('+')}"
 
@@ -53,16 +53,16 @@ def _show(a: RunInfo, b: RunInfo) -> None:
             st.text("Wait for both to answer some of the same questions; this page shows them as they come.")
             return
         with st.container(horizontal=True, gap="large"):
-            st.metric(plain(a.name), percent(found.mean_a), width="content")
-            st.metric(plain(b.name), percent(found.mean_b), width="content")
-            st.metric("Difference", plain(points(difference.mean)), width="content")
-            if difference.low is not None:
-                span = f"{points(difference.low)} to {points(difference.high)}"
-                st.metric("95 % interval", plain(span), width="content")
-            st.metric("p (McNemar)", f"{found.p:.3g}", width="content")
+            figure(plain(a.name), percent(found.mean_a))
+            figure(plain(b.name), percent(found.mean_b))
+            figure("Difference", points(difference.mean))
+            if difference.low is not None and difference.high is not None:
+                span = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
+                figure("95 % interval, points", span)
+            figure("p (McNemar)", f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001")
         st.caption(
             f"Over {count(difference.n)} questions of {count(difference.clusters)} videos that both answered; the "
-            "interval is a paired bootstrap that draws whole videos, p is exact and counts each question once."
+            "interval is a paired bootstrap that draws whole videos, p is exact and takes questions as independent."
         )
     _groups(found)
     _flipped(a, b, found)
@@ -100,8 +100,8 @@ def _one_way(good: RunInfo, bad: RunInfo, ids: tuple[int, ...], number: int) -> 
     rows = [
         {
             "sample": w.key,
-            good.model: said.get(w.row_id),
-            bad.model + " ": w.prediction,
+            f"{good.name} said": said.get(w.row_id),
+            f"{bad.name} said": w.prediction,
             "answer": w.answer,
             "question": w.question,
         }

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.backend import data
 from dashboard.data import Health
-from dashboard.show import fragment, unwrapped
+from dashboard.show import figure, fragment, unwrapped
 from dashboard.words import ago, count, duration, percent, plain, plural, rate
 from videval.db.workers import LIVE_STATES, WorkerInfo
 from videval.report import busy_share
@@ -103,9 +103,9 @@ def _health() -> None:
         st.caption("Nothing waits: every active run is answered.")
     st.subheader("Database and broker")
     with st.container(horizontal=True, gap="large"):
-        st.metric("Database answers in", f"{1000 * health.database_s:.0f} ms", width="content")
+        figure("Database answers in", f"{1000 * health.database_s:.0f} ms")
         broker = f"{1000 * health.broker_s:.0f} ms" if health.broker_s is not None else "away"
-        st.metric("Broker answers in", broker, width="content")
+        figure("Broker answers in", broker)
     st.text(health.database)
     if health.broker_error:
         st.text(f"broker: {health.broker_error}")

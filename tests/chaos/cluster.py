@@ -24,7 +24,7 @@ from videval.db import runs
 from videval.db.runs import Counts
 from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
-from videval.db.tables import AttemptRow, PredictionRow, RequestRow, ResponseRow, SampleRow, RequestSampleRow, WorkerRow
+from videval.db.tables import AttemptRow, PredictionRow, RequestRow, RequestSampleRow, ResponseRow, SampleRow, WorkerRow
 from videval.errors import DatabaseUnavailable
 from videval.runs import enqueue
 from videval.settings import Settings

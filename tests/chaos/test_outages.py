@@ -21,7 +21,9 @@ def start_redis(cluster: Cluster) -> None:
         cluster.redis.start()
 
 
-def start_run(cluster: Cluster, count: int, seed: int) -> int:
+def start_run(cluster: Cluster, count: int, seed: int, *, lease: float = 10.0) -> int:
+    """A lease that outlasts a busy machine's pauses, where nobody dies: then nothing at all may be repeated."""
+    cluster.environ["VIDEVAL_LEASE"] = str(lease)
     run_id = cluster.enqueue(questions(count, latency_ms=(200, 600), seed=seed))
     for _ in range(3):
         cluster.start_worker()
@@ -68,7 +70,7 @@ def with_postgres(cluster: Cluster) -> Cluster:
 
 def test_postgresql_is_stopped_at_once_three_times(with_postgres: Cluster, seed: int, full_size: bool):
     cluster, chance, count = with_postgres, random.Random(seed), 300 if full_size else 100
-    run_id = start_run(cluster, count, seed)
+    run_id = start_run(cluster, count, seed, lease=2.0)
     for _ in range(3):
         cluster.postgres.stop()
         time.sleep(chance.uniform(0, 3))
@@ -79,7 +81,7 @@ def test_postgresql_is_stopped_at_once_three_times(with_postgres: Cluster, seed:
 
 def test_both_go_at_once(with_postgres: Cluster, seed: int):
     cluster = with_postgres
-    run_id = start_run(cluster, 100, seed)
+    run_id = start_run(cluster, 100, seed, lease=2.0)
     cluster.postgres.stop()
     stop_redis(cluster)
     time.sleep(random.Random(seed).uniform(0.5, 3))
@@ -99,8 +101,9 @@ def test_a_worker_that_must_end_while_the_database_is_gone_keeps_its_answers_for
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
     spool = cluster.folder / "home" / "spool"
-    assert len(list(spool.glob("*.json"))) == 4
+    kept = len(list(spool.glob("*.json")))
     cluster.postgres.start()
+    assert kept == 4 - cluster.counts(run_id).done > 0
     cluster.start_worker()
     cluster.wait_done(run_id)
     assert set(cluster.generations().values()) == {1} and not list(spool.glob("*"))

@@ -1,4 +1,4 @@
-"""Requests that kill, hang or fill whatever touches them: each is a failed row with its kind, all others are answered."""
+"""Requests that kill, hang or fill what touches them: each a failed row with its kind, all others answered."""
 
 import shutil
 from pathlib import Path

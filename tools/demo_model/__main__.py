@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast, VideoLlavaForConditionalGenera
 import videval
 from tools.demo_model.evaluate import Report, evaluate, read_reports, write_reports
 from tools.demo_model.export import export
+from tools.demo_model.forms import Form
 from tools.demo_model.joint import Plan, train_joint
 from tools.demo_model.model import build_model, build_processor, save_model
 from tools.demo_model.tokenizer import build_tokenizer
@@ -29,14 +30,17 @@ STAGES = ("tokenizer", "vision", "joint", "evaluate", "export")
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is done: steps of both trainings and held-out questions per task."""
+    """How much is done: steps of both trainings, held-out questions per task and the forms in which they are put."""
 
     vision: int = 1200
     plan: Plan = field(default_factory=lambda: Plan(dense=350, words=900, mixed=0))
     questions: int = 500
+    forms: tuple[Form, ...] = ("words",)
 
 
-QUICK = Size(vision=4, plan=Plan(dense=2, words=2, mixed=2, dense_clips=4, clips=4), questions=2)
+QUICK = Size(
+    vision=4, plan=Plan(dense=2, words=2, mixed=2, dense_clips=4, clips=4), questions=2, forms=("words", "letters")
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,9 +67,10 @@ def run(work: Path, *, size: Size, seed: int, until: int) -> list[Report]:
         train_vision(model.model.video_tower, work / "vision.pt", steps=size.vision, seed=seed)
     if until >= STAGES.index("joint"):
         train_joint(model, tokenizer, work / "joint.pt", plan=size.plan, seed=seed)
-        save_model(model, build_processor(tokenizer), work / "candidate")
+        if _is_older(work / "candidate" / "model.safetensors", work / "joint.pt"):
+            save_model(model, build_processor(tokenizer), work / "candidate")
     if until >= STAGES.index("evaluate"):
-        return _evaluated(work, n=size.questions, seed=seed)
+        return _evaluated(work, size=size, seed=seed)
     return []
 
 
@@ -75,14 +80,20 @@ def _tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def _evaluated(work: Path, *, n: int, seed: int) -> list[Report]:
+def _evaluated(work: Path, *, size: Size, seed: int) -> list[Report]:
     """Results of the saved candidate, loaded as a user would; evaluated anew if its weights are newer."""
     results, weights = work / "results.json", work / "candidate" / "model.safetensors"
-    if not results.exists() or results.stat().st_mtime < weights.stat().st_mtime:
+    if _is_older(results, weights):
         model = VideoLlavaForConditionalGeneration.from_pretrained(work / "candidate", dtype=torch.float32)
         processor = VideoLlavaProcessor.from_pretrained(work / "candidate")
-        write_reports(results, evaluate(model.eval(), processor, n=n, seed=seed))
+        reports = evaluate(model.eval(), processor, n=size.questions, seed=seed, forms=size.forms)
+        write_reports(results, reports)
     return read_reports(results)
+
+
+def _is_older(made: Path, source: Path) -> bool:
+    """Whether a file is to be made again: it is not there, or older than what it is made from."""
+    return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -67,7 +67,7 @@ def evaluate(
     *,
     n: int,
     seed: int,
-    forms: Sequence[Form] = ("words", "letters"),
+    forms: Sequence[Form],
 ) -> list[Report]:
     """Ask `n` held-out questions per task under each condition."""
     items, frames = held_out(n, seed)

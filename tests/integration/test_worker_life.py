@@ -1,0 +1,430 @@
+"""One worker in this process: what it does with each way that an answer, a child or the database can fail."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from tests.questions import key_of, make_run, request_ids, row_of, samples, take
+from tests.servers import wait_for
+from videval.db import queue, requests, runs, workers
+from videval.db.queue import KeyWork
+from videval.db.session import Database, open_database
+from videval.db.tables import AttemptRow, RequestRow, ResponseRow, WorkerRow
+from videval.errors import DatabaseUnavailable, EnvironmentProblem
+from videval.settings import Settings
+from workers import heartbeat, spool
+from workers import worker as worker_module
+from workers.device import claim_device, parse_devices
+from workers.heartbeat import Loops
+from workers.worker import Worker
+
+
+class FakeConsumer:
+    """Notes what the dispatcher asks of Celery."""
+
+    def __init__(self) -> None:
+        self.queues: list[str] = []
+        self.is_shut_down = False
+
+    def add_queue(self, name: str) -> None:
+        self.queues.append(name)
+
+    def cancel_queue(self, name: str) -> None:
+        self.queues.remove(name)
+
+    def shutdown(self) -> None:
+        self.is_shut_down = True
+
+
+class LockedWorker(Worker):
+    """A worker that remembers its locks: the process that holds them goes on after it."""
+
+    held_fds: tuple[int, ...] = ()
+
+
+def new_worker(database: Database, settings: Settings) -> LockedWorker:
+    held = claim_device(settings.lock_path, parse_devices("cpu*4", gpus=[]))
+    worker = LockedWorker(settings, database, held)
+    worker.held_fds = held.fds
+    database.write(lambda c: workers.register(c, worker.identity))
+    return worker
+
+
+def end(worker: LockedWorker) -> None:
+    worker.close()
+    for fd in worker.held_fds:
+        os.close(fd)
+
+
+@pytest.fixture
+def settings(database_settings: Settings) -> Settings:
+    quick = {"retry_delay": 0.05, "batch_size": 2, "decode_deadline": 20.0, "generate_deadline": 20.0}
+    return database_settings.model_copy(update=quick)
+
+
+@pytest.fixture
+def worker(database: Database, settings: Settings) -> Iterator[Worker]:
+    made = new_worker(open_database(settings), settings)
+    yield made
+    end(made)
+
+
+def work_of(database: Database) -> KeyWork:
+    with database.read() as connection:
+        return queue.work(connection)[0]
+
+
+def ready(worker: Worker, database: Database, folder: Path, rows: dict | None = None, count: int = 1) -> list[int]:
+    """A run of so many requests, and its model loaded."""
+    run_id = make_run(database, folder / "data", samples(count, rows), max_attempts=2)
+    worker.load(work_of(database))
+    return request_ids(database, run_id)
+
+
+def last_attempt(database: Database, request_id: int):
+    query = select(*AttemptRow.__table__.c).where(AttemptRow.request_id == request_id).order_by(AttemptRow.attempt)
+    with database.read() as connection:
+        return connection.execute(query).all()[-1]
+
+
+def stored(database: Database) -> int:
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(ResponseRow)).scalar_one()
+
+
+# requests
+
+
+def test_a_request_that_is_not_to_be_had_is_forgotten(worker, database, tmp_path):
+    (request_id,) = ready(worker, database, tmp_path)
+    take(database, request_id, "somebody else")
+    worker.answer(request_id)
+    worker.answer(987654)
+    assert stored(database) == 0 and worker.held() == []
+
+
+def test_a_bell_that_rings_while_no_model_is_loaded_is_not_lost(worker, database, tmp_path):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    database.write(lambda c: queue.mark_published(c, [request_id]))
+    worker.answer(request_id)
+    assert row_of(database, request_id).published_at is None
+
+
+def test_a_request_that_crashes_its_engine_is_struck_and_then_failed(worker, database, tmp_path):
+    (request_id,) = ready(worker, database, tmp_path, {0: {"fake_fault": "crash"}})
+    worker.answer(request_id)
+    row = row_of(database, request_id)
+    assert (row.status, row.strikes, row.alone) == ("queued", 1, True)
+    worker.answer(request_id)
+    row = row_of(database, request_id)
+    assert (row.status, row.error_kind) == ("failed", "crash") and worker.failed == 1
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("error", "model"), ("oom", "oom")])
+def test_a_failure_has_its_kind_its_message_and_a_traceback(worker, database, tmp_path, fault, kind):
+    (request_id,) = ready(worker, database, tmp_path, {0: {"fake_fault": fault}})
+    for _ in range(2):
+        worker.answer(request_id)
+        time.sleep(0.15)
+    row = row_of(database, request_id)
+    assert (row.status, row.error_kind) == ("failed", kind)
+    assert "Traceback" in last_attempt(database, request_id).traceback
+
+
+def test_a_broken_video_fails_at_once_and_is_never_shown_to_the_model(worker, database, tmp_path):
+    (request_id,) = ready(worker, database, tmp_path)
+    (tmp_path / "data" / "v0.mp4").write_bytes(b"not a video")
+    worker.answer(request_id)
+    assert row_of(database, request_id).error_kind == "video"
+    assert last_attempt(database, request_id).stage == "decode"
+
+
+def test_data_that_is_not_on_this_machine_goes_back_for_others_and_the_worker_says_why(worker, database, tmp_path):
+    (request_id,) = ready(worker, database, tmp_path)
+    shutil.rmtree(tmp_path / "data")
+    worker.answer(request_id)
+    row = row_of(database, request_id)
+    assert (row.status, row.strikes, row.retries) == ("queued", 0, 0) and "VIDEVAL_DATA_ROOT" in worker.message
+
+
+def test_what_nobody_foresaw_sends_the_request_back_and_the_worker_lives_on(worker, database, tmp_path, monkeypatch):
+    first, second = ready(worker, database, tmp_path, count=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "predict", lambda *a, **k: 1 / 0)
+        worker.answer(first)
+    assert row_of(database, first).status == "queued"
+    worker.answer(second)
+    assert row_of(database, second).status == "done"
+
+
+def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, database, tmp_path, caplog):
+    (request_id,) = ready(worker, database, tmp_path, {0: {"latency_ms": 1500}})
+    thread = threading.Thread(target=worker.answer, args=(request_id,))
+    thread.start()
+    wait_for("it to be generated", lambda: [h.stage for h in worker.held()] == ["generate"], 30)
+    gone = update(RequestRow).values(lease_expires_at=1.0)
+    database.write(lambda c: c.execute(gone))
+    take(database, request_id, "successor")
+    thread.join()
+    assert worker.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
+
+
+# drain and end
+
+
+def test_draining_takes_nothing_more_and_finishes_what_generates(worker, database, tmp_path):
+    ids = ready(worker, database, tmp_path, {i: {"latency_ms": 1200} for i in range(6)}, count=6)
+    with ThreadPoolExecutor(6) as pool:
+        for request_id in ids:
+            pool.submit(worker.answer, request_id)
+        wait_for("a batch", lambda: any(h.stage == "generate" for h in worker.held()), 30)
+        worker.drain()
+    counts = [row_of(database, i).status for i in ids]
+    assert 1 <= counts.count("done") <= 2 and counts.count("queued") == 6 - counts.count("done")
+    assert all(row_of(database, i).strikes == 0 for i in ids)
+
+
+def test_a_worker_that_is_ended_now_gives_everything_back_unstruck(worker, database, tmp_path):
+    ids = ready(worker, database, tmp_path, {i: {"latency_ms": 60000} for i in range(3)}, count=3)
+    with ThreadPoolExecutor(3) as pool:
+        for request_id in ids:
+            pool.submit(worker.answer, request_id)
+        wait_for("a batch", lambda: any(h.stage == "generate" for h in worker.held()), 30)
+        worker.close()
+    rows = [row_of(database, i) for i in ids]
+    assert [(r.status, r.strikes) for r in rows] == [("queued", 0)] * 3
+    assert worker.engine.pid is None and worker.decoders.pids() == []
+
+
+# outages of the database
+
+
+class Outage:
+    """A database that is away for a while."""
+
+    def __init__(self, worker: Worker, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+        self.real, self.error, self.tries = worker.database.write, error, 0
+        self._patch, self._worker = monkeypatch, worker
+
+    def begin(self) -> None:
+        self._patch.setattr(self._worker.database, "write", self._fail)
+
+    def end(self) -> None:
+        self._patch.setattr(self._worker.database, "write", self.real)
+
+    def _fail(self, *args: object, **kw: object) -> None:
+        self.tries += 1
+        raise self.error
+
+
+GONE = DatabaseUnavailable("the server closed the connection")
+FULL = EnvironmentProblem("database sqlite: the disk is full", hint="free some space; the run goes on")
+
+
+@pytest.mark.parametrize("error", [GONE, FULL], ids=["gone", "full"])
+def test_an_answer_in_hand_is_kept_until_the_database_is_back(worker, database, tmp_path, monkeypatch, error):
+    (request_id,) = ready(worker, database, tmp_path, {0: {"latency_ms": 1000}})
+    outage = Outage(worker, monkeypatch, error)
+    thread = threading.Thread(target=worker.answer, args=(request_id,))
+    thread.start()
+    wait_for("it to be in work", lambda: worker.held() and worker.held()[0].stage != "claimed", 30)
+    outage.begin()
+    wait_for("it to try to store", lambda: worker.held()[0].stage == "store" and outage.tries >= 2, 30)
+    assert worker.message == str(error)
+    outage.end()
+    thread.join(30)
+    assert row_of(database, request_id).status == "done" and row_of(database, request_id).strikes == 0
+
+
+def test_a_worker_that_must_end_meanwhile_keeps_it_on_disk_and_the_next_one_stores_it(
+    worker, database, settings, tmp_path, monkeypatch
+):
+    (request_id,) = ready(worker, database, tmp_path, {0: {"fake_answer": "kept \x00 \ud800", "latency_ms": 500}})
+    outage = Outage(worker, monkeypatch, GONE)
+    thread = threading.Thread(target=worker.answer, args=(request_id,))
+    thread.start()
+    wait_for("it to be generated", lambda: worker.held() and worker.held()[0].stage == "generate", 30)
+    outage.begin()
+    wait_for("it to try to store", lambda: worker.held()[0].stage == "store", 30)
+    worker.close()
+    thread.join(30)
+    assert len(list(settings.spool_path.iterdir())) == 1
+    assert spool.replay(settings, database) == 1
+    assert row_of(database, request_id).status == "done" and not list(settings.spool_path.iterdir())
+    with database.read() as connection:
+        assert connection.execute(select(ResponseRow.text)).scalar_one() == "kept \x00 \ud800"
+
+
+def test_a_spooled_answer_that_somebody_else_gave_meanwhile_is_dropped(worker, database, settings, tmp_path):
+    (request_id,) = ready(worker, database, tmp_path)
+    claim = take(database, request_id, "ended")
+    from tests.questions import answer, response
+
+    spool.keep(settings, claim, response("mine"))
+    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
+    answer(database, take(database, request_id, "w2"), "theirs")
+    assert spool.replay(settings, database) == 0
+    with database.read() as connection:
+        assert connection.execute(select(ResponseRow.text)).scalar_one() == "theirs"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"request_id": 1}', '{"request_id": "x", "attempt": []}'])
+def test_a_spooled_file_that_is_none_is_left_where_it_is(database, settings, content):
+    settings.spool_path.mkdir(parents=True)
+    (settings.spool_path / "1-1.json").write_text(content)
+    assert spool.replay(settings, database) == 0
+    assert (settings.spool_path / "1-1.json").exists()
+
+
+# heartbeat, reconcile, dispatch
+
+
+@pytest.fixture
+def loops(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Loops:
+    monkeypatch.setattr(heartbeat, "publish_due", lambda *a, **k: 0)
+    monkeypatch.setattr(heartbeat.broker, "ensure", lambda settings: None)
+    return Loops(worker, FakeConsumer())
+
+
+def test_a_heartbeat_renews_leases_and_says_what_is_lost(worker, loops, database, tmp_path, caplog):
+    ids = ready(worker, database, tmp_path, {i: {"latency_ms": 2500} for i in range(2)}, count=2)
+    with ThreadPoolExecutor(2) as pool:
+        for request_id in ids:
+            pool.submit(worker.answer, request_id)
+        wait_for("both in work", lambda: len(worker.held()) == 2, 30)
+        short = update(RequestRow).where(RequestRow.id == ids[0]).values(lease_expires_at=requests.db_now() + 1)
+        database.write(lambda c: c.execute(short))
+        database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == ids[1]).values(status="queued")))
+        loops._beat()
+        with database.read() as connection:
+            now = requests.database_time(connection)
+        assert row_of(database, ids[0]).lease_expires_at > now + 30
+    assert f"request {ids[1]}, attempt 1: lost its lease" in caplog.text
+
+
+def test_an_outage_gives_nobody_up_for_one_lease_period(worker, loops, database, tmp_path):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    take(database, request_id, "other")
+    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
+    loops._after_outage()
+    loops._expire()
+    assert row_of(database, request_id).status == "running"
+    loops._skip_until = 0.0
+    loops._expire()
+    assert row_of(database, request_id).status == "queued"
+
+
+def test_a_clock_that_jumps_gives_nobody_up_for_one_lease_period(
+    worker, loops, database, tmp_path, monkeypatch, caplog
+):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    take(database, request_id, "other")
+    loops._expire()
+    real = requests.database_time
+    monkeypatch.setattr(requests, "database_time", lambda c: real(c) + 3600)
+    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
+    loops._expire()
+    assert row_of(database, request_id).status == "running" and "clock jumped" in caplog.text
+
+
+def test_a_neighbour_whose_device_is_free_is_dead_and_its_requests_are_back_at_once(
+    worker, loops, database, settings, tmp_path
+):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    neighbour = new_worker(open_database(settings), settings)
+    take(database, request_id, neighbour.identity.id)
+    loops._expire()
+    assert row_of(database, request_id).status == "running", "its device is held: it lives"
+    for fd in neighbour.held_fds:
+        os.close(fd)
+    loops._expire()
+    assert row_of(database, request_id).status == "queued"
+    with database.read() as connection:
+        state = select(WorkerRow.state).where(WorkerRow.id == neighbour.identity.id)
+        assert connection.execute(state).scalar_one() == "lost"
+    neighbour.close()
+
+
+def test_a_worker_of_another_host_is_only_given_up_by_its_lease(worker, loops, database, tmp_path):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    from tests.questions import identity
+
+    database.write(lambda c: workers.register(c, identity("far", lock_domain="another host")))
+    take(database, request_id, "far")
+    loops._expire()
+    assert row_of(database, request_id).status == "running"
+
+
+def test_the_dispatcher_loads_what_has_work_and_consumes_its_queue(worker, loops, database, tmp_path):
+    loops._dispatch()
+    assert loops._consumer.queues == [] and worker.engine.loaded is None, "no work, no load"
+    run_id = make_run(database, tmp_path / "data")
+    loops._dispatch()
+    assert worker.engine.loaded.load_key == key_of() and len(loops._consumer.queues) == 1
+    loops._dispatch()
+    assert worker.engine.loads == 1
+    database.write(lambda c: runs.cancel(c, run_id))
+    make_run(database, tmp_path / "data", model="fake:b")
+    loops._dispatch()
+    assert worker.engine.loaded.load_key == key_of("fake:b") and len(loops._consumer.queues) == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_said_and_its_queue_left_to_others(
+    worker, loops, database, tmp_path, monkeypatch
+):
+    make_run(database, tmp_path / "data")
+    loops._dispatch()
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
+    os.kill(worker.engine.pid, signal.SIGKILL)
+    wait_for("the failed reload", lambda: worker.engine.loaded is None and not worker.engine.is_loading, 30)
+    loops._dispatch()
+    assert loops._consumer.queues == [] and "fake cannot be loaded" in worker.message
+    with database.read() as connection:
+        assert connection.execute(select(WorkerRow.load_key)).scalar_one() is None
+
+
+def test_a_dtype_that_this_device_does_not_have_is_left_to_others(worker, loops, database, tmp_path):
+    run_id = make_run(database, tmp_path / "data", 2)
+    take(database, request_ids(database, run_id)[0], dtype="bfloat16")
+    loops._dispatch()
+    assert worker.engine.loaded is None and loops._consumer.queues == []
+
+
+def test_two_workers_that_choose_at_once_serve_two_keys(worker, loops, database, settings, tmp_path, monkeypatch):
+    other = new_worker(open_database(settings), settings)
+    others = Loops(other, FakeConsumer())
+    make_run(database, tmp_path / "data", 9, model="fake:a")
+    make_run(database, tmp_path / "data", 9, model="fake:b")
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(4):
+            list(pool.map(lambda one: one._dispatch(), (loops, others)))
+    assert {loops._key, others._key} == {key_of("fake:a"), key_of("fake:b")}
+    assert worker.engine.loads + other.engine.loads <= 3
+    end(other)
+
+
+def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, monkeypatch):
+    from workers.publish import queue_name
+
+    make_run(database, tmp_path / "data", model="fake:a")
+    make_run(database, tmp_path / "data", model="fake:b")
+    chosen = Loops(worker, FakeConsumer(), queues=frozenset({queue_name(key_of("fake:b"))}))
+    chosen._dispatch()
+    assert worker.engine.loaded.load_key == key_of("fake:b") and chosen._consumer.queues == []
+
+
+def test_a_worker_that_grew_too_large_says_so_and_drains_to_be_replaced(database, settings, monkeypatch):
+    small = settings.model_copy(update={"max_rss_gb": 0.001})
+    worker = new_worker(open_database(small), small)
+    loops = Loops(worker, FakeConsumer())
+    loops._beat()
+    assert loops._consumer.is_shut_down and "more than --max-rss" in worker.message
+    end(worker)

@@ -1,0 +1,281 @@
+"""Every page on every kind of database: empty, going, half finished, failed, packed, very large."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from dashboard import backend as shared
+from tests.seeding import Seed, add_worker, new_database, seed_run, snapshot_of
+from videval.db.session import Database
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+PAGES = ("runs", "run", "samples", "compare", "fleet")
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database with its schema that the dashboard looks at."""
+    monkeypatch.setenv("VIDEVAL_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    made = new_database(tmp_path)
+    yield made
+    made.close()
+    shared.backend().close()
+    shared._backend.clear()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Opens a page and looks until nothing is being read any more."""
+    address = config.get_option("server.address")
+    config.set_option("server.address", "127.0.0.1")
+
+    def look(page: str, **query: str) -> AppTest:
+        at = AppTest.from_file(APP, default_timeout=60)
+        at.run()
+        at.switch_page(f"pages/{page}.py")
+        for name, value in query.items():
+            at.query_params[name] = value
+        return settled(at)
+
+    yield look
+    config.set_option("server.address", address)
+
+
+def settled(at: AppTest) -> AppTest:
+    deadline = time.monotonic() + 40
+    while True:
+        at.run()
+        assert not at.exception, at.exception
+        if not any("Reading" in c.value or "Decoding" in c.value for c in at.caption):
+            return at
+        assert time.monotonic() < deadline, "something is being read for ever"
+        time.sleep(0.1)
+
+
+def said(at: AppTest) -> str:
+    """All that a page says, without the signs that keep Markdown away."""
+    kinds = (at.header, at.subheader, at.text, at.caption, at.code, at.warning, at.error, at.info)
+    texts = [str(e.value) for kind in kinds for e in kind]
+    texts += [f"{m.label}={m.value}" for m in at.metric] + [b.label for b in at.button]
+    return "\n".join(texts).replace("\\", "")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_an_empty_database_says_what_to_do_next(database: Database, opened: Open, page: str) -> None:
+    text = said(opened(page))
+    assert "videval" in text
+    assert "enqueue" in text or "videval fleet" in text
+
+
+def test_without_a_database_the_first_command_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Open
+) -> None:
+    monkeypatch.setenv("VIDEVAL_HOME", str(tmp_path / "nowhere"))
+    at = AppTest.from_file(APP, default_timeout=30).run()
+    assert not at.exception
+    assert "videval enqueue" in said(at)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        Seed(done=60, failed=4, running=2),
+        Seed(done=0, running=0),
+        Seed(done=90, failed=10),
+        Seed(done=0, failed=100),
+        Seed(done=40, pack=True, variant="table_8frame_pack"),
+        Seed(done=0, questions=1, state="creating"),
+        Seed(done=50, state="paused"),
+        Seed(done=50, state="cancelled"),
+    ],
+    ids=["half", "new", "finished", "all-failed", "pack", "creating", "paused", "cancelled"],
+)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_shows_every_kind_of_run(database: Database, opened: Open, seed: Seed, page: str) -> None:
+    seed_run(database, seed)
+    add_worker(database, "gpu0@host")
+    at = opened(page)
+    assert said(at)
+
+
+def test_the_runs_page_says_in_a_sentence_what_is_going_on(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=60, failed=4, seconds=600))
+    add_worker(database, "gpu0@host")
+    at = opened("runs")
+    assert at.header[0].value.replace("\\", "").startswith("1 run going: 64 % answered, done in about ")
+    figures = {m.label: m.value.replace("\\", "") for m in at.metric}
+    assert figures["Answered"] == "60 / 100"
+    assert figures["Failed"] == "4"
+    assert figures["Devices busy"] == "91 %"
+    assert figures["Coverage"] == "60 %"
+    assert figures["Score so far"].endswith(" %")
+
+
+def test_a_run_without_a_worker_says_so(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=60))
+    assert "no worker holds its model" in said(opened("runs"))
+
+
+def test_the_table_of_runs_can_be_searched_and_the_matrix_shows_what_is_missing(
+    database: Database, opened: Open
+) -> None:
+    seed_run(database, Seed(done=100, model="alpha", variant="MVBench_8frame"))
+    seed_run(database, Seed(done=100, model="beta", variant="Video-MME_1fps"))
+    at = opened("runs")
+    table, matrix = at.dataframe[0].value, at.dataframe[1].value
+    assert set(table["model"]) == {"alpha", "beta"}
+    assert "not run" in set(matrix.to_numpy().ravel())
+    at.text_input(key="runs-search").set_value("beta mme").run()
+    assert list(at.dataframe[0].value["model"]) == ["beta"]
+    at.text_input(key="runs-search").set_value("gamma").run()
+    assert "No run matches" in said(at)
+
+
+def test_the_run_page_shows_scores_time_failures_and_files(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=80, failed=6))
+    text = said(opened("run"))
+    for heading in ("Progress", "Speed", "Score by task_type", "How it converges", "Where the time goes", "Failures"):
+        assert heading in text
+    assert "cannot be decoded" in text
+    assert "Build xlsx" in text
+
+
+def test_an_export_is_built_beside_the_page_and_then_offered(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=100))
+    at = opened("run")
+    at.button(key="build-tsv").click().run()
+    deadline = time.monotonic() + 30
+    while not at.get("download_button"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        at.run()
+    assert "Download tsv (100 rows)" in at.get("download_button")[0].proto.label
+
+
+def test_the_samples_page_filters_and_steps(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=80, failed=6))
+    at = opened("samples", outcome="failed")
+    assert list(at.dataframe[0].value["sample"]) == [f"q{i}" for i in range(80, 86)]
+    at.button(key="step-Next").click()
+    settled(at)
+    assert at.query_params["sample"] in (["q81"], "q81")
+    assert "boom" in said(at)
+    at.selectbox(key="outcome").select("wrong")
+    settled(at)
+    assert set(at.dataframe[0].value["result"]) == {"wrong"}
+
+
+def test_a_link_to_a_sample_shows_it_with_its_text_as_text(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=80))
+    at = opened("samples", sample="q7")
+    assert "What moves in question 7?" in said(at)
+    assert any("What moves? <i>A</i> or B" in c.value for c in at.code)
+    assert not any("<i>" in m.value for m in at.markdown)
+
+
+def test_a_link_to_a_sample_that_is_not_there_says_so(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=80))
+    assert "no such sample" in said(opened("samples", sample="nope"))
+
+
+def test_in_pack_mode_the_answers_stand_beside_the_response(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=40, pack=True, variant="table_8frame_pack"))
+    at = opened("samples", sample="q5")
+    assert "The pack: 4 questions asked at once" in said(at)
+    pack = next(d.value for d in at.dataframe if "taken" in d.value)
+    assert list(pack["sample"]) == ["q4", "q5", "q6", "q7"]
+
+
+def test_two_runs_on_the_same_questions_are_compared(database: Database, opened: Open) -> None:
+    first = seed_run(database, Seed(done=100, right=90, model="alpha"))
+    seed_run(database, Seed(done=100, right=20, model="beta"), snapshot=snapshot_of(database, first))
+    text = said(opened("compare"))
+    assert "table_8frame--alpha--1 is better by" in text
+    assert "right only in table_8frame--alpha--1" in text
+    assert "What differs in their run cards" in text
+
+
+def test_the_fleet_page_warns_of_the_silent_and_the_lost(database: Database, opened: Open) -> None:
+    add_worker(database, "gpu0@host")
+    add_worker(database, "gpu1@host", silent_s=200)
+    add_worker(database, "gpu2@host", state="lost")
+    at = opened("fleet")
+    assert at.header[0].value.replace("\\", "") == "2 workers, 2 working, 2 in trouble"
+    assert "silent for 3 min" in said(at)
+    assert "lost: its process is gone" in said(at)
+
+
+def test_nothing_can_be_changed_unless_it_was_started_so(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=50, failed=5))
+    for page in PAGES:
+        labels = " ".join(b.label for b in opened(page).button)
+        assert not any(word in labels for word in ("Pause", "Resume", "Cancel", "Retry", "Enqueue"))
+
+
+def test_with_actions_a_run_is_paused_resumed_and_its_failures_tried_again(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_ALLOW_ACTIONS", "1")
+    monkeypatch.setenv("VIDEVAL_BROKER_URL", "redis://127.0.0.1:1/0")
+    run_id = seed_run(database, Seed(done=50, failed=5))
+
+    def now(what: str, where: str) -> Any:
+        with database.read() as connection:
+            return connection.exec_driver_sql(f"SELECT {what} FROM {where}").scalar_one()
+
+    at = opened("run")
+    at.button(key="action-Pause").click().run()
+    assert now("state", f"runs WHERE id = {run_id}") == "paused"
+    settled(at).button(key="action-Resume").click().run()
+    assert now("state", f"runs WHERE id = {run_id}") == "active"
+    settled(at).button(key="action-Retry").click().run()
+    assert now("count(*)", "requests WHERE status = 'failed'") == 0
+    assert not at.exception
+
+
+def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=50))
+    for address in ("0.0.0.0", None, "192.168.1.5", "::"):
+        config.set_option("server.address", address)
+        at = AppTest.from_file(APP, default_timeout=30).run()
+        assert "has no password" in said(at)
+        assert not at.header
+        assert not at.metric
+
+
+def test_the_password_opens_the_page_and_another_one_does_not(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed_run(database, Seed(done=50))
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_PASSWORD", "Sesam öffne dich")
+    monkeypatch.setattr("dashboard.guard.WRONG_PAUSE_S", 0.0)
+    config.set_option("server.address", "0.0.0.0")
+    at = AppTest.from_file(APP, default_timeout=30).run()
+    assert not at.metric
+    at.text_input[0].set_value("wrong")
+    at.button[0].click().run()
+    assert "not the password" in said(at)
+    at.text_input[0].set_value("Sesam öffne dich")
+    at.button[0].click().run()
+    settled(at)
+    assert at.metric
+
+
+def test_a_hundred_thousand_requests_are_no_trouble(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(questions=100_000, done=60_000, failed=100))
+    add_worker(database, "gpu0@host")
+    for page in PAGES:
+        at = opened(page)
+        began = time.monotonic()
+        at.run()
+        assert time.monotonic() - began < 3.0, page
+    at = opened("samples", outcome="failed")
+    assert len(at.dataframe[0].value) == 25

@@ -1,0 +1,125 @@
+"""Decoder processes: a video that crashes, hangs or is broken costs one request, never the worker."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.servers import settings_for, wait_for
+from tests.trees import clip as video_bytes
+from videval.errors import DeadlineExceeded, ErrorKind, ProcessDied, VideoFailure
+from videval.inference import Released
+from videval.types import Clip, FrameSampling
+from videval.video.cache import load_frames
+from workers.decoders import Decoders
+
+FOUR = FrameSampling(policy="uniform", num_frames=4)
+FAULTS = Path(__file__).parents[1] / "chaos" / "faults"
+
+
+def ignore() -> None:
+    """Nobody wants to know when decoding begins."""
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4"):
+        (tmp_path / name).write_bytes(video_bytes())
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    return tmp_path
+
+
+@pytest.fixture
+def decoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+    monkeypatch.setenv("PYTHONPATH", f"{FAULTS}{os.pathsep}{FAULTS.parents[2]}")
+    monkeypatch.setenv("VV_TEST_VIDEOS", "1")
+    made = Decoders(settings_for(tmp_path, decode_deadline=2.0, decoders=1))
+    yield made
+    made.close()
+
+
+def ask(decoders: Decoders, path: Path, on_decode=ignore) -> Clip:
+    return decoders.clip(path, FOUR, None, folder_fps=3.0, max_pixels=None, on_decode=on_decode)
+
+
+def test_a_segmentation_fault_is_one_request_s_crash_and_the_next_one_gets_a_new_decoder(decoders, videos):
+    with pytest.raises(ProcessDied, match=r"the decoder died of it \(signal SIGSEGV\)") as raised:
+        ask(decoders, videos / "segfault.mp4")
+    assert raised.value.kind == ErrorKind.CRASH
+    assert ask(decoders, videos / "a.mp4").num_frames == 4
+
+
+def test_a_decoder_that_hangs_is_ended_at_its_deadline(decoders, videos):
+    with pytest.raises(DeadlineExceeded, match="longer than 2 s"):
+        ask(decoders, videos / "hang.mp4")
+    assert ask(decoders, videos / "a.mp4").num_frames == 4
+    assert len(decoders.pids()) == 1
+
+
+@pytest.mark.parametrize("name", ["broken.mp4", "gone.mp4"])
+def test_what_is_no_video_is_a_failure_with_its_path_and_the_decoder_lives_on(decoders, videos, name):
+    ask(decoders, videos / "a.mp4")
+    before = decoders.pids()
+    with pytest.raises(VideoFailure, match=name):
+        ask(decoders, videos / name)
+    assert decoders.pids() == before
+
+
+def test_a_decoder_that_was_killed_while_it_was_idle_is_nobody_s_fault(decoders, videos):
+    ask(decoders, videos / "a.mp4")
+    os.kill(decoders.pids()[0], signal.SIGKILL)
+    wait_for("it to be dead", lambda: not Path(f"/proc/{decoders.pids()[0]}/exe").exists(), 10)
+    assert ask(decoders, videos / "b.mp4").num_frames == 4
+
+
+def test_frames_come_by_mapped_file_and_are_right(decoders, videos):
+    frames = load_frames(ask(decoders, videos / "a.mp4"))
+    assert frames.shape == (4, 48, 64, 3) and not frames.flags.writeable
+    assert frames[0].mean() < frames[-1].mean()
+
+
+def test_decoding_is_told_only_when_a_decoder_is_free_for_it(decoders, videos):
+    begun, order = threading.Event(), []
+    with ThreadPoolExecutor(2) as pool:
+        hanging = pool.submit(ask, decoders, videos / "hang.mp4", begun.set)
+        assert begun.wait(30)
+        waiting = pool.submit(ask, decoders, videos / "a.mp4", lambda: order.append("begun"))
+        assert not order, "it waits: a death now is not its fault"
+        assert isinstance(hanging.exception(30), DeadlineExceeded)
+        assert waiting.result(30) and order == ["begun"]
+
+
+def test_who_changes_its_mind_before_decoding_gives_the_decoder_back(decoders, videos):
+    def leave() -> None:
+        raise Released("draining")
+
+    with pytest.raises(Released):
+        ask(decoders, videos / "a.mp4", leave)
+    assert ask(decoders, videos / "a.mp4").num_frames == 4
+
+
+def test_closing_ends_every_decoder_and_starts_no_more(decoders, videos):
+    ask(decoders, videos / "a.mp4")
+    (pid,) = decoders.pids()
+    decoders.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises((Released, ProcessDied)):
+        ask(decoders, videos / "b.mp4")
+    assert decoders.pids() == []
+
+
+def test_a_sampling_that_cannot_be_is_this_request_s_and_says_so(decoders, videos):
+    with pytest.raises(VideoFailure, match="policy"):
+        decoders.clip(
+            videos / "a.mp4",
+            FrameSampling(policy="nonsense", num_frames=4),
+            None,
+            folder_fps=3.0,
+            max_pixels=None,
+            on_decode=ignore,
+        )
