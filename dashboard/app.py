@@ -1,6 +1,7 @@
 """The dashboard: `videval dashboard`, or `streamlit run dashboard/app.py`. Looks, and by default changes nothing.
 
-Only Streamlit is imported at the top: the navigation stands before anything slow is loaded.
+Only Streamlit is imported at the top: the navigation stands before anything slow is loaded. The pages are in `views`:
+a folder named `pages` would be served by Streamlit itself until this script has run once, past the password.
 """
 
 import streamlit as st
@@ -12,11 +13,11 @@ def main() -> None:
     """One rendering."""
     st.set_page_config(page_title="videval", page_icon=":material/movie:", layout="wide")
     pages = [
-        st.Page("pages/runs.py", title="Runs", icon=":material/list:", default=True),
-        st.Page("pages/run.py", title="Run", icon=":material/monitoring:", url_path="run"),
-        st.Page("pages/samples.py", title="Samples", icon=":material/movie:", url_path="samples"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
-        st.Page("pages/fleet.py", title="Fleet", icon=":material/memory:", url_path="fleet"),
+        st.Page("views/runs.py", title="Runs", icon=":material/list:", default=True),
+        st.Page("views/run.py", title="Run", icon=":material/monitoring:", url_path="run"),
+        st.Page("views/samples.py", title="Samples", icon=":material/movie:", url_path="samples"),
+        st.Page("views/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
+        st.Page("views/fleet.py", title="Fleet", icon=":material/memory:", url_path="fleet"),
     ]
     page = st.navigation(pages, position="top")
     from dashboard.entry import enter

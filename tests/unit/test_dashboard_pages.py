@@ -39,7 +39,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     def look(page: str, **query: str) -> AppTest:
         at = AppTest.from_file(APP, default_timeout=60)
         at.run()
-        at.switch_page(f"pages/{page}.py")
+        at.switch_page(f"views/{page}.py")
         for name, value in query.items():
             at.query_params[name] = value
         return settled(at)
@@ -249,6 +249,10 @@ def test_on_an_open_address_without_a_password_nothing_is_shown(database: Databa
         assert "has no password" in said(at)
         assert not at.header
         assert not at.metric
+
+
+def test_streamlit_finds_no_pages_folder_that_it_would_serve_past_the_password() -> None:
+    assert not (APP.parent / "pages").exists()
 
 
 def test_the_password_opens_the_page_and_another_one_does_not(

@@ -49,6 +49,8 @@ class Benchmark(ABC):
     """Name of the rule-based scorer; `scorer_for` may choose by sample. NO_SCORER: see `needs`."""
     needs: ClassVar[str] = ""
     """What scoring needs that is not here (a judge), for all or for some of the samples; empty: nothing."""
+    vlmevalkit: ClassVar[str] = ""
+    """Which of VLMEvalKit's rule paths rates it (`videval.scorers.vlmevalkit.RULES`); empty: none is reproduced."""
     groups: ClassVar[tuple[str, ...]] = ()
     """Columns by which the score is reported, each on its own; see `metric` for how they are averaged."""
 

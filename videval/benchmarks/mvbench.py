@@ -93,6 +93,7 @@ class MVBench(PublishedBenchmark):
     questions = 4000
     size_gb = 17.3
     scorer = "choice"
+    vlmevalkit = "mvbench"
     groups = ("task_type",)
     frame_policy = "segment"
     rate_policy = None
@@ -158,6 +159,7 @@ class MVBenchMP4(PublishedBenchmark):
     questions = 4000
     size_gb = 15.8
     scorer = "choice"
+    vlmevalkit = "mvbench"
     groups = ("task_type",)
     frame_policy = "segment"
     published = ("MVBench_MP4_8frame", "MVBench_MP4_1fps")

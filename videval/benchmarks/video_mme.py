@@ -63,6 +63,7 @@ class VideoMME(PublishedBenchmark):
     videos = 900
     size_gb = 101.0
     scorer = "choice"
+    vlmevalkit = "videomme"
     groups = ("duration", "domain", "sub_category", "task_type")
     supports_subtitles = True
     lettered = True

@@ -3,6 +3,7 @@
 What could be a million rows is read in spans of ids, so that no reader stays open for long.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from videval.db.tables import (
     SampleScoreRow,
 )
 from videval.types import RequestStatus
+
+FAILURES_READ = 5000
+"""Distinct failures that are looked at: a run with more has one cause."""
 
 __all__ = [
     "VERDICTS",
@@ -68,26 +72,46 @@ def prediction_states(connection: Connection, run_id: int) -> dict[tuple[str, st
 
 
 def failure_groups(connection: Connection, run_id: int, *, examples: int = 3) -> list[FailureGroup]:
-    """The failures of a run by kind and message, most frequent first."""
+    """The failures of a run by kind and message, most frequent first.
+
+    Messages that differ in the video's name and in numbers only are one group, said in the words of the first.
+    """
     failed = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.FAILED)
-    groups = connection.execute(
-        select(RequestRow.error_kind, RequestRow.error, func.count().label("n"))
+    rows = connection.execute(
+        select(RequestRow.error_kind, RequestRow.error, RequestRow.video)
+        .add_columns(func.count().label("n"), func.min(RequestRow.id).label("first"))
         .where(failed)
-        .group_by(RequestRow.error_kind, RequestRow.error)
-        .order_by(func.count().desc())
-        .limit(200)
-    ).all()
-    found = []
-    for kind, message, count in groups:
-        keys = connection.execute(
-            select(SampleRow.key)
-            .join(RequestSampleRow, RequestSampleRow.sample_id == SampleRow.id)
-            .join(RequestRow, RequestRow.id == RequestSampleRow.request_id)
-            .where(failed, RequestRow.error_kind == kind, RequestRow.error == message)
-            .limit(examples)
-        ).scalars()
-        found.append(FailureGroup(kind=kind or "", message=message or "", count=count, examples=tuple(keys)))
-    return found
+        .group_by(RequestRow.error_kind, RequestRow.error, RequestRow.video)
+        .order_by(func.min(RequestRow.id))
+        .limit(FAILURES_READ)
+    )
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        kind, message = row.error_kind or "", row.error or ""
+        groups.setdefault((kind, _pattern(message, row.video)), []).append(row)
+    found = [_failure_group(connection, group, examples) for group in groups.values()]
+    return sorted(found, key=lambda g: -g.count)
+
+
+def _pattern(message: str, video: str) -> str:
+    """The message without what is particular to one request."""
+    return re.sub(r"[^\s:]*" + re.escape(video.rsplit("/", 1)[-1]) + r"|\d+(?:\.\d+)?", "#", message)
+
+
+def _failure_group(connection: Connection, rows: Sequence[Any], examples: int) -> FailureGroup:
+    keys = connection.execute(
+        select(SampleRow.key)
+        .join(RequestSampleRow, RequestSampleRow.sample_id == SampleRow.id)
+        .where(RequestSampleRow.request_id.in_([r.first for r in rows[:examples]]))
+        .order_by(SampleRow.position)
+        .limit(examples)
+    ).scalars()
+    return FailureGroup(
+        kind=rows[0].error_kind or "",
+        message=rows[0].error or "",
+        count=sum(r.n for r in rows),
+        examples=tuple(keys),
+    )
 
 
 def sample_span(connection: Connection, snapshot_id: int) -> tuple[int, int] | None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import benchmark_names
 from videval.db import results, runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
@@ -89,17 +91,16 @@ def vlmevalkit_rating(database: Database, run: RunInfo) -> Mapping[str, Any]:
 
     UsageError for benchmarks whose rule path is not reproduced.
     """
+    rule = vlmevalkit.RULES.get(find_benchmark(run.benchmark).vlmevalkit)
+    if rule is None:
+        known = [name for name in benchmark_names() if find_benchmark(name).vlmevalkit]
+        raise UsageError(f"VLMEvalKit's rule path for {run.benchmark} is not reproduced", hint=", ".join(known))
     with database.read() as connection:
         found = list(results.iter_results(connection, run.run_id))
-    if run.benchmark in ("MVBench", "MVBench_MP4", "MovingShapes"):
-        rows = [dict(r.sample.row) | {"score": vlmevalkit.mvbench_score(r.sample, r.prediction)} for r in found]
-        return vlmevalkit.mvbench_rating(rows)
-    if run.benchmark == "Video-MME":
-        rows = [dict(r.sample.row) | {"score": vlmevalkit.videomme_score(r.sample, r.prediction)} for r in found]
-        return vlmevalkit.videomme_rating(rows)
-    raise UsageError(
-        f"VLMEvalKit's rule path for {run.benchmark} is not reproduced here", hint="MVBench, MVBench_MP4, Video-MME"
+    rating: Mapping[str, Any] = rule.rating(
+        [dict(r.sample.row) | {"score": rule.score(r.sample, r.prediction)} for r in found]
     )
+    return rating
 
 
 def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:

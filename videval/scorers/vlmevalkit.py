@@ -7,13 +7,17 @@ Written from the behaviour recorded in tests/golden/scoring.json and from readin
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from videval.errors import UsageError
 from videval.scorers.vlmevalkit_ratings import mmbench_video_rating, mvbench_rating, videomme_rating
 from videval.types import FAIL_MSG, Sample
 
 __all__ = [
+    "RULES",
+    "Rule",
     "can_infer",
     "check_ans",
     "check_ans_with_model_none",
@@ -25,8 +29,6 @@ __all__ = [
     "videomme_rating",
     "videomme_score",
 ]
-
-"""What VLMEvalKit stores in place of the answer of a request that failed."""
 
 _PREFIXES = (
     "The best answer is",
@@ -169,3 +171,18 @@ def _options_in_question(question: str) -> dict[str, str]:
         if mark:
             options[letter] = rest.strip(". \n")
     return options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One of VLMEvalKit's rule paths: the score of a prediction (None: the request failed), the table of all rows."""
+
+    score: Callable[[Sample, str | None], int]
+    rating: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+
+
+RULES: Mapping[str, Rule] = {
+    "mvbench": Rule(score=mvbench_score, rating=mvbench_rating),
+    "videomme": Rule(score=videomme_score, rating=videomme_rating),
+}
+"""What a benchmark's `vlmevalkit` names."""

@@ -113,7 +113,7 @@ def _one_way(good: RunInfo, bad: RunInfo, ids: tuple[int, ...], number: int) -> 
     )
     selected = chosen["selection"]["rows"]
     if selected:
-        st.switch_page("pages/samples.py", query_params={"run": bad.name, "sample": wrong[selected[0]].key})
+        st.switch_page("views/samples.py", query_params={"run": bad.name, "sample": wrong[selected[0]].key})
 
 
 def _cards(a: RunInfo, b: RunInfo) -> None:

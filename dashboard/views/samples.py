@@ -112,7 +112,7 @@ def _steps(run: RunInfo, wanted: SampleFilter, line: SampleLine) -> None:
             )
         st.badge(line.outcome, color=COLOURS.get(line.outcome, "gray"))
         st.text(f"sample {line.key}")
-        st.page_link("pages/run.py", label="its run", icon=":material/monitoring:", query_params={"run": run.name})
+        st.page_link("views/run.py", label="its run", icon=":material/monitoring:", query_params={"run": run.name})
 
 
 def page() -> None:

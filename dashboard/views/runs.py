@@ -47,7 +47,7 @@ def _below(overview: Overview) -> str:
 def _card(status: RunStatus, score: ScoreReport | None) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link("pages/run.py", label=f"**{plain(status.run.name)}**", query_params={"run": status.run.name})
+            st.page_link("views/run.py", label=f"**{plain(status.run.name)}**", query_params={"run": status.run.name})
             state_badge(status)
             st.caption(plain(f"{status.run.variant} asked of {status.run.model}"))
         bar(status.counts)
@@ -98,7 +98,7 @@ def _table(statuses: Sequence[RunStatus], scores: Scores) -> None:
     )
     selected = chosen["selection"]["rows"]
     if selected and selected[0] < len(statuses):
-        st.switch_page("pages/run.py", query_params={"run": statuses[selected[0]].run.name})
+        st.switch_page("views/run.py", query_params={"run": statuses[selected[0]].run.name})
 
 
 def _cell(status: RunStatus, score: ScoreReport | None) -> str:

@@ -153,7 +153,7 @@ def _slowest(run: RunInfo, slowest: Sequence[Slow]) -> None:
 
 
 def _open_sample(run: RunInfo, key: object) -> None:
-    st.switch_page("pages/samples.py", query_params={"run": run.name, "sample": str(key)})
+    st.switch_page("views/samples.py", query_params={"run": run.name, "sample": str(key)})
 
 
 @fragment
@@ -177,7 +177,7 @@ def _failure(run: RunInfo, number: int, group: FailureGroup) -> None:
             st.badge(f"{group.count:,} x {plain(group.kind)}", color="red", icon=":material/error:")
             for key in group.examples:
                 query = {"run": run.name, "sample": key, "outcome": "failed"}
-                st.page_link("pages/samples.py", label=f"sample {plain(key)}", query_params=query)
+                st.page_link("views/samples.py", label=f"sample {plain(key)}", query_params=query)
             if actions.is_allowed():
                 st.button(
                     "Retry these",
@@ -247,7 +247,7 @@ def page() -> None:
     _files(run)
     _card(run)
     st.page_link(
-        "pages/samples.py", label="Look at the samples", icon=":material/movie:", query_params={"run": run.name}
+        "views/samples.py", label="Look at the samples", icon=":material/movie:", query_params={"run": run.name}
     )
 
 
