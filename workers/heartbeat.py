@@ -99,7 +99,7 @@ class Loops:
             workers.beat(connection, worker.identity.id, pulse)
             return lost
 
-        lost = worker.database.write(beat)
+        lost = worker.database.write(beat, durable=False)
         for h in held:
             if (h.claim.request_id, h.claim.attempt) in lost and not h.lost and h in worker.held():
                 h.lost = True

@@ -174,7 +174,7 @@ class Worker:
         held.stage, held.since = stage, time.monotonic()
         try:
             pair = (held.claim.request_id, held.claim.attempt)
-            self.database.write(lambda c: requests.enter_stage(c, [pair], stage))
+            self.database.write(lambda c: requests.enter_stage(c, [pair], stage), durable=False)
         except EnvironmentProblem as error:
             log.warning("stage of request %d not noted: %s", held.claim.request_id, error)
 

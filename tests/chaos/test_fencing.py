@@ -1,10 +1,15 @@
 """Workers that are late, messages that come twice, clocks that lie: the table stays single."""
 
+import contextlib
 import os
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.chaos.cluster import Cluster, questions
 from tests.questions import request_ids
@@ -16,8 +21,25 @@ def frozen_with_a_batch(cluster: Cluster) -> int:
     """Freeze the only worker while it generates; returns its process id."""
     cluster.wait("something to be generated", lambda: len(cluster.generations()) >= 4)
     (worker,) = cluster.processes("worker")
-    os.kill(worker.pid, signal.SIGSTOP)
-    return worker.pid
+    while True:
+        os.kill(worker.pid, signal.SIGSTOP)
+        if not holds_the_write_lock(cluster):
+            return worker.pid
+        os.kill(worker.pid, signal.SIGCONT)
+        time.sleep(0.02)
+
+
+def holds_the_write_lock(cluster: Cluster) -> bool:
+    """Whether it froze in the middle of a transaction of SQLite's, which then stands still for everybody."""
+    if cluster.postgres is not None:
+        return False
+    with contextlib.closing(sqlite3.connect(cluster.folder / "home" / "videval.db", timeout=0.3)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
 
 
 def test_a_worker_that_slept_past_its_lease_is_refused_and_says_so(cluster: Cluster):
@@ -45,9 +67,6 @@ def test_the_same_message_five_times_at_once_is_one_generation(cluster: Cluster)
         f"with using(Settings()): ring([Ring(request_id=i, load_key={key(cluster)!r}, priority=0) "
         f"for i in {ids} for _ in range(5)]); input()"
     )
-    import subprocess
-    import sys
-
     sender = subprocess.Popen(
         [sys.executable, "-c", code], env=cluster.environ, cwd=cluster.folder, stdin=subprocess.PIPE
     )
@@ -76,9 +95,6 @@ def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
         "  app.send_task('os.system', args=['true'], queue=q)\n"
         "  input()"
     )
-    import subprocess
-    import sys
-
     sender = subprocess.Popen(
         [sys.executable, "-c", code], env=cluster.environ, cwd=cluster.folder, stdin=subprocess.PIPE
     )
@@ -100,13 +116,16 @@ def test_workers_whose_clocks_are_an_hour_off_change_nothing(cluster: Cluster, s
     cluster.assert_single(run_id)
 
 
+def database_name(cluster: Cluster) -> str:
+    return make_url(cluster.environ["VIDEVAL_DATABASE_URL"]).database or ""
+
+
 def jump(cluster: Cluster, seconds: float) -> None:
     """Let the database's own clock jump: a function before PostgreSQL's, a file that our SQLite's reads."""
     if cluster.postgres is None:
         (cluster.folder / "database_clock").write_text(str(seconds))
         return
-    name = cluster.environ["VIDEVAL_DATABASE_URL"].split("/")[-1].split("?")[0]
-    with cluster.postgres.connect(name) as connection:
+    with cluster.postgres.connect(database_name(cluster)) as connection:
         connection.execute(
             "CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
             f"$$ SELECT pg_catalog.clock_timestamp() + interval '{seconds} seconds' $$"
@@ -115,9 +134,8 @@ def jump(cluster: Cluster, seconds: float) -> None:
 
 def test_when_the_database_s_clock_jumps_nobody_is_given_up_at_once_and_the_table_stays_single(cluster: Cluster):
     if cluster.postgres is not None:
-        name = cluster.environ["VIDEVAL_DATABASE_URL"].split("/")[-1].split("?")[0]
         with cluster.postgres.connect() as connection:
-            connection.execute(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+            connection.execute(f"ALTER DATABASE {database_name(cluster)} SET search_path = public, pg_catalog")
         jump(cluster, 0)
         cluster.database.close()
     cluster.environ["VV_TEST_DATABASE_CLOCK"] = "1"

@@ -207,7 +207,7 @@ def test_a_spooled_answer_is_taken_unless_somebody_succeeded_its_attempt(databas
 
 @pytest.mark.parametrize(
     ("stage", "strikes"),
-    [(Stage.CLAIMED, 0), (Stage.DECODE, 1), (Stage.PREPARE, 0), (Stage.WAIT, 0), (Stage.GENERATE, 1), (Stage.STORE, 0)],
+    [(Stage.CLAIMED, 0), (Stage.DECODE, 1), (Stage.PREPARE, 0), (Stage.GENERATE, 1), (Stage.STORE, 0)],
 )
 def test_only_who_was_decoded_or_generated_when_its_worker_died_is_struck(database, request_id, stage, strikes):
     claim = take(database, request_id)

@@ -25,6 +25,8 @@ BENCHMARKS: Mapping[str, str] = {
     "MVTamperBench": "videval.benchmarks.mvtamperbench:MVTamperBench",
     "MVTamperBenchEnd": "videval.benchmarks.mvtamperbench:MVTamperBenchEnd",
     "MVTamperBenchStart": "videval.benchmarks.mvtamperbench:MVTamperBenchStart",
+    "MovingShapes": "videval.benchmarks.moving_shapes:MovingShapes",
+    "MovingShapesBounded": "videval.benchmarks.moving_shapes:MovingShapesBounded",
     "NExT-QA": "videval.benchmarks.nextqa:NExTQA",
     "TempCompass": "videval.benchmarks.tempcompass:TempCompass",
     "Video-MME": "videval.benchmarks.video_mme:VideoMME",

@@ -80,6 +80,8 @@ def prepare(
     if not isinstance(benchmark, PublishedBenchmark):
         raise DataMissing(f"{benchmark.name} has no published data to prepare")
     found = locate(benchmark, settings)
+    if benchmark.is_drawn:
+        return _draw(benchmark, found or _own_root(benchmark, settings), progress)
     root = found or _fetch(benchmark, _own_root(benchmark, settings), progress, fetch)
     note = _complete(benchmark, root, progress, fetch if found else None)
     _write_files(benchmark, root)
@@ -87,6 +89,16 @@ def prepare(
     progress(f"checking {benchmark.name}")
     report = verify(benchmark, root)
     return Prepared(benchmark=benchmark.name, root=root, report=replace(report, notes=(*report.notes, *note)))
+
+
+def _draw(benchmark: PublishedBenchmark, root: Path, progress: Progress) -> Prepared:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        benchmark.write(root, progress)
+    except OSError as error:
+        raise DataMissing(f"{root}: cannot be written ({error.strerror})", hint="set VIDEVAL_DATA_ROOT") from error
+    progress(f"checking {benchmark.name}")
+    return Prepared(benchmark=benchmark.name, root=root, report=verify(benchmark, root))
 
 
 def verify(benchmark: Benchmark, root: Path, *, open_videos: bool = True) -> Report:

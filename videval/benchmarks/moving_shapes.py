@@ -46,6 +46,7 @@ class MovingShapes(PublishedBenchmark):
     folder_fps = FPS
     published: ClassVar[tuple[str, ...]] = ("MovingShapes_8frame", "MovingShapes_8frame_pack")
     downloads = ()
+    is_drawn = True
     bounded: ClassVar[bool] = False
 
     def clips(self) -> list[DemoClip]:

@@ -11,7 +11,7 @@ import json
 import os
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,6 +66,8 @@ class PublishedBenchmark(Benchmark):
     """Which videos the published data set does not hold, and where they are to be had."""
     lmu_folder: ClassVar[str] = ""
     """Its folder below LMUData/datasets, where that is not its name."""
+    is_drawn: ClassVar[bool] = False
+    """Whether `write` makes the data on this machine, and nothing is fetched."""
     lettered: ClassVar[bool] = False
     """Whether the published options carry their letters (`A. ...`); the prompt then shows them as they stand."""
 
@@ -79,6 +81,9 @@ class PublishedBenchmark(Benchmark):
         if (root / self.table).is_file():
             return True
         return bool(self.sources) and all((root / source).is_file() for source in self.sources)
+
+    def write(self, root: Path, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Make the data below root, for a benchmark that is drawn; what is there already stays."""
 
     def files(self, root: Path) -> Iterator[tuple[str, bytes]]:
         """Files that are published inside the question files: path below the root, and content."""

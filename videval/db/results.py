@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from videval.db.records import Claim, StoredSample, sample_of
@@ -84,10 +85,23 @@ def upsert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]
     """Insert rows, replacing those with the same keys."""
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values([dict(row) for row in rows])
-    replaced = {c: statement.excluded[c] for c in rows[0] if c not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=replaced))
+    now = tuple(c for c, value in rows[0].items() if isinstance(value, db_now))
+    given = tuple(c for c in rows[0] if c not in now)
+    statement = _upsert(connection.dialect.name, table, given, now, tuple(keys))
+    connection.execute(statement, [{c: row[c] for c in given} for row in rows])
+
+
+@cache
+def _upsert(
+    dialect_name: str, table: Any, given: tuple[str, ...], now: tuple[str, ...], keys: tuple[str, ...]
+) -> Executable:
+    """The statement, made once for each shape of row: making it costs more than running it."""
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    values: dict[str, Any] = {c: bindparam(c) for c in given} | {c: db_now() for c in now}
+    statement = dialect.insert(table).values(values)
+    replaced = {c: statement.excluded[c] for c in values if c not in keys}
+    made: Executable = statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
+    return made
 
 
 def complete(

@@ -28,6 +28,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 PATIENCE = 60.0
 """Seconds that a write waits for other writers before it gives up."""
+FROZEN = 120.0
+"""Seconds after which PostgreSQL ends the transaction of a process that stands still or whose host is gone."""
 
 
 class db_now(FunctionElement[float]):
@@ -85,17 +87,20 @@ class Database:
         except (OperationalError, InterfaceError) as error:
             raise self._unavailable(error) from error
 
-    def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
+    def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE, durable: bool = True) -> T:
         """Run `work` in one transaction and return its result, again if another writer was in the way.
 
-        `work` may run several times: it must do nothing but SQL. Raises DatabaseUnavailable when the database
-        is gone, or is still locked after `patience` seconds.
+        `work` may run several times: it must do nothing but SQL. What is not `durable` may be lost when PostgreSQL
+        itself crashes in the next second, and is not waited for to reach the disk. Raises DatabaseUnavailable when
+        the database is gone, or is still locked after `patience` seconds.
         """
         deadline = time.monotonic() + patience
         pause = 0.005
         while True:
             try:
                 with self.engine.begin() as connection:
+                    if not durable and self.dialect == "postgresql":
+                        connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
                     return work(connection)
             except (OperationalError, InterfaceError, DBAPIError) as error:
                 if not _passing(error) or time.monotonic() > deadline:
@@ -199,7 +204,8 @@ def open_database(settings: Settings, *, read_only: bool = False, pool_size: int
         return Database(_sqlite_engine(settings, url, read_only=read_only, pool_size=pool_size), url=safe)
     if backend != "postgresql":
         raise DatabaseUnavailable(f"{backend} is not supported", hint="use postgresql+psycopg:// or sqlite:///")
-    options = "-c default_transaction_read_only=on" if read_only else ""
+    options = f"-c idle_in_transaction_session_timeout={FROZEN * 1000:.0f}"
+    options += " -c default_transaction_read_only=on" if read_only else ""
     connect_args = {"connect_timeout": 5, "options": options}
     engine = create_engine(
         url,

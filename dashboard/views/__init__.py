@@ -1,0 +1,1 @@
+"""The pages, one file each; run by `dashboard.app`, never by themselves."""

@@ -1,0 +1,343 @@
+"""The parts behind the pages: the store, words, who may look, scores kept, frames, files, and that nothing is written."""
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openpyxl
+import pytest
+from sqlalchemy import event
+
+from dashboard import charts, words
+from dashboard.data import Data
+from dashboard.downloads import Exports, Ready
+from dashboard.frames import FrameShop, Seen, video_path
+from dashboard.guard import is_loopback
+from dashboard.scorebook import ScoreBook
+from dashboard.store import Store
+from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
+from videval import report
+from videval.db import runs, stats
+from videval.db.browse import SampleFilter
+from videval.db.records import RunInfo
+from videval.db.session import Database, open_database
+from videval.errors import DatabaseUnavailable, VideoFailure
+from videval.export import ExportFormat
+from videval.types import Sample
+from videval.video.encode import write_video
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = new_database(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = Store()
+    yield made
+    made.close()
+
+
+def info(database: Database, run_id: int) -> RunInfo:
+    with database.read() as connection:
+        return next(r for r in runs.list_runs(connection) if r.run_id == run_id)
+
+
+def test_a_slow_answer_is_not_waited_for_and_is_there_next_time(store: Store) -> None:
+    go = threading.Event()
+
+    def slow() -> int:
+        go.wait(5)
+        return 7
+
+    began = time.monotonic()
+    first = store.get("x", slow, fresh_s=1.0, patience_s=0.05)
+    assert first.is_pending
+    assert time.monotonic() - began < 1.0
+    go.set()
+    assert store.get("x", slow, fresh_s=1.0, patience_s=5.0).value == 7
+
+
+def test_many_who_ask_at_once_cost_one_query(store: Store) -> None:
+    calls = []
+
+    def fetch() -> int:
+        calls.append(1)
+        time.sleep(0.1)
+        return len(calls)
+
+    threads = [
+        threading.Thread(target=store.get, args=("x", fetch), kwargs={"fresh_s": 9, "patience_s": 5}) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+
+
+def test_what_took_long_rests_ten_times_as_long() -> None:
+    now = [0.0]
+    store, calls = Store(clock=lambda: now[0]), []
+
+    def fetch() -> int:
+        calls.append(now[0])
+        now[0] += 3.0
+        return len(calls)
+
+    for moment in (0.0, 5.0, 20.0, 34.0):
+        now[0] = max(now[0], moment)
+        store.get("x", fetch, fresh_s=1.0, patience_s=5.0)
+    assert calls == [0.0, 34.0]
+    store.close()
+
+
+def test_the_old_value_is_shown_while_a_new_one_is_read(store: Store) -> None:
+    assert store.get("x", lambda: 1, fresh_s=0.0, patience_s=5.0).value == 1
+    store.forget()
+    go = threading.Event()
+    assert store.get("x", lambda: go.wait(5) and 2, fresh_s=0.0, patience_s=0.01).value == 1
+    go.set()
+
+
+def test_an_error_is_an_answer_and_none_is_a_value(store: Store) -> None:
+    def fail() -> int:
+        raise DatabaseUnavailable("gone", hint="start it")
+
+    found = store.get("x", fail, fresh_s=1.0, patience_s=5.0)
+    assert isinstance(found.error, DatabaseUnavailable)
+    assert not found.is_pending
+    assert not store.get("y", lambda: None, fresh_s=1.0, patience_s=5.0).is_pending
+
+
+def test_the_store_forgets_what_was_asked_for_longest_ago() -> None:
+    store, calls = Store(size=2), []
+    for key in "abca":
+        store.get(key, lambda key=key: calls.append(key), fresh_s=99.0, patience_s=5.0)
+    assert calls == ["a", "b", "c", "a"]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "–"), (0, "0 s"), (0.0123, "12 ms"), (4.21, "4.2 s"), (61, "61 s"), (540, "9 min"),
+        (7800, "2 h 10 min"), (7200, "2 h"), (280_000, "3 d 5 h"),
+    ],
+)  # fmt: skip
+def test_durations_are_said_with_their_units(seconds: float | None, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+def test_rates_are_said_with_their_units() -> None:
+    assert [words.rate(r) for r in (0.0, 250.0, 5.0, 0.05, 0.001)] == ["–", "250/s", "5.0/s", "3.0/min", "3.6/h"]
+
+
+@pytest.mark.parametrize("sign", list(r"\`*_{}[]()<>#+-.!|~$:&"))
+def test_every_sign_of_markdown_is_made_harmless(sign: str) -> None:
+    assert words.plain(f"a{sign}b") == f"a\\{sign}b"
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True), ("127.9.9.9", True), ("localhost", True), ("::1", True), ("[::1]", True),
+        (None, False), ("", False), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("host", False),
+    ],
+)  # fmt: skip
+def test_only_this_machine_is_let_in_without_a_password(address: str | None, loopback: bool) -> None:
+    assert is_loopback(address) is loopback
+
+
+def test_scores_are_computed_again_only_when_answers_came(database: Database) -> None:
+    run_id = seed_run(database, Seed(done=50))
+    book = ScoreBook(database)
+    status = report.run_status(database, info(database, run_id))
+    first = book.one(status)
+    assert book.one(status) is first
+    assert book.all([status], budget_s=1.0) == {run_id: first}
+
+
+def test_scores_of_many_runs_come_as_the_budget_allows(database: Database) -> None:
+    for _ in range(5):
+        seed_run(database, Seed(questions=8, done=8))
+    statuses, book = report.run_statuses(database), ScoreBook(database)
+    assert len(book.all(statuses, budget_s=-1.0)) == 0
+    assert len(book.all(statuses, budget_s=30.0)) == 5
+
+
+def a_data(database: Database, home: Path, store: Store) -> Data:
+    return Data(settings_for(home), database, store, ScoreBook(database), patience_s=30.0)
+
+
+def test_a_filter_finds_what_it_should_and_steps_in_both_directions(
+    database: Database, tmp_path: Path, store: Store
+) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=10, running=5)))
+    data = a_data(database, tmp_path, store)
+
+    def keys(**wanted: str) -> list[str]:
+        found = data.samples(run, SampleFilter(**wanted), 0, limit=1000).value
+        assert found is not None
+        return [line.key for line in found.lines]
+
+    assert len(keys()) == 100
+    assert len(keys(outcome="right") + keys(outcome="wrong") + keys(outcome="unparsed")) == 60
+    assert keys(outcome="failed") == [f"q{i}" for i in range(60, 70)]
+    assert len(keys(outcome="waiting")) == 30
+    assert len(keys(column="task_type", group="State Change")) == 25
+    assert keys(text="question 42?") == ["q42"]
+    assert keys(text="100%") == []
+    lines = data.samples(run, SampleFilter(outcome="failed"), 0, limit=3).value
+    assert lines is not None
+    after = data.neighbour(run, SampleFilter(outcome="failed"), lines.lines[1].row_id, 1)
+    before = data.neighbour(run, SampleFilter(outcome="failed"), lines.lines[1].row_id, -1)
+    assert after is not None and before is not None
+    assert (before.key, after.key) == ("q60", "q62")
+    more = data.samples(run, SampleFilter(outcome="failed"), lines.next_id or 0, limit=3).value
+    assert more is not None
+    assert [line.key for line in more.lines] == ["q63", "q64", "q65"]
+
+
+def test_a_read_only_database_takes_no_writes(database: Database, tmp_path: Path) -> None:
+    seed_run(database, Seed(questions=4, done=4))
+    looking = open_database(settings_for(tmp_path), read_only=True)
+    with pytest.raises(DatabaseUnavailable, match="readonly"), looking.read() as connection:
+        connection.exec_driver_sql("DELETE FROM runs")
+    looking.close()
+
+
+def test_no_page_writes_and_no_reader_is_open_for_a_second(tmp_path: Path, store: Store) -> None:
+    made = new_database(tmp_path)
+    run_id = seed_run(made, Seed(questions=50_000, done=40_000, failed=50))
+    add_worker(made, "gpu0@host")
+    made.close()
+    looking = open_database(settings_for(tmp_path), read_only=True, pool_size=6)
+    statements: list[str] = []
+    held: list[float] = []
+
+    @event.listens_for(looking.engine, "before_cursor_execute")
+    def note(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        statements.append(statement)
+
+    @event.listens_for(looking.engine, "checkout")
+    def begin(connection: Any, record: Any, proxy: Any) -> None:
+        record.info["since"] = time.monotonic()
+
+    @event.listens_for(looking.engine, "checkin")
+    def end(connection: Any, record: Any) -> None:
+        held.append(time.monotonic() - record.info["since"])
+
+    data, run = a_data(looking, tmp_path, store), info(looking, run_id)
+    overview = data.overview().value
+    status = data.run(run).value
+    assert overview is not None and status is not None
+    for answer in (
+        data.scores(overview), data.score(status), data.timeline(run), data.converging(run), data.time_spent(run),
+        data.failures(run), data.card(run), data.workers(), data.health(), data.compare(run, run),
+        data.samples(run, SampleFilter(outcome="failed"), 0), data.sample(run, "q7"),
+    ):  # fmt: skip
+        assert answer.error is None and answer.value is not None
+    assert {s.split()[0].upper() for s in statements} <= {"SELECT", "BEGIN", "WITH"}
+    assert max(held) < 1.0, f"a reader was open for {max(held):.2f} s"
+    looking.close()
+
+
+def test_the_pages_ask_the_broker_for_lengths_only(
+    database: Database, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import redis
+
+    asked: list[str] = []
+
+    def execute(self: Any, *args: Any, **options: Any) -> Any:
+        asked.append(str(args[0]))
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(redis.Redis, "execute_command", execute)
+    seed_run(database, Seed(done=5))
+    health = a_data(database, tmp_path, store).health().value
+    assert health is not None and health.broker_s is None
+    assert health.broker_error
+    assert set(asked) <= {"PING", "LLEN", "HLEN"}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../outside.mp4", "a/../../b.mp4", "link.mp4", ""])
+def test_a_video_outside_of_the_data_root_is_never_served(database: Database, tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link.mp4").symlink_to("/etc/passwd")
+    run_id = seed_run(database, Seed(questions=4, done=4, data_root=str(root)))
+    with database.read() as connection:
+        config = stats.config_of_run(connection, run_id)
+    with pytest.raises(VideoFailure):
+        video_path(config, Sample(id="1", video=path, question="?"), None, allow_symlinks=False)
+
+
+def wait_for(look: Any, seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def test_the_frames_are_decoded_again_in_a_process_of_their_own(database: Database, tmp_path: Path) -> None:
+    frames = np.zeros((20, 48, 64, 3), np.uint8)
+    frames[:] = np.arange(20, dtype=np.uint8)[:, None, None, None] * 10
+    write_video(tmp_path / "clip0.mp4", frames, 10.0)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    run_id = seed_run(database, Seed(questions=4, done=4, data_root=str(tmp_path)))
+    with database.read() as connection:
+        config = stats.config_of_run(connection, run_id)
+    shop, sample = FrameShop(), Sample(id="1", video="clip0.mp4", question="?")
+    seen: Seen = wait_for(lambda: shop.get(tmp_path / "clip0.mp4", config, sample, 3.0, wait_s=0.1))
+    assert seen.error == ""
+    assert len(seen.images) == len(seen.numbers) == len(seen.times) == 8
+    assert seen.total == 20
+    assert all(image.startswith(b"\xff\xd8") for image in seen.images)
+    bad: Seen = wait_for(lambda: shop.get(tmp_path / "broken.mp4", config, sample, 3.0, wait_s=0.1))
+    assert "broken.mp4" in bad.error
+    shop.close()
+
+
+@pytest.mark.parametrize("format", ["xlsx", "tsv", "jsonl", "parquet", "json"])
+def test_a_download_holds_every_question_in_its_order(database: Database, format: ExportFormat) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=4)))
+    exports = Exports(database)
+    assert not exports.is_asked_for(run, format)
+    exports.begin(run, format)
+    ready: Ready = wait_for(lambda: exports.ready(run, format))
+    assert (ready.error, ready.rows) == ("", 100)
+    assert ready.name.endswith(f".{format}")
+    if format == "xlsx":
+        book = openpyxl.load_workbook(io.BytesIO(ready.content), read_only=True)
+        rows = list(book.worksheets[0].iter_rows(values_only=True))
+        assert [row[0] for row in rows[1:4]] == ["q0", "q1", "q2"]
+        book.close()
+    exports.close()
+
+
+def test_every_chart_is_drawn_from_what_the_report_says(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=4)))
+    index = report.load_index(database, run.snapshot_id, report.group_columns(run))
+    score = report.score_report(database, run, index=index)
+    points = report.converging(index, report.load_verdicts(database, run, index, with_time=True))
+    course = report.timeline(database, run)
+    same = report.compare(database, run, run, index)
+    for chart in (
+        charts.progress(course, 100),
+        charts.throughput(course),
+        charts.stages(report.time_spent(database, run)),
+        charts.scores(score.groups["task_type"], score.overall),
+        charts.convergence(points),
+        charts.differences(same.groups["task_type"]),
+    ):
+        assert chart.to_dict()["$schema"]

@@ -1,0 +1,189 @@
+"""The numbers that command line, dashboard and page share: ETA, intervals, comparisons, a page that stands alone."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.seeding import Seed, add_worker, new_database, seed_run, snapshot_of
+from videval import report
+from videval.db import runs
+from videval.db.records import RunInfo
+from videval.db.session import Database
+from videval.metrics import mean_with_interval
+from videval.report.intervals import estimate
+from videval.report.page import run_page
+from videval.report.scores import converging, spans
+from videval.report.status import eta, seconds_per_request
+from videval.report.svg import bars, dots
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = new_database(tmp_path)
+    yield made
+    made.close()
+
+
+def info(database: Database, run_id: int) -> RunInfo:
+    with database.read() as connection:
+        return next(r for r in runs.list_runs(connection) if r.run_id == run_id)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_interval_of_arrays_is_that_of_the_metrics(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 400))
+    values = random.choice([0.0, 1.0, 0.5] if seed % 2 else [0.0, 1.0], size=n)
+    if seed % 5 == 0:
+        values[:] = 1.0
+    clusters = random.integers(0, max(1, n // 4), size=n)
+    wanted = mean_with_interval(values.tolist(), [str(c) for c in clusters])
+    found = estimate(values, clusters)
+    assert (found.n, found.clusters) == (wanted.n, wanted.clusters)
+    assert [found.mean, found.low, found.high] == pytest.approx([wanted.mean, wanted.low, wanted.high])
+
+
+def test_no_values_have_no_interval() -> None:
+    found = estimate(np.zeros(0), np.zeros(0, dtype=np.int64))
+    assert (found.mean, found.low, found.high, found.n) == (None, None, None, 0)
+
+
+def test_the_eta_is_the_median_cost_of_each_frame_class_times_what_is_left_per_worker() -> None:
+    costs = [(8, 1.0), (8, 2.0), (8, 90.0), (32, 10.0)]
+    seconds = seconds_per_request(costs)
+    assert seconds == pytest.approx((3 * 2.0 + 1 * 10.0) / 4)
+    assert eta(100, seconds, 2) == pytest.approx(100 * 4.0 / 2)
+
+
+def test_nobody_can_tell_an_end_without_workers_or_answers() -> None:
+    assert eta(10, 2.0, 0) is None
+    assert eta(10, None, 3) is None
+    assert eta(0, None, 0) == 0.0
+
+
+def test_a_run_that_is_faster_than_its_stages_add_up_to_ends_sooner() -> None:
+    assert eta(100, 2.0, 1, rate_now=4.0) == pytest.approx(25.0)
+    assert eta(100, 2.0, 1, rate_now=0.1) == pytest.approx(200.0)
+
+
+def test_status_counts_workers_of_this_model_that_still_beat(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=4)))
+    add_worker(database, "gpu0@host")
+    add_worker(database, "gpu1@host", silent_s=500.0)
+    add_worker(database, "gpu2@host", load_key="another")
+    status = report.run_status(database, run)
+    assert (status.live, status.counts.done, status.counts.waiting) == (1, 60, 36)
+    assert status.eta_s == pytest.approx(36 * 0.83, rel=0.05)
+    assert status.efficiency == pytest.approx(0.91, abs=0.01)
+    assert report.run_statuses(database)[0].eta_s == pytest.approx(status.eta_s, rel=0.1)
+
+
+def test_a_finished_run_is_called_finished(database: Database) -> None:
+    assert report.run_status(database, info(database, seed_run(database, Seed(done=100)))).state == "finished"
+
+
+def test_score_coverage_and_groups_count_what_was_answered(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=10)))
+    score = report.score_report(database, run)
+    assert (score.scored, score.scorable, score.coverage) == (60, 100, 0.6)
+    assert score.overall.right + score.overall.wrong + score.overall.unparsed == 60
+    groups = score.groups["task_type"]
+    assert sum(g.estimate.n for g in groups) == 60
+    assert score.macro == pytest.approx(sum(g.estimate.mean or 0.0 for g in groups) / 4)
+
+
+def test_a_run_without_answers_has_no_score(database: Database) -> None:
+    score = report.score_report(database, info(database, seed_run(database, Seed(done=0))))
+    assert (score.overall.estimate.mean, score.scored, score.coverage) == (None, 0, 0.0)
+
+
+def test_the_score_converges_to_the_score(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=90)))
+    index = report.load_index(database, run.snapshot_id, report.group_columns(run))
+    points = converging(index, report.load_verdicts(database, run, index, with_time=True))
+    assert points[-1].n == 90
+    assert points[-1].mean == pytest.approx(report.score_report(database, run).overall.estimate.mean)
+    assert [p.at for p in points] == sorted(p.at for p in points)
+
+
+def test_the_course_of_a_run_ends_at_its_counts(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=80, failed=20)))
+    course = report.timeline(database, run)
+    assert (course[-1].done, course[-1].failed) == (80, 20)
+    assert all(a.done <= b.done for a, b in zip(course, course[1:], strict=False))
+
+
+def test_the_time_spent_is_a_mean_and_the_slowest_come_first(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=80)))
+    spent = report.time_spent(database, run)
+    assert spent.n == 80
+    assert spent.seconds["queue"] == pytest.approx(1.5)
+    costs = [s.decode_s + s.generate_s for s in spent.slowest]
+    assert costs == sorted(costs, reverse=True)
+    assert len(costs) == 10
+
+
+def test_failures_are_grouped_with_examples(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=50, failed=9)))
+    found = report.failures(database, run)
+    assert [g.count for g in found] == [3, 3, 3]
+    assert all(g.kind == "video" and len(g.examples) == 3 for g in found)
+
+
+def test_the_card_lists_what_answered_once(database: Database) -> None:
+    card = report.run_card(database, info(database, seed_run(database, Seed(done=50))))
+    assert card["answered_on"] == [{"gpu": "NVIDIA H100", "torch": "2.14.1"}]
+
+
+def test_two_runs_are_compared_over_what_both_answered(database: Database) -> None:
+    first = seed_run(database, Seed(done=100, right=90, model="alpha"))
+    second = seed_run(database, Seed(done=60, right=40, model="beta"), snapshot=snapshot_of(database, first))
+    a, b = info(database, first), info(database, second)
+    index = report.load_index(database, a.snapshot_id, report.group_columns(a))
+    found = report.compare(database, a, b, index)
+    assert found.difference.n == 60
+    assert found.mean_a is not None and found.mean_b is not None
+    assert found.difference.mean == pytest.approx(found.mean_a - found.mean_b)
+    assert found.num_only_a - found.num_only_b == round(60 * found.difference.mean)
+    assert found.p < 0.01
+    assert [d.what for d in report.card_differences(a, b)] == ["model.name"]
+
+
+def test_the_order_of_the_runs_only_turns_the_sign(database: Database) -> None:
+    first = seed_run(database, Seed(done=100, right=90))
+    second = seed_run(database, Seed(done=100, right=40), snapshot=snapshot_of(database, first))
+    a, b = info(database, first), info(database, second)
+    index = report.load_index(database, a.snapshot_id, ())
+    there, back = report.compare(database, a, b, index), report.compare(database, b, a, index)
+    assert there.difference.mean == pytest.approx(-(back.difference.mean or 0.0))
+    assert (there.only_a, there.p) == (back.only_b, back.p)
+
+
+def test_spans_cover_every_id_once() -> None:
+    assert list(spans(3, 12, 4)) == [(3, 6), (7, 10), (11, 12)]
+
+
+def test_a_page_stands_alone_and_its_text_is_text(database: Database) -> None:
+    evil = "<script>alert(1)</script>"
+    run = info(database, seed_run(database, Seed(done=80, failed=5, model=evil)))
+    page = run_page(database, run)
+    assert evil not in page
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert not re.search(r"(?:src|href)\s*=|@import|url\(", page)
+    assert {t.split()[0] for t in re.findall(r"https?://\S+", page)} <= {'http://www.w3.org/2000/svg">'}
+    for heading in ("Progress", "Score", "Where the time went", "Failures", "Run card"):
+        assert f"<h2>{heading}" in page
+
+
+@pytest.mark.parametrize("seed", [Seed(done=0), Seed(done=0, failed=100), Seed(done=1, questions=1), Seed(pack=True)])
+def test_a_page_is_written_of_every_kind_of_run(database: Database, seed: Seed) -> None:
+    assert run_page(database, info(database, seed_run(database, seed))).endswith("</html>\n")
+
+
+def test_charts_escape_names() -> None:
+    assert "<b>" not in dots([("<b>x", 0.5, 0.4, 0.6)], label="<b>")
+    assert "<b>" not in bars([("<b>x", 1.0, "<b>")], label="<b>")
