@@ -1,5 +1,6 @@
 """The life of a request in the database: who may have it, who may write, what a death costs."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -115,6 +116,28 @@ def test_two_first_claims_at_once_with_two_dtypes_leave_one_dtype(database, data
     with database.read() as connection:
         dtype = connection.execute(select(RunRow.dtype)).scalar_one()
     assert {attempts(database, c.request_id)[-1].worker_id for c in claims} == {dtype}
+
+
+def test_a_first_claim_that_is_overtaken_by_another_dtype_is_given_back(database, database_settings, tmp_path):
+    first, second = request_ids(database, make_run(database, tmp_path / "data", 2))
+    other, entered, leave = open_database(database_settings), threading.Event(), threading.Event()
+
+    def slowly(connection) -> None:
+        me = identity("slow")
+        assert requests.claim(connection, first, me, lease=60.0, load_key=key_of(), dtype="float16")
+        entered.set()
+        leave.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(other.write, slowly)
+        assert entered.wait(20)
+        late = pool.submit(take, database, second, dtype="float32")
+        threading.Timer(0.5, leave.set).start()
+        slow.result(30)
+        assert late.result(30) is None
+    other.close()
+    assert row_of(database, second).status == RequestStatus.QUEUED
+    assert take(database, second, dtype="float16") is not None
 
 
 def test_a_claim_tells_the_worker_all_it_needs(database, request_id):

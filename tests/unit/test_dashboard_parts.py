@@ -1,4 +1,4 @@
-"""The parts behind the pages: the store, words, who may look, scores kept, frames, files, and that nothing is written."""
+"""The parts behind the pages: store, words, who may look, scores, frames, files, and that nothing is written."""
 
 import io
 import threading

@@ -19,6 +19,7 @@ __all__ = [
     "StageSums",
     "environments_in",
     "finished_before",
+    "last_finished",
     "pace",
     "paces",
     "recent_costs",
@@ -130,6 +131,11 @@ def finished_before(connection: Connection, run_id: int, moments: Sequence[float
         bad = sum(1 for at in failures if begin <= at < end)
         counts.append((connection.execute(answered.where(inside)).scalar_one(), bad))
     return counts
+
+
+def last_finished(connection: Connection, run_id: int) -> float | None:
+    """When the last request of a run was answered or failed, seconds since the epoch; None if none was."""
+    return connection.execute(select(func.max(RequestRow.finished_at)).where(RequestRow.run_id == run_id)).scalar_one()
 
 
 def request_span(connection: Connection, run_id: int) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from videval.db.timings import STAGES, Slow
 from videval.errors import UsageError
 from videval.report.scores import spans
 from videval.scorers import vlmevalkit
+from videval.types import RunState
 
 __all__ = ["Moment", "TimeSpent", "failures", "run_card", "time_spent", "timeline", "vlmevalkit_rating"]
 
@@ -47,7 +48,8 @@ def timeline(database: Database, run: RunInfo, *, steps: int = 60) -> list[Momen
         counts = runs.counts(connection, run.run_id)
         if pace.first_at is None or pace.last_at is None:
             return []
-        end = pace.now if counts.waiting and run.state == "active" else pace.last_at
+        going = counts.waiting and run.state == RunState.ACTIVE
+        end = pace.now if going else max(pace.last_at, timings.last_finished(connection, run.run_id) or 0.0)
         width = max(end - pace.first_at, 1.0) / steps
         moments = [pace.first_at + i * width for i in range(steps)] + [end + 1e-3]
         found = timings.finished_before(connection, run.run_id, [run.created_at, *moments])

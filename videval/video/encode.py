@@ -57,6 +57,7 @@ def write_video(path: Path, frames: Frames, fps: float, codec: str = "h264") -> 
     how = CODECS[codec]
     if how.pixels == "yuv420p" and (frames.shape[1] % 2 or frames.shape[2] % 2):
         raise UsageError(f"{codec} needs an even width and height, not {frames.shape[2]}x{frames.shape[1]}")
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 talks on standard error otherwise
     with _beside(path) as temporary:
         options = {"fflags": "+bitexact"}
         with av.open(os.fspath(temporary), "w", format=how.container, options=options) as container:
