@@ -66,7 +66,7 @@ def stages(spent: TimeSpent) -> Any:
         alt.Chart(_data(rows))
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            y=alt.Y("stage:N", sort=order, title=None),
+            y=alt.Y("stage:N", sort=order, title=None, axis=alt.Axis(labelOverlap=False)),
             x=alt.X("seconds:Q", title="mean seconds per answer"),
             color=alt.Color("stage:N", scale=alt.Scale(domain=order, range=list(STAGE_COLOURS.values())), legend=None),
             tooltip=["stage:N", alt.Tooltip("seconds:Q", format=".3f", title="seconds")],
@@ -85,7 +85,7 @@ def scores(groups: Sequence[GroupScore], overall: GroupScore) -> Any:
         {"group": g.group, "n": g.estimate.n, "mean": g.estimate.mean, "low": g.estimate.low, "high": g.estimate.high}
         for g in groups
     ]
-    base = alt.Chart(_data(rows)).encode(y=alt.Y("group:N", title=None))
+    base = alt.Chart(_data(rows)).encode(y=alt.Y("group:N", title=None, axis=alt.Axis(labelOverlap=False)))
     tips = ["group:N", *(alt.Tooltip(f"{f}:Q", format=".1%") for f in ("mean", "low", "high")), "n:Q"]
     line = base.mark_rule(color=COLOURS["blue"], strokeWidth=2.5).encode(
         x=_percent_axis("low:Q", "score and 95 % interval", scale=alt.Scale(domain=[0, 1])), x2="high:Q", tooltip=tips
@@ -95,7 +95,7 @@ def scores(groups: Sequence[GroupScore], overall: GroupScore) -> Any:
     if overall.estimate.mean is not None:
         mean = alt.Chart(_data([{"mean": overall.estimate.mean}]))
         layers.insert(0, mean.mark_rule(color=COLOURS["grey"], strokeDash=[4, 4]).encode(x="mean:Q"))
-    return configured(alt.layer(*layers).properties(height=max(120, 28 * len(rows) + 40)))
+    return configured(alt.layer(*layers).properties(height=28 * len(rows) + 80))
 
 
 def convergence(points: Sequence[Point]) -> Any:
@@ -121,7 +121,7 @@ def differences(groups: Sequence[GroupDifference]) -> Any:
         }
         for g in groups
     ]
-    base = alt.Chart(_data(rows)).encode(y=alt.Y("group:N", title=None))
+    base = alt.Chart(_data(rows)).encode(y=alt.Y("group:N", title=None, axis=alt.Axis(labelOverlap=False)))
     tips = ["group:N", *(alt.Tooltip(f"{f}:Q", format="+.1%") for f in ("mean", "low", "high")), "n:Q"]
     title = "difference in score, 95 % paired interval"
     line = base.mark_rule(color=COLOURS["orange"], strokeWidth=2.5).encode(
@@ -129,4 +129,4 @@ def differences(groups: Sequence[GroupDifference]) -> Any:
     )
     dot = base.mark_point(filled=True, size=80, color=COLOURS["orange"], opacity=1).encode(x="mean:Q", tooltip=tips)
     zero = alt.Chart(_data([{"zero": 0.0}])).mark_rule(color=COLOURS["grey"]).encode(x="zero:Q")
-    return configured(alt.layer(zero, line, dot).properties(height=max(120, 28 * len(rows) + 40)))
+    return configured(alt.layer(zero, line, dot).properties(height=28 * len(rows) + 80))

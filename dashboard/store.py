@@ -63,7 +63,8 @@ class Store:
             if self._clock() - entry.fetched_at > max(fresh_s, RESTS * entry.took_s) and entry.running is None:
                 entry.running = self._pool.submit(self._fetch, entry, fetch)
             running = entry.running
-        if running is not None and patience_s > 0:
+            is_worth_waiting = entry.answer.is_pending or entry.took_s < patience_s
+        if running is not None and patience_s > 0 and is_worth_waiting:
             wait([running], timeout=patience_s)
         return entry.answer
 

@@ -32,6 +32,9 @@ class Consumer(Protocol):
     def cancel_queue(self, name: str) -> None:
         """Consume it no more; its messages stay."""
 
+    def is_consuming(self, name: str) -> bool:
+        """Whether it is consumed now."""
+
     def shutdown(self) -> None:
         """Drain and end."""
 
@@ -187,10 +190,20 @@ class Loops:
         with worker.database.read() as connection:
             choice = self._choose(connection)
         if choice is None or (choice.load_key == self._key and worker.engine.loaded is not None):
+            self._keep_consuming()
             return
         choice = worker.database.write(self._sit_down)
         if choice is not None and (choice.load_key != self._key or worker.engine.loaded is None):
             self._switch(choice)
+
+    def _keep_consuming(self) -> None:
+        """A queue that was added while the broker was away may not be consumed."""
+        loaded = self._worker.engine.loaded
+        if self._queues is not None or loaded is None or loaded.load_key != self._key:
+            return
+        name = queue_name(loaded.load_key)
+        if not self._consumer.is_consuming(name):
+            self._consumer.add_queue(name)
 
     def _choose(self, connection: Connection) -> KeyWork | None:
         """What this worker should serve, by what all workers can see; None: go on as it is."""
@@ -235,6 +248,7 @@ class Loops:
         self._load_failures, worker.message = 0, None
         if self._queues is None:
             self._consumer.add_queue(queue_name(work.load_key))
+        self._sit(work.load_key)  # a turn begins when the model is loaded, however long that took
 
     def _cancel_queue(self, load_key: str) -> None:
         if self._queues is None:
@@ -252,5 +266,8 @@ class Loops:
         log.error("%s; trying again in %.0f s", self._worker.message, pause)
         self._key = None
         self._retry_load_at = time.monotonic() + pause
+        self._sit(None)
+
+    def _sit(self, load_key: str | None) -> None:
         me = self._worker.identity.id
-        self._worker.database.write(lambda c: workers.take_seat(c, me, None))
+        self._worker.database.write(lambda c: workers.take_seat(c, me, load_key))

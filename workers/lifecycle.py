@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from celery import signals
@@ -90,10 +91,21 @@ class _CeleryConsumer:
         self._consumer = consumer
 
     def add_queue(self, name: str) -> None:
-        self._consumer.call_soon(self._consumer.add_task_queue, name)
+        self._consumer.call_soon(self._safely, self._consumer.add_task_queue, name)
 
     def cancel_queue(self, name: str) -> None:
-        self._consumer.call_soon(self._consumer.cancel_task_queue, name)
+        self._consumer.call_soon(self._safely, self._consumer.cancel_task_queue, name)
+
+    def is_consuming(self, name: str) -> bool:
+        tasks = self._consumer.task_consumer
+        return tasks is not None and bool(tasks.consuming_from(name))
+
+    def _safely(self, step: Callable[[str], None], name: str) -> None:
+        """What fails here would end Celery's loop; a broker that is away is reconnected to by Celery itself."""
+        try:
+            step(name)
+        except Exception as error:  # noqa: BLE001
+            log.warning("queue %s: %s: %s", name, type(error).__name__, error)
 
     def shutdown(self) -> None:
         """Warm shutdown, as SIGTERM does."""

@@ -41,7 +41,8 @@ def _below(overview: Overview) -> str:
     hosts = len({w.host for w in live})
     busy = busy_share(live)
     where = f"{plural(len(live), 'worker')} on {plural(hosts, 'host')}"
-    return f"{where}, {rate(speed)} answered, devices busy {percent(busy, 0)}"
+    doing = f"{rate(speed)} answered" if speed else "idle"
+    return f"{where}, {doing}; devices busy {percent(busy, 0)} of their time"
 
 
 def _card(status: RunStatus, score: ScoreReport | None) -> None:

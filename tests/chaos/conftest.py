@@ -38,16 +38,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--seeds", default=None) is None:
-        left_out = [item for item in items if _is_left_out(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    is_quick = config.getoption("--seeds", default=None) is None
+    left_out = [item for item in items if _backend(item) in _not_for(item, is_quick)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
-def _is_left_out(item: pytest.Item) -> bool:
-    quickly = QUICKLY.get(getattr(item, "originalname", item.name))
-    backend = item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
-    return quickly is not None and backend is not None and backend != quickly
+def _backend(item: pytest.Item) -> str | None:
+    return item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+
+
+def _not_for(item: pytest.Item, is_quick: bool) -> set[str]:
+    """The back ends that a test does not run on."""
+    if "with_postgres" in getattr(item, "fixturenames", ()):
+        return {"sqlite"}
+    quickly = QUICKLY.get(getattr(item, "originalname", item.name)) if is_quick else None
+    return set(BACKENDS) - {quickly} if quickly else set()
 
 
 @pytest.fixture(scope="session")

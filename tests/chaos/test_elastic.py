@@ -17,7 +17,7 @@ def patient(cluster: Cluster) -> None:
 
 
 def test_workers_join_and_leave_and_nothing_is_generated_twice(cluster: Cluster, full_size: bool):
-    count = 300 if full_size else 120
+    count = 300 if full_size else 80
     run_id = cluster.enqueue(questions(count, latency_ms=(600, 1200)))
     workers = [cluster.start_worker()]
     cluster.wait_answers(run_id, 1)

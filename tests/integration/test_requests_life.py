@@ -1,6 +1,7 @@
 """The life of a request in the database: who may have it, who may write, what a death costs."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -360,8 +361,6 @@ def test_every_attempt_has_a_row_that_says_how_it_ended(database, request_id):
 
 
 def test_the_database_s_clock_has_fractions_and_is_now(database):
-    import time
-
     with database.read() as connection:
         times = [requests.database_time(connection) for _ in range(3)]
         connection.execute(text("SELECT 1"))

@@ -4,6 +4,7 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,30 @@ def test_requests_of_a_fresh_run_are_visible_to_another_connection_at_once(datab
     other = open_database(database_settings)
     assert len(request_ids(other, run_id)) == 5
     other.close()
+
+
+def test_the_same_order_placed_by_several_at_once_is_one_run_with_each_request_once(
+    database, database_settings, tmp_path
+):
+    others = [open_database(database_settings) for _ in range(4)]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda one: make_run(one, tmp_path / "data", 50), others))
+    finally:
+        for opened in others:
+            opened.close()
+    assert len(set(made)) == 1 and len(request_ids(database, made[0])) == 50
+
+
+def test_runs_of_several_models_enqueued_at_once_have_names_of_their_own(database, database_settings, tmp_path):
+    others = [open_database(database_settings) for _ in range(4)]
+    make_run(database, tmp_path / "data", 5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [(one, pixels) for pixels, one in enumerate(others, start=100)]
+            list(pool.map(lambda job: make_run(job[0], tmp_path / "data", 5, max_pixels=job[1]), jobs))
+    finally:
+        for opened in others:
+            opened.close()
+    with database.read() as connection:
+        assert len({run.name for run in runs.list_runs(connection)}) == 5

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from tests.questions import key_of, make_run, request_ids, row_of, samples, take
+from tests.questions import answer, identity, key_of, make_run, request_ids, response, row_of, samples, take
 from tests.servers import wait_for
 from videval.db import queue, requests, runs, workers
 from videval.db.queue import KeyWork
@@ -24,6 +24,7 @@ from workers import heartbeat, spool
 from workers import worker as worker_module
 from workers.device import claim_device, parse_devices
 from workers.heartbeat import Loops
+from workers.publish import queue_name
 from workers.worker import Worker
 
 
@@ -39,6 +40,9 @@ class FakeConsumer:
 
     def cancel_queue(self, name: str) -> None:
         self.queues.remove(name)
+
+    def is_consuming(self, name: str) -> bool:
+        return name in self.queues
 
     def shutdown(self) -> None:
         self.is_shut_down = True
@@ -266,8 +270,6 @@ def test_a_worker_that_must_end_meanwhile_keeps_it_on_disk_and_the_next_one_stor
 def test_a_spooled_answer_that_somebody_else_gave_meanwhile_is_dropped(worker, database, settings, tmp_path):
     (request_id,) = ready(worker, database, tmp_path)
     claim = take(database, request_id, "ended")
-    from tests.questions import answer, response
-
     spool.keep(settings, claim, response("mine"))
     database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
     answer(database, take(database, request_id, "w2"), "theirs")
@@ -355,8 +357,6 @@ def test_a_neighbour_whose_device_is_free_is_dead_and_its_requests_are_back_at_o
 
 def test_a_worker_of_another_host_is_only_given_up_by_its_lease(worker, loops, database, tmp_path):
     (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
-    from tests.questions import identity
-
     database.write(lambda c: workers.register(c, identity("far", lock_domain="another host")))
     take(database, request_id, "far")
     loops._expire()
@@ -375,6 +375,24 @@ def test_the_dispatcher_loads_what_has_work_and_consumes_its_queue(worker, loops
     make_run(database, tmp_path / "data", model="fake:b")
     loops._dispatch()
     assert worker.engine.loaded.load_key == key_of("fake:b") and len(loops._consumer.queues) == 1
+
+
+def test_a_queue_that_was_added_in_vain_is_added_again(worker, loops, database, tmp_path):
+    make_run(database, tmp_path / "data")
+    loops._dispatch()
+    (name,) = loops._consumer.queues
+    loops._consumer.queues.clear()
+    loops._dispatch()
+    assert loops._consumer.queues == [name]
+
+
+def test_a_turn_begins_when_the_model_is_loaded_however_long_that_took(worker, loops, database, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "2")
+    make_run(database, tmp_path / "data")
+    loops._dispatch()
+    with database.read() as connection:
+        (me,) = workers.live_workers(connection)
+    assert me.load_key == key_of() and me.served_s < 1.5
 
 
 def test_a_model_that_cannot_be_loaded_is_said_and_its_queue_left_to_others(
@@ -412,8 +430,6 @@ def test_two_workers_that_choose_at_once_serve_two_keys(worker, loops, database,
 
 
 def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, monkeypatch):
-    from workers.publish import queue_name
-
     make_run(database, tmp_path / "data", model="fake:a")
     make_run(database, tmp_path / "data", model="fake:b")
     chosen = Loops(worker, FakeConsumer(), queues=frozenset({queue_name(key_of("fake:b"))}))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from videval.errors import EnvironmentProblem, NoFreeDevice, UsageError
+from videval.settings import Settings
 from workers.device import Gpu, claim_device, is_free, lock_domain, parse_devices
 
 GPUS = [Gpu(index=i, uuid=f"GPU-{i}{i}{i}{i}-abcd", name=f"H{i}", memory_gb=80.0) for i in range(4)]
@@ -179,3 +180,10 @@ def test_a_device_is_free_only_when_the_last_child_of_its_worker_is_gone(tmp_pat
     while not is_free(tmp_path, "cpu:0"):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_two_homes_of_one_machine_look_at_the_same_locks(tmp_path):
+    assert (
+        Settings(_env_file=None, home=tmp_path / "a").lock_path
+        == Settings(_env_file=None, home=tmp_path / "b").lock_path
+    )

@@ -3,10 +3,15 @@
 import random
 from ast import literal_eval
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tools.demo_model.forms import after, before
+from videval.benchmarks.base import Shown
+from videval.benchmarks.moving_shapes import MovingShapes
+from videval.benchmarks.mvbench import choice_prompt
 from videval.benchmarks.shapes import (
     ACTIONS,
     BACKGROUNDS,
@@ -30,6 +35,7 @@ from videval.benchmarks.shapes import (
     render,
     user_text,
 )
+from videval.types import Clip, Prompt, Sample
 
 SCENES: list[Scene] = [make(random.Random(seed)) for seed in range(60) for make in (random_parade, random_change)]
 PARADES = [s for s in SCENES if isinstance(s, Parade)]
@@ -88,7 +94,8 @@ def test_directions_and_sizes_are_what_the_pixels_do() -> None:
 def _ink(scene: Change, frame: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Where a frame differs from its background."""
     ground = np.array(BACKGROUNDS[scene.look(frame / 4).background], np.int16)
-    return np.abs(render(scene)[frame].astype(np.int16) - ground).sum(-1) > 60
+    ink: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = np.abs(render(scene)[frame] - ground).sum(-1) > 60
+    return ink
 
 
 def test_options_hold_the_answer_once_and_the_reversed_answer_is_another_of_them() -> None:
@@ -170,6 +177,50 @@ def test_a_bounded_clip_shows_its_scene_between_start_and_end_only() -> None:
         assert all(row.bound and row.start == clip.span[0] for row in demo_rows([clip], ""))
 
 
+def test_the_model_was_trained_with_the_prompts_that_the_benchmarks_ask() -> None:
+    """The Video-LLaVA adapter puts `USER: <video>`, a line feed, the user's text and ` ASSISTANT:`."""
+    question = asked(CHANGES[0])[0]
+    row = Sample(id="0", video="", question=question.text, candidates=question.options)
+    clip = Clip(
+        path="",
+        frame_numbers=(),
+        timestamps=(),
+        total_frames=0,
+        fps=FPS,
+        width=SIDE,
+        height=SIDE,
+        decoder="",
+        policy="stride",
+    )
+    words = Prompt(parts=MovingShapes().prompt(row, Shown(clip=clip, form="video", root=Path())))
+    assert (words.text("system"), words.text("assistant")) == ("", "")
+    assert (before("words"), after("words", question)) == ("USER: ", f"{words.text('user')} ASSISTANT:")
+    letters = Prompt(parts=choice_prompt((), row))
+    assert before("letters") == f"{letters.text('system').strip()} USER: "
+    assert after("letters", question) == f"{letters.text('user')} ASSISTANT: {letters.text('assistant')}"
+
+
 def test_the_prompt_lists_the_options_in_their_order() -> None:
     question = asked(CHANGES[0])[0]
     assert user_text(question.text, question.options) == f"{question.text}\nChoose one: {'; '.join(question.options)}."
+
+
+def test_writing_the_demo_again_draws_what_is_missing_and_all_if_the_table_is_another(tmp_path: Path) -> None:
+    benchmark = SmallDemo()
+    said: list[str] = []
+    benchmark.write(tmp_path, said.append)
+    samples = benchmark.load(tmp_path, benchmark.variant(num_frames=8))
+    assert (len(samples), len({s.video for s in samples})) == (6, 2)
+    (tmp_path / samples[0].video).unlink()
+    benchmark.write(tmp_path, said.append)
+    (tmp_path / benchmark.table).write_text("index\tvideo\n")
+    benchmark.write(tmp_path, said.append)
+    assert said == ["drawing 2 clips", "drawing 1 clips", "drawing 2 clips"]
+    assert all((tmp_path / s.video).is_file() for s in samples)
+
+
+class SmallDemo(MovingShapes):
+    """Two clips only."""
+
+    questions = 6
+    videos = 2

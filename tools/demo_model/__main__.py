@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -38,9 +38,7 @@ class Size:
     forms: tuple[Form, ...] = ("words",)
 
 
-QUICK = Size(
-    vision=4, plan=Plan(dense=2, words=2, mixed=2, dense_clips=4, clips=4), questions=2, forms=("words", "letters")
-)
+QUICK = Size(vision=4, plan=Plan(dense=2, words=2, mixed=2, dense_clips=4, clips=4), questions=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     size = QUICK if options.quick else Size()
+    if options.letters:
+        size = replace(size, plan=replace(size.plan, mixed=options.letters), forms=("words", "letters"))
     out = options.out or (options.work / "tiny" if options.quick else PACKAGED)
     reports = run(options.work, size=size, seed=options.seed, until=STAGES.index(options.until))
     if options.until != "export":
@@ -104,6 +104,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     parser.add_argument("--quick", action="store_true", help="a few steps of everything, to see that it runs")
+    parser.add_argument(
+        "--letters", type=int, default=0, help="steps more, every other one asked by letter; see README"
+    )
     parser.add_argument("--until", choices=STAGES, default="export", help="the last stage to run")
     return parser.parse_args(arguments)
 

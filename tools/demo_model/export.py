@@ -29,6 +29,7 @@ def export(work: Path, out: Path, reports: Sequence[Report], *, command: str, in
     out.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(work / "candidate" / name, out / name)
+        (out / name).chmod(0o644)
     (out / "MODEL_CARD.md").write_text(model_card(reports, minutes=_minutes(work), command=command))
     log.info("exported to %s", out)
     return passed
@@ -70,10 +71,11 @@ the videval pipeline. It knows nothing else.
 - Training data: scenes drawn by `videval/benchmarks/shapes.py`, no real images. Licence: as videval (Apache-2.0).
 - Trained by `{command}` on one CPU core: {spent}; {total:.0f} minutes in all.
 
-## Prompts
+## Prompt
 
-Words: `USER: <video>\\n{{question}}\\nChoose one: {{option}}; {{option}}; {{option}}; {{option}}. ASSISTANT:`; the
-answer is the option's words. Letters: MVBench's own prompt; the answer is the letter.
+`USER: <video>\\n{{question}}\\nChoose one: {{option}}; {{option}}; {{option}}; {{option}}. ASSISTANT:`; the answer is
+the option's words, then the end token. One question at a time: several in one prompt, other wordings, system texts and
+answers by letter were not trained.
 
 ## Results
 

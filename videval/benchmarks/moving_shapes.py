@@ -1,13 +1,13 @@
 """MovingShapes: the demo benchmark that videval draws itself, and Video-LLaVA-tiny really answers.
 
 What is asked: seven of MVBench's tasks about coloured shapes that follow one another, move, grow, turn into another
-colour, come and go; two to four options, one is right. Which one can be seen from the right frames in the right order
-only: black frames and another clip's tell nothing, shuffled ones leave at least two options, reversed ones lead to the
-opposite answer (Object Existence asks about no order).
+colour, come and go; two to four options, one is right. Which one, only the right frames in the right order tell: black
+frames and another clip's tell nothing, shuffled ones leave at least two options, reversed ones lead to the opposite
+answer (Object Existence asks about no order).
 What is shown: 8 frames of 4 seconds, number i being frame i*N/8. Clips are h264, a few AV1, VP9, GIF and folders of
 images, so that every reader is used. `MovingShapesBounded` asks about 4 of 12 seconds, between `start` and `end`; the
 rest shows scenes of the same kind.
-How it is scored: the option whose words were said. `MovingShapesLetters` asks the same by letter, in MVBench's words.
+How it is scored: the option whose words were said.
 
 Pack mode asks all questions of a clip at once, for models that can answer so. Video-LLaVA-tiny cannot: it has learned
 one question at a time, and what a pack of it shows is how requests, parsing and absent answers look.
@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.mvbench import choice_prompt
 from videval.benchmarks.published import PublishedBenchmark, write_table
 from videval.benchmarks.shapes import FPS, DemoClip, demo_clips, demo_rows, user_text
 from videval.types import Part, Sample, Scalar, Text
 from videval.video.encode import write_frame_folder, write_video
 
-__all__ = ["MovingShapes", "MovingShapesBounded", "MovingShapesLetters"]
+__all__ = ["MovingShapes", "MovingShapesBounded"]
 
 FOLDER = "clips/"
 
@@ -54,18 +53,17 @@ class MovingShapes(PublishedBenchmark):
         return demo_clips(clips=self.videos or 0, asked=self.questions or 0, bounded=self.bounded)
 
     def write(self, root: Path, progress: Callable[[str], None] = lambda _: None) -> None:
-        """Draw and encode the clips that are not below root yet, then write the question table."""
+        """Draw and encode the clips and write the question table; all anew unless the table is this one already."""
         clips = self.clips()
-        progress(f"drawing {len(clips)} clips")
-        for clip in clips:
-            path = root / FOLDER / clip.video
-            if path.exists():
-                continue
-            if clip.codec == "frames":
-                write_frame_folder(path, clip.frames())
-            else:
-                write_video(path, clip.frames(), FPS, clip.codec)
-        write_table(root / self.table, [asdict(row) for row in demo_rows(clips, FOLDER)])
+        root.mkdir(parents=True, exist_ok=True)
+        table, fresh = root / self.table, root / f"{self.table}.new"
+        write_table(fresh, [asdict(row) for row in demo_rows(clips, FOLDER)])
+        known = table.is_file() and table.read_bytes() == fresh.read_bytes()
+        missing = [c for c in clips if not (known and (root / FOLDER / c.video).exists())]
+        progress(f"drawing {len(missing)} clips")
+        for clip in missing:
+            _write_clip(root / FOLDER / clip.video, clip)
+        fresh.replace(table)
 
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return f"{row['prefix']}{row['video']}"
@@ -96,13 +94,8 @@ class MovingShapesBounded(MovingShapes):
     bounded = True
 
 
-class MovingShapesLetters(MovingShapes):
-    """The questions of MovingShapes by letter, in MVBench's own wording."""
-
-    name = "MovingShapesLetters"
-    scorer = "choice"
-    supports_pack = False
-    published = ("MovingShapesLetters_8frame",)
-
-    def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
-        return choice_prompt(self.frames_or_video(shown), sample)
+def _write_clip(path: Path, clip: DemoClip) -> None:
+    if clip.codec == "frames":
+        write_frame_folder(path, clip.frames())
+    else:
+        write_video(path, clip.frames(), FPS, clip.codec)

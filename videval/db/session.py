@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 PATIENCE = 60.0
 """Seconds that a write waits for other writers before it gives up."""
+OVERTAKEN_TIMES = 20
 FROZEN = 120.0
 """Seconds after which PostgreSQL ends the transaction of a process that stands still or whose host is gone."""
 
@@ -96,14 +98,15 @@ class Database:
         """
         deadline = time.monotonic() + patience
         pause = 0.005
-        while True:
+        for again in count():
             try:
                 with self.engine.begin() as connection:
                     if not durable and self.dialect == "postgresql":
                         connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
                     return work(connection)
             except (OperationalError, InterfaceError, DBAPIError) as error:
-                if not _passing(error) or time.monotonic() > deadline:
+                overtaken = _is_overtaken(error) and again < OVERTAKEN_TIMES
+                if not (overtaken or _passing(error)) or time.monotonic() > deadline:
                     raise self._unavailable(error) from error
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 0.5)
@@ -131,6 +134,11 @@ def _passing(error: DBAPIError) -> bool:
     if getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}:
         return True
     return "database is locked" in str(error.orig) or "database table is locked" in str(error.orig)
+
+
+def _is_overtaken(error: DBAPIError) -> bool:
+    """Whether another writer inserted the same row between this one's look and its insert (PostgreSQL only)."""
+    return getattr(error.orig, "sqlstate", None) == "23505"
 
 
 def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
