@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.backend import backend
 from dashboard.words import plain
+from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import parse_variant
 from videval.benchmarks.data import locate
@@ -19,7 +20,7 @@ from videval.errors import BrokerUnavailable, DataMissing, ErrorKind, UsageError
 from videval.models.catalog import model_spec
 from videval.runs import Order, enqueue
 from videval.settings import Settings
-from videval.types import RunState
+from videval.types import ModelSpec, RunState, Variant
 from workers.broker import using
 from workers.publish import publish_run
 
@@ -94,36 +95,15 @@ def _set(run: RunInfo, state: RunState) -> str:
 
 def _order(wish: Wish, settings: Settings) -> Order:
     spec = model_spec(wish.model)
-    if wish.what.endswith(TABLES):
-        file = Path(wish.what).expanduser()
-        if not file.is_file():
-            raise UsageError(f"{file} is not a file on this machine")
-        frames = spec.frame_counts[0] if spec.frame_counts else wish.frames
-        variant, bench, root = table_variant(file, num_frames=frames), TableBenchmark(file), file.parent
-        samples = bench.load(root, variant)
-    else:
-        variant = parse_variant(wish.what)
-        published = find_benchmark(variant.benchmark)
-        found = locate(published, settings)
-        if found is None:
-            raise DataMissing(
-                f"the data of {published.name} is not on this machine", hint=f"videval prepare {published.name}"
-            )
-        return _made(
-            wish,
-            Order(benchmark=published, variant=variant, samples=published.load(found, variant), root=found, spec=spec),
-            settings,
-        )
-    return _made(wish, Order(benchmark=bench, variant=variant, samples=samples, root=root, spec=spec), settings)
-
-
-def _made(wish: Wish, order: Order, settings: Settings) -> Order:
-    from dataclasses import replace
-
-    return replace(
-        order,
-        dtype=order.spec.dtype,
-        generation=order.spec.generation,
+    bench, variant, root = _table(wish, spec) if wish.what.endswith(TABLES) else _published(wish, settings)
+    return Order(
+        benchmark=bench,
+        variant=variant,
+        samples=bench.load(root, variant),
+        root=root,
+        spec=spec,
+        dtype=spec.dtype,
+        generation=spec.generation,
         max_attempts=settings.max_attempts,
         priority=wish.priority,
         limit=wish.limit or None,
@@ -131,20 +111,33 @@ def _made(wish: Wish, order: Order, settings: Settings) -> Order:
     )
 
 
+def _table(wish: Wish, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
+    file = Path(wish.what).expanduser()
+    if not file.is_file():
+        raise UsageError(f"{file} is not a file on this machine")
+    frames = spec.frame_counts[0] if spec.frame_counts else wish.frames
+    return TableBenchmark(file), table_variant(file, num_frames=frames), file.parent
+
+
+def _published(wish: Wish, settings: Settings) -> tuple[Benchmark, Variant, Path]:
+    variant = parse_variant(wish.what)
+    bench = find_benchmark(variant.benchmark)
+    root = locate(bench, settings)
+    if root is None:
+        raise DataMissing(f"the data of {bench.name} is not on this machine", hint=f"videval prepare {bench.name}")
+    return bench, variant, root
+
+
 def place(wish: Wish) -> str:
-    """Enqueue what is wished; returns the run's name."""
-    settings = backend().settings
+    """Enqueue what is wished and ring for it; returns what was done."""
+    made: list[RunInfo] = []
 
     def change(database: Database) -> str:
-        done = enqueue(database, _order(wish, settings))
-        name.append(done.run.run_id)
-        return done.run.name
+        made.append(enqueue(database, _order(wish, backend().settings)).run)
+        return f"enqueued {made[0].name}"
 
-    name: list[int] = []
-    made = _changed(change)
-    if name:
-        _changed(lambda database: "", name[0])
-    return made
+    said = _changed(change)
+    return said + _changed(lambda _: "", made[0].run_id)
 
 
 def attempt(action: Callable[[], str]) -> None:
@@ -187,4 +180,4 @@ def enqueue_form() -> None:
         priority = st.number_input("Priority (higher is sooner)", min_value=-3, max_value=3, value=0)
         if st.form_submit_button("Enqueue", type="primary") and what and model:
             wish = Wish(what=what.strip(), model=model.strip(), limit=int(limit), priority=int(priority))
-            attempt(lambda: f"enqueued {place(wish)}")
+            attempt(lambda: place(wish))

@@ -59,7 +59,7 @@ class FrameShop:
             "folder_fps": folder_fps,
             "max_pixels": config.max_pixels,
         }
-        key = json.dumps(job, sort_keys=True)
+        key = json.dumps(job, sort_keys=True) + str(path.stat().st_mtime_ns)
         if key not in self._jobs:
             self._jobs[key] = self._pool.submit(_decoded, job)
             while len(self._jobs) > KEPT:

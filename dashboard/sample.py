@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import actions
-from dashboard.backend import backend
+from dashboard.backend import backend, is_whole_page
 from dashboard.data import SampleView
 from dashboard.frames import Seen, video_path
 from dashboard.words import count, duration, plain, plural, shortened, when
@@ -78,31 +78,40 @@ def _player(path: Path, span: tuple[float, float] | None) -> None:
         )
 
 
-@st.fragment(run_every=1.5)
-def _frames_soon(view: SampleView) -> None:
-    _frames(view)
+@st.fragment(run_every=0.8)
+def _wait_for_frames(view: SampleView) -> None:
+    """Say that frames are being decoded, and show the page again when they are."""
+    if not is_whole_page() and _seen(view) is not None:
+        st.rerun()
+    st.caption("Decoding the frames …")
+
+
+def _seen(view: SampleView) -> Seen | None:
+    """The frames of a sample's clip; None while they are being decoded. VideoFailure if it lies outside."""
+    shared, config, sample = backend(), view.config, view.stored.sample
+    path = video_path(config, sample, None, allow_symlinks=shared.settings.allow_symlinks)
+    if not path.exists():
+        return Seen()
+    folder_fps = find_benchmark(config.benchmark).folder_fps
+    return shared.frames.get(path, config, sample, folder_fps, wait_s=0.1)
 
 
 def _frames(view: SampleView) -> None:
     """The frames that the model saw, with their numbers and times."""
-    shared, clip = backend(), view.requests[0].clip if view.requests else {}
-    sample, config = view.stored.sample, view.config
+    clip = next((r.clip for r in view.requests if r.clip), {})
     try:
-        path = video_path(config, sample, None, allow_symlinks=shared.settings.allow_symlinks)
+        seen = _seen(view)
     except VidevalError:
         return
-    if not path.exists():
-        _frame_numbers(clip)
-        return
-    folder_fps = find_benchmark(config.benchmark).folder_fps
-    seen = shared.frames.get(path, config, sample, folder_fps, wait_s=0.2)
     if seen is None:
-        st.caption("Decoding the frames …")
+        _wait_for_frames(view)
     elif seen.error:
         st.warning("The frames cannot be decoded here.", icon=":material/broken_image:")
         st.text(seen.error)
-    else:
+    elif seen.images:
         _strip(seen, clip)
+    else:
+        _frame_numbers(clip)
 
 
 def _strip(seen: Seen, clip: Mapping[str, Any]) -> None:
@@ -214,8 +223,8 @@ def show_sample(run: RunInfo, view: SampleView) -> None:
         _video(view)
     with right:
         st.subheader("What the model saw")
-        _frames_soon(view)
-    left, right = st.columns(2)
+        _frames(view)
+    left, right = st.columns(2, gap="large")
     with left:
         _verdict(view)
         if actions.is_allowed() and view.line.outcome == "failed":

@@ -57,7 +57,7 @@ def _card(status: RunStatus, score: ScoreReport | None) -> None:
 
 def _row(status: RunStatus, score: ScoreReport | None) -> dict[str, object]:
     counts, found = status.counts, score.overall.estimate if score else None
-    finished = counts.done + counts.failed + counts.cancelled
+    finished = counts.done + counts.failed
     return {
         "run": status.run.name,
         "benchmark": status.run.variant,

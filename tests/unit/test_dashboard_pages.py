@@ -241,6 +241,24 @@ def test_with_actions_a_run_is_paused_resumed_and_its_failures_tried_again(
     assert not at.exception
 
 
+def test_with_actions_a_file_of_questions_is_enqueued(
+    database: Database, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_ALLOW_ACTIONS", "1")
+    monkeypatch.setenv("VIDEVAL_BROKER_URL", "redis://127.0.0.1:1/0")
+    (tmp_path / "v.mp4").write_bytes(b"")
+    (tmp_path / "mine.jsonl").write_text('{"video": "v.mp4", "question": "What is it?"}\n')
+    seed_run(database, Seed(done=5))
+    at = opened("runs")
+    at.text_input[-2].set_value(str(tmp_path / "mine.jsonl"))
+    at.text_input[-1].set_value("fake")
+    next(b for b in at.button if b.label == "Enqueue").click().run()
+    assert not at.exception
+    with database.read() as connection:
+        names = connection.exec_driver_sql("SELECT name FROM runs ORDER BY id").scalars().all()
+    assert names[-1] == "mine-8frame--fake--1"
+
+
 def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=50))
     for address in ("0.0.0.0", None, "192.168.1.5", "::"):

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,16 +96,17 @@ class Database:
         the database is gone, or is still locked after `patience` seconds.
         """
         deadline = time.monotonic() + patience
-        pause = 0.005
-        for again in count():
+        pause, overtaken = 0.005, 0
+        while True:
             try:
                 with self.engine.begin() as connection:
                     if not durable and self.dialect == "postgresql":
                         connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
                     return work(connection)
             except (OperationalError, InterfaceError, DBAPIError) as error:
-                overtaken = _is_overtaken(error) and again < OVERTAKEN_TIMES
-                if not (overtaken or _passing(error)) or time.monotonic() > deadline:
+                overtaken += _is_overtaken(error)
+                passing = overtaken < OVERTAKEN_TIMES if _is_overtaken(error) else _passing(error)
+                if not passing or time.monotonic() > deadline:
                     raise self._unavailable(error) from error
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 0.5)
