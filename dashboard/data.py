@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from dashboard.scorebook import ScoreBook
 from dashboard.store import Answer, Store
 from videval import report
-from videval.db import browse, queue, stats, workers
+from videval.db import browse, queue, runs, stats, workers
 from videval.db.browse import RequestDetail, SampleFilter, SampleLine
 from videval.db.queue import KeyWork
 from videval.db.records import RunConfig, RunInfo, StoredSample
@@ -123,8 +123,14 @@ class Data:
     # one run
 
     def run(self, run: RunInfo) -> Answer[RunStatus]:
-        """Where a run stands."""
-        return self._get(("run", run.run_id), lambda: report.run_status(self._database, run))
+        """Where a run stands; its state is read anew, since a page may hold a `run` of minutes ago."""
+
+        def fetch() -> RunStatus:
+            with self._database.read() as connection:
+                found = runs.find_run(connection, run.name)
+            return report.run_status(self._database, found[0] if found else run)
+
+        return self._get(("run", run.run_id), fetch)
 
     def score(self, status: RunStatus) -> Answer[ScoreReport]:
         """The score of a run with its groups."""

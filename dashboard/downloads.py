@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashboard.courtesy import step_back
 from videval.db import browse, results, stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
@@ -63,7 +64,7 @@ class Exports:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-export")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-export", initializer=step_back)
         self._jobs: dict[tuple[int, str], Future[Ready]] = {}
 
     def begin(self, run: RunInfo, format: ExportFormat) -> None:

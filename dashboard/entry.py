@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import charts as charts  # slow to import: here before a page is timed
 from dashboard.backend import backend, one_rendering
+from dashboard.courtesy import step_back
 from dashboard.guard import admit
 from dashboard.show import no_runs
 from dashboard.words import plain
@@ -21,6 +22,7 @@ TIGHTER = """<style>
 
 def enter(page: st.Page) -> None:
     """Show a page to whoever may see it."""
+    step_back()
     settings = Settings()
     st.html(TIGHTER)
     if admit(settings) and _is_ready(settings):

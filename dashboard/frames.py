@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dashboard.courtesy import step_back
 from videval.db.records import RunConfig
 from videval.types import FrameSampling, Sample
 from videval.video.paths import resolve_video
@@ -47,7 +48,7 @@ class FrameShop:
     """Decodes clips in the background and keeps the `KEPT` last ones."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-frames")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-frames", initializer=step_back)
         self._jobs: OrderedDict[str, Future[Seen]] = OrderedDict()
 
     def get(self, path: Path, config: RunConfig, sample: Sample, folder_fps: float, *, wait_s: float) -> Seen | None:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from dashboard.courtesy import step_back
 from videval.errors import VidevalError
 
 __all__ = ["Answer", "Store"]
@@ -49,7 +50,7 @@ class Store:
     def __init__(self, *, threads: int = 2, size: int = 1000, clock: Callable[[], float] = time.monotonic) -> None:
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dashboard-read")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dashboard-read", initializer=step_back)
         self._size = size
         self._clock = clock
 

@@ -42,7 +42,7 @@ def _top(run: RunInfo) -> None:
 def _course(run: RunInfo) -> None:
     reading = data()
     status = reading.run(run).value
-    course = unwrapped(reading.timeline(run), "the course")
+    course = unwrapped(reading.timeline(status.run if status else run), "the course")
     if not course or status is None:
         st.caption("Progress and speed are shown from the first answer on.")
         return

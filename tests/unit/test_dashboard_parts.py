@@ -1,6 +1,8 @@
 """The parts behind the pages: store, words, who may look, scores, frames, files, and that nothing is written."""
 
 import io
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -105,6 +107,18 @@ def test_the_old_value_is_shown_while_a_new_one_is_read(store: Store) -> None:
     go = threading.Event()
     assert store.get("x", lambda: go.wait(5) and 2, fresh_s=0.0, patience_s=0.01).value == 1
     go.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_reading_steps_back_behind_the_workers_and_the_rest_does_not(store: Store) -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    mine = priority()
+    theirs = store.get("x", priority, fresh_s=9.0, patience_s=5.0).value
+    assert theirs is not None
+    assert theirs > mine
+    assert priority() == mine
 
 
 def test_an_error_is_an_answer_and_none_is_a_value(store: Store) -> None:
