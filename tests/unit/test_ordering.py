@@ -1,0 +1,13 @@
+"""What the user sets reaches the order."""
+
+from videval.cli.ordering import Asked, _spec
+
+
+def test_the_dtype_and_generation_that_the_user_sets_are_what_the_worker_is_told() -> None:
+    spec = _spec(Asked(what=None, model="fake", dtype="float16", max_new_tokens=7, temperature=0.5, seed=3))
+    assert spec.dtype == "float16"
+    assert (spec.generation.max_new_tokens, spec.generation.temperature, spec.generation.seed) == (7, 0.5, 3)
+
+
+def test_what_the_user_leaves_open_stays_the_models_own() -> None:
+    assert _spec(Asked(what=None, model="fake", temperature=0.0)).dtype == "auto"
