@@ -1,43 +1,23 @@
 """What changes a run, only when the dashboard was started with --allow-actions: each opens the database for itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
 from dashboard.backend import backend
 from dashboard.words import plain
-from videval.benchmarks.base import Benchmark
-from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.benchmarks.catalog import parse_variant
-from videval.benchmarks.data import locate
-from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.db import runs as rows
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.errors import BrokerUnavailable, DataMissing, ErrorKind, UsageError, VidevalError
-from videval.models.catalog import model_spec
-from videval.runs import Order, enqueue
+from videval.errors import BrokerUnavailable, ErrorKind, UsageError, VidevalError
+from videval.orders import Asked, make_order
+from videval.runs import enqueue
 from videval.settings import Settings
-from videval.types import ModelSpec, RunState, Variant
+from videval.types import RunState
 from workers.broker import using
 from workers.publish import publish_run
 
-__all__ = ["Wish", "buttons", "enqueue_form", "is_allowed", "place", "retry"]
-
-TABLES = (".tsv", ".csv", ".jsonl")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
-    """What is to be enqueued: a variant or a file of questions, a model, the first so many requests (0: all)."""
-
-    what: str
-    model: str
-    limit: int = 0
-    frames: int = 8
-    priority: int = 0
+__all__ = ["buttons", "enqueue_form", "is_allowed", "place", "retry"]
 
 
 def is_allowed() -> bool:
@@ -93,47 +73,12 @@ def _set(run: RunInfo, state: RunState) -> str:
     return _changed(change, run.run_id if state == RunState.ACTIVE else None)
 
 
-def _order(wish: Wish, settings: Settings) -> Order:
-    spec = model_spec(wish.model)
-    bench, variant, root = _table(wish, spec) if wish.what.endswith(TABLES) else _published(wish, settings)
-    return Order(
-        benchmark=bench,
-        variant=variant,
-        samples=bench.load(root, variant),
-        root=root,
-        spec=spec,
-        dtype=spec.dtype,
-        generation=spec.generation,
-        max_attempts=settings.max_attempts,
-        priority=wish.priority,
-        limit=wish.limit or None,
-        allow_symlinks=settings.allow_symlinks,
-    )
-
-
-def _table(wish: Wish, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
-    file = Path(wish.what).expanduser()
-    if not file.is_file():
-        raise UsageError(f"{file} is not a file on this machine")
-    frames = spec.frame_counts[0] if spec.frame_counts else wish.frames
-    return TableBenchmark(file), table_variant(file, num_frames=frames), file.parent
-
-
-def _published(wish: Wish, settings: Settings) -> tuple[Benchmark, Variant, Path]:
-    variant = parse_variant(wish.what)
-    bench = find_benchmark(variant.benchmark)
-    root = locate(bench, settings)
-    if root is None:
-        raise DataMissing(f"the data of {bench.name} is not on this machine", hint=f"videval prepare {bench.name}")
-    return bench, variant, root
-
-
-def place(wish: Wish) -> str:
-    """Enqueue what is wished and ring for it; returns what was done."""
+def place(asked: Asked) -> str:
+    """Enqueue what is asked for and ring for it; returns what was done."""
     made: list[RunInfo] = []
 
     def change(database: Database) -> str:
-        made.append(enqueue(database, _order(wish, backend().settings)).run)
+        made.append(enqueue(database, make_order(asked, backend().settings)).run)
         return f"enqueued {made[0].name}"
 
     said = _changed(change)
@@ -179,5 +124,5 @@ def enqueue_form() -> None:
         limit = st.number_input("Only the first requests (0: all)", min_value=0, value=0, step=10)
         priority = st.number_input("Priority (higher is sooner)", min_value=-3, max_value=3, value=0)
         if st.form_submit_button("Enqueue", type="primary") and what and model:
-            wish = Wish(what=what.strip(), model=model.strip(), limit=int(limit), priority=int(priority))
-            attempt(lambda: place(wish))
+            asked = Asked(what=what.strip(), model=model.strip(), limit=int(limit) or None, priority=int(priority))
+            attempt(lambda: place(asked))

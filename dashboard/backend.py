@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import streamlit as st
 
@@ -16,7 +17,7 @@ from videval.db import schema
 from videval.db.session import Database, open_database
 from videval.settings import Settings
 
-__all__ = ["Backend", "backend", "data", "is_whole_page", "one_rendering"]
+__all__ = ["Backend", "backend", "data", "is_whole_page", "one_rendering", "the_settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Backend:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _backend(database_url: str, home: str) -> Backend:
     """One for each database (`home` for an embedded one)."""
-    settings = Settings()
+    settings = the_settings()
     database = open_database(settings, read_only=True, pool_size=6)
     schema.check(database)
     return Backend(
@@ -54,9 +55,15 @@ def _backend(database_url: str, home: str) -> Backend:
     )
 
 
+@cache
+def the_settings() -> Settings:
+    """The settings as they were when this process began: reading them takes longer than to draw a chart."""
+    return Settings()
+
+
 def backend() -> Backend:
     """What this process shares. DatabaseUnavailable or SchemaMismatch if there is nothing to show."""
-    settings = Settings()
+    settings = the_settings()
     return _backend(settings.database, str(settings.home_path))
 
 

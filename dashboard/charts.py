@@ -1,132 +1,181 @@
-"""The charts, each a pure function of what `videval.report` says."""
+"""The charts, each a pure function of what `videval.report` says: rows and a Vega-Lite specification.
+
+The specification never holds numbers of the run, so a page that refreshes only gets new rows and does not flicker; it
+is plain data, since building and validating it through a library took most of a page's server time (perf/RESULTS.md).
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
-from dashboard.theme import COLOURS, STAGE_COLOURS, configured
+from dashboard.theme import CHART_CONFIG, COLOURS, STAGE_COLOURS
 from videval.report import GroupDifference, GroupScore, Moment, Point, TimeSpent
 
-__all__ = ["convergence", "differences", "progress", "scores", "stages", "throughput"]
+__all__ = ["Chart", "convergence", "differences", "progress", "scores", "stages", "throughput"]
+
+HEIGHT = 210
+"""Pixels of a chart whose rows are not groups."""
+Spec = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chart:
+    """Rows, and how Vega-Lite draws them."""
+
+    data: pd.DataFrame
+    spec: Spec
+
+
+def _chart(rows: Rows, spec: Spec, *, height: int = HEIGHT) -> Chart:
+    return Chart(data=pd.DataFrame(rows), spec=spec | {"height": height, "config": CHART_CONFIG})
+
+
+def _field(name: str, kind: str, title: str | None = None, **more: Any) -> Spec:
+    return {"field": name, "type": kind, "title": title} | more
+
+
+def _tip(name: str, format: str = "", *, kind: str = "quantitative", title: str = "") -> Spec:
+    tip = {"field": name, "type": kind, "title": title or name}
+    return tip | ({"format": format} if format else {})
+
+
+def _name(name: str) -> Spec:
+    return _tip(name, kind="nominal")
 
 
 def _time(epoch: float) -> datetime:
     return datetime.fromtimestamp(epoch, UTC)
 
 
-def _data(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows))
+CLOCK = _tip("time", "%H:%M:%S", kind="temporal")
+TIME_AXIS = _field("time", "temporal")
+GROUP_AXIS = _field("group", "nominal", axis={"labelOverlap": False})
 
 
-def progress(course: Sequence[Moment], total: int) -> Any:
+def progress(course: Sequence[Moment], total: int) -> Chart:
     """Answered and failed requests over time, with all of the run as the ceiling."""
-    rows = [
+    rows: Rows = [
         {"time": _time(m.at), "requests": n, "what": what}
         for m in course
         for what, n in (("failed", m.failed), ("answered", m.done))
     ]
-    colours = alt.Scale(domain=["answered", "failed"], range=[COLOURS["green"], COLOURS["red"]])
-    area = (
-        alt.Chart(_data(rows))
-        .mark_area(opacity=0.75, interpolate="monotone")
-        .encode(
-            x=alt.X("time:T", title=None),
-            y=alt.Y("requests:Q", title="requests", stack=True, scale=alt.Scale(domain=[0, max(total, 1)])),
-            color=alt.Color("what:N", scale=colours),
-            order=alt.Order("what:N"),
-            tooltip=[alt.Tooltip("time:T", format="%H:%M:%S"), "what:N", alt.Tooltip("requests:Q", format=",")],
-        )
-    )
-    return configured(area.properties(height=210))
+    colours = {"domain": ["answered", "failed"], "range": [COLOURS["green"], COLOURS["red"]]}
+    spec: Spec = {
+        "mark": {"type": "area", "opacity": 0.75, "interpolate": "monotone"},
+        "encoding": {
+            "x": TIME_AXIS,
+            "y": _field("requests", "quantitative", "requests", stack=True, scale={"domain": [0, max(total, 1)]}),
+            "color": _field("what", "nominal", scale=colours),
+            "order": _field("what", "nominal"),
+            "tooltip": [CLOCK, _name("what"), _tip("requests", ",")],
+        },
+    }
+    return _chart(rows, spec)
 
 
-def throughput(course: Sequence[Moment]) -> Any:
+def throughput(course: Sequence[Moment]) -> Chart:
     """Answers per second over time."""
-    rows = [{"time": _time(m.at), "rate": m.rate} for m in course[1:]]
-    line = (
-        alt.Chart(_data(rows))
-        .mark_area(color=COLOURS["blue"], opacity=0.3, line={"color": COLOURS["blue"]}, interpolate="step-before")
-        .encode(
-            x=alt.X("time:T", title=None),
-            y=alt.Y("rate:Q", title="answers per second"),
-            tooltip=[alt.Tooltip("time:T", format="%H:%M:%S"), alt.Tooltip("rate:Q", format=".2f")],
-        )
-    )
-    return configured(line.properties(height=210))
+    rows: Rows = [{"time": _time(m.at), "rate": m.rate} for m in course[1:]]
+    blue = COLOURS["blue"]
+    spec: Spec = {
+        "mark": {"type": "area", "color": blue, "opacity": 0.3, "line": {"color": blue}, "interpolate": "step-before"},
+        "encoding": {
+            "x": TIME_AXIS,
+            "y": _field("rate", "quantitative", "answers per second"),
+            "tooltip": [CLOCK, _tip("rate", ".2f")],
+        },
+    }
+    return _chart(rows, spec)
 
 
-def stages(spent: TimeSpent) -> Any:
+def stages(spent: TimeSpent) -> Chart:
     """Mean seconds of each stage of an answer, from when a worker took it."""
     order = list(STAGE_COLOURS)
-    rows = [{"stage": s, "seconds": v} for s, v in spent.seconds.items() if s != "queue"]
-    bars = (
-        alt.Chart(_data(rows))
-        .mark_bar(cornerRadiusEnd=3)
-        .encode(
-            y=alt.Y("stage:N", sort=order, title=None, axis=alt.Axis(labelOverlap=False)),
-            x=alt.X("seconds:Q", title="mean seconds per answer"),
-            color=alt.Color("stage:N", scale=alt.Scale(domain=order, range=list(STAGE_COLOURS.values())), legend=None),
-            tooltip=["stage:N", alt.Tooltip("seconds:Q", format=".3f", title="seconds")],
-        )
-    )
-    return configured(bars.properties(height=210))
+    rows: Rows = [{"stage": s, "seconds": v} for s, v in spent.seconds.items() if s != "queue"]
+    colours = {"domain": order, "range": list(STAGE_COLOURS.values())}
+    spec: Spec = {
+        "mark": {"type": "bar", "cornerRadiusEnd": 3},
+        "encoding": {
+            "y": _field("stage", "nominal", sort=order, axis={"labelOverlap": False}),
+            "x": _field("seconds", "quantitative", "mean seconds per answer"),
+            "color": _field("stage", "nominal", scale=colours, legend=None),
+            "tooltip": [_name("stage"), _tip("seconds", ".3f")],
+        },
+    }
+    return _chart(rows, spec)
 
 
-def _percent_axis(field: str, title: str, **more: Any) -> Any:
-    return alt.X(field, title=title, axis=alt.Axis(format=".0%"), **more)
+def _intervals(colour: str, tips: Sequence[Spec], title: str, middle: str, **axis: Any) -> list[Spec]:
+    """Layers: a grey line at `middle`, and for each group a line from `low` to `high` with a dot at `mean`."""
+    x = _field("low", "quantitative", title, axis={"format": ".0%"}, **axis)
+    return [
+        {
+            "mark": {"type": "rule", "color": COLOURS["grey"], "strokeDash": [4, 4]},
+            "encoding": {"x": _field(middle, "quantitative", aggregate="mean")},
+        },
+        {
+            "mark": {"type": "rule", "color": colour, "strokeWidth": 2.5},
+            "encoding": {"y": GROUP_AXIS, "x": x, "x2": {"field": "high"}, "tooltip": tips},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 80, "color": colour, "opacity": 1},
+            "encoding": {"y": GROUP_AXIS, "x": _field("mean", "quantitative", title), "tooltip": tips},
+        },
+    ]
 
 
-def scores(groups: Sequence[GroupScore], overall: GroupScore) -> Any:
-    """The score of each group with its 95 % interval; the line is the score of all."""
-    rows = [
-        {"group": g.group, "n": g.estimate.n, "mean": g.estimate.mean, "low": g.estimate.low, "high": g.estimate.high}
+def scores(groups: Sequence[GroupScore], overall: GroupScore) -> Chart:
+    """The score of each group with its 95 % interval; the dashed line is the score of all."""
+    rows: Rows = [
+        {
+            "group": g.group,
+            "n": g.estimate.n,
+            "mean": g.estimate.mean,
+            "low": g.estimate.low,
+            "high": g.estimate.high,
+            "overall": overall.estimate.mean,
+        }
         for g in groups
     ]
-    base = alt.Chart(_data(rows)).encode(y=alt.Y("group:N", title=None, axis=alt.Axis(labelOverlap=False)))
-    tips = ["group:N", *(alt.Tooltip(f"{f}:Q", format=".1%") for f in ("mean", "low", "high")), "n:Q"]
-    line = base.mark_rule(color=COLOURS["blue"], strokeWidth=2.5).encode(
-        x=_percent_axis("low:Q", "score and 95 % interval", scale=alt.Scale(domain=[0, 1])), x2="high:Q", tooltip=tips
-    )
-    dot = base.mark_point(filled=True, size=80, color=COLOURS["blue"], opacity=1).encode(x="mean:Q", tooltip=tips)
-    layers = [line, dot]
-    if overall.estimate.mean is not None:
-        mean = alt.Chart(_data([{"mean": overall.estimate.mean}]))
-        layers.insert(0, mean.mark_rule(color=COLOURS["grey"], strokeDash=[4, 4]).encode(x="mean:Q"))
-    return configured(alt.layer(*layers).properties(height=28 * len(rows) + 80))
+    tips = [_name("group"), *(_tip(f, ".1%") for f in ("mean", "low", "high")), _tip("n")]
+    layers = _intervals(COLOURS["blue"], tips, "score and 95 % interval", "overall", scale={"domain": [0, 1]})
+    return _chart(rows, {"layer": layers}, height=28 * len(rows) + 80)
 
 
-def convergence(points: Sequence[Point]) -> Any:
+def convergence(points: Sequence[Point]) -> Chart:
     """The score after ever more answers, with its interval closing around it."""
-    rows = [{"n": p.n, "mean": p.mean, "low": p.low, "high": p.high} for p in points]
-    base = alt.Chart(_data(rows)).encode(x=alt.X("n:Q", title="scored answers"))
-    y = alt.Y("low:Q", title="score", axis=alt.Axis(format=".0%"), scale=alt.Scale(zero=False))
-    tips = [alt.Tooltip("n:Q", format=","), *(alt.Tooltip(f"{f}:Q", format=".1%") for f in ("mean", "low", "high"))]
-    band = base.mark_area(color=COLOURS["blue"], opacity=0.2).encode(y=y, y2="high:Q", tooltip=tips)
-    line = base.mark_line(color=COLOURS["blue"], strokeWidth=2).encode(y="mean:Q", tooltip=tips)
-    return configured(alt.layer(band, line).properties(height=210))
+    rows: Rows = [{"n": p.n, "mean": p.mean, "low": p.low, "high": p.high} for p in points]
+    x = _field("n", "quantitative", "scored answers")
+    y = _field("low", "quantitative", "score", axis={"format": ".0%"}, scale={"zero": False})
+    tips = [_tip("n", ","), *(_tip(f, ".1%") for f in ("mean", "low", "high"))]
+    band: Spec = {
+        "mark": {"type": "area", "color": COLOURS["blue"], "opacity": 0.2},
+        "encoding": {"x": x, "y": y, "y2": {"field": "high"}, "tooltip": tips},
+    }
+    line: Spec = {
+        "mark": {"type": "line", "color": COLOURS["blue"], "strokeWidth": 2},
+        "encoding": {"x": x, "y": _field("mean", "quantitative", "score"), "tooltip": tips},
+    }
+    return _chart(rows, {"layer": [band, line]})
 
 
-def differences(groups: Sequence[GroupDifference]) -> Any:
+def differences(groups: Sequence[GroupDifference]) -> Chart:
     """The difference of two runs in each group with its paired interval; right of 0, the first is better."""
-    rows = [
+    rows: Rows = [
         {
             "group": g.group,
             "n": g.difference.n,
             "mean": g.difference.mean,
             "low": g.difference.mean if g.difference.low is None else g.difference.low,
             "high": g.difference.mean if g.difference.high is None else g.difference.high,
+            "zero": 0.0,
         }
         for g in groups
     ]
-    base = alt.Chart(_data(rows)).encode(y=alt.Y("group:N", title=None, axis=alt.Axis(labelOverlap=False)))
-    tips = ["group:N", *(alt.Tooltip(f"{f}:Q", format="+.1%") for f in ("mean", "low", "high")), "n:Q"]
-    title = "difference in score, 95 % paired interval"
-    line = base.mark_rule(color=COLOURS["orange"], strokeWidth=2.5).encode(
-        x=_percent_axis("low:Q", title), x2="high:Q", tooltip=tips
-    )
-    dot = base.mark_point(filled=True, size=80, color=COLOURS["orange"], opacity=1).encode(x="mean:Q", tooltip=tips)
-    zero = alt.Chart(_data([{"zero": 0.0}])).mark_rule(color=COLOURS["grey"]).encode(x="zero:Q")
-    return configured(alt.layer(zero, line, dot).properties(height=28 * len(rows) + 80))
+    tips = [_name("group"), *(_tip(f, "+.1%") for f in ("mean", "low", "high")), _tip("n")]
+    layers = _intervals(COLOURS["orange"], tips, "difference in score, 95 % paired interval", "zero")
+    return _chart(rows, {"layer": layers}, height=28 * len(rows) + 80)

@@ -3,22 +3,17 @@
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from dashboard.courtesy import step_back
-from videval.db import browse, results, stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import VidevalError
-from videval.export import ExportFormat, Table, export_path, export_table
-from videval.report import run_card
-from videval.report.scores import spans
-from videval.types import Scalar
+from videval.export import ExportFormat, export_path, export_table, run_table
 
-__all__ = ["Exports", "Ready", "run_table"]
+__all__ = ["Exports", "Ready"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,34 +24,6 @@ class Ready:
     content: bytes = b""
     rows: int = 0
     error: str = ""
-
-
-def _rows(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
-    """The run's samples in the benchmark's order; read in spans, so that no reader stays open while a file grows."""
-    with database.read() as connection:
-        bounds = stats.sample_span(connection, run.snapshot_id)
-    for low, high in spans(*bounds) if bounds else ():
-        with database.read() as connection:
-            found = browse.predictions_in(connection, run, low, high)
-        for sample, prediction in found:
-            row = dict(sample.row)
-            row.setdefault("index", sample.id)
-            row["prediction"] = prediction
-            yield row
-
-
-def run_table(database: Database, run: RunInfo) -> Table:
-    """A run as the table that is exported: the benchmark's columns, then `prediction`."""
-    own = [c for c in run.columns if c != "prediction"]
-    with database.read() as connection:
-        failed = list(results.failures(connection, run.run_id))
-    return Table(
-        columns=(*(own if "index" in own else ["index", *own]), "prediction"),
-        rows=_rows(database, run),
-        card=run_card(database, run),
-        failures=failed,
-        run=run.name,
-    )
 
 
 class Exports:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import charts as charts  # slow to import: here before a page is timed
-from dashboard.backend import backend, one_rendering
+from dashboard.backend import backend, one_rendering, the_settings
 from dashboard.courtesy import step_back
 from dashboard.guard import admit
 from dashboard.show import no_runs
@@ -23,7 +23,7 @@ TIGHTER = """<style>
 def enter(page: st.Page) -> None:
     """Show a page to whoever may see it."""
     step_back()
-    settings = Settings()
+    settings = the_settings()
     st.html(TIGHTER)
     if admit(settings) and _is_ready(settings):
         with one_rendering():

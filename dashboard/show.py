@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import streamlit as st
 
 from dashboard.backend import data, is_whole_page
+from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
 from dashboard.store import Answer
 from dashboard.theme import OUTCOME_COLOURS
@@ -15,7 +16,18 @@ from videval.db.runs import Counts
 from videval.metrics import Estimate
 from videval.report import RunStatus
 
-__all__ = ["bar", "choose_run", "figure", "fragment", "headline", "interval", "numbers", "state_badge", "unwrapped"]
+__all__ = [
+    "bar",
+    "chart",
+    "choose_run",
+    "figure",
+    "fragment",
+    "headline",
+    "interval",
+    "numbers",
+    "state_badge",
+    "unwrapped",
+]
 
 T = TypeVar("T")
 Colour = Literal["red", "orange", "blue", "green", "violet", "gray"]
@@ -82,6 +94,11 @@ def bar(counts: Counts, *, height: int = 14) -> None:
         f'<div role="img" aria-label="{label}" style="display:flex;height:{height}px;width:100%;gap:1px;'
         f'border-radius:{height // 2}px;overflow:hidden">{pieces}</div>'
     )
+
+
+def chart(drawn: Chart, what: str) -> None:
+    """A chart; `what` it shows, for those who cannot see it."""
+    st.vega_lite_chart(drawn.data, drawn.spec, alt=what)
 
 
 def interval(found: Estimate) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["COLOURS", "OUTCOME_COLOURS", "STAGE_COLOURS", "configured"]
+__all__ = ["CHART_CONFIG", "COLOURS", "OUTCOME_COLOURS", "STAGE_COLOURS"]
 
 COLOURS = {
     "blue": "#2B8CCB",
@@ -29,12 +29,10 @@ STAGE_COLOURS = {
     "store": COLOURS["green"],
 }
 
-
-def configured(chart: Any) -> Any:
-    """A chart without frame or menu, with room for its labels; the ground and the text follow the page's theme."""
-    return (
-        chart.configure_view(strokeWidth=0)
-        .configure_axis(labelLimit=220, titleFontWeight="normal", gridOpacity=0.35)
-        .configure_legend(orient="top", title=None)
-        .properties(background="transparent")
-    )
+CHART_CONFIG: dict[str, Any] = {
+    "view": {"strokeWidth": 0},
+    "axis": {"labelLimit": 220, "titleFontWeight": "normal", "gridOpacity": 0.35},
+    "legend": {"orient": "top", "title": None},
+    "background": "transparent",
+}
+"""No frame, and room for labels; the ground and the text follow the page's theme."""

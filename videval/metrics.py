@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Codes",
     "Difference",
     "Estimate",
+    "Floats",
     "macro_mean",
     "mcnemar",
     "mean_with_interval",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 _Z = 1.959963984540054
 _CONFIDENCE = 0.975
 
@@ -51,10 +54,11 @@ class Difference:
 
 
 def mean_with_interval(
-    values: Sequence[float], clusters: Sequence[str], *, bounds: tuple[float, float] = (0.0, 1.0)
+    values: Sequence[float] | Floats, clusters: Sequence[str] | Codes, *, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Estimate:
     """Mean of values on a scale of `bounds` with a 95 % interval that is clustered: one cluster (video) per value.
 
+    Clusters are names, or for millions of values an array of numbers from 0.
     A Wilson interval with the effective sample size m(1-m)/variance, where the variance is the cluster-robust one
     with factor G/(G-1), at least that of independent values, and t with G-1 degrees of freedom stands for z
     (Korn and Graubard 1998; Franco, Little, Louis and Slud 2019). Where nothing varies, or there is one cluster
@@ -75,16 +79,19 @@ def mean_with_interval(
     return Estimate(mean=scaled[0], low=scaled[1], high=scaled[2], n=len(unit), clusters=count)
 
 
-def _codes(values: Sequence[float], clusters: Sequence[str]) -> tuple[npt.NDArray[np.intp], int]:
+def _codes(values: Sequence[float] | Floats, clusters: Sequence[str] | Codes) -> tuple[Codes, int]:
+    """A number from 0 for each value's cluster, and how many clusters there are."""
     if len(values) != len(clusters):
         raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
     if not len(values):
-        return np.zeros(0, dtype=np.intp), 0
+        return np.zeros(0, dtype=np.int64), 0
+    if isinstance(clusters, np.ndarray):
+        return clusters, int(np.count_nonzero(np.bincount(clusters)))
     names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
     return codes, len(names)
 
 
-def _effective_size(values: Floats, codes: npt.NDArray[np.intp], count: int) -> tuple[float, float]:
+def _effective_size(values: Floats, codes: Codes, count: int) -> tuple[float, float]:
     """How many independent values these are worth, and the quantile to use with them."""
     n, mean = len(values), values.mean()
     if count == 1 or np.all(values == values[0]):
@@ -171,7 +178,7 @@ def paired_difference(
 
 
 def _bootstrap_interval(
-    differences: Floats, codes: npt.NDArray[np.intp], count: int, seed: int, resamples: int
+    differences: Floats, codes: Codes, count: int, seed: int, resamples: int
 ) -> tuple[float | None, float | None]:
     if count == 1:
         return None, None

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import charts
 from dashboard.backend import data
-from dashboard.show import figure, unwrapped
+from dashboard.show import chart, figure, unwrapped
 from dashboard.words import count, percent, plain, points
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
@@ -73,7 +73,7 @@ def _groups(found: Comparison) -> None:
     for column, groups in found.groups.items():
         if len(groups) > 1:
             st.subheader(f"Difference by {plain(column)}")
-            st.altair_chart(charts.differences(groups), alt="difference in each group with its interval")
+            chart(charts.differences(groups), "difference in each group with its interval")
             st.caption("Right of the line, the first run is better.")
 
 

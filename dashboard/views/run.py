@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import actions, charts
 from dashboard.backend import backend, data
-from dashboard.show import bar, choose_run, fragment, headline, numbers, state_badge, unwrapped
+from dashboard.show import bar, chart, choose_run, fragment, headline, numbers, state_badge, unwrapped
 from dashboard.words import count, duration, percent, plain, plural, shortened
 from videval.db.records import RunInfo
 from videval.db.stats import FailureGroup
@@ -49,10 +49,10 @@ def _course(run: RunInfo) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Progress")
-        st.altair_chart(charts.progress(course, status.counts.total), alt="answered and failed requests over time")
+        chart(charts.progress(course, status.counts.total), "answered and failed requests over time")
     with right:
         st.subheader("Speed")
-        st.altair_chart(charts.throughput(course), alt="answers per second over time")
+        chart(charts.throughput(course), "answers per second over time")
 
 
 @fragment
@@ -75,7 +75,7 @@ def _scores(run: RunInfo) -> None:
         st.subheader("How it converges")
         points = unwrapped(reading.converging(run), "the answers in their order")
         if points:
-            st.altair_chart(charts.convergence(points), alt="score after ever more answers")
+            chart(charts.convergence(points), "score after ever more answers")
             st.caption("The score after the first n answers, with its 95 % interval (clustered by video).")
 
 
@@ -84,7 +84,7 @@ def _by_group(score: ScoreReport) -> None:
     column, groups = next(iter(score.groups.items()), ("", ()))
     st.subheader(f"Score by {plain(column)}" if len(groups) > 1 else "Score")
     if len(groups) > 1:
-        st.altair_chart(charts.scores(groups, overall), alt="score of each group with its interval")
+        chart(charts.scores(groups, overall), "score of each group with its interval")
     total = overall.right + overall.wrong + overall.unparsed
     st.caption(
         f"{count(overall.right)} right, {count(overall.wrong)} wrong, {count(overall.unparsed)} unparsed of "
@@ -122,7 +122,7 @@ def _time(run: RunInfo) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Where the time goes")
-        st.altair_chart(charts.stages(spent), alt="mean seconds of each stage")
+        chart(charts.stages(spent), "mean seconds of each stage")
         new = spent.new_tokens / spent.n
         st.caption(
             f"Means of {count(spent.n)} answers of {new:.1f} new tokens, from when a worker took them; wait: for the "

@@ -18,6 +18,14 @@ PAGES = ("runs", "run", "samples", "compare", "fleet")
 Open = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def settings_of_this_test() -> Iterator[None]:
+    """As if each test were a dashboard of its own."""
+    shared.the_settings.cache_clear()
+    yield
+    shared.the_settings.cache_clear()
+
+
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database with its schema that the dashboard looks at."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import altair
 import numpy as np
 import openpyxl
 import pytest
@@ -354,4 +355,21 @@ def test_every_chart_is_drawn_from_what_the_report_says(database: Database) -> N
         charts.convergence(points),
         charts.differences(same.groups["task_type"]),
     ):
-        assert chart.to_dict()["$schema"]
+        altair.Chart.from_dict(chart.spec | {"data": {"values": []}})  # it fits the schema
+        assert fields(chart.spec) <= set(chart.data.columns)
+
+
+def fields(spec: Any) -> set[str]:
+    """Every column that a Vega-Lite specification names."""
+    if isinstance(spec, dict):
+        own = {spec["field"]} if isinstance(spec.get("field"), str) else set()
+        return own.union(*map(fields, spec.values()))
+    return set[str]().union(*map(fields, spec)) if isinstance(spec, list) else set()
+
+
+def test_a_refreshed_chart_gets_new_rows_and_nothing_else(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=4)))
+    course = report.timeline(database, run)
+    before, after = charts.progress(course[:-2], 100), charts.progress(course, 100)
+    assert before.spec == after.spec
+    assert len(before.data) < len(after.data)

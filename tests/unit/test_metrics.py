@@ -167,3 +167,22 @@ def test_median_and_quantiles_interpolate() -> None:
     assert median([3, 1, 2]) == 2.0
     assert median([1, 2]) == 1.5
     assert quantile([0, 10], 0.9) == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_numbered_clusters_give_the_interval_of_named_ones(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 400))
+    values = random.choice([0.0, 1.0, 0.5] if seed % 2 else [0.0, 1.0], size=n)
+    if seed % 5 == 0:
+        values[:] = 1.0
+    clusters = random.integers(0, max(1, n // 4), size=n)
+    wanted = mean_with_interval(values.tolist(), [str(c) for c in clusters])
+    found = mean_with_interval(values, clusters)
+    assert (found.n, found.clusters) == (wanted.n, wanted.clusters)
+    assert [found.mean, found.low, found.high] == pytest.approx([wanted.mean, wanted.low, wanted.high])
+
+
+def test_no_values_of_numbered_clusters_have_no_interval() -> None:
+    found = mean_with_interval(np.zeros(0), np.zeros(0, dtype=np.int64))
+    assert (found.mean, found.low, found.high, found.n) == (None, None, None, 0)

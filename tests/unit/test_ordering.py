@@ -1,6 +1,6 @@
 """What the user sets reaches the order."""
 
-from videval.cli.ordering import Asked, _spec
+from videval.orders import Asked, _spec
 
 
 def test_the_dtype_and_generation_that_the_user_sets_are_what_the_worker_is_told() -> None:

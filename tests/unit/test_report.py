@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.seeding import Seed, add_worker, new_database, seed_run, snapshot_of
@@ -13,8 +12,6 @@ from videval import report
 from videval.db import runs
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.metrics import mean_with_interval
-from videval.report.intervals import estimate
 from videval.report.page import run_page
 from videval.report.scores import converging, spans
 from videval.report.status import eta, seconds_per_request
@@ -31,25 +28,6 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def info(database: Database, run_id: int) -> RunInfo:
     with database.read() as connection:
         return next(r for r in runs.list_runs(connection) if r.run_id == run_id)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_the_interval_of_arrays_is_that_of_the_metrics(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    n = int(random.integers(1, 400))
-    values = random.choice([0.0, 1.0, 0.5] if seed % 2 else [0.0, 1.0], size=n)
-    if seed % 5 == 0:
-        values[:] = 1.0
-    clusters = random.integers(0, max(1, n // 4), size=n)
-    wanted = mean_with_interval(values.tolist(), [str(c) for c in clusters])
-    found = estimate(values, clusters)
-    assert (found.n, found.clusters) == (wanted.n, wanted.clusters)
-    assert [found.mean, found.low, found.high] == pytest.approx([wanted.mean, wanted.low, wanted.high])
-
-
-def test_no_values_have_no_interval() -> None:
-    found = estimate(np.zeros(0), np.zeros(0, dtype=np.int64))
-    assert (found.mean, found.low, found.high, found.n) == (None, None, None, 0)
 
 
 def test_the_eta_is_the_median_cost_of_each_frame_class_times_what_is_left_per_worker() -> None:

@@ -1,7 +1,6 @@
 """merge, score, export, errors, card."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,16 +9,15 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from videval.cli.console import console, opened, percent, say, warn
-from videval.db import results, runs, stats
+from videval.db import runs, stats
 from videval.db.records import RunInfo
-from videval.db.session import Connection, Database
+from videval.db.session import Database
 from videval.errors import Incomplete, UsageError
-from videval.export import FORMATS, ExportFormat, Table, export_path, export_table
+from videval.export import FORMATS, ExportFormat, export_path, export_table, run_table
 from videval.merge import merge
 from videval.report import GroupScore, failures, run_card, score_report, vlmevalkit_rating
 from videval.runs import find
 from videval.settings import Settings
-from videval.types import Scalar
 
 __all__ = ["add_to", "export_run", "show_failures", "show_score"]
 
@@ -84,34 +82,12 @@ def score_command(
         console.out(json.dumps(vlmevalkit_rating(database, info), indent=2, ensure_ascii=False), highlight=False)
 
 
-def _rows(connection: Connection, run: RunInfo) -> Iterator[dict[str, Scalar]]:
-    for result in results.iter_results(connection, run.run_id):
-        row = dict(result.sample.row)
-        row.setdefault("index", result.sample.id)
-        row["prediction"] = result.prediction
-        yield row
-
-
-def _columns(run: RunInfo) -> tuple[str, ...]:
-    own = [c for c in run.columns if c != "prediction"]
-    return (*(own if "index" in own else ["index", *own]), "prediction")
-
-
 def export_run(
     database: Database, run: RunInfo, folder: Path, format: ExportFormat = "xlsx", *, path: Path | None = None
 ) -> Path:
     """Write a run's table where its name says, and say where."""
     target = path or export_path(folder, run.model, run.variant, run.name, format)
-    with database.read() as connection, database.read() as other:
-        failed = list(results.failures(other, run.run_id))
-        table = Table(
-            columns=_columns(run),
-            rows=_rows(connection, run),
-            card=run_card(database, run),
-            failures=failed,
-            run=run.name,
-        )
-        done = export_table(table, target, format)
+    done = export_table(run_table(database, run), target, format)
     say(f"{done.rows} row(s) -> {done.path}")
     if done.cut_cells or done.altered_cells:
         warn(f"  {done.cut_cells + done.altered_cells} cell(s) are marked; their whole text is in {done.companion}")

@@ -15,12 +15,13 @@ from rich.text import Text
 
 from videval.cli.console import console, opened, percent, say, seconds, warn
 from videval.cli.control import fleet_table
-from videval.cli.ordering import asked_from, make_order, place, ring_for
+from videval.cli.ordering import asked_from, place, ring_for
 from videval.cli.outcome import export_run, show_failures, show_score
 from videval.db import workers as worker_rows
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem
+from videval.orders import make_order
 from videval.report import RunStatus, run_status, score_report
 from videval.settings import Settings
 from workers.broker import using

@@ -12,6 +12,7 @@ from videval.errors import UsageError
 from videval.export.files import CARD, FAILURES, FULL, Draft, beside, drafted, export_path, owner_of, refuse_taken
 from videval.export.parquet import write_parquet
 from videval.export.read import read_export
+from videval.export.run import run_table
 from videval.export.table import FORMATS, ExportFormat, ExportResult, Table, Written, check_table
 from videval.export.text import write_json, write_jsonl, write_tsv
 from videval.export.xlsx import write_xlsx
@@ -25,6 +26,7 @@ __all__ = [
     "export_table",
     "owner_of",
     "read_export",
+    "run_table",
 ]
 
 _WRITERS: dict[ExportFormat, Callable[[Table, Draft], Written]] = {

@@ -13,9 +13,8 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.metrics import Estimate
+from videval.metrics import Codes, Estimate, Floats, mean_with_interval
 from videval.registry import RULE
-from videval.report.intervals import Codes, Floats, estimate
 
 __all__ = [
     "GroupScore",
@@ -156,7 +155,7 @@ def _group(column: str, name: str, index: SampleIndex, found: Verdicts, chosen: 
     return GroupScore(
         column=column,
         group=name,
-        estimate=estimate(found.values[chosen], index.videos[found.places[chosen]]),
+        estimate=mean_with_interval(found.values[chosen], index.videos[found.places[chosen]]),
         right=int(counts[0]),
         wrong=int(counts[1]),
         unparsed=int(counts[2]),
@@ -197,7 +196,7 @@ def converging(index: SampleIndex, found: Verdicts, *, points: int = 40) -> list
     n = len(order)
     sizes = sorted({max(1, round(n * (i + 1) / points)) for i in range(points)}) if n else []
     values, videos = found.values[order], index.videos[found.places[order]]
-    steps = [(size, estimate(values[:size], videos[:size])) for size in sizes]
+    steps = [(size, mean_with_interval(values[:size], videos[:size])) for size in sizes]
     return [
         Point(n=size, at=float(found.at[order[size - 1]]), mean=e.mean, low=e.low, high=e.high)
         for size, e in steps

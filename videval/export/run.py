@@ -1,0 +1,41 @@
+"""A run as the table that is exported: the benchmark's columns, then `prediction`."""
+
+from collections.abc import Iterator
+
+from videval.db import browse, results, stats
+from videval.db.records import RunInfo
+from videval.db.session import Database
+from videval.export.table import Table
+from videval.report import run_card
+from videval.report.scores import spans
+from videval.types import Scalar
+
+__all__ = ["run_table"]
+
+
+def run_table(database: Database, run: RunInfo) -> Table:
+    """The table of a run, with its card and its failures; rows are read while they are taken."""
+    own = [c for c in run.columns if c != "prediction"]
+    with database.read() as connection:
+        failed = list(results.failures(connection, run.run_id))
+    return Table(
+        columns=(*(own if "index" in own else ["index", *own]), "prediction"),
+        rows=_rows(database, run),
+        card=run_card(database, run),
+        failures=failed,
+        run=run.name,
+    )
+
+
+def _rows(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
+    """The samples in the benchmark's order; read in spans, so that no reader stays open while a file grows."""
+    with database.read() as connection:
+        bounds = stats.sample_span(connection, run.snapshot_id)
+    for low, high in spans(*bounds) if bounds else ():
+        with database.read() as connection:
+            found = browse.predictions_in(connection, run, low, high)
+        for sample, prediction in found:
+            row = dict(sample.row)
+            row.setdefault("index", sample.id)
+            row["prediction"] = prediction
+            yield row
