@@ -27,7 +27,7 @@ T = TypeVar("T")
 REFRESH_S = 2.0
 SLOW_S = 10.0
 """Seconds that what changes slowly (time spent, cards, failures) is kept."""
-PATIENCE_S = 0.6
+PATIENCE_S = 0.5
 """Seconds that one rendering of a page waits for the database in all."""
 SCORE_BUDGET_S = 0.7
 SEARCH_BUDGET_S = 0.5

@@ -129,6 +129,7 @@ class Loops:
     def _reconcile(self) -> None:
         if self._settings.is_embedded_broker:
             broker.ensure(self._settings)
+        self._watch_clock()
         database = self._worker.database
         if not database.write(lambda c: queue.take_turn(c, "reconcile", self._settings.reconcile * 0.9)):
             return
@@ -148,7 +149,7 @@ class Loops:
         if dead:
             expired = database.write(lambda c: requests.expire_workers(c, dead))
             self._log_expired(expired, "its worker is dead")
-        if self._clock_jumped() or time.monotonic() < self._skip_until:
+        if time.monotonic() < self._skip_until:
             return
         self._log_expired(database.write(lambda c: requests.expire_leases(c)), "its lease ran out")
 
@@ -161,19 +162,19 @@ class Loops:
         free = {d for d in {w.device for w in near} if d != me.device and is_free(folder, d)}
         return [w.id for w in near if w.device in free or w.device == me.device]
 
-    def _clock_jumped(self) -> bool:
-        """Whether the database's clock moved much more than ours since the last look; then leases prove nothing."""
+    def _watch_clock(self) -> None:
+        """Skip a lease period if the database's clock moved much more than ours since the last look: then leases prove
+        nothing. Every worker watches, whoever's turn it is to reconcile; without an earlier look it cannot know."""
         with self._worker.database.read() as connection:
             now = (requests.database_time(connection), time.monotonic())
         before, self._clock = self._clock, now
         if before is None:
-            return False
+            self._skip_until = max(self._skip_until, now[1] + self._settings.reconcile / 2)
+            return
         moved, passed = now[0] - before[0], now[1] - before[1]
         if moved - passed > self._settings.lease / 2:
             log.warning("the database's clock jumped %.0f s: nobody is given up for one lease period", moved - passed)
             self._skip_until = now[1] + self._settings.lease
-            return True
-        return False
 
     def _log_expired(self, expired: Sequence[requests.ExpiredRequest], why: str) -> None:
         for e in expired:

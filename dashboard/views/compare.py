@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import charts
 from dashboard.backend import data
 from dashboard.show import chart, figure, unwrapped
-from dashboard.words import count, percent, plain, points
+from dashboard.words import count, percent, plain, plural, points
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
 
@@ -61,8 +61,8 @@ def _show(a: RunInfo, b: RunInfo) -> None:
                 figure("95 % interval, points", span)
             figure("p (McNemar)", f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001")
         st.caption(
-            f"Over {count(difference.n)} questions of {count(difference.clusters)} videos that both answered; the "
-            "interval is a paired bootstrap that draws whole videos, p is exact and takes questions as independent."
+            f"Over {plural(difference.n, 'question')} of {plural(difference.clusters, 'video')} that both answered; "
+            "the interval is a paired bootstrap that draws whole videos, p is exact and takes questions as independent."
         )
     _groups(found)
     _flipped(a, b, found)

@@ -123,7 +123,9 @@ def database_name(cluster: Cluster) -> str:
 def jump(cluster: Cluster, seconds: float) -> None:
     """Let the database's own clock jump: a function before PostgreSQL's, a file that our SQLite's reads."""
     if cluster.postgres is None:
-        (cluster.folder / "database_clock").write_text(str(seconds))
+        whole = cluster.folder / "database_clock.new"
+        whole.write_text(str(seconds))
+        whole.rename(cluster.folder / "database_clock")
         return
     with cluster.postgres.connect(database_name(cluster)) as connection:
         connection.execute(

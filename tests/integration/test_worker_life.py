@@ -324,17 +324,31 @@ def test_an_outage_gives_nobody_up_for_one_lease_period(worker, loops, database,
     assert row_of(database, request_id).status == "queued"
 
 
+@pytest.mark.parametrize("turns", ["mine", "another worker's"])
 def test_a_clock_that_jumps_gives_nobody_up_for_one_lease_period(
-    worker, loops, database, tmp_path, monkeypatch, caplog
+    worker, loops, database, tmp_path, monkeypatch, caplog, turns
 ):
     (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
     take(database, request_id, "other")
-    loops._expire()
+    monkeypatch.setattr(heartbeat.queue, "take_turn", lambda *a: turns == "mine")
+    loops._reconcile()
+    monkeypatch.setattr(heartbeat.queue, "take_turn", lambda *a: True)
     real = requests.database_time
     monkeypatch.setattr(requests, "database_time", lambda c: real(c) + 3600)
     database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
-    loops._expire()
+    loops._reconcile()
     assert row_of(database, request_id).status == "running" and "clock jumped" in caplog.text
+    loops._skip_until = 0.0
+    loops._reconcile()
+    assert row_of(database, request_id).status == "queued"
+
+
+def test_a_worker_that_has_just_begun_does_not_trust_the_clock_yet(worker, loops, database, tmp_path):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    take(database, request_id, "other")
+    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
+    loops._reconcile()
+    assert row_of(database, request_id).status == "running"
 
 
 def test_a_neighbour_whose_device_is_free_is_dead_and_its_requests_are_back_at_once(

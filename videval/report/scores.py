@@ -3,7 +3,7 @@
 The questions of a benchmark are read once as arrays (`SampleIndex`); a run's verdicts are laid beside them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,27 +109,52 @@ def group_columns(run: RunInfo) -> tuple[str, ...]:
     return tuple(c for c in find_benchmark(run.benchmark).groups if c in run.columns)
 
 
-def _numbered(values: Sequence[str | None]) -> tuple[tuple[str, ...], Codes]:
-    """The distinct values and the number of each, in order of first sight; None is -1."""
-    numbers: dict[str, int] = {}
-    codes = [-1 if v is None else numbers.setdefault(str(v), len(numbers)) for v in values]
-    return tuple(numbers), np.asarray(codes, dtype=np.int64)
+class _Numbers:
+    """Numbers the distinct values of a column in order of first sight; None is -1."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+        self._parts: list[Codes] = []
+
+    def add(self, values: Iterable[str | None]) -> None:
+        """The next values."""
+        known = self._known
+        codes = [-1 if v is None else known.setdefault(str(v), len(known)) for v in values]
+        self._parts.append(np.asarray(codes, dtype=np.int64))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The distinct values; the number of each is its place."""
+        return tuple(self._known)
+
+    @property
+    def codes(self) -> Codes:
+        """The number of each value."""
+        return np.concatenate([np.zeros(0, dtype=np.int64), *self._parts])
 
 
 def load_index(database: Database, snapshot_id: int, columns: Sequence[str]) -> SampleIndex:
-    """Read the questions of a snapshot, with their groups by `columns`."""
+    """Read the questions of a snapshot, with their groups by `columns`.
+
+    Span by span into arrays: one conversion of a million rows would hold up every other thread for seconds.
+    """
     with database.read() as connection:
         span = stats.sample_span(connection, snapshot_id)
-    rows = []
+    ids, scorable = [np.zeros(0, dtype=np.int64)], 0
+    videos, groups = _Numbers(), [_Numbers() for _ in columns]
     for low, high in spans(*span) if span else ():
         with database.read() as connection:
-            rows += stats.sample_facts(connection, snapshot_id, columns, low, high)
-    ids, videos, scorable, *groups = zip(*rows, strict=True) if rows else ((), (), (), *((),) * len(columns))
+            rows = stats.sample_facts(connection, snapshot_id, columns, low, high)
+        ids.append(np.asarray([row[0] for row in rows], dtype=np.int64))
+        videos.add(row[1] for row in rows)
+        scorable += sum(bool(row[2]) for row in rows)
+        for at, numbers in enumerate(groups, start=3):
+            numbers.add(row[at] for row in rows)
     return SampleIndex(
-        ids=np.asarray(ids, dtype=np.int64),
-        videos=_numbered(videos)[1],
-        scorable=sum(1 for s in scorable if s),
-        groups={c: _numbered(values) for c, values in zip(columns, groups, strict=True)},
+        ids=np.concatenate(ids),
+        videos=videos.codes,
+        scorable=scorable,
+        groups={c: (numbers.names, numbers.codes) for c, numbers in zip(columns, groups, strict=True)},
     )
 
 
@@ -137,11 +162,12 @@ def load_verdicts(
     database: Database, run: RunInfo, index: SampleIndex, scorer: str = RULE, *, with_time: bool = False
 ) -> Verdicts:
     """Read what a scorer said of a run so far."""
-    rows: list[tuple[int, int, float, float]] = []
+    parts = [np.zeros((0, 4))]
     for low, high in spans(int(index.ids[0]), int(index.ids[-1])) if len(index.ids) else ():
         with database.read() as connection:
-            rows += stats.verdicts(connection, run.run_id, scorer, low, high, with_time=with_time)
-    table = np.asarray(rows, dtype=np.float64).reshape(len(rows), 4)
+            rows = stats.verdicts(connection, run.run_id, scorer, low, high, with_time=with_time)
+        parts.append(np.asarray(rows, dtype=np.float64).reshape(len(rows), 4))
+    table = np.concatenate(parts)
     return Verdicts(
         places=np.searchsorted(index.ids, table[:, 0].astype(np.int64)),
         codes=table[:, 1].astype(np.int8),
