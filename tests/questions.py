@@ -104,8 +104,9 @@ def take(
     dtype: str = "float32",
     model: str = "fake",
 ) -> Claim | None:
-    """Claim a request."""
+    """Claim a request, after what has run out was given up, as reconcile does."""
     me = identity(worker)
+    database.write(requests.expire_leases)
     return database.write(lambda c: requests.claim(c, request_id, me, lease=lease, load_key=key_of(model), dtype=dtype))
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "ProcessDied",
     "RequestFailure",
     "SchemaMismatch",
+    "Unforeseen",
     "UnknownName",
     "UsageError",
     "VideoFailure",
@@ -153,6 +154,14 @@ class ModelFailure(RequestFailure):
     """The model raised on this request, or cannot take it (prompt too long, wrong frame count)."""
 
     kind = ErrorKind.MODEL
+
+
+class Unforeseen(RequestFailure):
+    """An exception that nobody foresaw, in videval or a plugin; tried again a few times, then failed with its
+    traceback, so that it neither takes the worker down nor goes round for ever."""
+
+    kind = ErrorKind.MODEL
+    permanent = False
 
 
 class ApiFailure(RequestFailure):

@@ -2,20 +2,24 @@
 
 The embedded one listens on a unix socket only (mode 0700), keeps nothing on disk (the database is the truth), lives
 in a session of its own, and is stopped by its last user. `ensure` is called by whoever needs it and by every
-worker's heartbeat, so that a killed one is back in seconds.
+worker's heartbeat, so that a killed one is back in seconds. One that is only slow is left alone: to start a second
+would part its clients in two, and neither half would hear the other.
 """
 
 import fcntl
 import importlib.util
+import logging
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import redis
 from filelock import FileLock, Timeout
 
@@ -25,6 +29,9 @@ from videval.settings import Settings
 __all__ = ["BrokerUser", "broker_client", "ensure", "is_pinned", "pin", "ping", "server_binary", "stop", "using"]
 
 START_PATIENCE = 10.0
+END_PATIENCE = 3.0
+
+log = logging.getLogger(__name__)
 
 
 def server_binary() -> str:
@@ -57,8 +64,21 @@ def ping(settings: Settings) -> bool:
         return False
 
 
+def _nobody_listens(settings: Settings) -> bool:
+    """Whether the embedded broker is dead: no socket, or none behind it. One that is slow, paused or full is not."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(settings.broker_socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
+
+
 def ensure(settings: Settings) -> None:
-    """Have a broker that answers, starting the embedded one if need be; BrokerUnavailable if that cannot be."""
+    """Have a broker, starting the embedded one if nobody listens there; BrokerUnavailable if that cannot be."""
     if ping(settings):
         return
     if not settings.is_embedded_broker:
@@ -67,14 +87,53 @@ def ensure(settings: Settings) -> None:
             f"no Redis answers at {where}", hint="start it, or unset VIDEVAL_BROKER_URL for an embedded one"
         )
     folder = _runtime_folder(settings)
+    if not _nobody_listens(settings):
+        log.warning("Redis listens at %s and does not answer yet: it is waited for", settings.broker_socket)
+        return
     try:
         with FileLock(folder / "broker.lock", timeout=START_PATIENCE * 2):
-            if not ping(settings):
+            if _nobody_listens(settings):
+                _end(_server(settings))
                 _start(settings)
     except Timeout as error:
         raise BrokerUnavailable(
             "another process has been starting Redis for too long", hint=f"rm -r {folder}"
         ) from error
+
+
+def _server(settings: Settings) -> psutil.Process | None:
+    """The process of the pid file, if it is a Redis of this very folder (a number may be somebody else's by now)."""
+    try:
+        server = psutil.Process(int((settings.runtime_path / "redis.pid").read_text()))
+        is_redis = server.name() in ("redis-server", "valkey-server")
+        listens_here = str(settings.broker_socket) in " ".join(server.cmdline())
+        is_ours = is_redis and (listens_here or settings.runtime_path.samefile(server.cwd()))
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return server if is_ours else None
+
+
+def _end(server: psutil.Process | None) -> None:
+    """End a server that clients may still hold on to, and wait until it is gone."""
+    if server is None or _is_gone(server, 0):
+        return
+    for ask in (server.terminate, server.kill):
+        with suppress(psutil.Error):
+            ask()
+        if _is_gone(server, END_PATIENCE):
+            return
+    raise BrokerUnavailable(f"an old Redis (process {server.pid}) cannot be ended", hint=f"kill -9 {server.pid}")
+
+
+def _is_gone(server: psutil.Process, patience: float) -> bool:
+    """Whether it ends within `patience` seconds, with all of its threads: each keeps its sockets open."""
+    deadline = time.monotonic() + patience
+    with suppress(psutil.NoSuchProcess):
+        while server.is_running() and (server.status() != psutil.STATUS_ZOMBIE or server.num_threads() > 1):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+    return True
 
 
 def _runtime_folder(settings: Settings) -> Path:
@@ -107,8 +166,8 @@ def _start(settings: Settings) -> None:
         "daemonize": "no",
     }
     flags = [text for name, value in options.items() for text in (f"--{name}", value)]
-    log = folder / "redis.log"
-    with log.open("ab") as output:
+    log_file = folder / "redis.log"
+    with log_file.open("ab") as output:
         process = subprocess.Popen(
             [server_binary(), *flags],
             stdin=subprocess.DEVNULL,
@@ -121,8 +180,9 @@ def _start(settings: Settings) -> None:
     deadline = time.monotonic() + START_PATIENCE
     while not ping(settings):
         if process.poll() is not None or time.monotonic() > deadline:
-            tail = log.read_text(errors="replace").strip().splitlines()[-3:]
-            raise BrokerUnavailable(f"Redis did not start: {' / '.join(tail)}", hint=f"see {log}")
+            process.kill()
+            tail = log_file.read_text(errors="replace").strip().splitlines()[-3:]
+            raise BrokerUnavailable(f"Redis did not start: {' / '.join(tail)}", hint=f"see {log_file}")
         time.sleep(0.02)
 
 
@@ -141,15 +201,19 @@ def pin(settings: Settings) -> None:
 
 
 def stop(settings: Settings) -> bool:
-    """Stop the embedded broker, whoever uses it; False if none ran."""
+    """Stop the embedded broker, whoever uses it, and wait until it is gone; False if none ran."""
     _pin_file(settings).unlink(missing_ok=True)
-    if not ping(settings):
+    if _nobody_listens(settings):
         return False
+    server = _server(settings)
     try:
         with broker_client(settings) as client:
             client.shutdown(nosave=True)
     except (redis.RedisError, OSError):
-        return False
+        if server is None:
+            return False
+    if server is not None and not _is_gone(server, END_PATIENCE):
+        _end(server)
     return True
 
 

@@ -6,19 +6,26 @@ and lives in a session of its own, so that Ctrl-C in a terminal reaches the work
 
 import ctypes
 import json
+import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["Child", "Message", "die_with_parent", "parent_connection", "receive", "send"]
 
 Message = dict[str, Any]
+
+log = logging.getLogger(__name__)
+KILL_PATIENCE = 30.0
+"""Seconds that a process may take to end after SIGKILL; one with tens of gigabytes of memory takes a few."""
 
 _nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
 """Children are started by a thread that lives as long as the process: the kernel's parent-death signal is sent
@@ -26,10 +33,13 @@ when the *thread* that started a child ends."""
 
 
 class Child:
-    """A running child; `send` and `receive` raise EOFError or OSError once it is dead."""
+    """A running child; `receive` raises EOFError or OSError once it is dead, and `send` never waits for it."""
 
     def __init__(self, module: str, *, environ: Mapping[str, str], keep_fds: Sequence[int] = ()) -> None:
         self.process, self.connection = _nursery.submit(_start, module, dict(environ), tuple(keep_fds)).result()
+        self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name=f"to-{self.pid}", daemon=True)
+        self._writer.start()
 
     @property
     def pid(self) -> int:
@@ -42,8 +52,15 @@ class Child:
         return self.process.returncode is None
 
     def send(self, message: Message) -> None:
-        """Send one message."""
-        send(self.connection, message)
+        """Send one message, in a thread of its own: a child that hangs does not read, and its deadline must run."""
+        self._outbox.put(message)
+
+    def _write(self) -> None:
+        while (message := self._outbox.get()) is not None:
+            try:
+                send(self.connection, message)
+            except (EOFError, OSError):
+                return  # it is dead: who receives hears of it
 
     def receive(self) -> Message:
         """Wait for one message."""
@@ -52,9 +69,17 @@ class Child:
     def kill(self) -> str:
         """End the child at once and say how it ended; fine if it is dead already."""
         self.process.kill()
-        code = self.process.wait()
-        self.connection.close()
+        try:
+            code = self.process.wait(KILL_PATIENCE)
+        except subprocess.TimeoutExpired:
+            _end_with_it(self.pid)
+        self._close()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def _close(self) -> None:
+        self._outbox.put(None)
+        self._writer.join(1.0)
+        self.connection.close()
 
     def death(self) -> str:
         """Say how a child that closed its pipe ended, after a moment's wait."""
@@ -62,8 +87,16 @@ class Child:
             code = self.process.wait(timeout=2)
         except subprocess.TimeoutExpired:
             return self.kill()
-        self.connection.close()
+        self._close()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _end_with_it(pid: int) -> NoReturn:
+    """A process that SIGKILL does not end sits in the kernel (a driver, a dead file server). It keeps its device's
+    lock; a worker that waited for it would renew its leases for ever, so the worker ends, and others take over."""
+    log.critical("process %d cannot be ended (a hung driver or file server?): this worker ends with it", pid)
+    logging.shutdown()
+    os._exit(os.EX_UNAVAILABLE)
 
 
 def _start(

@@ -3,6 +3,7 @@
 import logging
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +19,8 @@ from workers.wire import clip_from, error_from
 __all__ = ["Decoders"]
 
 log = logging.getLogger(__name__)
+SECRET = re.compile(r"_URL$|TOKEN|PASSWORD|SECRET|_KEY$|^PG|CREDENTIAL", re.IGNORECASE)
+"""Variables that a process which reads strangers' videos is not given."""
 RECYCLE_AFTER = 1000
 """Clips after which a decoder process is replaced: the libraries leak."""
 
@@ -125,7 +128,8 @@ class Decoders:
 
 class _Decoder:
     def __init__(self, settings: Settings, keep_fds: tuple[int, ...]) -> None:
-        environ = dict(os.environ, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+        known = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+        environ = known | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         self._child = Child("workers.decoder_process", environ=environ, keep_fds=keep_fds)
         self.pid = self._child.pid
         self.served = 0

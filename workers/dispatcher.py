@@ -4,6 +4,7 @@ A worker stays with its key while that has work and no other key is short. With 
 after a turn. Two runs on W workers cost about 2 W loads, not thousands.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ def assign(demands: Sequence[Demand], seats: Sequence[Seat], *, turn: float) -> 
 
     The same for whoever computes it: workers are taken in the order of their ids.
     """
+    all_ = demands = [d for d in demands if any(s.fits(d.load_key) for s in seats)]
     if len(demands) > len(seats):
         demands = _with_turns(demands, seats, turn)
     targets = _targets(demands, len(seats))
@@ -69,7 +71,31 @@ def assign(demands: Sequence[Demand], seats: Sequence[Seat], *, turn: float) -> 
             if short:
                 placed[seat.worker_id] = short[0]
                 targets[short[0]] -= 1
+    _make_room(targets, seats, placed)
+    _use_the_idle(all_, seats, placed)
     return placed
+
+
+def _use_the_idle(demands: Sequence[Demand], seats: Sequence[Seat], placed: dict[str, str]) -> None:
+    """Whoever can serve none of the keys whose turn it is serves what it can."""
+    for seat in sorted(seats, key=lambda s: s.worker_id):
+        if seat.worker_id not in placed:
+            taken = Counter(placed.values())
+            open_ = [d for d in demands if seat.fits(d.load_key) and taken[d.load_key] < d.requests]
+            if open_:
+                placed[seat.worker_id] = min(open_, key=lambda d: (taken[d.load_key], d.load_key)).load_key
+
+
+def _make_room(targets: Mapping[str, int], seats: Sequence[Seat], placed: dict[str, str]) -> None:
+    """A key that is short although a worker has nothing: whoever could serve it leaves its key to the idle one."""
+    by_id = sorted(seats, key=lambda s: s.worker_id)
+    for key in (k for k, n in targets.items() for _ in range(n)):
+        idle = [s for s in by_id if s.worker_id not in placed]
+        for able in (s for s in by_id if s.worker_id in placed and s.fits(key) and placed[s.worker_id] != key):
+            instead = next((s for s in idle if s.fits(placed[able.worker_id])), None)
+            if instead is not None:
+                placed[instead.worker_id], placed[able.worker_id] = placed[able.worker_id], key
+                break
 
 
 def _with_turns(demands: Sequence[Demand], seats: Sequence[Seat], turn: float) -> list[Demand]:

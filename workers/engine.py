@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -114,7 +114,8 @@ class Engine:
     # what request threads and the dispatcher call
 
     def load(self, spec: ModelSpec, load_key: str, dtype: str) -> Loaded:
-        """Make this the engine's model; waits for the batch in hand, then for the load.
+        """Make this the engine's model; waits for the batch in hand, then for the load. What waits for another model
+        is let go of, in the same breath: nothing of it may reach this one.
 
         Raises ModelUnavailable if it cannot be loaded here.
         """
@@ -127,6 +128,7 @@ class Engine:
             request = self._coming(load_key, dtype)
             if request is None:
                 request = self._wanted = _Load(spec=spec, load_key=load_key, dtype=dtype)
+                self._let_go(t for t in self._tickets.values() if t.load_key != load_key)
         self._wake()
         request.done.wait()
         if request.error is not None:
@@ -197,9 +199,13 @@ class Engine:
     def release_waiting(self) -> None:
         """Let go of everything that is not being generated; its threads get Released."""
         with self._lock:
-            for ticket in [t for t in self._tickets.values() if t not in self._batch]:
-                self._forget(ticket)
-                ticket.finish(error=Released("given back before it was generated"))
+            self._let_go(self._tickets.values())
+
+    def _let_go(self, tickets: Iterable[_Ticket]) -> None:
+        """Give those of these back that are not being generated; called with the lock."""
+        for ticket in [t for t in tickets if t not in self._batch]:
+            self._forget(ticket)
+            ticket.finish(error=Released("given back before it was generated"))
 
     def drain(self) -> None:
         """Take nothing more, let go of what waits; the batch in hand is finished."""
@@ -324,6 +330,9 @@ class Engine:
                     return
                 ticket = self._arrived.popleft()
                 if ticket.id not in self._tickets:
+                    continue
+                if ticket.load_key != self.loaded.load_key:
+                    self._let_go([ticket])
                     continue
                 if not self._being_prepared():
                     self._preparing_since = time.monotonic()

@@ -93,7 +93,12 @@ class _Engine:
         return self._model.prepare(prompt_from(message["prompt"]), settings_from(message["settings"]))
 
     def _generate(self, ids: Sequence[int]) -> None:
-        batch = [self._inputs.pop(i) for i in ids]
+        try:
+            batch = [self._inputs.pop(i) for i in ids]
+        except KeyError as error:
+            failed = error_message(ModelFailure(f"nothing was prepared under {error}"), "")
+            self._reply({"op": "failed", "ids": list(ids), **failed})
+            return
         try:
             self._answer(ids, batch)
         except ProcessDied:

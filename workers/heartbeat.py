@@ -2,8 +2,10 @@
 
 import logging
 import os
+import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -21,6 +23,10 @@ __all__ = ["Consumer", "Loops"]
 
 log = logging.getLogger(__name__)
 LOAD_BACKOFF = 5.0
+REFILL, LEAST_REFILL = 8, 256
+"""Messages that a key's queue is filled up to, for each request thread that serves it, and at least."""
+CROWD = 50
+"""Workers that may look around once each dispatch period; twice as many look half as often."""
 
 
 class Consumer(Protocol):
@@ -43,15 +49,15 @@ class Loops:
     """The three loops of a worker as threads; `stop` ends them."""
 
     def __init__(self, worker: Worker, consumer: Consumer, *, queues: frozenset[str] | None = None) -> None:
-        """`queues`: serve these only, and consume them always, as the user said with -Q; None is free choice."""
+        """`queues`: serve these only, as the user said with -Q; None is free choice."""
         self._worker = worker
         self._settings = worker.settings
         self._consumer = consumer
         self._queues = queues
         self._stop = threading.Event()
         self._key: str | None = None
-        self._load_failures = 0
-        self._retry_load_at = 0.0
+        self._load_failures: dict[str, tuple[int, float]] = {}
+        self._num_seats = 1
         self._skip_until = 0.0
         self._clock: tuple[float, float] | None = None
         self._threads: list[threading.Thread] = []
@@ -59,15 +65,19 @@ class Loops:
     def start(self) -> None:
         """Start the loops."""
         s = self._settings
-        self._loop("heartbeat", self._beat, min(s.heartbeat, s.lease / 3))
-        self._loop("reconcile", self._reconcile, s.reconcile)
-        self._loop("dispatch", self._dispatch, s.dispatch)
+        self._loop("heartbeat", self._beat, lambda: min(s.heartbeat, s.lease / 3))
+        self._loop("reconcile", self._reconcile, lambda: s.reconcile)
+        self._loop("dispatch", self._dispatch, self._until_dispatch)
+
+    def _until_dispatch(self) -> float:
+        """Each of W workers looks at all W: many of them look less often, and not all at once."""
+        return self._settings.dispatch * max(1.0, self._num_seats / CROWD) * random.uniform(0.9, 1.1)
 
     def stop(self) -> None:
         """End the loops; they are daemons, so one that is stuck does not hold the process."""
         self._stop.set()
 
-    def _loop(self, name: str, step: Callable[[], None], every: float) -> None:
+    def _loop(self, name: str, step: Callable[[], None], every: Callable[[], float]) -> None:
         def run() -> None:
             while True:
                 try:
@@ -78,7 +88,7 @@ class Loops:
                         self._after_outage()
                 except Exception:
                     log.exception("%s failed; goes on", name)
-                if self._stop.wait(every):
+                if self._stop.wait(every()):
                     return
 
         thread = threading.Thread(target=run, name=name, daemon=True)
@@ -136,12 +146,10 @@ class Loops:
         self._expire()
         with database.read() as connection:
             keys = [w.load_key for w in queue.work(connection) if w.waiting]
-        for key in keys:
-            publish_due(self._settings, database, key, low_water=self._low_water)
-
-    @property
-    def _low_water(self) -> int:
-        return max(32, 8 * self._worker.concurrency)
+            seats = workers.seats(connection, silent_s=self._settings.lease * 2)
+        serving = Counter(seat.load_key for seat in seats)
+        each = REFILL * self._worker.concurrency
+        publish_due(self._settings, database, {key: max(LEAST_REFILL, each * serving[key]) for key in keys})
 
     def _expire(self) -> None:
         database = self._worker.database
@@ -164,12 +172,13 @@ class Loops:
 
     def _watch_clock(self) -> None:
         """Skip a lease period if the database's clock moved much more than ours since the last look: then leases prove
-        nothing. Every worker watches, whoever's turn it is to reconcile; without an earlier look it cannot know."""
+        nothing. Every worker watches, whoever's turn it is to reconcile. One that has just begun knows of no outage
+        and no jump before it, so it waits as long; workers dead beside it are found by their locks at once."""
         with self._worker.database.read() as connection:
             now = (requests.database_time(connection), time.monotonic())
         before, self._clock = self._clock, now
         if before is None:
-            self._skip_until = max(self._skip_until, now[1] + self._settings.reconcile / 2)
+            self._skip_until = now[1] + self._settings.lease
             return
         moved, passed = now[0] - before[0], now[1] - before[1]
         if moved - passed > self._settings.lease / 2:
@@ -186,8 +195,9 @@ class Loops:
 
     def _dispatch(self) -> None:
         worker = self._worker
-        if worker.draining.is_set() or time.monotonic() < self._retry_load_at:
+        if worker.draining.is_set():
             return
+        self._note_refusals()
         with worker.database.read() as connection:
             choice = self._choose(connection)
         if choice is None or (choice.load_key == self._key and worker.engine.loaded is not None):
@@ -200,7 +210,7 @@ class Loops:
     def _keep_consuming(self) -> None:
         """A queue that was added while the broker was away may not be consumed."""
         loaded = self._worker.engine.loaded
-        if self._queues is not None or loaded is None or loaded.load_key != self._key:
+        if loaded is None or loaded.load_key != self._key:
             return
         name = queue_name(loaded.load_key)
         if not self._consumer.is_consuming(name):
@@ -208,24 +218,33 @@ class Loops:
 
     def _choose(self, connection: Connection) -> KeyWork | None:
         """What this worker should serve, by what all workers can see; None: go on as it is."""
-        me, work = self._worker.identity, self._allowed(queue.work(connection))
+        me, work = self._worker.identity, queue.work(connection)
         demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in work]
-        lively = [w for w in workers.live_workers(connection) if w.silent_s < self._settings.lease * 2]
+        found = workers.seats(connection, silent_s=self._settings.lease * 2)
+        self._num_seats = len(found)
         seats = [
             Seat(
                 worker_id=w.id,
                 load_key=w.load_key,
                 served_s=w.served_s,
-                can_serve=frozenset(k.load_key for k in work if can_serve(k, w.device)),
+                can_serve=frozenset(k.load_key for k in work if can_serve(k, w.device) and k.load_key not in w.refuses),
             )
-            for w in lively
-            if w.state != "draining"
+            for w in found
         ]
         key = assign(demands, seats, turn=self._settings.turn).get(me.id)
         return next((w for w in work if w.load_key == key), None)
 
-    def _allowed(self, work: Sequence[KeyWork]) -> list[KeyWork]:
-        return [w for w in work if self._queues is None or queue_name(w.load_key) in self._queues]
+    def _note_refusals(self) -> None:
+        """Let all know what this worker does not serve: what -Q leaves out, and what it could not load just now."""
+        worker, now = self._worker, time.monotonic()
+        failed = {key for key, (_, until) in self._load_failures.items() if now < until}
+        if self._queues is not None:
+            with worker.database.read() as connection:
+                keys = {w.load_key for w in queue.work(connection)}
+            failed |= {key for key in keys if queue_name(key) not in self._queues}
+        if failed != worker.refuses:
+            worker.refuses = frozenset(failed)
+            worker.database.write(lambda c: workers.refuse(c, worker.identity.id, sorted(failed)))
 
     def _sit_down(self, connection: Connection) -> KeyWork | None:
         """Choose again with all other workers held still, and let them know."""
@@ -239,35 +258,33 @@ class Loops:
         worker, old = self._worker, self._key
         if old is not None and old != work.load_key:
             log.info("changing to %s", work.spec.name)
-            self._cancel_queue(old)
+        if old is not None:  # nothing is consumed while no model is there to answer it
+            self._consumer.cancel_queue(queue_name(old))
         self._key = work.load_key
         try:
             worker.load(work)
         except ModelUnavailable as error:
             self._load_failed(work, error)
             return
-        self._load_failures, worker.message = 0, None
-        if self._queues is None:
-            self._consumer.add_queue(queue_name(work.load_key))
+        self._load_failures.pop(work.load_key, None)
+        worker.message = None
+        self._consumer.add_queue(queue_name(work.load_key))
         self._sit(work.load_key)  # a turn begins when the model is loaded, however long that took
-
-    def _cancel_queue(self, load_key: str) -> None:
-        if self._queues is None:
-            self._consumer.cancel_queue(queue_name(load_key))
 
     def _load_failed(self, work: KeyWork, error: EnvironmentProblem) -> None:
         if self._worker.draining.is_set():
             return
-        self._cancel_queue(work.load_key)
-        self._load_failures += 1
-        pause = min(LOAD_BACKOFF * 2 ** (self._load_failures - 1), 300.0)
+        self._consumer.cancel_queue(queue_name(work.load_key))
+        failures = self._load_failures.get(work.load_key, (0, 0.0))[0] + 1
+        pause = min(LOAD_BACKOFF * 2 ** (failures - 1), 300.0)
+        self._load_failures[work.load_key] = (failures, time.monotonic() + pause)
         self._worker.message = f"{work.spec.name} cannot be loaded: {error}" + (
             f" ({error.hint})" if error.hint else ""
         )
         log.error("%s; trying again in %.0f s", self._worker.message, pause)
         self._key = None
-        self._retry_load_at = time.monotonic() + pause
         self._sit(None)
+        self._note_refusals()
 
     def _sit(self, load_key: str | None) -> None:
         me = self._worker.identity.id

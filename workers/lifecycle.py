@@ -5,6 +5,7 @@ Nothing is opened when this module is imported: only `celery worker` sends `work
 
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from celery import signals
 from videval.db import requests, workers
 from videval.db.schema import ensure_schema
 from videval.db.session import open_database
-from videval.errors import VidevalError
+from videval.errors import UsageError, VidevalError
 from workers.broker import BrokerUser
 from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.device import claim_device, parse_devices
@@ -62,6 +63,8 @@ def _on_init(sender: Any, **kwargs: Any) -> None:
 
 def _begin(sender: Any) -> None:
     settings = SETTINGS
+    if not sender.pool_cls.__module__.endswith(".thread"):  # children of a fork would have no engine
+        raise UsageError("a worker's pool is threads, and nothing else", hint="leave out -P / --pool")
     database = open_database(settings, pool_size=2)
     ensure_schema(database)
     held = claim_device(settings.lock_path, parse_devices(settings.devices), patience=2.0)
@@ -74,7 +77,9 @@ def _begin(sender: Any) -> None:
     _state["worker"] = worker
     _state["queues"] = _chosen_queues(sender.options.get("queues") or getattr(sender, "queues", None))
     sender.hostname = worker.identity.name
-    sender.concurrency = worker.concurrency
+    if sender.concurrency != worker.concurrency:
+        log.warning("-c is not heeded: VIDEVAL_BATCH_SIZE + VIDEVAL_LOOK_AHEAD say how many requests are in hand")
+        sender.concurrency = worker.concurrency
     sender.options["without_gossip"] = sender.options["without_mingle"] = True
 
 
@@ -115,7 +120,10 @@ class _CeleryConsumer:
 
 
 def _on_ready(sender: Any, **kwargs: Any) -> None:
-    loops = Loops(this_worker(), _CeleryConsumer(sender), queues=_state["queues"])
+    consumer, queues = _CeleryConsumer(sender), _state["queues"]
+    for name in queues or ():  # consumed as soon as the model is there
+        consumer.cancel_queue(name)
+    loops = Loops(this_worker(), consumer, queues=queues)
     _state["loops"] = loops
     loops.start()
     log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)
@@ -129,6 +137,9 @@ def _on_shutting_down(sender: Any = None, how: str = "", **kwargs: Any) -> None:
     if worker.draining.is_set() or how.lower() == "cold":
         threading.Thread(target=_leave_now, daemon=True).start()
         return
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):  # Celery's own cannot end threads
+            signal.signal(name, lambda *_: threading.Thread(target=_leave_now, daemon=True).start())
     threading.Thread(target=worker.drain, daemon=True).start()
 
 

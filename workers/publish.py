@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import redis
 from kombu.exceptions import OperationalError
@@ -86,20 +86,25 @@ def queue_length(settings: Settings, load_key: str) -> tuple[int, int]:
         raise BrokerUnavailable(f"the broker does not answer: {error}", hint="videval broker status") from error
 
 
-def publish_due(settings: Settings, database: Database, load_key: str, *, low_water: int) -> int:
-    """Ring again for the requests of a load key whose bell may be lost, if its queue is nearly empty.
+def publish_due(settings: Settings, database: Database, low_water: Mapping[str, int]) -> int:
+    """Ring again for requests whose bell may be lost: for each load key whose queue holds less than its `low_water`.
 
     A Redis that holds nothing at all (flushed, started again) has lost every bell: there is nothing to wait for.
+    Returns how many were rung for.
     """
-    waiting, held = queue_length(settings, load_key)
-    room = low_water - waiting
-    if room <= 0:
-        return 0
-    patience = settings.republish if waiting or held else min(1.0, settings.republish)
-    with database.read() as connection:
-        rings = queue.due(connection, load_key, patience=patience, limit=room)
-    ring(rings)
-    if rings:
-        ids = [r.request_id for r in rings]
-        database.write(lambda c: queue.mark_published(c, ids))
-    return len(rings)
+    lengths = {key: queue_length(settings, key) for key in low_water}
+    is_empty = not any(waiting or held for waiting, held in lengths.values())
+    patience = min(1.0, settings.republish) if is_empty else settings.republish
+    rung = 0
+    for key, (waiting, _) in lengths.items():
+        room = low_water[key] - waiting
+        while room > 0:
+            with database.read() as connection:
+                rings = queue.due(connection, key, patience=patience, limit=min(room, CHUNK))
+            if not rings:
+                break
+            ring(rings)
+            ids = [r.request_id for r in rings]
+            database.write(lambda c, ids=ids: queue.mark_published(c, ids))  # type: ignore[misc]
+            room, rung = room - len(rings), rung + len(rings)
+    return rung

@@ -10,6 +10,7 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
 from videval.db.session import Database
+from videval.errors import EnvironmentProblem
 from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import Response, Timings
@@ -57,9 +58,15 @@ def _replay(database: Database, path: Path) -> bool:
     except (ValueError, KeyError, TypeError) as error:
         log.error("%s is not a spooled answer (%s); left where it is", path, error)
         return False
-    with database.read() as connection:
-        claim = requests.claim_as_it_was(connection, message["request_id"], message["attempt"])
-    stored = claim is not None and _store(database, claim, response)
+    try:
+        with database.read() as connection:
+            claim = requests.claim_as_it_was(connection, message["request_id"], message["attempt"])
+        stored = claim is not None and _store(database, claim, response)
+    except EnvironmentProblem:
+        raise
+    except Exception:  # a benchmark or scorer that fails on it must not keep every new worker from starting
+        log.exception("%s could not be stored; left where it is", path)
+        return False
     path.unlink(missing_ok=True)
     log.info("spooled answer of request %s: %s", message["request_id"], "stored" if stored else "no longer wanted")
     return stored

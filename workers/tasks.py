@@ -1,8 +1,11 @@
 """The Celery application and its one task: ids in, rows out."""
 
+import json
 import logging
+from typing import Any
 
 from celery import Celery
+from celery.worker.request import Request
 
 from workers import lifecycle
 from workers.publish import TASK
@@ -12,9 +15,34 @@ __all__ = ["answer", "app"]
 log = logging.getLogger(__name__)
 app = Celery("videval")
 app.config_from_object("workers.config")
+HEEDED = ("lang", "task", "id", "root_id", "parent_id", "origin")
+"""The headers of a message that mean something here."""
 
 
-@app.task(name=TASK)  # type: ignore[untyped-decorator]
+class Bell(Request):  # type: ignore[misc]
+    """A message as a worker hears it: a request id. Delays, expiries, limits, callbacks and chains that somebody put
+    into it are not there."""
+
+    def __init__(self, message: Any, *, body: Any = None, headers: Any = None, **more: Any) -> None:
+        heard = message.headers if headers is None else headers
+        super().__init__(
+            message,
+            body=_arguments_only(message.body if body is None else body),
+            headers={name: heard.get(name) for name in HEEDED},
+            **more,
+        )
+
+
+def _arguments_only(body: Any) -> Any:
+    """A message's body without what Celery would do besides; one that is not understood stays (it is rejected)."""
+    try:
+        arguments = json.loads(body)[0]
+    except (ValueError, TypeError, LookupError):
+        return body
+    return json.dumps([arguments, {}, {}])
+
+
+@app.task(name=TASK, Request=Bell)  # type: ignore[untyped-decorator]
 def answer(request_id: int) -> None:
     """Answer one request. A message can at worst name a request that exists; whatever else it says is ignored."""
     if isinstance(request_id, bool) or not isinstance(request_id, int):

@@ -27,6 +27,9 @@ from videval.errors import (
     ModelUnavailable,
     ProcessDied,
     RequestFailure,
+    Unforeseen,
+    UnknownName,
+    VidevalError,
 )
 from videval.inference import Released, infer
 from videval.models.catalog import concrete_dtype
@@ -43,6 +46,10 @@ __all__ = ["Held", "Worker", "can_serve", "dtype_for", "identity"]
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
+DEAF_PAUSE = 0.2
+"""Seconds between two messages that a worker without a model hears and cannot heed."""
+STAGE_PATIENCE = 2.0
+"""Seconds that noting a stage may wait for the database: a batch waits with it."""
 DRAIN_PATIENCE = 10.0
 """Seconds that a draining worker waits for a database that is gone before it keeps its answers on disk."""
 VERSIONS = ("torch", "transformers", "decord", "av", "videval")
@@ -98,6 +105,8 @@ class Worker:
         self.ending = threading.Event()
         self.message: str | None = None
         self.done = self.failed = self.refused = 0
+        self.refuses: frozenset[str] = frozenset()
+        self._not_here_in_a_row = 0
         self._held: dict[tuple[int, int], Held] = {}
         self._lock = threading.Lock()
 
@@ -113,9 +122,9 @@ class Worker:
             self._held[claim.request_id, claim.attempt] = held
         try:
             self._answer(held)
-        except Exception:
-            log.exception("request %d: unexpected failure; it goes back to the queue", request_id)
-            self._release(held, delay=self.settings.retry_delay)
+        except Exception as error:
+            log.exception("request %d: unforeseen", request_id)
+            self._fail(held, Unforeseen(f"{type(error).__name__}: {error}"))
         finally:
             with self._lock:
                 del self._held[claim.request_id, claim.attempt]
@@ -124,6 +133,7 @@ class Worker:
         loaded = None if self.draining.is_set() else self.engine.ready()
         if loaded is None:
             self._insist(lambda c: queue.unring(c, [request_id]))
+            self.ending.wait(DEAF_PAUSE)  # its queue is about to be left; until then, do not empty it
             return None
 
         def claim(connection: Connection) -> Claim | None:
@@ -149,7 +159,7 @@ class Worker:
             )
         except Released:
             self._release(held)
-        except EnvironmentProblem as error:
+        except (EnvironmentProblem, UnknownName) as error:
             self._not_here(held, error)
         except (ProcessDied, DeadlineExceeded) as error:
             if self.ending.is_set():  # this worker ended its children itself
@@ -174,7 +184,8 @@ class Worker:
         held.stage, held.since = stage, time.monotonic()
         try:
             pair = (held.claim.request_id, held.claim.attempt)
-            self.database.write(lambda c: requests.enter_stage(c, [pair], stage), durable=False)
+            write = self.database.write
+            write(lambda c: requests.enter_stage(c, [pair], stage), durable=False, patience=STAGE_PATIENCE)
         except EnvironmentProblem as error:
             log.warning("stage of request %d not noted: %s", held.claim.request_id, error)
 
@@ -192,6 +203,7 @@ class Worker:
         stored = self._insist(complete, otherwise=lambda: spool.keep(self.settings, claim, response))
         if stored:
             self.done += 1
+            self._not_here_in_a_row = 0
         elif stored is False:
             self.refused += 1
             log.warning(
@@ -231,12 +243,15 @@ class Worker:
         pair = held.claim.request_id, held.claim.attempt
         self._insist(lambda c: requests.release(c, [pair], delay=delay))
 
-    def _not_here(self, held: Held, error: EnvironmentProblem) -> None:
-        """This machine cannot do it (no data, no disk): say so, and leave the request to others for a while."""
+    def _not_here(self, held: Held, error: VidevalError) -> None:
+        """This machine cannot do it (no data, no disk, no plugin): say so, leave the request to others, and pause, the
+        longer the oftener in a row, so that a host without its data does not snatch what healthy ones would answer."""
         self.message = f"{error} ({error.hint})" if error.hint else str(error)
         log.error("request %d: %s", held.claim.request_id, self.message)
         self._release(held, delay=self.settings.retry_delay)
-        self.ending.wait(min(1.0, self.settings.retry_delay))
+        pause = min(1.0, self.settings.retry_delay) * 2 ** min(self._not_here_in_a_row // self.concurrency, 6)
+        self._not_here_in_a_row += 1
+        self.ending.wait(pause)
 
     def _insist(self, work: Callable[[Connection], T], *, otherwise: Callable[[], None] | None = None) -> T | None:
         """Write to the database, however long it is gone; when the worker must end first, `otherwise` and None."""
@@ -269,17 +284,13 @@ class Worker:
             return list(self._held.values())
 
     def load(self, work: queue.KeyWork) -> Loaded:
-        """Give the engine another model; what waits for the old one is released first."""
+        """Give the engine another model; what waits for the old one is released."""
         if self.device.group_size > 1:
             raise ModelUnavailable(
                 f"{work.spec.adapter} loads a model on one device, not on the group {self.device.label}",
                 hint="name the devices one by one: VIDEVAL_DEVICES=0,1",
             )
-        dtype = dtype_for(work, self.identity.device)
-        loaded = self.engine.loaded
-        if loaded is not None and loaded.load_key != work.load_key:
-            self.engine.release_waiting()
-        return self.engine.load(work.spec, work.load_key, dtype)
+        return self.engine.load(work.spec, work.load_key, dtype_for(work, self.identity.device))
 
     def rss_mb(self) -> float:
         """Resident memory of this process and its children, MiB."""
@@ -316,6 +327,7 @@ class Worker:
             failed=self.failed,
             refused=self.refused,
             message=self.message,
+            refuses=sorted(self.refuses),
         )
 
     def _state(self, is_busy: bool) -> str:

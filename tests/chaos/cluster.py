@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
 from sqlalchemy import func, select, text
 
 from tests.questions import order
@@ -87,6 +88,11 @@ class Cluster:
     postgres: Postgres | None = None
     redis: TcpRedis | None = None
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def redis_client(self) -> Redis:
+        """A client of this cluster's broker."""
+        url = self.redis.url if self.redis else f"unix://{next(self.runtime.glob('*/redis.sock'))}"
+        return Redis.from_url(url)
 
     # what runs
 

@@ -11,6 +11,7 @@ from tests.servers import BACKENDS
 QUICKLY = {
     "test_workers_join_and_leave_and_nothing_is_generated_twice": "postgresql",
     "test_sigterm_finishes_what_generates_and_releases_the_rest_unharmed": "sqlite",
+    "test_a_second_signal_ends_a_worker_now_and_its_request_is_given_back": "sqlite",
     "test_pause_resume_and_cancel_act_within_seconds": "sqlite",
     "test_two_runs_of_two_models_cost_about_two_loads_per_worker": "postgresql",
     "test_one_that_works_alone_serves_both_runs_turn_by_turn": "sqlite",

@@ -45,6 +45,20 @@ def test_sigterm_finishes_what_generates_and_releases_the_rest_unharmed(cluster:
     assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0") and not cluster.processes("engine")
 
 
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
+def test_a_second_signal_ends_a_worker_now_and_its_request_is_given_back(cluster: Cluster, second: signal.Signals):
+    run_id = cluster.enqueue(questions(1, latency_ms=(120_000, 120_000)))
+    worker = cluster.start_worker()
+    cluster.wait("it to be generated", lambda: len(cluster.generations()) == 1)
+    worker.send_signal(signal.SIGINT)
+    cluster.wait("it to drain", lambda: [w.state for w in cluster.workers()] == ["draining"])
+    worker.send_signal(second)
+    worker.wait(15)
+    counts = cluster.counts(run_id)
+    assert (counts.queued, counts.running) == (1, 0) and not cluster.processes("engine")
+    assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0")
+
+
 def test_pause_resume_and_cancel_act_within_seconds(cluster: Cluster):
     run_id = cluster.enqueue(questions(200, latency_ms=(100, 200)))
     cluster.start_worker()

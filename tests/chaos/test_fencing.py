@@ -93,6 +93,9 @@ def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
         "  for args in ([10**9], ['1; DROP TABLE requests'], [True], [None], [], [1, 2], [{'a': 1}], [-1]):\n"
         "    app.send_task('videval.answer', args=args, queue=q)\n"
         "  app.send_task('os.system', args=['true'], queue=q)\n"
+        "  more = app.signature('videval.answer', args=(1,), queue='stolen')\n"
+        "  app.send_task('videval.answer', args=[10**9], queue=q, link=more, chain=[more])\n"
+        "  app.send_task('videval.answer', args=[10**9], queue=q, countdown=3600)\n"
         "  input()"
     )
     sender = subprocess.Popen(
@@ -103,6 +106,9 @@ def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
     cluster.wait_done(run_id)
     sender.communicate(b"\n", timeout=60)
     assert cluster.counts(run_id).done == 12 and set(cluster.generations().values()) == {1}
+    with cluster.redis_client() as client:
+        cluster.wait("every message to be answered for", lambda: not client.hlen("unacked"), 20)
+        assert not client.exists("stolen"), "a worker sent what a message told it to send"
 
 
 @pytest.mark.parametrize("skew", [HOUR, -HOUR])

@@ -5,7 +5,6 @@ import signal
 import time
 
 import pytest
-import redis
 
 from tests.chaos.cluster import Cluster, questions
 
@@ -54,8 +53,7 @@ def test_redis_is_killed_three_times_and_comes_back_empty(cluster: Cluster, seed
 
 def test_flushing_redis_loses_no_request(cluster: Cluster):
     run_id = start_run(cluster, 60, 0)
-    url = cluster.redis.url if cluster.redis else f"unix://{next(cluster.runtime.glob('*/redis.sock'))}"
-    with redis.Redis.from_url(url) as client:
+    with cluster.redis_client() as client:
         client.flushall()
     check(cluster, run_id, 60, repeated=0)
 

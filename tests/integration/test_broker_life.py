@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -173,3 +174,76 @@ def test_a_broker_that_is_started_while_another_is_being_stopped_is_there_in_the
     while time.monotonic() < deadline:
         with broker.using(settings):
             assert broker.ping(settings)
+
+
+@pytest.fixture
+def paused(settings: Settings) -> Iterator[int]:
+    """The process of a broker that stands still."""
+    broker.ensure(settings)
+    process = pid_of(settings)
+    os.kill(process, signal.SIGSTOP)
+    yield process
+    if alive(process):
+        os.kill(process, signal.SIGKILL)
+
+
+def alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_one_that_stands_still_is_waited_for_and_no_second_is_started(settings, paused, caplog):
+    broker.ensure(settings)
+    assert "it is waited for" in caplog.text
+    os.kill(paused, signal.SIGCONT)
+    assert pid_of(settings) == paused
+
+
+def test_one_that_takes_no_more_clients_is_alive(settings):
+    broker.ensure(settings)
+    process = pid_of(settings)
+    with broker.broker_client(settings) as client:
+        client.config_set("maxclients", 1)
+        assert not broker.ping(settings)
+        broker.ensure(settings)
+        assert int(client.info("server")["process_id"]) == process
+        client.config_set("maxclients", 100)
+    assert pid_of(settings) == process
+
+
+@pytest.mark.parametrize("number", [signal.SIGCONT, signal.SIGSTOP], ids=["runs", "stands still"])
+def test_one_whose_socket_was_removed_is_ended_before_another_starts(settings, number):
+    broker.ensure(settings)
+    first = pid_of(settings)
+    os.kill(first, number)
+    settings.broker_socket.unlink()
+    broker.ensure(settings)
+    assert not alive(first) and broker.ping(settings) and pid_of(settings) != first
+
+
+def test_a_number_in_the_pid_file_that_is_somebody_else_s_by_now_is_left_alone(tmp_path, settings):
+    other = settings_for(tmp_path / "other")
+    with broker.using(other):
+        theirs = pid_of(other)
+        for innocent in (theirs, os.getpid(), 2**22 + 1):
+            broker.stop(settings)
+            settings.runtime_path.mkdir(parents=True, exist_ok=True)
+            (settings.runtime_path / "redis.pid").write_text(f"{innocent}\n")
+            broker.ensure(settings)
+            assert broker.ping(settings) and pid_of(settings) not in (theirs, innocent)
+        assert pid_of(other) == theirs
+
+
+def test_a_socket_that_nobody_listens_on_is_replaced(settings):
+    settings.runtime_path.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(settings.broker_socket))
+    broker.ensure(settings)
+    assert broker.ping(settings)
+
+
+def test_one_that_stands_still_can_be_stopped(settings, paused):
+    assert broker.stop(settings)
+    assert not alive(paused) and not broker.stop(settings)

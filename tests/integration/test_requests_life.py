@@ -170,6 +170,15 @@ def test_a_late_write_is_refused_and_the_successor_s_answer_stands(database, req
         assert connection.execute(select(ResponseRow.text)).scalars().all() == ["on time"]
 
 
+def test_a_second_message_takes_nothing_from_whoever_holds_it_though_its_lease_ran_out(database, request_id):
+    mine, other = take(database, request_id), identity("w2")
+    let_lease_run_out(database, request_id)
+    again = database.write(
+        lambda c: requests.claim(c, request_id, other, lease=60.0, load_key=key_of(), dtype="float32")
+    )
+    assert again is None and answer(database, mine), "only reconcile gives up, and it knows when leases prove nothing"
+
+
 def test_whoever_lost_its_lease_can_neither_fail_nor_strike_nor_release(database, request_id):
     late = take(database, request_id)
     let_lease_run_out(database, request_id)

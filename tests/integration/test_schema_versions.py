@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from tests.servers import settings_for
-from videval.db import schema
+from videval.db import schema, workers
 from videval.db.session import Database, open_database
 from videval.db.tables import Base
 from videval.errors import DatabaseUnavailable, SchemaMismatch
@@ -42,9 +42,23 @@ def test_a_newer_schema_is_refused_and_asks_for_a_newer_videval(database):
 
 
 def test_an_older_schema_is_named_and_never_changed_without_being_asked(database, monkeypatch):
-    monkeypatch.setattr(schema, "head", lambda: "0002")
-    with pytest.raises(SchemaMismatch, match="at schema 0001, older than 0002"):
+    monkeypatch.setattr(schema, "head", lambda: "0009")
+    with pytest.raises(SchemaMismatch, match=f"at schema {schema.HEAD}, older than 0009"):
         schema.ensure_schema(database)
+
+
+def test_a_database_of_the_first_schema_keeps_its_workers(empty):
+    schema.upgrade(empty, "0001")
+    known = {"id": "w", "name": "cpu@host", "host": "h", "lock_domain": "d", "device": "cpu:0", "device_name": "CPU"}
+    numbers = ("pid", "loads", "started_at", "heartbeat_at", "rss_mb", "busy_s", "done", "failed", "refused")
+    row = known | {"state": "idle", "activity": "{}"} | dict.fromkeys(numbers, 1)
+    marks = ", ".join(f":{name}" for name in row)
+    empty.write(lambda c: c.execute(text(f"INSERT INTO workers ({', '.join(row)}) VALUES ({marks})"), row))
+    schema.upgrade(empty)
+    with empty.read() as connection:
+        (kept,) = workers.live_workers(connection)
+        (seat,) = workers.seats(connection, silent_s=1e12)
+    assert (kept.id, seat.refuses) == ("w", ())
 
 
 def test_a_password_is_never_in_a_schema_error(tmp_path: Path):

@@ -4,17 +4,20 @@ import multiprocessing
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, make_url, select, text
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from tests.questions import make_run, request_ids
-from tests.servers import settings_for
-from videval.db import requests, runs
+from tests.servers import postgres, settings_for
+from videval.db import requests, runs, session
 from videval.db.schema import ensure_schema
-from videval.db.session import open_database, refuse_network_file_system
+from videval.db.session import Database, open_database, refuse_network_file_system
 from videval.db.tables import ChoreRow, RunRow
 from videval.errors import DatabaseUnavailable, EnvironmentProblem
 from videval.types import RunState
@@ -239,3 +242,147 @@ def test_runs_of_several_models_enqueued_at_once_have_names_of_their_own(databas
             opened.close()
     with database.read() as connection:
         assert len({run.name for run in runs.list_runs(connection)}) == 5
+
+
+def note(connection, name: str = "noted") -> None:
+    """A small write."""
+    connection.execute(insert(ChoreRow).values(name=name, done_at=1.0))
+
+
+def noted(opened: Database) -> set[str]:
+    with opened.read() as connection:
+        return set(connection.execute(select(ChoreRow.name)).scalars())
+
+
+def hold_all_connections(opened: Database) -> ExitStack:
+    held = ExitStack()
+    for _ in range(opened.engine.pool.size() + opened.engine.pool._max_overflow):
+        held.enter_context(opened.read())
+    return held
+
+
+def test_more_threads_than_connections_wait_for_one_as_long_as_their_patience(database, database_settings):
+    opened = open_database(database_settings)
+    held = hold_all_connections(opened)
+    threading.Timer(2.5, held.close).start()
+    with ThreadPoolExecutor(8) as pool:
+        writes = [pool.submit(opened.write, lambda c, name=f"{n}": note(c, name), durable=n % 2 == 0) for n in range(8)]
+        reads = [pool.submit(noted, opened) for _ in range(4)]
+    assert [w.result() for w in writes] == [None] * 8 and all(r.result() is not None for r in reads)
+    assert noted(opened) == {f"{n}" for n in range(8)}
+    opened.close()
+
+
+def test_no_free_connection_within_the_patience_is_an_outage_that_passes(database, database_settings):
+    opened = open_database(database_settings)
+    began = time.monotonic()
+    with hold_all_connections(opened), pytest.raises(DatabaseUnavailable, match="all connections of this process"):
+        opened.write(note, patience=0.2)
+    assert time.monotonic() - began < 10
+    opened.write(note)
+    assert noted(opened) == {"noted"}
+    opened.close()
+
+
+@pytest.fixture
+def on_postgres(tmp_path) -> Iterator[Database]:
+    opened = open_database(settings_for(tmp_path, database_url=postgres().new_database()))
+    ensure_schema(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.postgres
+def test_a_standby_that_takes_no_writes_is_an_outage_and_is_left_for_the_next_primary(on_postgres):
+    name = make_url(on_postgres.url).database
+    with postgres().connect() as admin:
+        admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        on_postgres.engine.dispose()
+        with pytest.raises(DatabaseUnavailable, match="read-only transaction") as raised:
+            on_postgres.write(note)
+        assert "primary" in raised.value.hint
+        admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    on_postgres.write(note)
+    assert noted(on_postgres) == {"noted"}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("limit", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_a_transaction_that_the_server_ended_for_its_length_is_an_outage(on_postgres, limit):
+    def stand_still(connection) -> None:
+        connection.exec_driver_sql(f"SET LOCAL {limit} = 100")
+        time.sleep(0.5)
+        note(connection)
+
+    with pytest.raises(DatabaseUnavailable, match="terminating connection"):
+        on_postgres.write(stand_still)
+    with pytest.raises(DatabaseUnavailable, match="terminating connection"), on_postgres.read() as connection:
+        stand_still(connection)
+    on_postgres.write(note)
+    assert noted(on_postgres) == {"noted"}
+
+
+@pytest.mark.postgres
+def test_an_error_inside_the_server_is_an_outage(on_postgres):
+    def fail(connection) -> None:
+        connection.exec_driver_sql("DO $$ BEGIN RAISE 'cache lookup failed' USING ERRCODE = 'XX000'; END $$")
+
+    with pytest.raises(DatabaseUnavailable, match="cache lookup failed"):
+        on_postgres.write(fail)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT 1/0", DataError),
+        ("SELECT * FROM nowhere", ProgrammingError),
+        ("INSERT INTO chores (name) VALUES (NULL)", IntegrityError),
+    ],
+)
+def test_a_mistake_in_what_was_asked_is_no_outage(on_postgres, sql, expected):
+    with pytest.raises(expected):
+        on_postgres.write(lambda c: c.exec_driver_sql(sql))
+    with pytest.raises(expected), on_postgres.read() as connection:
+        connection.exec_driver_sql(sql)
+
+
+@pytest.mark.postgres
+def test_a_row_that_is_there_already_is_told_as_it_is_however_often_it_is_tried(on_postgres, monkeypatch):
+    monkeypatch.setattr(session, "OVERTAKEN_TIMES", 3)
+    on_postgres.write(note)
+    with pytest.raises(IntegrityError):
+        on_postgres.write(note)
+
+
+def connection_arguments(tmp_path: Path, query: str = "", **how: bool) -> dict[str, str]:
+    """What libpq would be told; nobody listens there."""
+    opened = open_database(settings_for(tmp_path, database_url=f"postgresql+psycopg://127.0.0.1:1/x{query}"), **how)
+    seen: dict[str, str] = {}
+    event.listen(opened.engine, "do_connect", lambda dialect, record, args, told: seen.update(told))
+    with suppress(DatabaseUnavailable), opened.read():
+        pass
+    opened.close()
+    return seen
+
+
+def test_a_postgresql_host_that_vanished_is_noticed(tmp_path):
+    told = connection_arguments(tmp_path)
+    assert {k: told[k] for k in told if "keep" in k or "timeout" in k} == {
+        "connect_timeout": "5",
+        "keepalives": "1",
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+    }
+
+
+def test_what_the_url_says_of_the_connection_is_kept(tmp_path):
+    query = "?connect_timeout=30&keepalives_idle=60&tcp_user_timeout=0&options=-csearch_path%3Dmine"
+    told = connection_arguments(tmp_path, query, read_only=True)
+    assert (told["connect_timeout"], told["keepalives_idle"], told["tcp_user_timeout"]) == ("30", "60", "0")
+    assert told["keepalives_count"] == "3"
+    assert told["options"] == (
+        "-c idle_in_transaction_session_timeout=120000 -csearch_path=mine -c default_transaction_read_only=on"
+    )

@@ -18,7 +18,7 @@ from videval.db import queue, requests, runs, workers
 from videval.db.queue import KeyWork
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow, RequestRow, ResponseRow, WorkerRow
-from videval.errors import DatabaseUnavailable, EnvironmentProblem
+from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable
 from videval.settings import Settings
 from workers import heartbeat, spool
 from workers import worker as worker_module
@@ -39,7 +39,8 @@ class FakeConsumer:
         self.queues.append(name)
 
     def cancel_queue(self, name: str) -> None:
-        self.queues.remove(name)
+        if name in self.queues:
+            self.queues.remove(name)
 
     def is_consuming(self, name: str) -> bool:
         return name in self.queues
@@ -164,9 +165,51 @@ def test_what_nobody_foresaw_sends_the_request_back_and_the_worker_lives_on(work
     with monkeypatch.context() as patch:
         patch.setattr(worker_module, "predict", lambda *a, **k: 1 / 0)
         worker.answer(first)
-    assert row_of(database, first).status == "queued"
+        assert (row_of(database, first).status, row_of(database, first).retries) == ("queued", 1)
+        for _ in range(worker.settings.max_retries):
+            database.write(lambda c: c.execute(update(RequestRow).values(available_at=0.0)))
+            worker.answer(first)
+    row = row_of(database, first)
+    assert (row.status, row.error_kind, row.error) == ("failed", "model", "ZeroDivisionError: division by zero")
+    assert "1 / 0" in last_attempt(database, first).traceback
     worker.answer(second)
     assert row_of(database, second).status == "done"
+
+
+def test_a_host_without_its_data_takes_ever_less_from_the_others(worker, database, tmp_path, monkeypatch):
+    (request_id,) = ready(worker, database, tmp_path)
+    shutil.rmtree(tmp_path / "data")
+    pauses = []
+    monkeypatch.setattr(worker.ending, "wait", pauses.append)
+    for _ in range(3 * worker.concurrency):
+        database.write(lambda c: c.execute(update(RequestRow).values(available_at=0.0)))
+        worker.answer(request_id)
+    assert pauses[-1] == 4 * pauses[0] > 0
+
+
+def test_a_request_thread_without_a_model_does_not_empty_the_queue(worker, database, tmp_path):
+    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
+    began = time.monotonic()
+    worker.answer(request_id)
+    assert time.monotonic() - began >= worker_module.DEAF_PAUSE and row_of(database, request_id).status == "queued"
+
+
+def test_what_waits_for_one_model_never_reaches_another(worker, database, tmp_path):
+    """The engine dies under model a; while a is loaded again, the worker changes to b."""
+    ids = ready(worker, database, tmp_path, {0: {"latency_ms": 60_000}}, count=3)
+    with ThreadPoolExecutor(3) as pool:
+        for request_id in ids:
+            pool.submit(worker.answer, request_id)
+        wait_for("one to be generated", lambda: "generate" in [h.stage for h in worker.held()], 30)
+        wait_for("the others to wait", lambda: [h.stage for h in worker.held()].count("prepare") == 2, 30)
+        os.kill(worker.engine.pid, signal.SIGKILL)
+        wait_for("the engine to be gone", lambda: worker.engine.loaded is None, 30)
+        make_run(database, tmp_path / "data", model="fake:b")
+        with database.read() as connection:
+            other = next(w for w in queue.work(connection) if w.load_key == key_of("fake:b"))
+        worker.load(other)
+    assert worker.engine.loaded.load_key == key_of("fake:b")
+    assert stored(database) == 0 and {row_of(database, i).status for i in ids} == {"queued"}
 
 
 def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, database, tmp_path, caplog):
@@ -284,6 +327,16 @@ def test_a_spooled_file_that_is_none_is_left_where_it_is(database, settings, con
     (settings.spool_path / "1-1.json").write_text(content)
     assert spool.replay(settings, database) == 0
     assert (settings.spool_path / "1-1.json").exists()
+
+
+def test_a_spooled_answer_that_cannot_be_scored_keeps_no_worker_from_starting(
+    worker, database, settings, tmp_path, monkeypatch
+):
+    (request_id,) = ready(worker, database, tmp_path)
+    spool.keep(settings, take(database, request_id, "ended"), response("mine"))
+    monkeypatch.setattr(spool, "predict", lambda *a, **k: 1 / 0)
+    assert spool.replay(settings, database) == 0
+    assert len(list(settings.spool_path.glob("*.json"))) == 1
 
 
 # heartbeat, reconcile, dispatch
@@ -448,7 +501,33 @@ def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, t
     make_run(database, tmp_path / "data", model="fake:b")
     chosen = Loops(worker, FakeConsumer(), queues=frozenset({queue_name(key_of("fake:b"))}))
     chosen._dispatch()
-    assert worker.engine.loaded.load_key == key_of("fake:b") and chosen._consumer.queues == []
+    assert worker.engine.loaded.load_key == key_of("fake:b")
+    assert chosen._consumer.queues == [queue_name(key_of("fake:b"))]
+    with database.read() as connection:
+        assert connection.execute(select(WorkerRow.refuses)).scalar_one() == [key_of("fake:a")]
+
+
+def test_a_model_that_one_worker_cannot_load_goes_to_another(worker, loops, database, settings, tmp_path, monkeypatch):
+    other = new_worker(open_database(settings), settings)
+    others = Loops(other, FakeConsumer())
+    make_run(database, tmp_path / "data", 9, model="fake:b")
+    others._dispatch()
+    make_run(database, tmp_path / "data", 9, model="fake:a")
+    monkeypatch.setattr(worker.engine, "load", cannot_load(worker.engine.load, key_of("fake:a")))
+    for _ in range(3):
+        loops._dispatch()
+        others._dispatch()
+    assert (loops._key, others._key) == (key_of("fake:b"), key_of("fake:a"))
+    end(other)
+
+
+def cannot_load(load, key):
+    def refuse(spec, load_key, dtype):
+        if load_key == key:
+            raise ModelUnavailable("it has too little memory")
+        return load(spec, load_key, dtype)
+
+    return refuse
 
 
 def test_a_worker_that_grew_too_large_says_so_and_drains_to_be_replaced(database, settings, monkeypatch):

@@ -1,9 +1,14 @@
 """Devices: what a text names, what CUDA_VISIBLE_DEVICES means, and locks that hold exactly as long as a process."""
 
 import os
+import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -187,3 +192,125 @@ def test_two_homes_of_one_machine_look_at_the_same_locks(tmp_path):
         Settings(_env_file=None, home=tmp_path / "a").lock_path
         == Settings(_env_file=None, home=tmp_path / "b").lock_path
     )
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder like /tmp/videval-locks, with a lock file of cpu:0 that another user has closed to all."""
+    outside = Path(tempfile.mkdtemp(prefix="vv-"))
+    outside.chmod(0o755)
+    folder = outside / "locks"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    theirs = folder / "cpu-0.lock"
+    theirs.touch()
+    theirs.chmod(0o000)
+    yield folder
+    shutil.rmtree(outside)
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """As a user for whom modes count; root is not one."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+@contextmanager
+def masked(umask: int) -> Iterator[None]:
+    was = os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(was)
+
+
+def test_a_device_whose_lock_another_user_has_closed_is_in_use_and_the_next_is_taken(shared):
+    with without_privileges():
+        assert not is_free(shared, "cpu:0") and is_free(shared, "cpu:1")
+        held = claim_device(shared, cpus(2), patience=0.0)
+    assert held.device.label == "cpu1"
+    let_go(held)
+
+
+def test_a_group_with_a_lock_of_another_user_leaves_the_rest_free(shared):
+    (shared / f"{GPUS[1].uuid}.lock").touch(mode=0o000)
+    with without_privileges():
+        with pytest.raises(NoFreeDevice):
+            claim_device(shared, parse("0+1"), patience=0.0)
+        assert is_free(shared, GPUS[0].uuid) and not is_free(shared, f"{GPUS[0].uuid}+{GPUS[1].uuid}")
+
+
+def test_with_none_but_another_user_s_devices_the_file_is_named_with_what_would_share_it(shared):
+    with without_privileges(), pytest.raises(NoFreeDevice, match="cpu0 by another user") as raised:
+        claim_device(shared, cpus(1), patience=0.0)
+    assert str(shared / "cpu-0.lock") in str(raised.value) and "chmod 666" in raised.value.hint
+
+
+@pytest.mark.parametrize("trap", ["a link to nothing", "a folder"])
+def test_what_another_user_put_in_a_lock_s_place_is_in_use(tmp_path, trap):
+    if trap == "a folder":
+        (tmp_path / "cpu-0.lock").mkdir()
+    else:
+        (tmp_path / "cpu-0.lock").symlink_to(tmp_path / "nothing")
+    assert not is_free(tmp_path, "cpu:0")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_lock_that_is_there_is_opened_without_asking_to_make_it(tmp_path, monkeypatch):
+    """As fs.protected_regular has it: O_CREAT on another user's file of a shared folder is refused."""
+    (tmp_path / "cpu-0.lock").touch()
+    really = os.open
+
+    def protected(path, flags, *args, **kwargs):
+        if flags & os.O_CREAT and not flags & os.O_EXCL and Path(path).exists():
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", protected)
+    assert is_free(tmp_path, "cpu:0")
+    let_go(claim_device(tmp_path, cpus(1), patience=0.0))
+
+
+def test_a_lock_that_another_makes_at_the_same_moment_is_shared_with_it(tmp_path, monkeypatch):
+    really = os.open
+
+    def overtaken(path, flags, *args, **kwargs):
+        if flags & os.O_CREAT:
+            os.close(really(path, os.O_WRONLY | os.O_CREAT, 0o666))
+        return really(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", overtaken)
+    let_go(claim_device(tmp_path, cpus(1), patience=0.0))
+
+
+def test_a_folder_in_which_nothing_can_be_made_says_which_variable_to_set(shared):
+    shared.chmod(0o555)
+    with without_privileges(), pytest.raises(EnvironmentProblem, match="cannot open the lock") as raised:
+        claim_device(shared, cpus(2), patience=0.0)
+    assert raised.value.hint == "set VIDEVAL_LOCK_DIR"
+
+
+def test_folder_and_locks_are_open_to_all_users_whatever_the_umask(tmp_path):
+    folder = tmp_path / "locks"
+    with masked(0o077):
+        let_go(claim_device(folder, cpus(1), patience=0.0))
+        assert is_free(folder, "cpu:1")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+    assert [stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()] == [0o666, 0o666]
+
+
+def test_a_folder_that_another_user_makes_at_the_same_moment_is_taken_as_it_is(tmp_path, monkeypatch):
+    folder = tmp_path / "locks"
+    folder.mkdir(mode=0o777)
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    monkeypatch.setattr(Path, "chmod", lambda self, mode: pytest.fail("it is not ours to change"))
+    assert is_free(folder, "cpu:0")

@@ -35,6 +35,19 @@ def test_a_worker_that_cannot_serve_a_key_is_never_sent_to_it():
     assert assign([demand("a")], [only_b], turn=900) == {}
 
 
+def test_a_key_that_the_idle_worker_cannot_serve_gets_one_that_can():
+    small = Seat(worker_id="w1", load_key=None, can_serve=frozenset({"b"}))
+    large = Seat(worker_id="w2", load_key="b")
+    assert assign([demand("a"), demand("b")], [small, large], turn=900) == {"w1": "b", "w2": "a"}
+
+
+def test_a_worker_that_serves_one_key_only_is_not_idle_while_others_have_their_turn():
+    only_c = Seat(worker_id="w0", load_key=None, can_serve=frozenset({"c"}))
+    free = Seat(worker_id="w1", load_key="a")
+    placed = assign([demand("a"), demand("b"), demand("c")], [only_c, free], turn=900)
+    assert placed == {"w0": "c", "w1": "a"}
+
+
 def test_all_workers_serve_the_only_key():
     assert shares([demand("a")], seats(None, None, None)) == {"a": 3}
 

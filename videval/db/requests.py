@@ -68,7 +68,6 @@ def claim(
     `lease` seconds. `load_key` and `dtype` are those of the model that this worker holds: a run of another model
     is not taken, nor one whose dtype is fixed to another one; one that has none yet is fixed to this.
     """
-    expire_leases(connection, RequestRow.id == request_id)
     row = connection.execute(_take(request_id, worker.id, lease, load_key, dtype)).one_or_none()
     if row is None:
         return None
@@ -321,9 +320,9 @@ def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0)
     return count
 
 
-def expire_leases(connection: Connection, *where: ColumnElement[bool]) -> list[ExpiredRequest]:
-    """Give up attempts whose lease has run out; narrowed by `where`."""
-    return _expire(connection, RequestRow.lease_expires_at < db_now(), *where)
+def expire_leases(connection: Connection) -> list[ExpiredRequest]:
+    """Give up attempts whose lease has run out. Only reconcile does: it knows when leases prove nothing."""
+    return _expire(connection, RequestRow.lease_expires_at < db_now())
 
 
 def expire_workers(connection: Connection, worker_ids: Sequence[str]) -> list[ExpiredRequest]:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Float, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, Float, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -27,10 +28,25 @@ NETWORK_FILE_SYSTEMS = frozenset(
     | {"fuse.sshfs", "fuse.glusterfs", "fuse.juicefs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "pvfs2"}
 )
 PATIENCE = 60.0
-"""Seconds that a write waits for other writers before it gives up."""
+"""Seconds that a write waits for a connection and for other writers before it gives up."""
+POOL_TIMEOUT = 1.0
+"""Seconds that one look for a free connection takes; whoever finds none looks again while its patience lasts."""
 OVERTAKEN_TIMES = 20
 FROZEN = 120.0
 """Seconds after which PostgreSQL ends the transaction of a process that stands still or whose host is gone."""
+READ_ONLY = "25006"
+SERVER_STATES = frozenset({READ_ONLY, "25P03", "25P04", "XX000", "XX001", "XX002"})
+"""Errors that say how the server is and not what was asked of it: a standby that takes no writes, a transaction that
+it ended for its length, a failure inside."""
+KEEPALIVE = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""What libpq is told, so that a host that vanished is noticed in 25 s; nothing of it matters on a unix socket."""
 
 
 class db_now(FunctionElement[float]):
@@ -83,9 +99,11 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection for queries; DatabaseUnavailable if there is none."""
         try:
-            with self.engine.connect().execution_options(videval_begin="DEFERRED") as connection:
-                yield connection
-        except (OperationalError, InterfaceError) as error:
+            with self._connect(time.monotonic() + PATIENCE) as connection:
+                yield connection.execution_options(videval_begin="DEFERRED")
+        except (DBAPIError, PoolTimeout) as error:
+            if not _is_outage(error):
+                raise
             raise self._unavailable(error) from error
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE, durable: bool = True) -> T:
@@ -93,20 +111,25 @@ class Database:
 
         `work` may run several times: it must do nothing but SQL. What is not `durable` may be lost when PostgreSQL
         itself crashes in the next second, and is not waited for to reach the disk. Raises DatabaseUnavailable when
-        the database is gone, or is still locked after `patience` seconds.
+        the database is gone or takes no writes, or when it is still locked or no connection is free after `patience`
+        seconds; an error in `work`'s own SQL is raised as it is.
         """
         deadline = time.monotonic() + patience
         pause, overtaken = 0.005, 0
         while True:
             try:
-                with self.engine.begin() as connection:
+                with self._connect(deadline) as connection, connection.begin():
                     if not durable and self.dialect == "postgresql":
                         connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
                     return work(connection)
-            except (OperationalError, InterfaceError, DBAPIError) as error:
+            except PoolTimeout as error:
+                raise self._unavailable(error) from error
+            except DBAPIError as error:
                 overtaken += _is_overtaken(error)
                 passing = overtaken < OVERTAKEN_TIMES if _is_overtaken(error) else _passing(error)
                 if not passing or time.monotonic() > deadline:
+                    if not _is_outage(error):
+                        raise
                     raise self._unavailable(error) from error
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 2, 0.5)
@@ -115,10 +138,20 @@ class Database:
         """Give all connections back."""
         self.engine.dispose()
 
-    def _unavailable(self, error: SQLAlchemyError) -> Exception:
-        if not isinstance(error, OperationalError | InterfaceError):
-            return error
-        reason = str(getattr(error, "orig", error)).strip().split("\n")[0]
+    def _connect(self, deadline: float) -> Connection:
+        """A connection of the pool, waited for until the deadline: a worker has more threads than connections."""
+        while True:
+            try:
+                return self.engine.connect()
+            except PoolTimeout:
+                if time.monotonic() > deadline:
+                    raise
+
+    def _unavailable(self, error: DBAPIError | PoolTimeout) -> EnvironmentProblem:
+        if isinstance(error, PoolTimeout):
+            message = f"database {self.url}: all connections of this process are in use"
+            return DatabaseUnavailable(message, hint="the database is slow, or waits for a lock: see its log")
+        reason = str(error.orig).strip().split("\n")[0]
         if "disk is full" in reason:
             return EnvironmentProblem(f"database {self.url}: the disk is full", hint="free some space; the run goes on")
         hint = "is the server up? VIDEVAL_DATABASE_URL says where it is looked for"
@@ -126,19 +159,42 @@ class Database:
             hint = "videval db upgrade"
         elif self.dialect == "sqlite":
             hint = "VIDEVAL_HOME must be a writable folder on a local disk"
+        elif _state(error) == READ_ONLY:
+            hint = "VIDEVAL_DATABASE_URL must lead to the primary (with several hosts: target_session_attrs=read-write)"
         return DatabaseUnavailable(f"database {self.url}: {reason}", hint=hint)
+
+
+def _state(error: DBAPIError) -> str | None:
+    """PostgreSQL's code of an error."""
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _is_outage(error: DBAPIError | PoolTimeout) -> bool:
+    """Whether it may pass without a hand on the program: the connection or the server, not what was asked of it."""
+    if isinstance(error, PoolTimeout | OperationalError | InterfaceError):
+        return True
+    return error.connection_invalidated or _state(error) in SERVER_STATES
 
 
 def _passing(error: DBAPIError) -> bool:
     """Whether another writer was in the way (SQLite busy, PostgreSQL serialization failure or deadlock)."""
-    if getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "55P03"}:
+    if _state(error) in {"40001", "40P01", "55P03"}:
         return True
     return "database is locked" in str(error.orig) or "database table is locked" in str(error.orig)
 
 
 def _is_overtaken(error: DBAPIError) -> bool:
     """Whether another writer inserted the same row between this one's look and its insert (PostgreSQL only)."""
-    return getattr(error.orig, "sqlstate", None) == "23505"
+    return _state(error) == "23505"
+
+
+def _leave_standby(engine: Engine) -> None:
+    """Drop the connections to a server that takes no writes any more: the next ones may lead to its successor."""
+
+    @event.listens_for(engine, "handle_error")
+    def on_error(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
 
 
 def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
@@ -182,16 +238,27 @@ def _sqlite_engine(settings: Settings, url: str, *, read_only: bool, pool_size: 
     path = Path(make_url(url).database or "")
     refuse_network_file_system(path.parent)
     if read_only:
-        uri = f"file:{path}?mode=ro"
-        engine = create_engine(f"sqlite:///{uri}&uri=true", json_serializer=_dumps, pool_size=pool_size)
+        url = f"sqlite:///file:{path}?mode=ro&uri=true"
     else:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseUnavailable(f"cannot create {path.parent}: {error}", hint="set VIDEVAL_HOME") from error
-        engine = create_engine(url, json_serializer=_dumps, pool_size=pool_size, max_overflow=2)
+    overflow = 10 if read_only else 2
+    engine = create_engine(
+        url, json_serializer=_dumps, pool_size=pool_size, max_overflow=overflow, pool_timeout=POOL_TIMEOUT
+    )
     _prepare_sqlite(engine, read_only=read_only)
     return engine
+
+
+def _connect_args(url: URL, *, read_only: bool) -> dict[str, str]:
+    """What libpq is told beside the URL, which has the last word."""
+    asked = url.normalized_query
+    options = [f"-c idle_in_transaction_session_timeout={FROZEN * 1000:.0f}", *asked.get("options", ())]
+    if read_only:
+        options.append("-c default_transaction_read_only=on")
+    return {k: v for k, v in KEEPALIVE.items() if k not in asked} | {"options": " ".join(options)}
 
 
 def open_database(settings: Settings, *, read_only: bool = False, pool_size: int = 2) -> Database:
@@ -212,15 +279,15 @@ def open_database(settings: Settings, *, read_only: bool = False, pool_size: int
         return Database(_sqlite_engine(settings, url, read_only=read_only, pool_size=pool_size), url=safe)
     if backend != "postgresql":
         raise DatabaseUnavailable(f"{backend} is not supported", hint="use postgresql+psycopg:// or sqlite:///")
-    options = f"-c idle_in_transaction_session_timeout={FROZEN * 1000:.0f}"
-    options += " -c default_transaction_read_only=on" if read_only else ""
-    connect_args = {"connect_timeout": 5, "options": options}
     engine = create_engine(
         url,
         json_serializer=_dumps,
         pool_size=pool_size,
         max_overflow=2,
+        pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=True,
-        connect_args=connect_args,
+        connect_args=_connect_args(make_url(url), read_only=read_only),
     )
+    if not read_only:
+        _leave_standby(engine)
     return Database(engine, url=safe)

@@ -59,7 +59,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {str: ExactText, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+    type_annotation_map = {str: ExactText, dict[str, Any]: JSON, list[str]: JSON, list[Any]: JSON}  # noqa: RUF012
 
 
 class SnapshotRow(Base):
@@ -264,6 +264,7 @@ class WorkerRow(Base):
     failed: Mapped[int]
     refused: Mapped[int]
     message: Mapped[str | None]
+    refuses: Mapped[list[str]]
 
 
 class ChoreRow(Base):

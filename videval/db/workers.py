@@ -14,13 +14,16 @@ from videval.db.tables import WorkerRow
 __all__ = [
     "LIVE_STATES",
     "Pulse",
+    "SeatInfo",
     "WorkerInfo",
     "beat",
     "list_workers",
     "live_workers",
     "lock_seats",
     "predecessors",
+    "refuse",
     "register",
+    "seats",
     "stop",
     "take_seat",
 ]
@@ -42,6 +45,19 @@ class Pulse:
     failed: int = 0
     refused: int = 0
     message: str | None = None
+    refuses: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeatInfo:
+    """What the dispatchers of other workers must know of one: `served_s` since it began to serve its load key,
+    `refuses` the load keys that it cannot or must not serve now."""
+
+    id: str
+    device: str
+    load_key: str | None
+    served_s: float
+    refuses: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +93,14 @@ def register(connection: Connection, worker: WorkerIdentity) -> None:
     known = ("id", "name", "host", "lock_domain", "pid", "device", "device_name")
     row = {k: getattr(worker, k) for k in known}
     row |= {"state": "starting", "loads": 0, "activity": {}, "rss_mb": 0.0, "busy_s": 0.0}
-    row |= {"done": 0, "failed": 0, "refused": 0, "started_at": db_now(), "heartbeat_at": db_now()}
+    row |= {"done": 0, "failed": 0, "refused": 0, "refuses": [], "started_at": db_now(), "heartbeat_at": db_now()}
     upsert(connection, WorkerRow, [row], keys=["id"])
 
 
 def beat(connection: Connection, worker_id: str, pulse: Pulse) -> None:
     """Say that a worker lives, and what it does."""
     values = {name: getattr(pulse, name) for name in Pulse.__dataclass_fields__}
-    values["activity"] = dict(pulse.activity)
+    values |= {"activity": dict(pulse.activity), "refuses": list(pulse.refuses)}
     connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(heartbeat_at=db_now(), **values))
 
 
@@ -133,6 +149,26 @@ def _infos(connection: Connection, *where: Any) -> list[WorkerInfo]:
         select(*WorkerRow.__table__.c, age, silent, served).where(*where).order_by(WorkerRow.host, WorkerRow.name)
     )
     return [WorkerInfo(**{f: getattr(r, f) for f in WorkerInfo.__dataclass_fields__}) for r in rows]
+
+
+def seats(connection: Connection, *, silent_s: float) -> list[SeatInfo]:
+    """Workers that live, are not draining and gave a sign within `silent_s` seconds; each one reads this often, so it
+    is little."""
+    served = func.coalesce(db_now() - WorkerRow.serving_since, 0.0).label("served_s")
+    rows = connection.execute(
+        select(WorkerRow.id, WorkerRow.device, WorkerRow.load_key, served, WorkerRow.refuses)
+        .where(WorkerRow.state.in_([s for s in LIVE_STATES if s != "draining"]))
+        .where(WorkerRow.heartbeat_at > db_now() - silent_s)
+    )
+    return [
+        SeatInfo(id=r.id, device=r.device, load_key=r.load_key, served_s=r.served_s, refuses=tuple(r.refuses))
+        for r in rows
+    ]
+
+
+def refuse(connection: Connection, worker_id: str, load_keys: Sequence[str]) -> None:
+    """Say which load keys a worker does not serve, so that the others reckon without it there."""
+    connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(refuses=list(load_keys)))
 
 
 def live_workers(connection: Connection) -> list[WorkerInfo]:
