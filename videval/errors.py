@@ -17,6 +17,7 @@
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
         ├── VideoFailure            kind video
         ├── ModelFailure            kind model
+        ├── Unforeseen              kind model    an exception in videval or a plugin; tried again before it fails
         ├── ApiFailure              kind api
         ├── OutOfMemory             kind oom
         ├── DeadlineExceeded        kind timeout

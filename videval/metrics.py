@@ -99,7 +99,10 @@ def _effective_size(values: Floats, codes: Codes, count: int) -> tuple[float, fl
     residuals = np.bincount(codes, weights=values - mean)
     clustered = count / (count - 1) * float(residuals @ residuals) / n**2
     independent = float(values.var(ddof=1)) / n
-    return float(mean * (1 - mean)) / max(clustered, independent), t_quantile(count - 1)
+    variance = max(clustered, independent)
+    if variance == 0:  # they differ by less than a square can say
+        return float(count), _Z
+    return float(mean * (1 - mean)) / variance, t_quantile(count - 1)
 
 
 def _wilson(mean: float, size: float, z: float) -> tuple[float, float]:

@@ -143,7 +143,9 @@ class _Decoder:
 
     @property
     def is_alive(self) -> bool:
-        return self._child.process.poll() is None
+        return self._child.process.poll() is None and not self._child.connection.poll(
+            0
+        )  # what it says unasked: its end
 
     def ask(self, message: Message, *, deadline: float) -> Message:
         self.served += 1

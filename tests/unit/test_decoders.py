@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.servers import settings_for, wait_for
@@ -72,7 +73,8 @@ def test_what_is_no_video_is_a_failure_with_its_path_and_the_decoder_lives_on(de
 def test_a_decoder_that_was_killed_while_it_was_idle_is_nobody_s_fault(decoders, videos):
     ask(decoders, videos / "a.mp4")
     os.kill(decoders.pids()[0], signal.SIGKILL)
-    wait_for("it to be dead", lambda: not Path(f"/proc/{decoders.pids()[0]}/exe").exists(), 10)
+    dead = psutil.Process(decoders.pids()[0])
+    wait_for("it to be dead", lambda: dead.status() == psutil.STATUS_ZOMBIE, 10)
     assert ask(decoders, videos / "b.mp4").num_frames == 4
 
 
