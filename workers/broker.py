@@ -226,14 +226,24 @@ class BrokerUser:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._fd: int | None = None
+        self._lock = threading.Lock()
+        self._has_left = False
         if settings.is_embedded_broker:
             folder = _runtime_folder(settings)
             self._fd = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_SH)
         ensure(settings)
 
+    def ensure(self) -> None:
+        """Have a broker, unless this user has left: what its last user stopped is not started again by a thread."""
+        with self._lock:
+            if not self._has_left:
+                ensure(self._settings)
+
     def leave(self) -> None:
         """Use the broker no more."""
+        with self._lock:
+            self._has_left = True
         if self._fd is None:
             return
         fd, self._fd = self._fd, None

@@ -13,7 +13,6 @@ from videval.db import queue, requests, workers
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
-from workers import broker
 from workers.device import is_free
 from workers.dispatcher import Demand, Seat, assign
 from workers.publish import publish_due, queue_name
@@ -48,12 +47,21 @@ class Consumer(Protocol):
 class Loops:
     """The three loops of a worker as threads; `stop` ends them."""
 
-    def __init__(self, worker: Worker, consumer: Consumer, *, queues: frozenset[str] | None = None) -> None:
-        """`queues`: serve these only, as the user said with -Q; None is free choice."""
+    def __init__(
+        self,
+        worker: Worker,
+        consumer: Consumer,
+        *,
+        queues: frozenset[str] | None = None,
+        ensure_broker: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`queues`: serve these only, as the user said with -Q; None is free choice. `ensure_broker`: start it again
+        if it died."""
         self._worker = worker
         self._settings = worker.settings
         self._consumer = consumer
         self._queues = queues
+        self._ensure_broker = ensure_broker
         self._stop = threading.Event()
         self._key: str | None = None
         self._load_failures: dict[str, tuple[int, float]] = {}
@@ -137,8 +145,7 @@ class Loops:
     # reconcile
 
     def _reconcile(self) -> None:
-        if self._settings.is_embedded_broker:
-            broker.ensure(self._settings)
+        self._ensure_broker()
         self._watch_clock()
         database = self._worker.database
         if not database.write(lambda c: queue.take_turn(c, "reconcile", self._settings.reconcile * 0.9)):

@@ -123,7 +123,9 @@ def _on_ready(sender: Any, **kwargs: Any) -> None:
     consumer, queues = _CeleryConsumer(sender), _state["queues"]
     for name in queues or ():  # consumed as soon as the model is there
         consumer.cancel_queue(name)
-    loops = Loops(this_worker(), consumer, queues=queues)
+    embedded = SETTINGS.is_embedded_broker
+    ensure = {"ensure_broker": _state["broker"].ensure} if embedded else {}
+    loops = Loops(this_worker(), consumer, queues=queues, **ensure)
     _state["loops"] = loops
     loops.start()
     log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)

@@ -244,6 +244,15 @@ def test_a_socket_that_nobody_listens_on_is_replaced(settings):
     assert broker.ping(settings)
 
 
+def test_who_has_left_starts_no_broker_again(settings):
+    user = broker.BrokerUser(settings)
+    user.ensure()
+    assert broker.ping(settings)
+    user.leave()
+    user.ensure()
+    assert not broker.ping(settings)
+
+
 def test_one_that_stands_still_can_be_stopped(settings, paused):
     assert broker.stop(settings)
     assert not alive(paused) and not broker.stop(settings)
