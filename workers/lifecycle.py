@@ -5,9 +5,11 @@ Nothing is opened when this module is imported: only `celery worker` sends `work
 
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -26,7 +28,10 @@ from workers.worker import Worker
 __all__ = ["connect", "this_worker"]
 
 log = logging.getLogger(__name__)
+ONE_SIGNAL = 0.5
+"""Seconds within which several signals are one: a supervisor passes on what its whole group was sent."""
 _state: dict[str, Any] = {}
+_signals: queue.SimpleQueue[float] = queue.SimpleQueue()
 
 
 def this_worker() -> Worker:
@@ -75,6 +80,7 @@ def _begin(sender: Any) -> None:
     database.write(lambda c: requests.expire_workers(c, dead))
     worker.replay_spool()
     _state["worker"] = worker
+    threading.Thread(target=_heed_signals, name="signals", daemon=True).start()
     _state["queues"] = _chosen_queues(sender.options.get("queues") or getattr(sender, "queues", None))
     sender.hostname = worker.identity.name
     if sender.concurrency != worker.concurrency:
@@ -131,18 +137,22 @@ def _on_ready(sender: Any, **kwargs: Any) -> None:
     log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)
 
 
-def _on_shutting_down(sender: Any = None, how: str = "", **kwargs: Any) -> None:
-    """First signal: drain. Second one: now."""
-    worker = _state.get("worker")
-    if worker is None:
-        return
-    if worker.draining.is_set() or how.lower() == "cold":
-        threading.Thread(target=_leave_now, daemon=True).start()
-        return
+def _on_shutting_down(sender: Any = None, **kwargs: Any) -> None:
+    """First signal: drain. A later one: now. This runs inside a signal handler, perhaps inside another one: it starts
+    no thread and takes no lock."""
     if threading.current_thread() is threading.main_thread():
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):  # Celery's own cannot end threads
-            signal.signal(name, lambda *_: threading.Thread(target=_leave_now, daemon=True).start())
-    threading.Thread(target=worker.drain, daemon=True).start()
+            signal.signal(name, lambda *_: _signals.put(time.monotonic()))
+    _signals.put(time.monotonic())
+
+
+def _heed_signals() -> None:
+    first = _signals.get()
+    if worker := _state.get("worker"):
+        worker.drain()
+    while _signals.get() - first < ONE_SIGNAL:
+        pass
+    _leave_now()
 
 
 def _leave_now() -> None:
