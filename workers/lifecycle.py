@@ -32,6 +32,7 @@ ONE_SIGNAL = 0.5
 """Seconds within which several signals are one: a supervisor passes on what its whole group was sent."""
 _state: dict[str, Any] = {}
 _signals: queue.SimpleQueue[float] = queue.SimpleQueue()
+_ending = threading.Lock()
 
 
 def this_worker() -> Worker:
@@ -161,9 +162,11 @@ def _leave_now() -> None:
 
 
 def _on_shutdown(**kwargs: Any) -> None:
-    if loops := _state.pop("loops", None):
-        loops.stop()
-    if worker := _state.pop("worker", None):
-        worker.close()
-    if broker := _state.pop("broker", None):
-        broker.leave()
+    """Give everything back, once; who comes second waits, so that the process does not end half way."""
+    with _ending:
+        if loops := _state.pop("loops", None):
+            loops.stop()
+        if worker := _state.pop("worker", None):
+            worker.close()
+        if broker := _state.pop("broker", None):
+            broker.leave()
