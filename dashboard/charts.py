@@ -1,7 +1,7 @@
 """The charts, each a pure function of what `videval.report` says: rows and a Vega-Lite specification.
 
-The specification never holds numbers of the run, so a page that refreshes only gets new rows and does not flicker; it
-is plain data, since building and validating it through a library took most of a page's server time (perf/RESULTS.md).
+Answers change the rows only, never the specification, so a page that refreshes does not flicker. It is plain data,
+since to build and validate it through a library was half of the Run page's server time.
 """
 
 from collections.abc import Sequence

@@ -90,7 +90,7 @@ def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Pa
 def make_order(asked: Asked, settings: Settings) -> Order:
     """Read the questions and check all that can be checked before anything is written."""
     spec = _spec(asked)
-    file = asked.data or (Path(asked.what) if _is_table(asked.what) and asked.what else None)
+    file = asked.data or (Path(asked.what).expanduser() if _is_table(asked.what) and asked.what else None)
     if (file is None) == (asked.what is None or _is_table(asked.what)):
         raise UsageError("name either a variant or a file", hint="videval enqueue MVBench_8frame MODEL, or --data FILE")
     bench, variant, root = _published(asked, settings) if file is None else _table(asked, file, spec)

@@ -143,9 +143,9 @@ class _Decoder:
 
     @property
     def is_alive(self) -> bool:
-        return self._child.process.poll() is None and not self._child.connection.poll(
-            0
-        )  # what it says unasked: its end
+        if self._child.process.poll() is not None:
+            return False
+        return not self._child.connection.poll(0)  # an idle one has nothing to say but its end
 
     def ask(self, message: Message, *, deadline: float) -> Message:
         self.served += 1

@@ -1,6 +1,11 @@
 """What the user sets reaches the order."""
 
-from videval.orders import Asked, _spec
+from pathlib import Path
+
+import pytest
+
+from videval.orders import Asked, _spec, make_order
+from videval.settings import Settings
 
 
 def test_the_dtype_and_generation_that_the_user_sets_are_what_the_worker_is_told() -> None:
@@ -11,3 +16,12 @@ def test_the_dtype_and_generation_that_the_user_sets_are_what_the_worker_is_told
 
 def test_what_the_user_leaves_open_stays_the_models_own() -> None:
     assert _spec(Asked(what=None, model="fake", temperature=0.0)).dtype == "auto"
+
+
+def test_a_file_in_the_home_folder_is_found_where_no_shell_expands_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "asked.jsonl").write_text('{"index": 1, "video": "a.mp4", "question": "What?", "answer": "x"}\n')
+    order = make_order(Asked(what="~/asked.jsonl", model="fake"), Settings(_env_file=None))  # type: ignore[call-arg]
+    assert order.root == tmp_path and len(order.samples) == 1
