@@ -1,5 +1,8 @@
 """Videos that we write are whole, repeatable and what they say they are."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 
@@ -92,3 +95,12 @@ def test_a_folder_is_numbered_from_one_and_replaced_as_a_whole(tmp_path):
     assert sorted(p.name for p in (tmp_path / "clip").iterdir()) == ["00001.png", "00002.png", "00003.png"]
     assert np.array_equal(read_image(tmp_path / "clip" / "00002.png"), counting(3)[1])
     assert [p.name for p in tmp_path.iterdir()] == ["clip"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling by thread is Linux's")
+@pytest.mark.parametrize("codec", CODECS)
+def test_writing_a_video_leaves_the_scheduling_of_its_thread_alone(tmp_path, codec):
+    """For root, SVT-AV1 made its caller realtime for ever, and so every worker started after it."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # whatever an earlier writer left
+    write_video(tmp_path / NAMES[codec], counting(4), 8, codec)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -60,7 +60,10 @@ def write_video(path: Path, frames: Frames, fps: float, codec: str = "h264") -> 
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 talks on standard error otherwise
     with _beside(path) as temporary:
         options = {"fflags": "+bitexact"}
-        with av.open(os.fspath(temporary), "w", format=how.container, options=options) as container:
+        with (
+            _scheduling_kept(),
+            av.open(os.fspath(temporary), "w", format=how.container, options=options) as container,
+        ):
             _encode(container, frames, Fraction(fps).limit_denominator(1001), how)
 
 
@@ -90,6 +93,22 @@ def _encode(container: OutputContainer, frames: Frames, fps: Fraction, how: _Cod
         frame.pts, frame.time_base = number, 1 / fps
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+@contextmanager
+def _scheduling_kept() -> Iterator[None]:
+    """Give the thread its scheduling back: for root, SVT-AV1 makes its caller a realtime thread and leaves it so.
+
+    Every process started later would inherit it, and a fleet of realtime processes can starve its whole machine.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def _check_frames(frames: Frames) -> None:
