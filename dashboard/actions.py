@@ -91,6 +91,8 @@ def attempt(action: Callable[[], str]) -> None:
         st.toast(plain(action()), icon=":material/check:")
     except VidevalError as error:
         st.toast(plain(f"{error} {error.hint}"), icon=":material/error:")
+    except OSError as error:
+        st.toast(plain(error), icon=":material/error:")
 
 
 def buttons(run: RunInfo, *, waiting: int, failed: int) -> None:

@@ -18,6 +18,8 @@ __all__ = ["Chart", "convergence", "differences", "progress", "scores", "stages"
 
 HEIGHT = 210
 """Pixels of a chart whose rows are not groups."""
+LEAST_POINTS = 5.0
+"""Points to either side of 0 that a chart of differences always shows, so that noise does not fill it."""
 Spec = dict[str, Any]
 Rows = list[dict[str, Any]]
 
@@ -109,9 +111,11 @@ def stages(spent: TimeSpent) -> Chart:
     return _chart(rows, spec)
 
 
-def _intervals(colour: str, tips: Sequence[Spec], title: str, middle: str, **axis: Any) -> list[Spec]:
+def _intervals(
+    colour: str, tips: Sequence[Spec], title: str, middle: str, *, format: str = ".0%", **axis: Any
+) -> list[Spec]:
     """Layers: a grey line at `middle`, and for each group a line from `low` to `high` with a dot at `mean`."""
-    x = _field("low", "quantitative", title, axis={"format": ".0%"}, **axis)
+    x = _field("low", "quantitative", title, axis={"format": format}, **axis)
     return [
         {
             "mark": {"type": "rule", "color": COLOURS["grey"], "strokeDash": [4, 4]},
@@ -164,18 +168,26 @@ def convergence(points: Sequence[Point]) -> Chart:
 
 
 def differences(groups: Sequence[GroupDifference]) -> Chart:
-    """The difference of two runs in each group with its paired interval; right of 0, the first is better."""
-    rows: Rows = [
+    """The difference of two runs in each group, in points with its paired interval; right of 0, the first is better."""
+    rows: Rows = []
+    for g in groups:
+        mean, low, high = (
+            None if v is None else 100 * v
+            for v in (
+                g.difference.mean,
+                g.difference.mean if g.difference.low is None else g.difference.low,
+                g.difference.mean if g.difference.high is None else g.difference.high,
+            )
+        )
+        span = {"zero": 0.0, "left": -LEAST_POINTS, "right": LEAST_POINTS}
+        rows.append({"group": g.group, "n": g.difference.n, "mean": mean, "low": low, "high": high} | span)
+    tips = [_name("group"), *(_tip(f, "+.1f") for f in ("mean", "low", "high")), _tip("n")]
+    title = "difference in points, 95 % paired interval"
+    layers = _intervals(COLOURS["orange"], tips, title, "zero", format="+.0f")
+    layers.append(
         {
-            "group": g.group,
-            "n": g.difference.n,
-            "mean": g.difference.mean,
-            "low": g.difference.mean if g.difference.low is None else g.difference.low,
-            "high": g.difference.mean if g.difference.high is None else g.difference.high,
-            "zero": 0.0,
+            "mark": {"type": "rule", "opacity": 0},
+            "encoding": {"x": _field("left", "quantitative", title), "x2": {"field": "right"}},
         }
-        for g in groups
-    ]
-    tips = [_name("group"), *(_tip(f, "+.1%") for f in ("mean", "low", "high")), _tip("n")]
-    layers = _intervals(COLOURS["orange"], tips, "difference in score, 95 % paired interval", "zero")
+    )
     return _chart(rows, {"layer": layers}, height=28 * len(rows) + 80)

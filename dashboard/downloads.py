@@ -1,8 +1,11 @@
 """Exports as downloads, built in a thread beside the pages."""
 
 import io
+import logging
 import tempfile
+import threading
 import zipfile
+from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +15,14 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import VidevalError
 from videval.export import ExportFormat, export_path, export_table, run_table
+from videval.report import RunStatus
 
 __all__ = ["Exports", "Ready"]
+
+log = logging.getLogger(__name__)
+KEPT = 6
+"""Files that are kept in memory, those that were begun last."""
+Standing = tuple[int, int, float | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,26 +35,51 @@ class Ready:
     error: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    standing: Standing
+    future: Future[Ready]
+
+
+def _standing(status: RunStatus) -> Standing:
+    """What changes with every answer and every failure of a run."""
+    return status.counts.done, status.counts.failed, status.last_at
+
+
 class Exports:
-    """Builds files one after another; each is kept until the next of its kind is asked for."""
+    """Builds files one after another and keeps the last few; one of a run that went on since is outdated."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-export", initializer=step_back)
-        self._jobs: dict[tuple[int, str], Future[Ready]] = {}
+        self._jobs: OrderedDict[tuple[int, str], _Job] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def begin(self, run: RunInfo, format: ExportFormat) -> None:
-        """Start to build a file, anew if there is one."""
-        self._jobs[run.run_id, format] = self._pool.submit(self._build, run, format)
+    def begin(self, status: RunStatus, format: ExportFormat) -> None:
+        """Start to build a file of a run as it stands, anew if there is one."""
+        key = status.run.run_id, format
+        with self._lock:
+            job = self._jobs.pop(key, None)
+            if job is not None:
+                job.future.cancel()
+            future = self._pool.submit(self._build, status.run, format)
+            self._jobs[key] = _Job(standing=_standing(status), future=future)
+            while len(self._jobs) > KEPT:
+                self._jobs.popitem(last=False)[1].future.cancel()
 
     def is_asked_for(self, run: RunInfo, format: ExportFormat) -> bool:
         """Whether this file was begun."""
         return (run.run_id, format) in self._jobs
 
+    def is_outdated(self, status: RunStatus, format: ExportFormat) -> bool:
+        """Whether the run went on since this file was begun."""
+        job = self._jobs.get((status.run.run_id, format))
+        return job is not None and job.standing != _standing(status)
+
     def ready(self, run: RunInfo, format: ExportFormat) -> Ready | None:
-        """The file; None while it is being built."""
-        job = self._jobs[run.run_id, format]
-        return job.result() if job.done() else None
+        """The file; None while it is being built, or if it is no longer kept."""
+        job = self._jobs.get((run.run_id, format))
+        return job.future.result() if job is not None and job.future.done() and not job.future.cancelled() else None
 
     def close(self) -> None:
         """End the thread."""
@@ -60,6 +94,9 @@ class Exports:
                 return _ready([done.path, *(beside if done.companion else [])], done.rows)
         except VidevalError as error:
             return Ready(error=str(error))
+        except Exception as error:
+            log.exception("%s of run %s could not be built", format, run.name)
+            return Ready(error=f"the {format} could not be built: {error or type(error).__name__}")
 
 
 def _ready(files: list[Path], rows: int) -> Ready:

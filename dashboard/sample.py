@@ -1,11 +1,13 @@
 """One sample: the video beside the frames that the model saw, what it was asked, what it said, how it was read."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
+from PIL import Image
 
 from dashboard import actions
 from dashboard.backend import backend, is_whole_page
@@ -17,7 +19,7 @@ from videval.db.browse import AttemptInfo, RequestDetail
 from videval.db.records import RunInfo
 from videval.errors import VidevalError
 
-__all__ = ["COLOURS", "show_sample"]
+__all__ = ["COLOURS", "played_span", "show_sample"]
 
 PLAYED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4", ".mkv": "video/webm"}
 LARGEST_MB = 200
@@ -48,17 +50,21 @@ def _video(view: SampleView) -> None:
     sample = view.stored.sample
     try:
         path = video_path(view.config, sample, None, allow_symlinks=shared.settings.allow_symlinks)
+        if path.is_dir():
+            st.caption("The video is a folder of images: what the model saw of it is beside.")
+            return
+        if not path.is_file():
+            st.warning("The video is not on the dashboard's machine.", icon=":material/videocam_off:")
+            st.text(str(path))
+            return
+        _player(path, sample.span)
     except VidevalError as error:
         st.warning(plain(error), icon=":material/block:")
         return
-    if path.is_dir():
-        st.caption("The video is a folder of images: what the model saw of it is beside.")
+    except OSError as error:
+        st.warning("The dashboard cannot read the video.", icon=":material/block:")
+        st.text(str(error))
         return
-    if not path.is_file():
-        st.warning("The video is not on the dashboard's machine.", icon=":material/videocam_off:")
-        st.text(str(path))
-        return
-    _player(path, sample.span)
     where = f", asked about {sample.start:g} s to {sample.end:g} s" if sample.span else ""
     st.text(f"{sample.video}{where}")
 
@@ -67,23 +73,44 @@ def _player(path: Path, span: tuple[float, float] | None) -> None:
     size_mb = path.stat().st_size / 1e6
     kind = PLAYED.get(path.suffix.lower())
     if path.suffix.lower() == ".gif":
-        st.image(path.read_bytes())
+        _moving_image(path)
     elif kind is None:
         st.caption(f"Browsers do not play {plain(path.suffix)} files.")
     elif size_mb > LARGEST_MB and not st.button(f"Load the video ({size_mb:,.0f} MB)"):
         st.caption("It is large, so it is loaded when you ask for it.")
     else:
-        st.video(
-            str(path), format=kind, start_time=span[0] if span else 0, end_time=span[1] if span else None, muted=True
-        )
+        start, end = played_span(span)
+        st.video(str(path), format=kind, start_time=start, end_time=end, muted=True)
+
+
+def _moving_image(path: Path) -> None:
+    """A gif; Pillow says of what kind the file is, so that what is no image is not sent as one."""
+    with Image.open(path) as image:
+        image.verify()
+    st.image(path.read_bytes())
+
+
+def played_span(span: tuple[float, float] | None) -> tuple[int, int | None]:
+    """The whole seconds that the player shows of a span: all of it, never nothing, whatever the dataset says."""
+    if span is None or not all(math.isfinite(second) for second in span):
+        return 0, None
+    start = max(0, math.floor(min(span)))
+    return start, max(start + 1, math.ceil(max(span)))
 
 
 @st.fragment(run_every=0.8)
 def _wait_for_frames(view: SampleView) -> None:
     """Say that frames are being decoded, and show the page again when they are."""
-    if not is_whole_page() and _seen(view) is not None:
+    if not is_whole_page() and _is_seen(view):
         st.rerun()
     st.caption("Decoding the frames …")
+
+
+def _is_seen(view: SampleView) -> bool:
+    try:
+        return _seen(view) is not None
+    except (VidevalError, OSError):
+        return True  # the whole page says why
 
 
 def _seen(view: SampleView) -> Seen | None:
@@ -101,8 +128,8 @@ def _frames(view: SampleView) -> None:
     clip = next((r.clip for r in view.requests if r.clip), {})
     try:
         seen = _seen(view)
-    except VidevalError:
-        return
+    except (VidevalError, OSError):
+        return  # beside, where the video would be, it says why
     if seen is None:
         _wait_for_frames(view)
     elif seen.error:

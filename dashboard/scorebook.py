@@ -4,11 +4,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from videval import report
 from videval.db.records import RunInfo
 from videval.db.session import Database
+from videval.errors import VidevalError
 from videval.report import RunStatus, SampleIndex, ScoreReport
 
 __all__ = ["ScoreBook"]
@@ -54,7 +56,8 @@ class ScoreBook:
         for status in sorted(statuses, key=lambda s: (s.run.run_id in self._known, not s.rate_now, -s.run.run_id)):
             if self._clock() > end:
                 break
-            self.one(status)
+            with suppress(VidevalError):  # a benchmark whose plugin is gone: the page of that run says so
+                self.one(status)
         return {run_id: known.report for run_id, known in self._known.items()}
 
     def one(self, status: RunStatus) -> ScoreReport:

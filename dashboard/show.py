@@ -10,7 +10,7 @@ from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
 from dashboard.store import Answer
 from dashboard.theme import OUTCOME_COLOURS
-from dashboard.words import ago, count, duration, percent, plain, plural, rate
+from dashboard.words import ago, count, duration, floored, percent, plain, plural, rate
 from videval.db.records import RunInfo
 from videval.db.runs import Counts
 from videval.metrics import Estimate
@@ -109,22 +109,25 @@ def interval(found: Estimate) -> str:
 def headline(status: RunStatus) -> str:
     """What a run is doing, in one sentence."""
     counts = status.counts
-    finished = counts.done + counts.failed + counts.cancelled
     if status.state == "finished":
         return f"Finished: {count(counts.done)} of {count(counts.total)} answered" + _failed(counts)
     if status.state in ("cancelled", "creating"):
         return f"{_STATES[status.state][0].capitalize()}: {count(counts.done)} of {count(counts.total)} answered"
-    share = percent(finished / counts.total if counts.total else 0.0, 0)
+    answered = f"{percent(floored(counts.done / max(counts.total, 1), 2), 0)} answered{_failed(counts)}"
     if status.state == "paused":
-        return f"Paused at {share}: {count(counts.waiting)} of {count(counts.total)} left"
+        return f"Paused: {answered}, {count(counts.waiting)} left"
     if not status.live:
-        return f"{share} answered, {count(counts.waiting)} left, and no worker holds its model"
+        return f"{answered}, {count(counts.waiting)} left, and no worker holds its model"
     end = f"done in about {duration(status.eta_s)}" if status.eta_s is not None else "no answer yet to plan with"
-    return f"{share} answered, {end}"
+    return f"{answered}, {end}"
 
 
 def _failed(counts: Counts) -> str:
     return f", {count(counts.failed)} failed" if counts.failed else ""
+
+
+def _requests(number: int) -> str:
+    return "none" if not number else "request" if number == 1 else "requests"
 
 
 def numbers(status: RunStatus, score: Any) -> None:
@@ -132,7 +135,7 @@ def numbers(status: RunStatus, score: Any) -> None:
     counts, going = status.counts, status.state == "active"
     with st.container(horizontal=True, gap="medium"):
         figure("Answered", f"{count(counts.done)} / {count(counts.total)}", f"{count(counts.waiting)} left")
-        figure("Failed", count(counts.failed), "requests" if counts.failed else "none")
+        figure("Failed", count(counts.failed), _requests(counts.failed))
         if going:
             figure("Rate now", rate(status.rate_now), f"{rate(status.rate)} overall")
             figure("Time left", duration(status.eta_s), f"on {plural(status.live, 'worker')}")
@@ -144,7 +147,9 @@ def numbers(status: RunStatus, score: Any) -> None:
         if score is not None and score.overall.estimate.n:
             found = score.overall.estimate
             figure("Score so far" if going else "Score", percent(found.mean), interval(found))
-            figure("Coverage", percent(score.coverage, 0), f"{count(score.scored)} of {count(score.scorable)} scored")
+            figure(
+                "Coverage", percent(floored(score.coverage)), f"{count(score.scored)} of {count(score.scorable)} scored"
+            )
 
 
 def figure(label: str, value: str, below: str = "") -> None:

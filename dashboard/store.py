@@ -4,6 +4,7 @@ A value is fetched in a thread of the store's own, for all sessions once. A page
 then shows what was there before, or says that it is being read. What took long is fetched less often.
 """
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +19,8 @@ from videval.errors import VidevalError
 __all__ = ["Answer", "Store"]
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
+TELL_US = "the dashboard's log has the whole story; please report it"
 RESTS = 10.0
 """A value that took t seconds to fetch is not fetched again within RESTS x t."""
 
@@ -75,12 +78,15 @@ class Store:
             answer: Answer[Any] = Answer(value=fetch(), is_known=True)
         except VidevalError as error:
             answer = Answer(error=error)
-        finally:
-            with self._lock:
-                entry.running = None
-                entry.fetched_at = self._clock()
-                entry.took_s = entry.fetched_at - began
-        entry.answer = answer
+        except Exception as error:
+            log.exception("a page could not be read")
+            said = f"this could not be read: {type(error).__name__}: {error}"
+            answer = Answer(error=VidevalError(said, hint=TELL_US))
+        with self._lock:
+            entry.answer = answer
+            entry.running = None
+            entry.fetched_at = self._clock()
+            entry.took_s = entry.fetched_at - began
 
     def forget(self) -> None:
         """Fetch everything anew when it is next asked for (something was changed); shown values stay until then."""

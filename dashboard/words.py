@@ -1,9 +1,10 @@
 """Numbers with their units as people say them, and text that Markdown leaves alone."""
 
+import math
 import re
 import time
 
-__all__ = ["ago", "count", "duration", "percent", "plain", "plural", "points", "rate", "shortened", "when"]
+__all__ = ["ago", "count", "duration", "floored", "percent", "plain", "plural", "points", "rate", "shortened", "when"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
@@ -18,9 +19,15 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
+def floored(share: float, digits: int = 3) -> float:
+    """A share rounded down: of 299 out of 300, nobody shall read 100 %."""
+    scale = 10.0**digits
+    return math.floor(share * scale + 1e-9) / scale
+
+
 def points(value: float | None) -> str:
     """A difference of two shares in percentage points, with its sign."""
-    return "–" if value is None else f"{100 * value:+.1f} pts"
+    return "–" if value is None else f"{100 * value:+.1f} pts".replace("-0.0", "0.0").replace("+0.0", "0.0")
 
 
 def duration(seconds: float | None) -> str:

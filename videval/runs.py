@@ -105,7 +105,14 @@ def missing_videos(order: Order) -> list[str]:
         paths = {v: resolve_video(order.root, v, allow_symlinks=order.allow_symlinks) for v in videos}
     except VideoFailure as error:
         raise UsageError(f"{order.variant.name}: {error}; nothing was enqueued", hint=error.hint) from error
-    return [v for v, path in paths.items() if not path.exists()]
+    return [v for v, path in paths.items() if not _exists(path)]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system, a folder that may not be entered
+        return False
 
 
 def _refuse_missing(order: Order, missing: Sequence[str]) -> None:

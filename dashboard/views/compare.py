@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import charts
 from dashboard.backend import data
-from dashboard.show import chart, figure, unwrapped
+from dashboard.show import chart, figure, fragment, unwrapped
 from dashboard.words import count, percent, plain, plural, points
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
@@ -36,14 +36,19 @@ def _verdict(a: RunInfo, b: RunInfo, found: Comparison) -> str:
     if difference.mean is None:
         return "No question is scored in both runs yet"
     low, high = difference.low, difference.high
-    if low is None or high is None or low <= 0 <= high:
+    if not found.num_only_a and not found.num_only_b and difference.mean == 0:
+        return "No difference: both were right and wrong on the same questions"
+    if low is None or high is None:
+        return f"{points(difference.mean)} so far, on one video only: too few to say who is better"
+    if low <= 0 <= high:
         return f"No clear difference: {points(difference.mean)}, which may be chance"
     better = a.name if difference.mean > 0 else b.name
     return f"{better} is better by {points(abs(difference.mean)).lstrip('+')}"
 
 
+@fragment
 def _show(a: RunInfo, b: RunInfo) -> None:
-    found = unwrapped(data().compare(a, b), "the comparison", again=True)
+    found = unwrapped(data().compare(a, b), "the comparison")
     if found is None:
         return
     difference = found.difference
@@ -52,7 +57,7 @@ def _show(a: RunInfo, b: RunInfo) -> None:
         if difference.mean is None:
             st.text("Wait for both to answer some of the same questions; this page shows them as they come.")
             return
-        with st.container(horizontal=True, gap="large"):
+        with st.container(horizontal=True, gap="medium"):
             figure(plain(a.name), percent(found.mean_a))
             figure(plain(b.name), percent(found.mean_b))
             figure("Difference", points(difference.mean))

@@ -74,7 +74,7 @@ def _workers() -> None:
         return
     st.header(plain(_headline(found)))
     live = [w for w in found if w.state in LIVE_STATES]
-    st.text(f"devices busy {percent(busy_share(live), 0)} of their time")
+    st.text(f"devices busy {percent(busy_share(live), 0)} of the time since their workers started")
     for worker in found:
         trouble = _trouble(worker)
         if trouble:

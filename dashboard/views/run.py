@@ -14,7 +14,7 @@ from videval.db.records import RunInfo
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
 from videval.export import ExportFormat
-from videval.report import ScoreReport
+from videval.report import RunStatus, ScoreReport
 
 FILES: tuple[ExportFormat, ...] = ("xlsx", "tsv", "jsonl", "parquet", "json")
 
@@ -59,7 +59,7 @@ def _course(run: RunInfo) -> None:
 def _scores(run: RunInfo) -> None:
     reading = data()
     status = reading.run(run).value
-    score = reading.score(status).value if status else None
+    score = unwrapped(reading.score(status), "the score") if status else None
     if score is None:
         return
     if not score.scorable:
@@ -201,19 +201,28 @@ def _files(run: RunInfo) -> None:
         st.caption(f"The run is not finished: {plural(status.counts.waiting, 'prediction')} will be empty.")
     with st.container(horizontal=True):
         for format in FILES:
-            _file(run, format, exports.is_asked_for(run, format))
+            _file(status, format)
+    if any(exports.is_outdated(status, format) for format in FILES):
+        st.caption("The run went on since a file was built, so that file is to be built anew.")
 
 
-def _file(run: RunInfo, format: ExportFormat, is_asked_for: bool) -> None:
-    exports = backend().exports
-    if not is_asked_for:
-        st.button(f"Build {format}", key=f"build-{format}", on_click=lambda: exports.begin(run, format))
+def _file(status: RunStatus, format: ExportFormat) -> None:
+    exports, run = backend().exports, status.run
+
+    def begin() -> None:
+        exports.begin(status, format)
+
+    if not exports.is_asked_for(run, format):
+        st.button(f"Build {format}", key=f"build-{format}", on_click=begin)
         return
     ready = exports.ready(run, format)
     if ready is None:
         st.button(f"Building {format} …", key=f"building-{format}", disabled=True)
     elif ready.error:
         st.error(plain(ready.error))
+        st.button(f"Build {format} again", key=f"retry-{format}", on_click=begin)
+    elif exports.is_outdated(status, format):
+        st.button(f"Build {format} anew", key=f"outdated-{format}", on_click=begin)
     else:
         st.download_button(
             f"Download {format} ({count(ready.rows)} rows)",
@@ -224,7 +233,7 @@ def _file(run: RunInfo, format: ExportFormat, is_asked_for: bool) -> None:
             on_click="ignore",
             type="primary",
         )
-        st.button("Build anew", key=f"again-{format}", type="tertiary", on_click=lambda: exports.begin(run, format))
+        st.button("Build anew", key=f"again-{format}", type="tertiary", on_click=begin)
 
 
 def _card(run: RunInfo) -> None:

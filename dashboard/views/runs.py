@@ -9,7 +9,7 @@ from dashboard.actions import enqueue_form
 from dashboard.backend import data
 from dashboard.data import Overview
 from dashboard.show import bar, fragment, headline, interval, no_runs, numbers, state_badge, unwrapped
-from dashboard.words import count, duration, percent, plain, plural, rate, when
+from dashboard.words import count, duration, floored, percent, plain, plural, rate, when
 from videval.report import RunStatus, ScoreReport, busy_share
 
 MOST_CARDS = 4
@@ -42,7 +42,7 @@ def _below(overview: Overview) -> str:
     busy = busy_share(live)
     where = f"{plural(len(live), 'worker')} on {plural(hosts, 'host')}"
     doing = f"{rate(speed)} answered" if speed else "idle"
-    return f"{where}, {doing}; devices busy {percent(busy, 0)} of their time"
+    return f"{where}, {doing}; devices busy {percent(busy, 0)} of the time since their workers started"
 
 
 def _card(status: RunStatus, score: ScoreReport | None) -> None:
@@ -60,18 +60,18 @@ def _row(status: RunStatus, score: ScoreReport | None) -> dict[str, object]:
     finished = counts.done + counts.failed
     return {
         "run": status.run.name,
-        "benchmark": status.run.variant,
-        "model": status.run.model,
         "state": _state(status),
         "progress": 100 * finished / counts.total if counts.total else 0.0,
+        "score": 100 * found.mean if found and found.mean is not None else None,
+        "95 % interval": interval(found) if found and found.n else "",
+        "coverage": 100 * floored(score.coverage) if score and score.scorable else None,
+        "time left": duration(status.eta_s) if status.state == "active" else "",
         "answered": counts.done,
         "failed": counts.failed,
         "waiting": counts.waiting,
         "rate": rate(status.rate_now if status.state == "active" else status.rate),
-        "time left": duration(status.eta_s) if status.state == "active" else "",
-        "score": 100 * found.mean if found and found.mean is not None else None,
-        "95 % interval": interval(found) if found and found.n else "",
-        "coverage": 100 * score.coverage if score and score.scorable else None,
+        "benchmark": status.run.variant,
+        "model": status.run.model,
         "enqueued": when(status.run.created_at),
     }
 
@@ -94,7 +94,7 @@ def _table(statuses: Sequence[RunStatus], scores: Scores) -> None:
             "run": st.column_config.TextColumn("run", pinned=True),
             "progress": st.column_config.ProgressColumn("progress", format="%.0f %%", min_value=0, max_value=100),
             "score": st.column_config.NumberColumn("score", format="%.1f %%"),
-            "coverage": st.column_config.NumberColumn("coverage", format="%.0f %%"),
+            "coverage": st.column_config.NumberColumn("coverage", format="%.1f %%"),
         },
     )
     selected = chosen["selection"]["rows"]
@@ -107,8 +107,8 @@ def _cell(status: RunStatus, score: ScoreReport | None) -> str:
     shown = percent(mean) if mean is not None else "not scored"
     if status.state == "finished":
         return f"✓ {shown}" + (f", {status.counts.failed} failed" if status.counts.failed else "")
-    share = percent(status.counts.done / status.counts.total if status.counts.total else 0.0, 0)
-    mark = {"active": "▶", "paused": "‖"}.get(status.state, "✕")
+    share = percent(floored(status.counts.done / status.counts.total if status.counts.total else 0.0, 2), 0)
+    mark = {"active": "▶", "paused": "‖", "creating": "…"}.get(status.state, "✕")
     return f"{mark} {share} done" + (f", {shown}" if mean is not None else "")
 
 
@@ -119,7 +119,7 @@ def _matrix(statuses: Sequence[RunStatus], scores: Scores) -> None:
         cells.setdefault(status.run.model, {})[status.run.variant] = _cell(status, scores.get(status.run.run_id))
     frame = pd.DataFrame.from_dict(cells, orient="index").sort_index().sort_index(axis=1).fillna("not run")
     st.dataframe(frame)
-    st.caption("✓ finished, ▶ running, ‖ paused, ✕ cancelled; the newest run of each pair")
+    st.caption("✓ finished, ▶ running, ‖ paused, … being created, ✕ cancelled; the newest run of each pair")
 
 
 @fragment

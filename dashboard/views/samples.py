@@ -1,5 +1,6 @@
 """Samples of a run: a list that filters narrow, and one of them with its video, its frames and its answer."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -11,7 +12,10 @@ from dashboard.show import choose_run, unwrapped
 from dashboard.words import plain, shortened
 from videval.db.browse import OUTCOMES, SampleFilter, SampleLine
 from videval.db.records import RunInfo
+from videval.errors import VidevalError
 from videval.report import group_columns
+
+ROW_ID = re.compile("[0-9]{1,18}")
 
 
 def _set(**wanted: str) -> None:
@@ -26,7 +30,7 @@ def _set(**wanted: str) -> None:
 def _wanted(run: RunInfo) -> SampleFilter:
     """The filter of the link, with widgets to change it."""
     asked = {name: st.query_params.get(name, "") for name in ("outcome", "column", "group", "text")}
-    columns = group_columns(run)
+    columns = _columns(run)
     column = asked["column"] if asked["column"] in columns else next(iter(columns), "")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         outcomes = ["", *OUTCOMES]
@@ -43,12 +47,21 @@ def _wanted(run: RunInfo) -> SampleFilter:
     return SampleFilter(**chosen)
 
 
+def _columns(run: RunInfo) -> tuple[str, ...]:
+    """What to group by; nothing if the benchmark's plugin is gone: its samples can still be looked at."""
+    try:
+        return group_columns(run)
+    except VidevalError:
+        return ()
+
+
 def _group(run: RunInfo, column: str, asked: str) -> str:
     if not column:
         return ""
-    groups = ["", *sorted(data().group_values(run, column).value or ())]
+    found = data().group_values(run, column).value
+    groups = ["", *(sorted(found) if found is not None else filter(None, [asked]))]
     at = groups.index(asked) if asked in groups else 0
-    return st.selectbox(column, groups, index=at, format_func=lambda g: g or "all", key=f"group-{column}")
+    return str(st.selectbox(column, groups, index=at, format_func=lambda g: g or "all", key=f"group-{column}"))
 
 
 def _select(lines: Sequence[SampleLine], table: str) -> None:
@@ -59,7 +72,8 @@ def _select(lines: Sequence[SampleLine], table: str) -> None:
 
 def _list(run: RunInfo, wanted: SampleFilter) -> tuple[SampleLine, ...]:
     """The samples that the filter lets through, a page at a time."""
-    from_id = int(st.query_params.get("from", "0")) if st.query_params.get("from", "0").isdigit() else 0
+    asked = st.query_params.get("from", "0")
+    from_id = int(asked) if ROW_ID.fullmatch(asked) else 0
     found = unwrapped(data().samples(run, wanted, from_id), "the samples", again=True)
     if found is None:
         return ()
@@ -112,7 +126,7 @@ def _steps(run: RunInfo, wanted: SampleFilter, line: SampleLine) -> None:
             )
         st.badge(line.outcome, color=COLOURS.get(line.outcome, "gray"))
         st.text(f"sample {line.key}")
-        st.page_link("views/run.py", label="its run", icon=":material/monitoring:", query_params={"run": run.name})
+        st.page_link("views/run.py", label="Its run", icon=":material/monitoring:", query_params={"run": run.name})
 
 
 def page() -> None:

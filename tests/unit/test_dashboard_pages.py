@@ -10,6 +10,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from dashboard import backend as shared
+from dashboard.store import Answer
 from tests.seeding import Seed, add_worker, new_database, seed_run, snapshot_of
 from videval.db.session import Database
 
@@ -118,12 +119,12 @@ def test_the_runs_page_says_in_a_sentence_what_is_going_on(database: Database, o
     seed_run(database, Seed(done=60, failed=4, seconds=600))
     add_worker(database, "gpu0@host")
     at = opened("runs")
-    assert at.header[0].value.replace("\\", "").startswith("1 run going: 64 % answered, done in about ")
+    assert at.header[0].value.replace("\\", "").startswith("1 run going: 60 % answered, 4 failed, done in about ")
     figures = {m.label: m.value.replace("\\", "") for m in at.metric}
     assert figures["Answered"] == "60 / 100"
     assert figures["Failed"] == "4"
     assert figures["Devices busy"] == "91 %"
-    assert figures["Coverage"] == "60 %"
+    assert figures["Coverage"] == "60.0 %"
     assert figures["Score so far"].endswith(" %")
 
 
@@ -168,6 +169,81 @@ def test_an_export_is_built_beside_the_page_and_then_offered(database: Database,
     assert "Download tsv (100 rows)" in at.get("download_button")[0].proto.label
 
 
+def test_an_export_of_a_run_that_went_on_is_not_offered_any_more(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=99, running=1))
+    at = opened("run")
+    at.button(key="build-tsv").click().run()
+    deadline = time.monotonic() + 30
+    while not at.get("download_button"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        at.run()
+    database.write(
+        lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed', finished_at = 0 WHERE status = 'running'")
+    )
+    while at.get("download_button"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        at.run()
+    assert "Build tsv anew" in said(at)
+    assert "went on since a file was built" in said(at)
+
+
+def test_a_run_whose_benchmark_is_gone_is_still_looked_at(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=80, failed=2, model="good"))
+    gone = seed_run(database, Seed(done=80, failed=2, model="gone"))
+    database.write(lambda c: c.exec_driver_sql(f"UPDATE runs SET benchmark = 'plugin_that_left' WHERE id = {gone}"))
+    runs = opened("runs")
+    scores = runs.dataframe[0].value.set_index("run")["score"]
+    assert scores.notna().to_dict() == {"table_8frame--good--1": True, "table_8frame--gone--2": False}
+    assert "plugin_that_left" in said(opened("run", run="table_8frame--gone--2"))
+    assert list(opened("samples", run="table_8frame--gone--2", outcome="failed").dataframe[0].value["sample"]) == [
+        "q80",
+        "q81",
+    ]
+
+
+@pytest.mark.parametrize("asked", ["²", "-1", "1e3", "9" * 40, "x"])
+def test_a_row_in_the_link_that_is_no_number_is_the_beginning(database: Database, opened: Open, asked: str) -> None:
+    seed_run(database, Seed(done=80))
+    at = opened("samples", **{"from": asked})
+    assert at.dataframe[0].value["sample"].iloc[0] == "q0"
+
+
+def test_a_group_in_the_link_stays_while_the_groups_are_being_read(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed_run(database, Seed(done=80))
+    monkeypatch.setattr("dashboard.data.Data.group_values", lambda *_: Answer())
+    at = opened("samples", column="task_type", group="State Change")
+    assert at.query_params["group"] in ("State Change", ["State Change"])
+    assert list(at.dataframe[0].value["sample"])[:2] == ["q2", "q6"]
+
+
+def test_a_video_that_cannot_be_looked_at_leaves_the_rest_of_the_page(
+    database: Database, opened: Open, tmp_path: Path
+) -> None:
+    """A folder that may not be entered does the same as this name, which no file system takes."""
+    seed_run(database, Seed(done=80, data_root=str(tmp_path)))
+    database.write(lambda c: c.exec_driver_sql(f"UPDATE samples SET video = '{'x' * 300}.mp4'"))
+    text = said(opened("samples", sample="q1"))
+    assert "The dashboard cannot read the video" in text
+    assert "File name too long" in text
+    assert "What moves in question 1?" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"GIF89a\x10\x00\x10\x00\x80\x00\x00", b"no image at all"])
+def test_a_gif_that_is_cut_leaves_the_rest_of_the_page(
+    database: Database, opened: Open, tmp_path: Path, content: bytes
+) -> None:
+    seed_run(database, Seed(done=80, data_root=str(tmp_path)))
+    database.write(lambda c: c.exec_driver_sql("UPDATE samples SET video = 'clip.gif'"))
+    (tmp_path / "clip.gif").write_bytes(content)
+    text = said(opened("samples", sample="q1"))
+    assert "The dashboard cannot read the video" in text
+    assert "What moves in question 1?" in text
+
+
 def test_the_samples_page_filters_and_steps(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=80, failed=6))
     at = opened("samples", outcome="failed")
@@ -209,6 +285,22 @@ def test_two_runs_on_the_same_questions_are_compared(database: Database, opened:
     assert "table_8frame--alpha--1 is better by" in text
     assert "right only in table_8frame--alpha--1" in text
     assert "What differs in their run cards" in text
+
+
+def test_runs_that_agree_on_everything_do_not_differ(database: Database, opened: Open) -> None:
+    first = seed_run(database, Seed(done=100, right=50, model="alpha"))
+    seed_run(database, Seed(done=100, right=50, model="beta"), snapshot=snapshot_of(database, first))
+    text = said(opened("compare"))
+    assert "No difference: both were right and wrong on the same questions" in text
+    assert "-0.0" not in text
+
+
+def test_one_video_is_too_few_to_say_who_is_better(database: Database, opened: Open) -> None:
+    first = seed_run(database, Seed(questions=4, done=4, right=100, model="alpha"))
+    seed_run(database, Seed(questions=4, done=4, right=0, model="beta"), snapshot=snapshot_of(database, first))
+    text = said(opened("compare"))
+    assert "on one video only: too few to say who is better" in text
+    assert "chance" not in text
 
 
 def test_the_fleet_page_warns_of_the_silent_and_the_lost(database: Database, opened: Open) -> None:

@@ -20,6 +20,7 @@ from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
 from dashboard.frames import FrameShop, Seen, video_path
 from dashboard.guard import is_loopback
+from dashboard.sample import played_span
 from dashboard.scorebook import ScoreBook
 from dashboard.store import Store
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
@@ -28,7 +29,7 @@ from videval.db import runs, stats
 from videval.db.browse import SampleFilter
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.errors import DatabaseUnavailable, VideoFailure
+from videval.errors import DatabaseUnavailable, VideoFailure, VidevalError
 from videval.export import ExportFormat
 from videval.types import Sample
 from videval.video.encode import write_video
@@ -132,6 +133,19 @@ def test_an_error_is_an_answer_and_none_is_a_value(store: Store) -> None:
     assert not store.get("y", lambda: None, fresh_s=1.0, patience_s=5.0).is_pending
 
 
+def test_what_nobody_foresaw_is_an_error_too_and_not_read_for_ever(store: Store) -> None:
+    def broken() -> int:
+        return {}["no such key"]
+
+    store.get("key", lambda: 1, fresh_s=0.0, patience_s=5.0)
+    store.forget()
+    answer = store.get("key", broken, fresh_s=0.0, patience_s=5.0)
+    assert isinstance(answer.error, VidevalError)
+    assert "no such key" in str(answer.error)
+    assert not answer.is_pending
+    assert answer.value is None
+
+
 def test_the_store_forgets_what_was_asked_for_longest_ago() -> None:
     store, calls = Store(size=2), []
     for key in "abca":
@@ -153,6 +167,17 @@ def test_durations_are_said_with_their_units(seconds: float | None, said: str) -
 
 def test_rates_are_said_with_their_units() -> None:
     assert [words.rate(r) for r in (0.0, 250.0, 5.0, 0.05, 0.001)] == ["–", "250/s", "5.0/s", "3.0/min", "3.6/h"]
+
+
+def test_shares_are_rounded_down_where_all_would_be_a_claim() -> None:
+    assert words.percent(words.floored(299 / 300)) == "99.6 %"
+    assert words.percent(words.floored(1.0)) == "100.0 %"
+    assert words.percent(words.floored(0.29, 2), 0) == "29 %"
+
+
+def test_a_difference_of_nothing_has_no_sign() -> None:
+    assert words.points(-0.0001) == words.points(0.0) == "0.0 pts"
+    assert (words.points(-0.1), words.points(0.1)) == ("-10.0 pts", "+10.0 pts")
 
 
 @pytest.mark.parametrize("sign", list(r"\`*_{}[]()<>#+-.!|~$:&"))
@@ -186,6 +211,14 @@ def test_scores_of_many_runs_come_as_the_budget_allows(database: Database) -> No
     statuses, book = report.run_statuses(database), ScoreBook(database)
     assert len(book.all(statuses, budget_s=-1.0)) == 0
     assert len(book.all(statuses, budget_s=30.0)) == 5
+
+
+def test_a_run_whose_benchmark_is_gone_takes_no_other_scores_away(database: Database) -> None:
+    good = seed_run(database, Seed(questions=8, done=8))
+    gone = seed_run(database, Seed(questions=8, done=8))
+    database.write(lambda c: c.exec_driver_sql(f"UPDATE runs SET benchmark = 'plugin_that_left' WHERE id = {gone}"))
+    statuses, book = report.run_statuses(database), ScoreBook(database)
+    assert list(book.all(statuses, budget_s=30.0)) == [good]
 
 
 def a_data(database: Database, home: Path, store: Store) -> Data:
@@ -284,6 +317,25 @@ def test_the_pages_ask_the_broker_for_lengths_only(
     assert set(asked) <= {"PING", "LLEN", "HLEN"}
 
 
+@pytest.mark.parametrize(
+    ("span", "played"),
+    [
+        (None, (0, None)),
+        ((5.0, 7.9), (5, 8)),
+        ((5.2, 5.7), (5, 6)),
+        ((5.0, 5.0), (5, 6)),
+        ((9.0, 4.0), (4, 9)),
+        ((-3.0, -1.0), (0, 1)),
+        ((2.0, float("inf")), (0, None)),
+        ((float("nan"), 4.0), (0, None)),
+    ],
+)
+def test_the_player_shows_all_of_a_span_whatever_the_dataset_says(
+    span: tuple[float, float] | None, played: tuple[int, int | None]
+) -> None:
+    assert played_span(span) == played
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../outside.mp4", "a/../../b.mp4", "link.mp4", ""])
 def test_a_video_outside_of_the_data_root_is_never_served(database: Database, tmp_path: Path, path: str) -> None:
     root = tmp_path / "root"
@@ -326,9 +378,9 @@ def test_the_frames_are_decoded_again_in_a_process_of_their_own(database: Databa
 @pytest.mark.parametrize("format", ["xlsx", "tsv", "jsonl", "parquet", "json"])
 def test_a_download_holds_every_question_in_its_order(database: Database, format: ExportFormat) -> None:
     run = info(database, seed_run(database, Seed(done=60, failed=4)))
-    exports = Exports(database)
+    exports, status = Exports(database), report.run_status(database, run)
     assert not exports.is_asked_for(run, format)
-    exports.begin(run, format)
+    exports.begin(status, format)
     ready: Ready = wait_for(lambda: exports.ready(run, format))
     assert (ready.error, ready.rows) == ("", 100)
     assert ready.name.endswith(f".{format}")
@@ -337,6 +389,40 @@ def test_a_download_holds_every_question_in_its_order(database: Database, format
         rows = list(book.worksheets[0].iter_rows(values_only=True))
         assert [row[0] for row in rows[1:4]] == ["q0", "q1", "q2"]
         book.close()
+    exports.close()
+
+
+def test_a_file_of_a_run_that_went_on_is_outdated_and_only_the_last_files_are_kept(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60)))
+    exports, status = Exports(database), report.run_status(database, run)
+    exports.begin(status, "tsv")
+    assert not exports.is_outdated(status, "tsv")
+    database.write(
+        lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed' WHERE position = 70 AND status = 'queued'")
+    )
+    later = report.run_status(database, run)
+    assert exports.is_outdated(later, "tsv")
+    exports.begin(later, "tsv")
+    assert not exports.is_outdated(later, "tsv")
+    for _ in range(8):
+        other = info(database, seed_run(database, Seed(questions=4, done=4)))
+        exports.begin(report.run_status(database, other), "tsv")
+    assert not exports.is_asked_for(run, "tsv")
+    assert exports.ready(run, "tsv") is None
+    assert exports.is_asked_for(other, "tsv")
+    exports.close()
+
+
+def test_a_file_that_cannot_be_written_says_why(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dashboard.downloads.export_table", full)
+    run = info(database, seed_run(database, Seed(done=60)))
+    exports = Exports(database)
+    exports.begin(report.run_status(database, run), "tsv")
+    ready: Ready = wait_for(lambda: exports.ready(run, "tsv"))
+    assert "No space left on device" in ready.error
     exports.close()
 
 
