@@ -71,7 +71,7 @@ def progress(course: Sequence[Moment], total: int) -> Chart:
         "encoding": {
             "x": TIME_AXIS,
             "y": _field("requests", "quantitative", "requests", stack=True, scale={"domain": [0, max(total, 1)]}),
-            "color": _field("what", "nominal", scale=colours),
+            "color": _field("what", "nominal", scale=colours, legend={"orient": "top-left"}),
             "order": _field("what", "nominal"),
             "tooltip": [CLOCK, _name("what"), _tip("requests", ",")],
         },

@@ -326,6 +326,8 @@ def test_screenshots_of_every_page(
         opened = context.new_page()
         opened.goto(f"{installation.url}/{link}")
         opened.locator("[data-testid=stHeading]").first.wait_for(timeout=PATIENCE_MS)
+        for unfinished in (opened.get_by_test_id("stSkeleton"), opened.get_by_text(re.compile("^(Reading|Decoding) "))):
+            expect(unfinished).to_have_count(0, timeout=PATIENCE_MS)
         opened.wait_for_timeout(2500)
         size = "wide" if wide else "phone"
         opened.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{size}.png")

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -250,7 +249,8 @@ def dashboard_command(
     command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.address", host, "--server.port", str(port)]
     command += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
     say(f"dashboard at http://{host}:{port}   (Ctrl-C ends it; runs go on)")
-    raise typer.Exit(subprocess.call(command, env=environ))
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environ)  # in this process's place: what ends the one ends the other
 
 
 def add_to(app: typer.Typer) -> None:
