@@ -169,12 +169,11 @@ class Data:
         key = ("samples", run.run_id, wanted, from_id, limit)
         return self._get(key, lambda: self._search(run, wanted, from_id, limit, backwards=False))
 
-    def neighbour(self, run: RunInfo, wanted: SampleFilter, row_id: int, step: int) -> SampleLine | None:
-        """The next (step 1) or previous (-1) sample that the filter lets through; None if there is none near."""
+    def neighbour(self, run: RunInfo, wanted: SampleFilter, row_id: int, step: int) -> Answer[Found]:
+        """The next (step 1) or previous (-1) sample that the filter lets through; no line if there is none near."""
         key = ("neighbour", run.run_id, wanted, row_id, step)
         start = row_id + step
-        found = self._get(key, lambda: self._search(run, wanted, start, 1, backwards=step < 0)).value
-        return found.lines[0] if found and found.lines else None
+        return self._get(key, lambda: self._search(run, wanted, start, 1, backwards=step < 0))
 
     def _search(self, run: RunInfo, wanted: SampleFilter, start: int, limit: int, *, backwards: bool) -> Found:
         """Look through spans of row ids until there are `limit` samples or the time is over."""

@@ -71,10 +71,10 @@ class Exports:
         """Whether this file was begun."""
         return (run.run_id, format) in self._jobs
 
-    def is_outdated(self, status: RunStatus, format: ExportFormat) -> bool:
-        """Whether the run went on since this file was begun."""
+    def answers_if_outdated(self, status: RunStatus, format: ExportFormat) -> int | None:
+        """How many answers the run had when this file was begun; None if it has not gone on since."""
         job = self._jobs.get((status.run.run_id, format))
-        return job is not None and job.standing != _standing(status)
+        return job.standing[0] if job is not None and job.standing != _standing(status) else None
 
     def ready(self, run: RunInfo, format: ExportFormat) -> Ready | None:
         """The file; None while it is being built, or if it is no longer kept."""

@@ -67,7 +67,13 @@ class FrameShop:
                 self._jobs.popitem(last=False)
         future = self._jobs[key]
         wait([future], timeout=wait_s)
-        return future.result() if future.done() else None
+        if not future.done():
+            return None
+        try:
+            return future.result()
+        except (OSError, ValueError) as error:  # no room for its images, or no answer that can be read: not for good
+            self._jobs.pop(key, None)
+            return Seen(error=str(error))
 
     def close(self) -> None:
         """End the thread."""

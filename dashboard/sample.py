@@ -23,6 +23,8 @@ __all__ = ["COLOURS", "played_span", "show_sample"]
 
 PLAYED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4", ".mkv": "video/webm"}
 LARGEST_MB = 200
+LONGEST_S = 1e6
+"""Seconds; a time beyond them is no time in a video."""
 COLOURS: Mapping[str, Any] = {
     "right": "green",
     "wrong": "red",
@@ -79,20 +81,24 @@ def _player(path: Path, span: tuple[float, float] | None) -> None:
     elif size_mb > LARGEST_MB and not st.button(f"Load the video ({size_mb:,.0f} MB)"):
         st.caption("It is large, so it is loaded when you ask for it.")
     else:
-        start, end = played_span(span)
+        with path.open("rb"):  # Streamlit's own error for a file that may not be read is no OSError
+            start, end = played_span(span)
         st.video(str(path), format=kind, start_time=start, end_time=end, muted=True)
 
 
 def _moving_image(path: Path) -> None:
     """A gif; Pillow says of what kind the file is, so that what is no image is not sent as one."""
-    with Image.open(path) as image:
-        image.verify()
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (SyntaxError, Image.DecompressionBombError) as error:
+        raise OSError(f"{path}: {error}") from error
     st.image(path.read_bytes())
 
 
 def played_span(span: tuple[float, float] | None) -> tuple[int, int | None]:
     """The whole seconds that the player shows of a span: all of it, never nothing, whatever the dataset says."""
-    if span is None or not all(math.isfinite(second) for second in span):
+    if span is None or not all(abs(second) < LONGEST_S for second in span):
         return 0, None
     start = max(0, math.floor(min(span)))
     return start, max(start + 1, math.ceil(max(span)))
@@ -128,8 +134,10 @@ def _frames(view: SampleView) -> None:
     clip = next((r.clip for r in view.requests if r.clip), {})
     try:
         seen = _seen(view)
-    except (VidevalError, OSError):
-        return  # beside, where the video would be, it says why
+    except (VidevalError, OSError) as error:
+        _frame_numbers(clip)
+        st.text(f"They cannot be decoded here: {error}")
+        return
     if seen is None:
         _wait_for_frames(view)
     elif seen.error:

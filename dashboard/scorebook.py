@@ -1,10 +1,10 @@
 """The scores of many runs, each computed again only when it can have changed."""
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from videval import report
@@ -15,6 +15,7 @@ from videval.report import RunStatus, SampleIndex, ScoreReport
 
 __all__ = ["ScoreBook"]
 
+log = logging.getLogger(__name__)
 STALE_S = 60.0
 """A score whose run has no new answers is computed again after this long: it may have been rescored."""
 RESTS = 10.0
@@ -56,9 +57,13 @@ class ScoreBook:
         for status in sorted(statuses, key=lambda s: (s.run.run_id in self._known, not s.rate_now, -s.run.run_id)):
             if self._clock() > end:
                 break
-            with suppress(VidevalError):  # a benchmark whose plugin is gone: the page of that run says so
+            try:
                 self.one(status)
-        return {run_id: known.report for run_id, known in self._known.items()}
+            except VidevalError:
+                pass  # a benchmark whose plugin is gone: the page of that run says so
+            except Exception:
+                log.exception("run %s cannot be scored", status.run.name)
+        return {run_id: known.report for run_id, known in list(self._known.items())}
 
     def one(self, status: RunStatus) -> ScoreReport:
         """The score of one run."""

@@ -17,6 +17,7 @@ from videval.metrics import Estimate
 from videval.report import RunStatus
 
 __all__ = [
+    "again_if_pending",
     "bar",
     "chart",
     "choose_run",
@@ -50,6 +51,12 @@ def _again() -> None:
     """Render the whole page once more in a moment."""
     if not is_whole_page():
         st.rerun()
+
+
+def again_if_pending(*answers: Answer[Any]) -> None:
+    """Render the page once more in a moment if one of these is being read for the first time."""
+    if any(answer.is_pending for answer in answers):
+        _again()
 
 
 def unwrapped(answer: Answer[T], what: str, *, again: bool = False) -> T | None:

@@ -56,6 +56,7 @@ class Store:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dashboard-read", initializer=step_back)
         self._size = size
         self._clock = clock
+        self._generation = 0
 
     def get(self, key: Hashable, fetch: Callable[[], T], *, fresh_s: float, patience_s: float) -> Answer[T]:
         """The value of `key`, at most `fresh_s` seconds old if that can be had within `patience_s` seconds."""
@@ -65,14 +66,14 @@ class Store:
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
             if self._clock() - entry.fetched_at > max(fresh_s, RESTS * entry.took_s) and entry.running is None:
-                entry.running = self._pool.submit(self._fetch, entry, fetch)
+                entry.running = self._pool.submit(self._fetch, entry, fetch, self._generation)
             running = entry.running
             is_worth_waiting = entry.answer.is_pending or entry.took_s < patience_s
         if running is not None and patience_s > 0 and is_worth_waiting:
             wait([running], timeout=patience_s)
         return entry.answer
 
-    def _fetch(self, entry: _Entry, fetch: Callable[[], Any]) -> None:
+    def _fetch(self, entry: _Entry, fetch: Callable[[], Any], generation: int) -> None:
         began = self._clock()
         try:
             answer: Answer[Any] = Answer(value=fetch(), is_known=True)
@@ -85,12 +86,14 @@ class Store:
         with self._lock:
             entry.answer = answer
             entry.running = None
-            entry.fetched_at = self._clock()
-            entry.took_s = entry.fetched_at - began
+            now = self._clock()
+            entry.fetched_at = now if generation == self._generation else float("-inf")
+            entry.took_s = now - began if answer.error is None else 0.0  # what failed is tried again soon
 
     def forget(self) -> None:
         """Fetch everything anew when it is next asked for (something was changed); shown values stay until then."""
         with self._lock:
+            self._generation += 1
             for entry in self._entries.values():
                 entry.fetched_at, entry.took_s = float("-inf"), 0.0
 

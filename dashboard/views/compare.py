@@ -23,7 +23,7 @@ def _choose(statuses: Sequence[RunStatus]) -> tuple[RunInfo | None, list[RunInfo
     with left:
         a = st.selectbox("Run", names, index=names.index(first) if first in names else 0, key="compare-a")
     same = [r.name for r in runs.values() if r.snapshot_id == runs[a].snapshot_id and r.name != a]
-    asked = [b for b in st.query_params.get_all("b") if b in same]
+    asked = [b for b in dict.fromkeys(st.query_params.get_all("b")) if b in same]
     with right:
         chosen = st.multiselect("compared with", same, default=asked or same[:1], key=f"compare-b-{a}")
     st.query_params["a"], st.query_params["b"] = a, chosen
@@ -112,12 +112,12 @@ def _one_way(good: RunInfo, bad: RunInfo, ids: tuple[int, ...], number: int) -> 
         }
         for w in wrong
     ]
-    key = f"flipped-{good.run_id}-{bad.run_id}"
+    key = f"flipped-{good.run_id}-{bad.run_id}-{hash(ids)}"
     chosen = st.dataframe(
         pd.DataFrame(rows), hide_index=True, height=300, on_select="rerun", selection_mode="single-row", key=key
     )
     selected = chosen["selection"]["rows"]
-    if selected:
+    if selected and selected[0] < len(wrong):
         st.switch_page("views/samples.py", query_params={"run": bad.name, "sample": wrong[selected[0]].key})
 
 

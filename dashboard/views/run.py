@@ -191,19 +191,18 @@ def _failure(run: RunInfo, number: int, group: FailureGroup) -> None:
 
 @fragment
 def _files(run: RunInfo) -> None:
-    exports = backend().exports
     st.subheader("Export")
     status = data().run(run).value
     if status is None or not status.counts.done:
-        st.caption("There is something to export from the first answer on.")
+        is_over = status is not None and status.counts.finished and status.counts.total
+        st.caption("Nothing was answered." if is_over else "There is something to export from the first answer on.")
         return
-    if status.counts.waiting:
-        st.caption(f"The run is not finished: {plural(status.counts.waiting, 'prediction')} will be empty.")
+    unanswered = status.counts.total - status.counts.done
+    if unanswered:
+        st.caption(f"{plural(unanswered, 'request')} without an answer: a file has empty predictions there.")
     with st.container(horizontal=True):
         for format in FILES:
             _file(status, format)
-    if any(exports.is_outdated(status, format) for format in FILES):
-        st.caption("The run went on since a file was built, so that file is to be built anew.")
 
 
 def _file(status: RunStatus, format: ExportFormat) -> None:
@@ -221,17 +220,17 @@ def _file(status: RunStatus, format: ExportFormat) -> None:
     elif ready.error:
         st.error(plain(ready.error))
         st.button(f"Build {format} again", key=f"retry-{format}", on_click=begin)
-    elif exports.is_outdated(status, format):
-        st.button(f"Build {format} anew", key=f"outdated-{format}", on_click=begin)
     else:
+        answers = exports.answers_if_outdated(status, format)
+        held = f"{count(ready.rows)} rows" if answers is None else f"as of {plural(answers, 'answer')}, outdated"
         st.download_button(
-            f"Download {format} ({count(ready.rows)} rows)",
+            f"Download {format} ({held})",
             ready.content,
             file_name=ready.name,
             key=f"download-{format}",
             icon=":material/download:",
             on_click="ignore",
-            type="primary",
+            type="primary" if answers is None else "secondary",
         )
         st.button("Build anew", key=f"again-{format}", type="tertiary", on_click=begin)
 

@@ -24,7 +24,8 @@ def _state(status: RunStatus) -> str:
 def _sentence(overview: Overview) -> str:
     going = [s for s in overview.statuses if s.state == "active"]
     if not going:
-        return "Nothing is running"
+        paused = sum(s.state == "paused" for s in overview.statuses)
+        return "Nothing is running" + (f", {plural(paused, 'run')} paused" if paused else "")
     if len(going) == 1:
         return f"1 run going: {headline(going[0])}"
     left = sum(s.counts.waiting for s in going)
@@ -61,7 +62,7 @@ def _row(status: RunStatus, score: ScoreReport | None) -> dict[str, object]:
     return {
         "run": status.run.name,
         "state": _state(status),
-        "progress": 100 * finished / counts.total if counts.total else 0.0,
+        "progress": 100 * floored(finished / max(counts.total, 1), 2),
         "score": 100 * found.mean if found and found.mean is not None else None,
         "95 % interval": interval(found) if found and found.n else "",
         "coverage": 100 * floored(score.coverage) if score and score.scorable else None,
@@ -107,7 +108,7 @@ def _cell(status: RunStatus, score: ScoreReport | None) -> str:
     shown = percent(mean) if mean is not None else "not scored"
     if status.state == "finished":
         return f"✓ {shown}" + (f", {status.counts.failed} failed" if status.counts.failed else "")
-    share = percent(floored(status.counts.done / status.counts.total if status.counts.total else 0.0, 2), 0)
+    share = percent(floored(status.counts.done / max(status.counts.total, 1), 2), 0)
     mark = {"active": "▶", "paused": "‖", "creating": "…"}.get(status.state, "✕")
     return f"{mark} {share} done" + (f", {shown}" if mean is not None else "")
 
@@ -130,7 +131,7 @@ def _live() -> None:
     if not overview.statuses:
         no_runs()
         return
-    scores = data().scores(overview).value or {}
+    scores = unwrapped(data().scores(overview), "the scores") or {}
     st.header(plain(_sentence(overview)))
     st.text(_below(overview))
     going = [s for s in overview.statuses if s.state in ("active", "paused", "creating")]

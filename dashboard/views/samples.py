@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.backend import data
 from dashboard.sample import COLOURS, show_sample
-from dashboard.show import choose_run, unwrapped
+from dashboard.show import again_if_pending, choose_run, unwrapped
 from dashboard.words import plain, shortened
 from videval.db.browse import OUTCOMES, SampleFilter, SampleLine
 from videval.db.records import RunInfo
@@ -58,10 +58,13 @@ def _columns(run: RunInfo) -> tuple[str, ...]:
 def _group(run: RunInfo, column: str, asked: str) -> str:
     if not column:
         return ""
-    found = data().group_values(run, column).value
+    answer = data().group_values(run, column)
+    found = answer.value
     groups = ["", *(sorted(found) if found is not None else filter(None, [asked]))]
     at = groups.index(asked) if asked in groups else 0
-    return str(st.selectbox(column, groups, index=at, format_func=lambda g: g or "all", key=f"group-{column}"))
+    group = st.selectbox(column, groups, index=at, format_func=lambda g: g or "all", key=f"group-{column}")
+    again_if_pending(answer)
+    return str(group)
 
 
 def _select(lines: Sequence[SampleLine], table: str) -> None:
@@ -113,9 +116,11 @@ def _list(run: RunInfo, wanted: SampleFilter) -> tuple[SampleLine, ...]:
 
 def _steps(run: RunInfo, wanted: SampleFilter, line: SampleLine) -> None:
     """Buttons to the neighbours that the filter lets through, with keys."""
+    sides = {step: data().neighbour(run, wanted, line.row_id, step) for step in (-1, 1)}
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, icon, step, key in (("Previous", "chevron_left", -1, "P"), ("Next", "chevron_right", 1, "N")):
-            other = data().neighbour(run, wanted, line.row_id, step)
+            found = sides[step].value
+            other = found.lines[0] if found and found.lines else None
             st.button(
                 label,
                 icon=f":material/{icon}:",
@@ -127,6 +132,7 @@ def _steps(run: RunInfo, wanted: SampleFilter, line: SampleLine) -> None:
         st.badge(line.outcome, color=COLOURS.get(line.outcome, "gray"))
         st.text(f"sample {line.key}")
         st.page_link("views/run.py", label="Its run", icon=":material/monitoring:", query_params={"run": run.name})
+    again_if_pending(*sides.values())
 
 
 def page() -> None:

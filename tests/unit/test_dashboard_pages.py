@@ -16,6 +16,7 @@ from videval.db.session import Database
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 PAGES = ("runs", "run", "samples", "compare", "fleet")
+BROKEN_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64)
 Open = Callable[..., Any]
 
 
@@ -128,6 +129,12 @@ def test_the_runs_page_says_in_a_sentence_what_is_going_on(database: Database, o
     assert figures["Score so far"].endswith(" %")
 
 
+def test_with_nothing_running_the_paused_runs_are_named(database: Database, opened: Open) -> None:
+    seed_run(database, Seed(done=60, state="paused"))
+    seed_run(database, Seed(done=100))
+    assert opened("runs").header[0].value.replace("\\", "") == "Nothing is running, 1 run paused"
+
+
 def test_a_run_without_a_worker_says_so(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=60))
     assert "no worker holds its model" in said(opened("runs"))
@@ -169,7 +176,7 @@ def test_an_export_is_built_beside_the_page_and_then_offered(database: Database,
     assert "Download tsv (100 rows)" in at.get("download_button")[0].proto.label
 
 
-def test_an_export_of_a_run_that_went_on_is_not_offered_any_more(database: Database, opened: Open) -> None:
+def test_an_export_of_a_run_that_went_on_says_of_when_it_is(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=99, running=1))
     at = opened("run")
     at.button(key="build-tsv").click().run()
@@ -181,12 +188,13 @@ def test_an_export_of_a_run_that_went_on_is_not_offered_any_more(database: Datab
     database.write(
         lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed', finished_at = 0 WHERE status = 'running'")
     )
-    while at.get("download_button"):
+    while "outdated" not in at.get("download_button")[0].proto.label:
         assert time.monotonic() < deadline
         time.sleep(0.1)
         at.run()
-    assert "Build tsv anew" in said(at)
-    assert "went on since a file was built" in said(at)
+    assert at.get("download_button")[0].proto.label == "Download tsv (as of 99 answers, outdated)"
+    assert "Build anew" in said(at)
+    assert "1 request without an answer" in said(at)
 
 
 def test_a_run_whose_benchmark_is_gone_is_still_looked_at(database: Database, opened: Open) -> None:
@@ -232,7 +240,9 @@ def test_a_video_that_cannot_be_looked_at_leaves_the_rest_of_the_page(
     assert "What moves in question 1?" in text
 
 
-@pytest.mark.parametrize("content", [b"", b"GIF89a", b"GIF89a\x10\x00\x10\x00\x80\x00\x00", b"no image at all"])
+@pytest.mark.parametrize(
+    "content", [b"", b"GIF89a", b"GIF89a\x10\x00\x10\x00\x80\x00\x00", b"no image at all", BROKEN_PNG]
+)
 def test_a_gif_that_is_cut_leaves_the_rest_of_the_page(
     database: Database, opened: Open, tmp_path: Path, content: bytes
 ) -> None:

@@ -146,6 +146,35 @@ def test_what_nobody_foresaw_is_an_error_too_and_not_read_for_ever(store: Store)
     assert answer.value is None
 
 
+def test_what_failed_after_long_is_asked_for_again_soon() -> None:
+    now = [0.0]
+    store = Store(clock=lambda: now[0])
+
+    def slow_failure() -> int:
+        now[0] += 30.0
+        raise DatabaseUnavailable("gone")
+
+    assert store.get("key", slow_failure, fresh_s=2.0, patience_s=5.0).error is not None
+    now[0] += 3.0
+    assert store.get("key", lambda: 7, fresh_s=2.0, patience_s=5.0).value == 7
+    store.close()
+
+
+def test_what_was_being_read_while_something_changed_is_read_again(store: Store) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def old() -> str:
+        began.set()
+        assert go_on.wait(10)
+        return "before the change"
+
+    store.get("key", old, fresh_s=60.0, patience_s=0.0)
+    assert began.wait(10)
+    store.forget()
+    go_on.set()
+    wait_for(lambda: store.get("key", lambda: "after it", fresh_s=60.0, patience_s=1.0).value == "after it" or None)
+
+
 def test_the_store_forgets_what_was_asked_for_longest_ago() -> None:
     store, calls = Store(size=2), []
     for key in "abca":
@@ -245,10 +274,10 @@ def test_a_filter_finds_what_it_should_and_steps_in_both_directions(
     assert keys(text="100%") == []
     lines = data.samples(run, SampleFilter(outcome="failed"), 0, limit=3).value
     assert lines is not None
-    after = data.neighbour(run, SampleFilter(outcome="failed"), lines.lines[1].row_id, 1)
-    before = data.neighbour(run, SampleFilter(outcome="failed"), lines.lines[1].row_id, -1)
+    after = data.neighbour(run, SampleFilter(outcome="failed"), lines.lines[1].row_id, 1).value
+    before = data.neighbour(run, SampleFilter(outcome="failed"), lines.lines[1].row_id, -1).value
     assert after is not None and before is not None
-    assert (before.key, after.key) == ("q60", "q62")
+    assert [line.key for line in (*before.lines, *after.lines)] == ["q60", "q62"]
     more = data.samples(run, SampleFilter(outcome="failed"), lines.next_id or 0, limit=3).value
     assert more is not None
     assert [line.key for line in more.lines] == ["q63", "q64", "q65"]
@@ -328,6 +357,7 @@ def test_the_pages_ask_the_broker_for_lengths_only(
         ((-3.0, -1.0), (0, 1)),
         ((2.0, float("inf")), (0, None)),
         ((float("nan"), 4.0), (0, None)),
+        ((1.7e12, 1.7e12 + 5), (0, None)),
     ],
 )
 def test_the_player_shows_all_of_a_span_whatever_the_dataset_says(
@@ -396,14 +426,14 @@ def test_a_file_of_a_run_that_went_on_is_outdated_and_only_the_last_files_are_ke
     run = info(database, seed_run(database, Seed(done=60)))
     exports, status = Exports(database), report.run_status(database, run)
     exports.begin(status, "tsv")
-    assert not exports.is_outdated(status, "tsv")
+    assert exports.answers_if_outdated(status, "tsv") is None
     database.write(
         lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed' WHERE position = 70 AND status = 'queued'")
     )
     later = report.run_status(database, run)
-    assert exports.is_outdated(later, "tsv")
+    assert exports.answers_if_outdated(later, "tsv") == 60
     exports.begin(later, "tsv")
-    assert not exports.is_outdated(later, "tsv")
+    assert exports.answers_if_outdated(later, "tsv") is None
     for _ in range(8):
         other = info(database, seed_run(database, Seed(questions=4, done=4)))
         exports.begin(report.run_status(database, other), "tsv")
