@@ -221,9 +221,9 @@ def test_pause_and_resume_from_the_page(page: Page, installation: Installation) 
     page.goto(f"{installation.url}/run?run={RUN}")
     page.get_by_test_id("stMetric").first.wait_for()
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("heading", name=re.compile("^Paused at"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("^Paused:"))).to_be_visible()
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("heading", name=re.compile("^Paused at"))).not_to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("^Paused:"))).not_to_be_visible()
 
 
 def test_the_first_page_names_every_run_and_links_to_it(page: Page, installation: Installation) -> None:
