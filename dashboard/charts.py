@@ -183,7 +183,7 @@ def differences(groups: Sequence[GroupDifference]) -> Chart:
         rows.append({"group": g.group, "n": g.difference.n, "mean": mean, "low": low, "high": high} | span)
     tips = [_name("group"), *(_tip(f, "+.1f") for f in ("mean", "low", "high")), _tip("n")]
     title = "difference in points, 95 % paired interval"
-    layers = _intervals(COLOURS["orange"], tips, title, "zero", format="+.0f")
+    layers = _intervals(COLOURS["orange"], tips, title, "zero", format="+.1~f")
     layers.append(
         {
             "mark": {"type": "rule", "opacity": 0},

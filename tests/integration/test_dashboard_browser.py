@@ -284,7 +284,7 @@ def test_two_runs_are_compared(page: Page, installation: Installation) -> None:
     wait_until(lambda: installation.counts(SMALL).done >= 38, "the small run", 120)
     page.goto(f"{installation.url}/compare?a={RUN}&b={SMALL}")
     expect(page.get_by_text("Samples that flipped")).to_be_visible()
-    expect(page.get_by_text(re.compile("is better by|No clear difference"))).to_be_visible()
+    expect(page.get_by_text(re.compile("is better by|No clear difference|No difference:"))).to_be_visible()
     assert figure(page, "Difference").endswith("pts")
 
 
