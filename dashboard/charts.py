@@ -171,16 +171,12 @@ def differences(groups: Sequence[GroupDifference]) -> Chart:
     """The difference of two runs in each group, in points with its paired interval; right of 0, the first is better."""
     rows: Rows = []
     for g in groups:
-        mean, low, high = (
-            None if v is None else 100 * v
-            for v in (
-                g.difference.mean,
-                g.difference.mean if g.difference.low is None else g.difference.low,
-                g.difference.mean if g.difference.high is None else g.difference.high,
-            )
-        )
+        found = g.difference
+        low, high = (found.mean if end is None else end for end in (found.low, found.high))
+        shares = {"mean": found.mean, "low": low, "high": high}
+        in_points = {name: None if share is None else 100 * share for name, share in shares.items()}
         span = {"zero": 0.0, "left": -LEAST_POINTS, "right": LEAST_POINTS}
-        rows.append({"group": g.group, "n": g.difference.n, "mean": mean, "low": low, "high": high} | span)
+        rows.append({"group": g.group, "n": found.n} | in_points | span)
     tips = [_name("group"), *(_tip(f, "+.1f") for f in ("mean", "low", "high")), _tip("n")]
     title = "difference in points, 95 % paired interval"
     layers = _intervals(COLOURS["orange"], tips, title, "zero", format="+.1~f")

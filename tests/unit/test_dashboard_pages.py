@@ -164,35 +164,30 @@ def test_the_run_page_shows_scores_time_failures_and_files(database: Database, o
     assert "Build xlsx" in text
 
 
+def run_until_offered(at: AppTest, label: str) -> None:
+    deadline = time.monotonic() + 30
+    while label not in [button.proto.label for button in at.get("download_button")]:
+        assert time.monotonic() < deadline, f"not offered: {label}"
+        time.sleep(0.1)
+        at.run()
+
+
 def test_an_export_is_built_beside_the_page_and_then_offered(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=100))
     at = opened("run")
     at.button(key="build-tsv").click().run()
-    deadline = time.monotonic() + 30
-    while not at.get("download_button"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        at.run()
-    assert "Download tsv (100 rows)" in at.get("download_button")[0].proto.label
+    run_until_offered(at, "Download tsv (100 rows)")
 
 
 def test_an_export_of_a_run_that_went_on_says_of_when_it_is(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=99, running=1))
     at = opened("run")
     at.button(key="build-tsv").click().run()
-    deadline = time.monotonic() + 30
-    while not at.get("download_button"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        at.run()
+    run_until_offered(at, "Download tsv (100 rows)")
     database.write(
         lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed', finished_at = 0 WHERE status = 'running'")
     )
-    while "outdated" not in at.get("download_button")[0].proto.label:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-        at.run()
-    assert at.get("download_button")[0].proto.label == "Download tsv (as of 99 answers, outdated)"
+    run_until_offered(at, "Download tsv (as of 99 answers, outdated)")
     assert "Build anew" in said(at)
     assert "1 request without an answer" in said(at)
 
@@ -237,6 +232,24 @@ def test_a_video_that_cannot_be_looked_at_leaves_the_rest_of_the_page(
     text = said(opened("samples", sample="q1"))
     assert "The dashboard cannot read the video" in text
     assert "File name too long" in text
+    assert "What moves in question 1?" in text
+
+
+def test_a_video_of_another_user_leaves_the_rest_of_the_page(
+    database: Database, opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed_run(database, Seed(done=80, data_root=str(tmp_path)))
+    (tmp_path / "clip0.mp4").write_bytes(b"video")
+    ordinary = Path.open
+
+    def closed(path: Path, *args: Any, **more: Any) -> Any:
+        if path.suffix == ".mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return ordinary(path, *args, **more)
+
+    monkeypatch.setattr(Path, "open", closed)
+    text = said(opened("samples", sample="q1"))
+    assert "Permission denied" in text
     assert "What moves in question 1?" in text
 
 

@@ -405,6 +405,26 @@ def test_the_frames_are_decoded_again_in_a_process_of_their_own(database: Databa
     shop.close()
 
 
+def test_frames_that_found_no_room_are_decoded_again_next_time(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [OSError(28, "No space left on device"), ValueError("no JSON")]
+
+    def fails(_: Any) -> Seen:
+        raise said.pop(0)
+
+    monkeypatch.setattr("dashboard.frames._decoded", fails)
+    (tmp_path / "clip0.mp4").write_bytes(b"video")
+    run_id = seed_run(database, Seed(questions=4, done=4, data_root=str(tmp_path)))
+    with database.read() as connection:
+        config = stats.config_of_run(connection, run_id)
+    shop, sample = FrameShop(), Sample(id="1", video="clip0.mp4", question="?")
+    for reason in ("No space left", "no JSON"):
+        seen: Seen = wait_for(lambda: shop.get(tmp_path / "clip0.mp4", config, sample, 3.0, wait_s=0.1))
+        assert reason in seen.error
+    shop.close()
+
+
 @pytest.mark.parametrize("format", ["xlsx", "tsv", "jsonl", "parquet", "json"])
 def test_a_download_holds_every_question_in_its_order(database: Database, format: ExportFormat) -> None:
     run = info(database, seed_run(database, Seed(done=60, failed=4)))
