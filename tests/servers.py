@@ -17,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,17 @@ from videval.errors import BrokerUnavailable
 from videval.settings import Settings
 from workers.broker import server_binary
 
-__all__ = ["BACKENDS", "Postgres", "TcpRedis", "database", "database_settings", "postgres", "settings_for"]
+__all__ = [
+    "BACKENDS",
+    "Postgres",
+    "TcpRedis",
+    "dashboard_answers",
+    "database",
+    "database_settings",
+    "free_port",
+    "postgres",
+    "settings_for",
+]
 
 BACKENDS = ("sqlite", "postgresql")
 PATIENCE = 60.0
@@ -59,7 +70,16 @@ def wait_for(what: str, ready: Callable[[], bool], patience: float = PATIENCE) -
         time.sleep(0.02)
 
 
-def _free_port() -> int:
+def dashboard_answers(url: str) -> bool:
+    """Whether a dashboard serves its pages there."""
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -74,7 +94,7 @@ class TcpRedis:
             self._binary = server_binary()
         except BrokerUnavailable:
             missing("Redis")
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()

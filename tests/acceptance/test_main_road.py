@@ -2,16 +2,15 @@
 
 import json
 import signal
-import socket
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.acceptance.conftest import BIN, Home
+from tests.servers import dashboard_answers, free_port
 from tests.tiny_model import build_tiny_model
 from videval.export import read_export
 
@@ -147,27 +146,18 @@ def test_sigterm_drains_a_worker_and_nothing_is_lost(home: Home, clips: list[str
 
 
 def test_what_ends_the_dashboard_command_ends_the_dashboard(home: Home) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     command = [BIN / "videval", "dashboard", "--port", str(port)]
     process = subprocess.Popen(command, env=home.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 90
-        while not _answers(port):
+        while not dashboard_answers(url):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.2)
         process.terminate()
         said, _ = process.communicate(timeout=30)
-        assert f"dashboard at http://127.0.0.1:{port}" in said.decode()
-        assert not _answers(port)
+        assert f"dashboard at {url}" in said.decode()
+        assert not dashboard_answers(url)
     finally:
         process.kill()
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False

@@ -5,11 +5,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.servers import dashboard_answers, free_port
 from videval.db import browse, runs
 from videval.db.runs import Counts
 from videval.db.session import open_database
@@ -117,25 +116,11 @@ def _write_questions(data: Path) -> Path:
     return file
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until(look: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.2)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +137,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder = tmp_path_factory.mktemp("browser")
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     environ = os.environ | {
         "VIDEVAL_HOME": str(folder / "home"),
         "XDG_RUNTIME_DIR": str(folder),
@@ -169,7 +154,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     made.start("dashboard", "-c", dashboard, "dashboard", "--port", str(port), "--allow-actions")
     for device in ("cpu:0", "cpu:1"):
         made.start(device.replace(":", ""), "-m", "celery", "-A", "workers", "worker", VIDEVAL_DEVICES=device)
-    wait_until(lambda: _answers(made.url), "the dashboard answers")
+    wait_until(lambda: dashboard_answers(made.url), "the dashboard answers")
     yield made
     for process in made.started:
         process.send_signal(signal.SIGTERM)
