@@ -1,7 +1,7 @@
 """What a benchmark is: facts about it, its questions, its prompt, its frames, its score."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -113,6 +113,10 @@ class Benchmark(ABC):
     @abstractmethod
     def load(self, root: Path, variant: Variant) -> list[Sample]:
         """Read the prepared questions below `root`; DataMissing or InvalidTable if not as published."""
+
+    def remarks(self, samples: Sequence[Sample]) -> Iterator[str]:
+        """What is to be said about these questions when they are enqueued."""
+        yield from ()
 
     @abstractmethod
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:

@@ -36,6 +36,8 @@ def place(database: Database, order: Order, *, new: bool = False) -> Enqueued:
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
         + (f", {order.spec.note}" if order.spec.note else "")
     )
+    for remark in order.benchmark.remarks(order.samples):
+        warn(f"  {remark}")
     if done.run.missing:
         warn(
             f"  {len(done.run.missing)} question(s) are left out, since their videos are missing; coverage will say so"
