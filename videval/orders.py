@@ -59,6 +59,8 @@ def _spec(asked: Asked) -> ModelSpec:
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
+    if not file.exists():
+        raise UsageError(f"{file} is not a file", hint="--data questions.tsv")
     frames = asked.frames
     if frames is None and asked.fps is None and spec.frame_counts:
         frames = spec.frame_counts[0]

@@ -114,7 +114,7 @@ class Benchmark(ABC):
     def load(self, root: Path, variant: Variant) -> list[Sample]:
         """Read the prepared questions below `root`; DataMissing or InvalidTable if not as published."""
 
-    def remarks(self, samples: Sequence[Sample]) -> Iterator[str]:
+    def remarks(self, samples: Sequence[Sample], *_: object) -> Iterator[str]:
         """What is to be said about these questions when they are enqueued."""
         yield from ()
 

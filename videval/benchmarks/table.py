@@ -73,7 +73,7 @@ class TableBenchmark(Benchmark):
             return None
         return "choice" if sample.candidates or _answer_is_letter(sample) else "exact"
 
-    def remarks(self, samples: Sequence[Sample]) -> Iterator[str]:
+    def remarks(self, samples: Sequence[Sample], *_: object) -> Iterator[str]:
         lettered = [s for s in samples if not s.candidates and _answer_is_letter(s)]
         if lettered:
             open_ones = sum(s.answer is not None and not s.candidates for s in samples)

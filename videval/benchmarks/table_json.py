@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = ["JsonText", "as_written", "read_objects"]
 
+_DECODER = json.JSONDecoder()
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _COLON = re.compile(r"\s*:\s*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -75,20 +76,23 @@ def as_written(line: str, found: dict[str, Any]) -> dict[str, Any]:
 
 def _as_written(value: Any, text: str) -> Any:
     if isinstance(value, list | dict):
-        plain = _STRING.sub(lambda m: json.dumps(json.loads(m[0]), ensure_ascii=False), text)
-        return JsonText(plain if "\\u" in text else text)
+        return JsonText(_STRING.sub(_plain, text) if "\\u" in text else text)
     if isinstance(value, float) and math.isfinite(value) and repr(value) != text:
         return text
     return value
 
 
+def _plain(string: re.Match[str]) -> str:
+    return json.dumps(json.loads(string[0]), ensure_ascii=False)
+
+
 def _texts(line: str) -> dict[str, str]:
     """The text of each value of the one object on a line, which is known to be JSON."""
-    decoder, texts, end = json.JSONDecoder(), {}, 0
+    texts, end = {}, 0
     while (start := line.find('"', end)) >= 0:
-        name, end = decoder.raw_decode(line, start)
+        name, end = _DECODER.raw_decode(line, start)
         colon = _COLON.match(line, end)
         start = colon.end() if colon else end
-        _, end = decoder.raw_decode(line, start)
+        _, end = _DECODER.raw_decode(line, start)
         texts[name] = line[start:end]
     return texts
