@@ -147,6 +147,9 @@ def test_options_that_cannot_be_read_are_named(tmp_path: Path, columns: str, cel
         ("mc_list,n", '"[""ball"", ""cat""]",1', ("B", "A", "A")),
         ("mc_list,n", "['ball' 'cat'],1", ("ball", "cat", "cat")),
         ("mc_options,n", "ball / cat / leaf,1", ("B", "A", "C")),
+        ("mc_options,n", "['ball' 'cat' 'leaf'],1", ("1", "0", "2")),
+        ("distractors,n", '"[""cat"", ""leaf""]",1', ("a ball", "the ball", "ball")),
+        ("wrong_answer_1,wrong_answer_2", "cat,leaf", ("a ball", "the ball", "ball")),
         ("distractors_and_answer,n", "ball|cat|leaf,1", ("ball", "cat", "leaf")),
     ],
 )
@@ -167,6 +170,7 @@ def test_columns_that_look_like_options_under_another_name_are_refused(
         ("x,y,w,h", "1,2,3,4", "B"),
         ("x,y,w,h", "1,2,3,4", "a cat"),
         ("box_1,box_2,box_3", "10,20,30", "B"),
+        ("option_score_1,option_score_2", "10,20", "a cat"),
         ("source", "videos/park/a.mp4", "B"),
         ("num_options,question_type", "4,multiple choice", "B"),
         ("optional,choice_type", "yes,single", "B"),

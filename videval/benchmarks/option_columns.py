@@ -20,7 +20,7 @@ KNOWN = ("index", "video", "question", "answer", "start", "end", "task_type", "p
 _LIST_NAMES = ("candidates", "options", "choices", "answer choices", "answer options")
 _LABELLED = re.compile(r"((?:answer |)(?:option|choice)|candidate|opt|a(?=\d)|) ?([a-z]|\d{1,2})")
 _ANY_LABELLED = re.compile(r"(?P<before>.*?)(?P<last>(?<![a-z])[a-z]|\d{1,2})|(?P<first>[a-z])(?P<after> .*)")
-_OPTION_WORD = re.compile(r"option|choice|candidate|distractor|alternative")
+_OPTION_WORD = re.compile(r"option|choice|candidate|alternative|distractor|(?:wrong|incorrect|false) answer")
 _PARTED = re.compile(r"\s*[;|/\n]\s*")
 _NUMBER = re.compile(r"[-+]?[\d.]+")
 _LAST_BARE = "h"
@@ -93,10 +93,11 @@ def suspects(columns: Sequence[str], lines: Sequence[Line]) -> list[str]:
 
 
 def _lists_options(name: str, answered: Sequence[tuple[str, Line]]) -> bool:
-    """Whether each cell lists texts that the answer is one of, or a letter for; or any does in a column named so."""
+    """Whether each cell lists texts that the answer is one of, or a letter for; in a column named so, whether any
+    cell lists anything."""
     cells = [(answer, str(cell)) for answer, line in answered if (cell := line.cells.get(name)) is not None]
     if _OPTION_WORD.search(_plain(name)):
-        return any(_fits(answer, _listed(cell) or _PARTED.split(cell.strip())) for answer, cell in cells)
+        return any(len(_listed(cell)) > 1 or _fits(answer, _PARTED.split(cell.strip())) for answer, cell in cells)
     return bool(cells) and all(_fits(answer, _listed(cell)) for answer, cell in cells)
 
 
@@ -108,27 +109,37 @@ def _listed(cell: str) -> Sequence[str]:
 
 
 def _fits(answer: str, options: Sequence[str]) -> bool:
-    letter = LONE_LETTER.fullmatch(answer)
-    if letter and not all(map(_NUMBER.fullmatch, options)):
-        return ascii_lowercase.index(letter[1].lower()) < len(options) > 1
+    place = _place(answer)
+    if place is not None and not all(map(_NUMBER.fullmatch, options)):
+        return place < len(options) > 1
     return len(options) > 1 and answer in options
 
 
+def _place(answer: str) -> int | None:
+    """0 for an answer A, 1 for (b), ...; None if it is no letter."""
+    letter = LONE_LETTER.fullmatch(answer)
+    return ascii_lowercase.index(letter[1].lower()) if letter else None
+
+
 def _unnamed_series(names: Sequence[str], answered: Sequence[tuple[str, Line]]) -> list[str]:
-    """Columns with one name but for a letter or a number, of which each answer names one or repeats one."""
+    """Columns of texts with one name but for a letter or a number, if that name says so or if each answer names one
+    of them or repeats it."""
     series: dict[tuple[str, str, bool], dict[str, str]] = {}
     for name in names:
         if found := _ANY_LABELLED.fullmatch(_plain(name)):
             label = found["last"] or found["first"]
             series.setdefault((found["before"] or "", found["after"] or "", label.isdigit()), {})[label] = name
-    several = [labels for (before, after, _), labels in series.items() if len(labels) > 1 or not before + after]
-    named = (labels for labels in several if all(_names_one(answer, line, labels) for answer, line in answered))
-    return list(next(named, {}).values())
+    for (before, after, _), labels in series.items():
+        says_so = bool(_OPTION_WORD.search(f"{before} {after}"))
+        named = all(_names_one(answer, line, labels, otherwise=says_so) for answer, line in answered)
+        if named and (len(labels) > 1 or not before + after):
+            return list(labels.values())
+    return []
 
 
-def _names_one(answer: str, line: Line, labels: Mapping[str, str]) -> bool:
+def _names_one(answer: str, line: Line, labels: Mapping[str, str], *, otherwise: bool) -> bool:
     cells = [str(line.cells.get(name)) for name in labels.values()]
-    letter = LONE_LETTER.fullmatch(answer)
-    if letter and letter[1].lower() not in labels:
-        return ascii_lowercase.index(letter[1].lower()) < len(cells) and not all(map(_NUMBER.fullmatch, cells))
-    return answer in cells or answer in labels or bool(letter)
+    place = _place(answer)
+    if answer in cells or answer in labels or (place is not None and ascii_lowercase[place] in labels):
+        return True
+    return (otherwise if place is None else place < len(cells)) and not all(map(_NUMBER.fullmatch, cells))

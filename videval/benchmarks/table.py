@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from videval.benchmarks.base import Benchmark, Shown
+from videval.benchmarks.option_columns import LONE_LETTER
 from videval.benchmarks.prompts import bracketed
 from videval.benchmarks.table_rows import read_table
 from videval.errors import UsageError
@@ -26,7 +27,6 @@ __all__ = ["TableBenchmark", "read_table", "table_variant"]
 
 _LETTER = "Answer with the option's letter only."
 _SHORT = "Answer with a word or a short phrase."
-_LETTER_ALONE = re.compile(r"\s*\(?([A-Ha-h])\)?[.:]?\s*")
 _LETTER_FIRST = re.compile(r"\s*\(?([A-H])[).:]")
 _LISTED = re.compile(r"(?<![^\W_])\(?([A-H])\s?[).:]")
 
@@ -105,11 +105,12 @@ def _question(sample: Sample) -> str:
 
 def _answer_is_letter(sample: Sample) -> bool:
     """Whether the answer to a question without options is a letter: B, (b) or "B." alone, "B. out" only of a list."""
-    return bool(_LETTER_ALONE.fullmatch(sample.answer or "")) or _lists_its_options(sample)
+    letter = LONE_LETTER.fullmatch(sample.answer or "")
+    return bool(letter and letter[1].upper() <= "H") or _lists_its_options(sample)
 
 
 def _lists_its_options(sample: Sample) -> bool:
     """Whether the question itself lists options by their letters, among them the answer's."""
     answer = sample.answer or ""
-    letter = _LETTER_ALONE.fullmatch(answer) or _LETTER_FIRST.match(answer)
-    return bool(letter) and {"A", "B", letter[1].upper()} <= set(_LISTED.findall(sample.question)) if letter else False
+    letter = LONE_LETTER.fullmatch(answer) or _LETTER_FIRST.match(answer)
+    return {"A", "B", letter[1].upper()} <= set(_LISTED.findall(sample.question)) if letter else False
