@@ -171,6 +171,7 @@ def test_columns_that_look_like_options_under_another_name_are_refused(
         ("x,y,w,h", "1,2,3,4", "a cat"),
         ("box_1,box_2,box_3", "10,20,30", "B"),
         ("option_score_1,option_score_2", "10,20", "a cat"),
+        ("a4,b2", "x,y", "a cat"),
         ("source", "videos/park/a.mp4", "B"),
         ("num_options,question_type", "4,multiple choice", "B"),
         ("optional,choice_type", "yes,single", "B"),

@@ -16,6 +16,7 @@ __all__ = ["LONE_LETTER", "OptionColumns", "find_options", "suspects"]
 
 LONE_LETTER = re.compile(r"\s*\(?([A-Za-z])\)?[.:]?\s*")
 KNOWN = ("index", "video", "question", "answer", "start", "end", "task_type", "prediction")
+"""The columns that have a meaning of their own, and so are never options."""
 
 _LIST_NAMES = ("candidates", "options", "choices", "answer choices", "answer options")
 _LABELLED = re.compile(r"((?:answer |)(?:option|choice)|candidate|opt|a(?=\d)|) ?([a-z]|\d{1,2})")
@@ -57,6 +58,19 @@ def _plain(name: str) -> str:
 
 def _series(columns: Sequence[str], problems: list[str]) -> Iterator[tuple[str, ...]]:
     """Columns in a row by their labels: A, B, C or option_a, option_b or a0, a1, a2."""
+    for prefix, labels in _labelled(columns, problems):
+        first = _in_a_row(labels)
+        later = [n for label, n in labels.items() if n not in first and (prefix or label <= _LAST_BARE)]
+        says_so = bool(_OPTION_WORD.search(prefix))
+        if (later and (says_so or len(first) > 1)) or (says_so and len(labels) == 1):
+            there = ", ".join(map(repr, [*first, *later]))
+            problems.append(f"of the options only {there} is there: one between, before or after is missing")
+        elif len(first) > 1:
+            yield first
+
+
+def _labelled(columns: Sequence[str], problems: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Columns by what stands before their label, then by their label."""
     series: dict[tuple[str, bool], dict[str, str]] = {}
     for name in columns:
         found = None if _plain(name) in _LIST_NAMES else _LABELLED.fullmatch(_plain(name))
@@ -65,14 +79,7 @@ def _series(columns: Sequence[str], problems: list[str]) -> Iterator[tuple[str, 
             if found[2] in labels:
                 problems.append(f"columns {labels[found[2]]!r} and {name!r} are the same option: rename one of them")
             labels.setdefault(found[2], name)
-    for (prefix, _), labels in series.items():
-        first = _in_a_row(labels)
-        later = [n for label, n in labels.items() if n not in first and (prefix or label <= _LAST_BARE)]
-        if (later and (prefix or len(first) > 1)) or (len(labels) == 1 and _OPTION_WORD.search(prefix)):
-            there = ", ".join(map(repr, [*first, *later]))
-            problems.append(f"of the options only {there} is there: one between, before or after is missing")
-        elif len(first) > 1:
-            yield first
+    return ((prefix, labels) for (prefix, _), labels in series.items())
 
 
 def _in_a_row(labels: Mapping[str, str]) -> tuple[str, ...]:
