@@ -166,6 +166,16 @@ def test_a_stray_quote_hides_no_other_problem(tmp_path: Path, text: str, numbers
     assert any("is a quote not closed?" in p for p in found)
 
 
+def test_the_cell_with_the_stray_quote_is_shown(tmp_path: Path) -> None:
+    (found,) = problems(write(tmp_path, 'video,question,a\n"v","say ""x"" now","Halt!" he\n'))
+    assert found.startswith("line 2: a cell begins '\"Halt!\" he';")
+
+
+def test_behind_a_broken_header_no_row_is_taken_for_one(tmp_path: Path) -> None:
+    (found,) = problems(write(tmp_path, 'video,"quest"ion\na,b\nc,d\n'))
+    assert found.startswith("line 1: ")
+
+
 def test_quotes_inside_a_cell_are_no_stray_ones(tmp_path: Path) -> None:
     (sample,) = read_table(write(tmp_path, 'video\tquestion\na\tWho says "Halt!"?\n', "q.tsv"))
     assert sample.question == 'Who says "Halt!"?'

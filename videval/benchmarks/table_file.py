@@ -99,7 +99,7 @@ def _separator(lines: Sequence[str], own: str) -> str:
 
     def fits(each: str) -> tuple[bool, bool, int]:
         names = _header(lines, each)
-        return {"video", "question"} <= names, each == own and len(names) > 1, len(names)
+        return {"video", "question"} <= names, each == own and len(names) != 1, len(names)
 
     separators: list[str] = [own, *",;\t|"]
     return max(separators, key=fits)
@@ -111,8 +111,9 @@ def _header(lines: Sequence[str], separator: str) -> set[str]:
 
 
 def _rows(lines: Sequence[str], separator: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Each row that holds anything, with the number of its first line; behind a broken one it goes on a line later."""
-    start = 0
+    """Each row that holds anything, with the number of its first line; behind a broken one it goes on a line later,
+    behind a broken header not at all."""
+    start, has_header = 0, False
     while start < len(lines):
         rest = map(lines.__getitem__, range(start, len(lines)))
         reader = csv.reader(rest, delimiter=separator, strict=True)
@@ -120,18 +121,20 @@ def _rows(lines: Sequence[str], separator: str, problems: list[str]) -> Iterator
         try:
             for row in reader:
                 if not _is_blank(row):
+                    has_header = True
                     yield at + 1, row
                 at = start + reader.line_num
             return
         except csv.Error as error:
-            problems.append(f"line {at + 1}: {_quote_problem(lines[at], error)}")
-            start = at + 1
+            problems.append(f"line {at + 1}: {_quote_problem(lines[at], separator, error)}")
+            start = at + 1 if has_header else len(lines)
 
 
-def _quote_problem(line: str, error: csv.Error) -> str:
+def _quote_problem(line: str, separator: str, error: csv.Error) -> str:
     if "field limit" in str(error):
         return f"a cell of more than {LONGEST_CELL:,} characters; is a quote not closed?"
-    begun = line[line.find('"') :].strip()[:30]
+    stray = re.search(rf'(?:^|{re.escape(separator)})("(?:[^"]|"")*(?:"[^"\r\n{separator}]|\Z).*)', line)
+    begun = stray[1].strip()[:30] if stray else '"'
     return f'a cell begins {begun!r}; is a quote not closed? A cell with quotes in it is written """Halt!"" he said"'
 
 

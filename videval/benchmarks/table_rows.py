@@ -109,7 +109,7 @@ class _Table:
         found = suspects([c for c in self.columns if c not in self.options.names], read.lines)
         if found:
             yield (
-                f"{', '.join(map(repr, found))} looks like options, which nobody would be shown: "
+                f"what looks like options stands in {', '.join(map(repr, found))}, and nobody would be shown it: "
                 'options are a column candidates (["one", "two"]) or columns A, B, C, ...; rename what is none'
             )
 
