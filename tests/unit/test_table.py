@@ -84,7 +84,7 @@ def test_every_malformed_row_is_listed_with_its_line_number(tmp_path: Path) -> N
         ("q.jsonl", '{"video": {"path": "a"}, "question": "b"}\n', "video is not text"),
         ("q.jsonl", '[\n {"video": "a", "question": "b"}\n]\n', "the whole file is a list"),
         ("q.jsonl", '{\n "video": "a",\n "question": "b"\n}\n', "one object stands on one line"),
-        ("q.csv", ",,\n,,\n", "there is no column 'video'"),
+        ("q.csv", ",,\n,,\n", "the file is empty"),
         ("q.csv", ",video,question\n0,a,b\n", "name it index"),
         ("q.jsonl", '{"video": "a", "question": "b", "n": NaN}\n', "NaN is not JSON"),
         ("q.jsonl", '{"video": "a", "question": "b", "n": 1e999}\n', "too large"),
