@@ -116,6 +116,8 @@ def test_a_folder_is_not_a_question_file_but_may_hold_one(tmp_path: Path) -> Non
     write(tmp_path, QUESTIONS)
     error = refused(tmp_path)
     assert "a folder" in str(error) and "q.csv" in error.hint
+    with pytest.raises(UsageError, match="a folder, not a question file"):
+        make_order(Asked(what=str(tmp_path), model="fake"), settings_for(tmp_path))
 
 
 def test_a_disk_that_cannot_be_read_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

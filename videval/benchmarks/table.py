@@ -28,7 +28,7 @@ __all__ = ["TableBenchmark", "read_table", "table_variant"]
 _LETTER = "Answer with the option's letter only."
 _SHORT = "Answer with a word or a short phrase."
 _LETTER_FIRST = re.compile(r"\s*\(?([A-H])[).:]")
-_LISTED = re.compile(r"(?<![^\W_])\(?([A-H])\s?[).:]")
+_LISTED = re.compile(r"(?<![^\W_])\(?([A-Ha-h])\s?[).:]")
 
 
 def table_variant(
@@ -113,4 +113,5 @@ def _lists_its_options(sample: Sample) -> bool:
     """Whether the question itself lists options by their letters, among them the answer's."""
     answer = sample.answer or ""
     letter = LONE_LETTER.fullmatch(answer) or _LETTER_FIRST.match(answer)
-    return {"A", "B", letter[1].upper()} <= set(_LISTED.findall(sample.question)) if letter else False
+    listed = {found.upper() for found in _LISTED.findall(sample.question)}
+    return {"A", "B", letter[1].upper()} <= listed if letter else False

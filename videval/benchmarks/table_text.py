@@ -48,8 +48,9 @@ _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 
 
 def names_a_table(text: str) -> bool:
-    """Whether a word of the command line names a question file, be it one that has to be converted first."""
-    return Path(text).suffix.casefold() in (*SUFFIXES, *_CONVERSIONS)
+    """Whether a word of the command line names a question file, be it one to convert first, or the folder of one."""
+    is_folder = "/" in text and Path(text).expanduser().is_dir()
+    return is_folder or Path(text).suffix.casefold() in (*SUFFIXES, *_CONVERSIONS)
 
 
 def read_text(path: Path) -> str:
