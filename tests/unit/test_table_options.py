@@ -13,7 +13,6 @@ from videval.errors import InvalidTable
 from videval.scoring import rule_scorer
 from videval.types import Clip, Sample, Verdict
 
-
 CLIP = Clip(
     path="c.npy", frame_numbers=(0,), timestamps=(0.0,), total_frames=1, fps=25.0,
     width=8, height=8, decoder="test", policy="interior",
