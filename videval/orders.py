@@ -15,7 +15,7 @@ from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.runs import Order
 from videval.settings import Settings
-from videval.types import ModelSpec, Variant
+from videval.types import GenerationSettings, ModelSpec, Variant
 
 __all__ = ["Asked", "make_order"]
 
@@ -44,6 +44,7 @@ class Asked:
     limit: int | None = None
     max_attempts: int | None = None
     allow_missing: bool = False
+    prompts: str | None = None
 
 
 def _is_table(text: str | None) -> bool:
@@ -57,6 +58,13 @@ def _spec(asked: Asked) -> ModelSpec:
     }
     dtype = asked.dtype if asked.dtype != "auto" else spec.dtype
     return replace(spec, dtype=dtype, generation=replace(spec.generation, **given))
+
+
+def _generation(asked: Asked, bench: Benchmark, spec: ModelSpec) -> GenerationSettings:
+    """How long an answer may be: as the user says, else as the benchmark's reference does, else the model's entry."""
+    if asked.max_new_tokens is not None or bench.answer_length is None:
+        return spec.generation
+    return replace(spec.generation, max_new_tokens=bench.answer_length)
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
@@ -80,7 +88,7 @@ def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Pa
     assert asked.what is not None
     variant = parse_variant(asked.what)
     bench = find_benchmark(variant.benchmark)
-    bench.sampling(variant)
+    bench.sampling(variant, bench.prompt_set(asked.prompts))
     root = asked.data_root or locate(bench, settings)
     if root is None:
         raise DataMissing(f"the data of {bench.name} is not on this machine", hint=f"videval prepare {bench.name}")
@@ -103,7 +111,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         root=root,
         spec=spec,
         dtype=spec.dtype,
-        generation=spec.generation,
+        generation=_generation(asked, bench, spec),
         max_frames=asked.max_frames,
         max_pixels=asked.max_pixels,
         max_attempts=asked.max_attempts or settings.max_attempts,
@@ -111,4 +119,6 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         limit=asked.limit,
         allow_missing=asked.allow_missing,
         allow_symlinks=settings.allow_symlinks,
+        prompts=bench.prompt_set(asked.prompts),
+        left_out=bench.left_out(root, variant),
     )
