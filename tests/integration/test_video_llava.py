@@ -293,6 +293,16 @@ def test_an_answer_ends_at_its_first_end_token(
     assert read == Generation(text=text, prompt_tokens=5, new_tokens=count, truncated=truncated)
 
 
+@pytest.mark.parametrize("said", [" B", "\n\nB.\n", "\t", "B"])
+def test_what_the_model_says_comes_back_to_the_character(
+    model: VideoLlava, clips: Callable[..., Clip], monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    new = model._tokenizer(f"{said}</s>", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    monkeypatch.setattr(model._model, "generate", lambda **given: torch.cat([given["input_ids"], new], dim=1))
+    (answer,) = answers(model, [ask(clips())])
+    assert (answer.text, answer.truncated) == (said, False)
+
+
 def test_requests_of_other_settings_in_one_batch_keep_their_own(model: VideoLlava, clips: Callable[..., Clip]) -> None:
     inputs = [
         model.prepare(ask(clips(n), QUESTIONS[n]), replace(SHORT, max_new_tokens=tokens))

@@ -213,7 +213,7 @@ def test_the_set_and_the_length_of_answers_are_said_at_enqueue(
 ) -> None:
     place(database, asked(settings, "WorldSense_8frame", prompts="vlmevalkit"))
     said = capsys.readouterr().out
-    assert "prompts of vlmevalkit; answers of up to 1024 tokens (as WorldSense says)" in " ".join(said.split())
+    assert "prompt set vlmevalkit; answers up to 1024 tokens (as WorldSense says)" in " ".join(said.split())
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def place(database: Database, order: Order, *, new: bool = False) -> Enqueued:
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
         + (f", {order.spec.note}" if order.spec.note else "")
     )
-    say(f"  prompts of {order.prompt_set}; answers of up to {_answer_length(order)}")
+    say(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
     for remark in order.remarks():
         warn(f"  {remark}")
     if done.run.missing:
