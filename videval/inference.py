@@ -10,7 +10,18 @@ from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import Claim
 from videval.errors import EnvironmentProblem, ModelFailure
-from videval.types import Clip, FrameSampling, Generation, GenerationSettings, Part, Prompt, Response, Stage, Timings
+from videval.types import (
+    Clip,
+    FrameSampling,
+    Generation,
+    GenerationSettings,
+    Part,
+    Prompt,
+    PromptSet,
+    Response,
+    Stage,
+    Timings,
+)
 from videval.video.paths import resolve_video
 
 __all__ = ["Answer", "Engine", "FrameSource", "Released", "infer"]
@@ -88,7 +99,7 @@ def infer(
         clip=clip,
         image_root=str(root),
         row=claim.samples[0].sample.row,
-        prompts=claim.run.prompts,
+        prompts=PromptSet(claim.run.prompts),
     )
     answer = engine.generate(
         prompt,
@@ -112,10 +123,16 @@ def _check_protocol(claim: Claim) -> None:
 
     EnvironmentProblem if a newer videval can go on with it, ModelFailure if none will.
     """
-    run, known = claim.run, find_benchmark(claim.run.benchmark).protocol_version
+    run, page = claim.run, find_benchmark(claim.run.benchmark)
+    known = page.protocol_version
     said = f"{run.name} asks {run.benchmark} by protocol {run.protocol}, this videval by {known}"
     if run.protocol > known:
         raise EnvironmentProblem(said, hint="upgrade videval on this host")
+    if run.prompts not in page.prompt_sets:
+        raise EnvironmentProblem(
+            f"{run.name} asks {run.benchmark} with prompt set {run.prompts}, which this videval does not have",
+            hint="upgrade videval on this host",
+        )
     if run.protocol < known:
         raise ModelFailure(f"{said}: enqueue it anew for a run by protocol {known}")
 
@@ -137,6 +154,6 @@ def _clip(claim: Claim, root: Path, frames: FrameSource, on_decode: Callable[[],
 def _parts(claim: Claim, clip: Clip, root: Path) -> tuple[Part, ...]:
     bench = find_benchmark(claim.run.benchmark)
     run = claim.run
-    shown = Shown(clip=clip, form=run.form, root=root, subtitles=run.subtitles, prompts=run.prompts)
+    shown = Shown(clip=clip, form=run.form, root=root, subtitles=run.subtitles, prompts=PromptSet(run.prompts))
     samples = [s.sample for s in claim.samples]
     return bench.pack_prompt(samples, shown) if claim.packed else bench.prompt(samples[0], shown)

@@ -15,7 +15,7 @@ from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.runs import Order
 from videval.settings import Settings
-from videval.types import GenerationSettings, ModelSpec, Variant
+from videval.types import ModelSpec, Variant
 
 __all__ = ["Asked", "make_order"]
 
@@ -60,11 +60,11 @@ def _spec(asked: Asked) -> ModelSpec:
     return replace(spec, dtype=dtype, generation=replace(spec.generation, **given))
 
 
-def _generation(asked: Asked, bench: Benchmark, spec: ModelSpec) -> GenerationSettings:
+def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
     """How long an answer may be: as the user says, else as the benchmark's reference does, else the model's entry."""
     if asked.max_new_tokens is not None or bench.answer_length is None:
-        return spec.generation
-    return replace(spec.generation, max_new_tokens=bench.answer_length)
+        return spec
+    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.answer_length))
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
@@ -104,6 +104,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
     bench, variant, root = _published(asked, settings) if file is None else _table(asked, file, spec)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
+    spec = _with_length(asked, bench, spec)
     return Order(
         benchmark=bench,
         variant=variant,
@@ -111,7 +112,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         root=root,
         spec=spec,
         dtype=spec.dtype,
-        generation=_generation(asked, bench, spec),
+        generation=spec.generation,
         max_frames=asked.max_frames,
         max_pixels=asked.max_pixels,
         max_attempts=asked.max_attempts or settings.max_attempts,

@@ -117,6 +117,17 @@ def test_a_run_of_an_older_protocol_is_not_gone_on_with_in_other_words(settings:
             infer(other, root=made.root, frames=Listener(), engine=Listener(), on_stage=lambda _: None)
 
 
+def test_a_set_that_this_page_does_not_have_is_left_to_a_worker_that_does(
+    settings: Settings, database: Database
+) -> None:
+    made = asked(settings, "TempCompass_8frame")
+    run = enqueue(database, made).run
+    claim = claimed(database, run.run_id, run.load_key)
+    other = replace(claim, run=replace(claim.run, prompts="a newer one"))
+    with pytest.raises(EnvironmentProblem, match="with prompt set a newer one, which this videval does not have"):
+        infer(other, root=made.root, frames=Listener(), engine=Listener(), on_stage=lambda _: None)
+
+
 # What is asked
 
 

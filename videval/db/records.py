@@ -36,7 +36,7 @@ class RunConfig:
     scorer: str
     data_root: str
     max_pixels: int | None
-    prompts: PromptSet = PromptSet.PAPER
+    prompts: str = PromptSet.PAPER
     protocol: int = 1
 
 
@@ -124,7 +124,7 @@ def run_config(row: Any) -> RunConfig:
         scorer=row.scorer,
         data_root=row.data_root,
         max_pixels=row.max_pixels,
-        prompts=PromptSet(row.prompts),
+        prompts=row.prompts,
         protocol=row.protocol,
     )
 
