@@ -1,7 +1,8 @@
 """Whose prompts: by name, in the run's key and card, at the worker, and what is said before anybody waits for it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from tests.questions import identity, order, samples
 from tests.trees import tree
 from videval.benchmarks.catalog import benchmark, benchmark_names
-from videval.cli.ordering import place
+from videval.cli.ordering import asked_from, enqueue_command, place
+from videval.cli.running import run_command
 from videval.db import requests
 from videval.db.records import Claim
 from videval.db.schema import ensure_schema
@@ -129,6 +131,13 @@ def test_a_set_that_this_page_does_not_have_is_left_to_a_worker_that_does(
 
 
 # What is asked
+
+
+@pytest.mark.parametrize("command", [enqueue_command, run_command])
+def test_both_commands_take_the_set_by_name(command: Callable[..., None]) -> None:
+    assert signature(command).parameters["prompts"].default is None
+    given = {"variant": "MLVU_8frame", "model": "fake", "data": None, "prompts": "lmms-eval"}
+    assert asked_from(given).prompts == "lmms-eval"
 
 
 def test_a_worker_words_the_prompt_with_the_runs_set_and_samples_so(settings: Settings, database: Database) -> None:
