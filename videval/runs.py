@@ -69,8 +69,12 @@ class Order:
         UsageError if benchmark or model cannot do that; nothing is clamped silently.
         """
         check_frames(self.spec, self.variant)
-        if self.variant.subtitles and self.benchmark.subtitles_need_frames and self.form == "video":
-            self._refuse_subtitles()
+        told = self.variant.subtitles and self.prompt_set != PromptSet.VLMEVALKIT  # which leaves them out, as said
+        if told and self.benchmark.subtitles_need_frames and self.form == "video":
+            raise UsageError(
+                f"{self.variant.name} puts subtitles between the frames; {self.spec.name} takes a whole video",
+                hint="use the variant without _subs, or a model that takes images",
+            )
         base = self.benchmark.sampling(self.variant, self.prompt_set)
         cap = min((c for c in (self.max_frames, self.spec.max_frames) if c), default=None)
         if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
@@ -87,14 +91,6 @@ class Order:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
         said = [f"left out: {row}" for row in self.left_out]
         return [*said, *self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)]
-
-    def _refuse_subtitles(self) -> None:
-        """Raise UsageError, but not for VLMEvalKit's prompts: there they are left out, which `remarks` says."""
-        if self.prompt_set is not PromptSet.VLMEVALKIT:
-            raise UsageError(
-                f"{self.variant.name} puts subtitles between the frames; {self.spec.name} takes a whole video",
-                hint="use the variant without _subs, or a model that takes images",
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -107,7 +107,7 @@ class LongVideoBench(PublishedBenchmark):
             yield f"{spec.name} takes a whole video: the subtitles are left out, as VLMEvalKit does"
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
-        between = shown.subtitles and (shown.form == "frames" or shown.prompts is not PromptSet.VLMEVALKIT)
+        between = shown.subtitles and (shown.form == "frames" or shown.prompts != PromptSet.VLMEVALKIT)
         if between and shown.form == "video":
             raise UsageError(
                 "LongVideoBench puts its subtitles between the frames; this model takes a video",

@@ -98,7 +98,7 @@ class MLVU(PublishedBenchmark):
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         clip = self.frames_or_video(shown)
-        if shown.prompts is PromptSet.LMMS_EVAL:
+        if shown.prompts == PromptSet.LMMS_EVAL:
             return (*clip, Text(text=_as_lmms_eval(sample)))
         if not sample.candidates:
             return (Text(text=_TELL, role="system"), *clip, Text(text=sample.question))

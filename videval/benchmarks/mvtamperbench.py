@@ -87,7 +87,7 @@ class MVTamperBench(PublishedBenchmark):
         return next((way for way in ways if (root / way).exists()), ways[0])
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
-        told = _SYSTEM if shown.prompts is PromptSet.VLMEVALKIT else SYSTEM
+        told = _SYSTEM if shown.prompts == PromptSet.VLMEVALKIT else SYSTEM
         system, *clip, question, ask, begin = choice_prompt(self.frames_or_video(shown), sample, told)
         return (system, question, *clip, ask, begin)
 

@@ -97,7 +97,7 @@ class VideoMMMU(PublishedBenchmark):
     ) -> Iterator[str]:
         with_image = sum(s.row["category"] == "Adaptation" for s in samples)
         if with_image and not spec.images:
-            lost = "cannot be answered" if prompts is PromptSet.PAPER else "are asked without it, as VLMEvalKit does"
+            lost = "cannot be answered" if prompts == PromptSet.PAPER else "are asked without it, as VLMEvalKit does"
             told = f"{with_image} of {len(samples)} questions (Adaptation) show an image of their own"
             yield f"{told}, and {spec.name} takes a video only: they {lost}"
 

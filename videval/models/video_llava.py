@@ -45,9 +45,9 @@ class VideoLlavaInputs:
 def prompt_text(prompt: Prompt, plain: Callable[[str], str] = str) -> str:
     """The prompt as its prompt set joins it; `plain` is applied to every text that is not the form's own."""
     texts = [plain(part.text) for part in prompt.parts if isinstance(part, Text)]
-    if prompt.prompts is PromptSet.VLMEVALKIT:
+    if prompt.prompts == PromptSet.VLMEVALKIT:
         return f"USER: {VIDEO_TOKEN}\n" + "\n".join(texts) + " ASSISTANT:"
-    if prompt.prompts is PromptSet.LMMS_EVAL:
+    if prompt.prompts == PromptSet.LMMS_EVAL:
         return f"USER: {VIDEO_TOKEN}{''.join(texts)}? ASSISTANT:"
     system, user, prefix = (plain(prompt.text(role)) for role in ("system", "user", "assistant"))
     start = f"{system.strip()} " if system.strip() else ""
@@ -127,7 +127,7 @@ class VideoLlava:
 
 def _shown(prompt: Prompt) -> list[Part]:
     """What is shown; VLMEvalKit leaves images out in silence, and so does its prompt set (it is said at enqueue)."""
-    left_out = (Text, Image) if prompt.prompts is PromptSet.VLMEVALKIT else (Text,)
+    left_out = (Text, Image) if prompt.prompts == PromptSet.VLMEVALKIT else (Text,)
     return [part for part in prompt.parts if not isinstance(part, left_out)]
 
 
