@@ -180,7 +180,7 @@ def test_a_host_without_its_data_takes_ever_less_from_the_others(worker, databas
     (request_id,) = ready(worker, database, tmp_path)
     shutil.rmtree(tmp_path / "data")
     pauses = []
-    monkeypatch.setattr(worker.ending, "wait", pauses.append)
+    monkeypatch.setattr(worker.draining, "wait", pauses.append)
     for _ in range(3 * worker.concurrency):
         database.write(lambda c: c.execute(update(RequestRow).values(available_at=0.0)))
         worker.answer(request_id)

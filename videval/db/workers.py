@@ -13,6 +13,7 @@ from videval.db.tables import WorkerRow
 
 __all__ = [
     "LIVE_STATES",
+    "PASSING",
     "Pulse",
     "SeatInfo",
     "WorkerInfo",
@@ -28,7 +29,9 @@ __all__ = [
     "take_seat",
 ]
 
-LIVE_STATES = ("starting", "idle", "loading", "busy", "draining")
+PASSING = "passing over messages"
+"""The state of a worker that hears one bell after the other and finds nothing to do: a run was paused, say."""
+LIVE_STATES = ("starting", "idle", "loading", "busy", "draining", PASSING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
