@@ -42,7 +42,9 @@ __all__ = [
     "create_run",
     "find_copies",
     "find_run",
+    "is_finished",
     "list_runs",
+    "lock_state",
     "planned_keys",
     "retry",
     "sample_ids",
@@ -262,6 +264,19 @@ def set_state(connection: Connection, run_id: int, state: RunState) -> None:
     if state == RunState.ACTIVE:
         waiting = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.QUEUED)
         connection.execute(update(RequestRow).where(waiting).values(published_at=None, published=0))
+
+
+def lock_state(connection: Connection, run_id: int) -> RunState:
+    """What a run wants, and nobody changes that until this transaction ends (SQLite: writers take turns anyway)."""
+    query = select(RunRow.state).where(RunRow.id == run_id).with_for_update()
+    return RunState(connection.execute(query).scalar_one())
+
+
+def is_finished(connection: Connection, run_id: int) -> bool:
+    """Whether a run has requests, and none that is still to be answered."""
+    of_run = select(RequestRow.id).where(RequestRow.run_id == run_id)
+    open_ = of_run.where(RequestRow.status.in_([RequestStatus.QUEUED, RequestStatus.RUNNING]))
+    return not connection.execute(open_.limit(1)).first() and bool(connection.execute(of_run.limit(1)).first())
 
 
 def cancel(connection: Connection, run_id: int) -> int:
