@@ -124,7 +124,7 @@ def enqueue_form() -> None:
     with st.expander("Enqueue a run", icon=":material/add:"), st.form("enqueue", border=False):
         what = st.text_input("Variant or file of questions", placeholder="MVBench_8frame or /data/questions.tsv")
         model = st.text_input("Model", placeholder="Video-LLaVA-7B")
-        limit = st.number_input("Only the first requests (0: all)", min_value=0, value=0, step=10)
+        limit = st.number_input("Only so many requests (0: all)", min_value=0, value=0, step=10)
         priority = st.number_input("Priority (higher is sooner)", min_value=-3, max_value=3, value=0)
         if st.form_submit_button("Enqueue", type="primary") and what and model:
             asked = Asked(what=what.strip(), model=model.strip(), limit=int(limit) or None, priority=int(priority))
