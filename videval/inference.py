@@ -11,6 +11,7 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import Claim
 from videval.errors import EnvironmentProblem
 from videval.types import Clip, FrameSampling, Generation, GenerationSettings, Part, Prompt, Response, Stage, Timings
+from videval.video.eviction import held
 from videval.video.paths import resolve_video
 
 __all__ = ["Answer", "Engine", "FrameSource", "Released", "infer"]
@@ -79,20 +80,26 @@ def infer(
             f"{claim.run.benchmark}: no data at {root}", hint="mount it here, or set VIDEVAL_DATA_ROOT on this host"
         )
     began = time.monotonic()
-    clip = _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)
-    decoded = time.monotonic()
-    on_stage(Stage.PREPARE)
+    with held(lambda: _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)) as clip:
+        decode_s = time.monotonic() - began
+        on_stage(Stage.PREPARE)
+        return _answered(claim, clip, root, engine, on_generate=lambda: on_stage(Stage.GENERATE), decode_s=decode_s)
+
+
+def _answered(
+    claim: Claim, clip: Clip, root: Path, engine: Engine, *, on_generate: Callable[[], None], decode_s: float
+) -> Response:
     prompt = Prompt(parts=_parts(claim, clip, root), clip=clip, image_root=str(root), row=claim.samples[0].sample.row)
     answer = engine.generate(
         prompt,
         claim.run.generation,
         alone=claim.alone,
         load_key=claim.run.load_key,
-        on_generate=lambda: on_stage(Stage.GENERATE),
+        on_generate=on_generate,
     )
     timings = Timings(
         queue=claim.queue_s,
-        decode=decoded - began,
+        decode=decode_s,
         prepare=answer.prepare_s,
         wait=answer.wait_s,
         generate=answer.generate_s,
