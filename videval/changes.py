@@ -7,6 +7,7 @@ between two clicks. A run that is finished is left alone. Who rings the bell for
 from dataclasses import dataclass
 
 from videval.db import runs as rows
+from videval.db import states
 from videval.db.records import RunInfo
 from videval.db.session import Connection, Database
 from videval.errors import UsageError
@@ -41,7 +42,7 @@ def cancel(database: Database, run: RunInfo) -> Changed:
 
 def _pause(connection: Connection, run: RunInfo) -> Changed:
     state = _open_state(connection, run)
-    if rows.is_finished(connection, run.run_id):
+    if states.is_finished(connection, run.run_id):
         return _left_alone(f"{run.name} is finished: nothing to pause")
     if state == RunState.PAUSED:
         return _left_alone(f"{run.name} is paused already")
@@ -53,7 +54,7 @@ def _resume(connection: Connection, run: RunInfo) -> Changed:
     state = _open_state(connection, run)
     if state == RunState.PAUSED:
         rows.set_state(connection, run.run_id, RunState.ACTIVE)
-    if rows.is_finished(connection, run.run_id):  # its last answers came while it was paused
+    if states.is_finished(connection, run.run_id):  # its last answers came while it was paused
         return Changed(said=f"{run.name} is finished: nothing to resume", is_changed=state == RunState.PAUSED)
     if state == RunState.ACTIVE:
         return _left_alone(f"{run.name} is not paused")
@@ -61,10 +62,10 @@ def _resume(connection: Connection, run: RunInfo) -> Changed:
 
 
 def _cancel(connection: Connection, run: RunInfo) -> Changed:
-    state = rows.lock_state(connection, run.run_id)
+    state = states.lock_state(connection, run.run_id)
     if state == RunState.CANCELLED:
         return _left_alone(f"{run.name} is cancelled already")
-    if rows.is_finished(connection, run.run_id):
+    if states.is_finished(connection, run.run_id):
         return _left_alone(f"{run.name} is finished: nothing to cancel")
     count = rows.cancel(connection, run.run_id)
     plural = "request" if count == 1 else "requests"
@@ -77,7 +78,7 @@ def _left_alone(said: str) -> Changed:
 
 def _open_state(connection: Connection, run: RunInfo) -> RunState:
     """The state of a run that can be paused and resumed, which nobody else changes until this transaction ends."""
-    state = rows.lock_state(connection, run.run_id)
+    state = states.lock_state(connection, run.run_id)
     if state == RunState.CANCELLED:
         again = f"videval retry {run.name}   (or the same enqueue again)"
         raise UsageError(f"{run.name} is cancelled", hint=again)

@@ -42,10 +42,7 @@ __all__ = [
     "create_run",
     "find_copies",
     "find_run",
-    "is_finished",
     "list_runs",
-    "lock_state",
-    "planned_keys",
     "retry",
     "sample_ids",
     "set_state",
@@ -88,7 +85,6 @@ class RequestPlan:
     position: int
     video: str
     sample_row_ids: tuple[int, ...]
-    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,11 +174,6 @@ def create_run(connection: Connection, new: NewRun) -> int:
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
 
 
-def planned_keys(connection: Connection, run_id: int) -> set[str]:
-    """The keys of the requests that a run has."""
-    return set(connection.execute(select(RequestRow.key).where(RequestRow.run_id == run_id)).scalars())
-
-
 def add_requests(connection: Connection, run_id: int, plans: Sequence[RequestPlan]) -> int:
     """Insert requests that the run does not have yet; returns how many were new."""
     wanted = [p.key for p in plans]
@@ -216,7 +207,7 @@ def _new_request(run_id: int, plan: RequestPlan) -> dict[str, Any]:
         "attempt": 0,
         "strikes": 0,
         "retries": 0,
-        "alone": plan.alone,
+        "alone": False,
         "available_at": 0.0,
         "published": 0,
     }
@@ -264,19 +255,6 @@ def set_state(connection: Connection, run_id: int, state: RunState) -> None:
     if state == RunState.ACTIVE:
         waiting = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.QUEUED)
         connection.execute(update(RequestRow).where(waiting).values(published_at=None, published=0))
-
-
-def lock_state(connection: Connection, run_id: int) -> RunState:
-    """What a run wants, and nobody changes that until this transaction ends (SQLite: writers take turns anyway)."""
-    query = select(RunRow.state).where(RunRow.id == run_id).with_for_update()
-    return RunState(connection.execute(query).scalar_one())
-
-
-def is_finished(connection: Connection, run_id: int) -> bool:
-    """Whether a run has requests, and none that is still to be answered."""
-    of_run = select(RequestRow.id).where(RequestRow.run_id == run_id)
-    open_ = of_run.where(RequestRow.status.in_([RequestStatus.QUEUED, RequestStatus.RUNNING]))
-    return not connection.execute(open_.limit(1)).first() and bool(connection.execute(of_run.limit(1)).first())
 
 
 def cancel(connection: Connection, run_id: int) -> int:
