@@ -90,7 +90,7 @@ def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
         "from videval.settings import Settings\n"
         f"q = queue_name({key(cluster)!r})\n"
         "with using(Settings()):\n"
-        "  for args in ([10**9], ['1; DROP TABLE requests'], [True], [None], [], [1, 2], [{'a': 1}], [-1]):\n"
+        "  for args in ([10**9], ['1; DROP TABLE requests'], [True], [None], [], [1, 2], [{'a': 1}], [-1], [2**31], [10**40]):\n"
         "    app.send_task('videval.answer', args=args, queue=q)\n"
         "  app.send_task('os.system', args=['true'], queue=q)\n"
         "  more = app.signature('videval.answer', args=(1,), queue='stolen')\n"
