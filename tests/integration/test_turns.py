@@ -124,6 +124,14 @@ def test_what_waits_for_its_time_is_passed_over_by_others_of_its_run(database, t
     assert hear(database, first).request_id == second
 
 
+def test_a_bell_that_served_a_request_without_one_is_rung_again_for_its_own(database, two, tmp_path):
+    """Else its own would wait, when all other bells are used up, until that bell is presumed lost."""
+    first, *_ = ring(database, two[0])
+    urgent = make_run(database, tmp_path / "data", 1, max_pixels=99, priority=1)
+    assert hear(database, first).run.run_id == urgent
+    assert row_of(database, first).published_at is None
+
+
 def test_another_model_s_work_and_another_dtype_s_are_left_to_others(database, two):
     big, small = two
     take(database, request_ids(database, small)[0], dtype="bfloat16")

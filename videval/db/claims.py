@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from videval.db.queue import unring
 from videval.db.records import Claim, StoredSample, WorkerIdentity, run_config, sample_of
 from videval.db.session import db_now
 from videval.db.tables import AttemptRow, RequestRow, RequestSampleRow, RunRow, SampleRow
@@ -90,6 +91,7 @@ def _taking(request: ColumnElement[bool]) -> Any:
             RequestRow.attempt,
             RequestRow.alone,
             RequestRow.retries,
+            RequestRow.published_at,
             (db_now() - due).label("queue_s"),
         )
     )
@@ -134,6 +136,8 @@ def claim_next(
     row = connection.execute(TAKE, who | {"request": request_id}).one_or_none() if len(runs) == 1 else None
     for run_id in runs:
         row = row or connection.execute(TAKE_NEXT, who | {"run": run_id}).one_or_none()
+    if row is not None and row.id != request_id and row.published_at is None:
+        unring(connection, [request_id])  # what was taken had no bell of its own and used up this one
     return _taken(connection, row, worker, dtype)
 
 
