@@ -12,8 +12,9 @@ from videval import report
 from videval.db import runs
 from videval.db.records import RunInfo
 from videval.db.session import Database
+from videval.report.index import spans
 from videval.report.page import run_page
-from videval.report.scores import converging, spans
+from videval.report.scores import converging
 from videval.report.status import eta, seconds_per_request
 from videval.report.svg import bars, dots
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from videval.errors import UsageError
+from videval.measures import Measure
 from videval.types import Clip, Frame, FrameSampling, Part, Sample, Variant, Video
 
 __all__ = ["NO_SCORER", "Benchmark", "Shown"]
@@ -52,7 +53,9 @@ class Benchmark(ABC):
     vlmevalkit: ClassVar[str] = ""
     """Which of VLMEvalKit's rule paths rates it (`videval.scorers.vlmevalkit.RULES`); empty: none is reproduced."""
     groups: ClassVar[tuple[str, ...]] = ()
-    """Columns by which the score is reported, each on its own; see `metric` for how they are averaged."""
+    """Columns by which the score is reported, each on its own; `groups_of` says which groups a value belongs to."""
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    """Numbers that are reported by name beside the score: averages of groups, precision and recall."""
 
     frame_policy: ClassVar[str | None] = "interior"
     """Sampling policy of `_{n}frame` variants; None: not supported."""
@@ -95,6 +98,10 @@ class Benchmark(ABC):
     def scorer_for(self, sample: Sample) -> str | None:
         """The scorer of one sample; None: it has no answer to compare with, or no rule can score it."""
         return None if sample.answer is None or self.scorer == NO_SCORER else self.scorer
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        """The groups of a column that a question with this value counts in; several where it is published so."""
+        return (value,)
 
     def sampling(self, variant: Variant) -> FrameSampling:
         """The variant's frames as the protocol chooses them; UsageError if it does not support that."""

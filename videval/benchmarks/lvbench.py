@@ -7,7 +7,8 @@ What is asked: 1,549 questions with four options about 103 videos of half an hou
 capabilities (entity recognition, event understanding, key information retrieval, temporal grounding, reasoning,
 summarization).
 What is shown: n frames, evenly spaced without the ends, or frames at a rate; then the question.
-How it is scored: the letter that was said; by the videos' type and by capability (`question_type` holds a list).
+How it is scored: the letter that was said; by the videos' type and by capability: a question counts in each of its
+own (`question_type` holds a list).
 
 VLMEvalKit has no loader for it. The questions carry their options in their text; the closing line is lmms-eval's and
 not verified against the paper's own code. The data set holds no videos: put them below `videos/`, by YouTube key.
@@ -20,6 +21,7 @@ from pathlib import Path
 from videval.benchmarks.base import Shown
 from videval.benchmarks.published import Download, PublishedBenchmark, Row, as_row, read_records
 from videval.errors import InvalidTable
+from videval.scorers.options import listed
 from videval.types import Part, Sample, Scalar, Text
 
 __all__ = ["LVBench"]
@@ -71,6 +73,9 @@ class LVBench(PublishedBenchmark):
 
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return f"videos/{row['video']}.mp4"
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return tuple(listed(value)) if column == "question_type" else (value,)
 
     def options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
         """The lines of the question that begin with a letter in brackets."""

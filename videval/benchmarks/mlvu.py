@@ -20,6 +20,7 @@ from typing import Any
 from videval.benchmarks.base import Shown
 from videval.benchmarks.prompts import bracketed
 from videval.benchmarks.published import Download, PublishedBenchmark, Row, as_row, read_records
+from videval.measures import MeanOfGroups, MeanOfQuestions
 from videval.types import Part, Sample, Scalar, Text
 
 __all__ = ["MLVU"]
@@ -39,6 +40,7 @@ _TASKS = {
     "summary": "9_summary",
 }
 _FREE = ("sub_scene", "summary")
+_CHOICES = tuple(task for task in _TASKS if task not in _FREE)
 
 
 class MLVU(PublishedBenchmark):
@@ -50,8 +52,13 @@ class MLVU(PublishedBenchmark):
     paper = "https://arxiv.org/abs/2406.04264"
     license = "CC-BY-NC-SA-4.0"
     scorer = "choice"
+    vlmevalkit = "mlvu"
     needs = "an LLM judge for the free-text tasks sub_scene and summary"
     groups = ("task_type",)
+    measures = (
+        MeanOfGroups(column="task_type", name="M-Avg"),
+        MeanOfQuestions(column="task_type", name="M-Avg of VLMEvalKit", groups=_CHOICES),
+    )
     published = ("MLVU_8frame", "MLVU_64frame", "MLVU_1fps")
 
     downloads = (Download(repo="MLVU/MVLU"),)

@@ -7,7 +7,8 @@ What is asked: MVBench's tasks (19, without Fine-grained Pose) on videos of whic
 repeated, rotated or replaced; the question is whether and how. MVTamperBenchStart and MVTamperBenchEnd tamper with
 the beginning and the end.
 What is shown: n frames, the middles of n equal segments, as MVBench does without bounds.
-How it is scored: the letter (or the option's text) that was said; by task, by tampering, and by both.
+How it is scored: the letter (or the option's text) that was said; by task, by tampering, and by both. The paper's
+number is an F1: of each kind of tampering, with the untouched (`original`) videos as negatives, and their mean.
 
 Wording as MVBench's; VLMEvalKit's loader puts the question before the clip, which is not verified against its newest
 version. VLMEvalKit leaves questions out whose video is not there; here they stay and are said to be missing.
@@ -27,6 +28,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
+from videval.measures import Detection
 from videval.types import Part, Sample, Scalar
 
 __all__ = ["MVTamperBench", "MVTamperBenchEnd", "MVTamperBenchStart"]
@@ -44,7 +46,9 @@ class MVTamperBench(PublishedBenchmark):
     authors = "Agarwal, Panda, Charles, Kumar, Patel, Pattnayak, Rafi, Kumar, Meghwani, Gupta, Chae"
     paper = "https://arxiv.org/abs/2412.19794"
     scorer = "choice"
+    vlmevalkit = "mvtamperbench"
     groups = ("task_type", "tamper_type", "task_tamper_type")
+    measures = (Detection(column="tamper_type", negative="original"),)
     frame_policy = "segment"
     rate_policy = None
     no_rate = "use a frame count, such as MVTamperBench_8frame"

@@ -5,7 +5,8 @@ Junbin Xiao, Xindi Shang, Angela Yao, Tat-Seng Chua. CVPR 2021. https://arxiv.or
 What is asked (multi-choice test set): causal (CW, CH), temporal (TN, TC, TP) and descriptive (DC, DL, DO) questions
 with five options.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate; then the question.
-How it is scored: the letter that was said; by type.
+How it is scored: the letter that was said; by type as its own evaluation does: C, T and D over all of their kind,
+TP within TN.
 
 VLMEvalKit has no loader for it. Layout and form are those of lmms-eval's `nextqa_mc_test`; the wording of the closing
 line is not verified against it. The open-ended set (WUPS) is not here.
@@ -69,6 +70,9 @@ class NExTQA(PublishedBenchmark):
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         ways = (f"NExTVideo/{row['video']}.mp4", f"videos/{row['video']}.mp4")
         return next((way for way in ways if (root / way).exists()), ways[0])
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return (value[:1], "TN" if value == "TP" else value)
 
     def answer(self, row: Mapping[str, Scalar]) -> str | None:
         right = row.get("answer")

@@ -56,6 +56,7 @@ class TempCompass(PublishedBenchmark):
     videos = 410
     size_gb = 0.4
     scorer = "choice"
+    vlmevalkit = "tempcompass"
     needs = "an LLM judge for captioning"
     groups = ("dim", "task_type")
     lettered = True

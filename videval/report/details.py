@@ -12,11 +12,20 @@ from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import STAGES, Slow
 from videval.errors import UsageError
-from videval.report.scores import spans
+from videval.report.index import spans
 from videval.scorers import vlmevalkit
 from videval.types import RunState
 
-__all__ = ["Moment", "TimeSpent", "failures", "run_card", "time_spent", "timeline", "vlmevalkit_rating"]
+__all__ = [
+    "Moment",
+    "TimeSpent",
+    "failed_videos",
+    "failures",
+    "run_card",
+    "time_spent",
+    "timeline",
+    "vlmevalkit_rating",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +95,18 @@ def failures(database: Database, run: RunInfo) -> list[FailureGroup]:
     """What failed, by kind and message."""
     with database.read() as connection:
         return stats.failure_groups(connection, run.run_id)
+
+
+def failed_videos(group: FailureGroup, *, most: int = 3) -> str:
+    """Where a group of failures happened: "2 videos: broken.mp4 (17), notvideo.mp4 (15)", or the one video."""
+    names = [video.rsplit("/", 1)[-1] for video, _ in group.videos]
+    if len(set(names)) < len(names):
+        names = [video for video, _ in group.videos]
+    if len(names) == 1:
+        return names[0]
+    said = [f"{name} ({count})" for name, (_, count) in zip(names[:most], group.videos, strict=False)]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} videos: {', '.join(said)}{more}"
 
 
 def vlmevalkit_rating(database: Database, run: RunInfo) -> Mapping[str, Any]:
