@@ -16,7 +16,7 @@ from videval.report.details import (
 )
 from videval.report.index import SampleIndex, group_columns, load_index, load_verdicts
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, score_report
-from videval.report.status import RunStatus, busy_share, remaining, run_status, run_statuses
+from videval.report.status import RunStatus, busy_share, run_status, run_statuses
 
 __all__ = [
     "CardDifference",
@@ -38,7 +38,6 @@ __all__ = [
     "group_columns",
     "load_index",
     "load_verdicts",
-    "remaining",
     "run_card",
     "run_status",
     "run_statuses",

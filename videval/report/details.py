@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.benchmarks.catalog import benchmark_names
 from videval.db import results, runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
@@ -14,7 +13,7 @@ from videval.db.timings import STAGES, Slow
 from videval.errors import UsageError
 from videval.report.index import spans
 from videval.scorers import vlmevalkit
-from videval.types import RunState
+from videval.types import RequestStatus, RunState
 
 __all__ = [
     "Moment",
@@ -26,6 +25,8 @@ __all__ = [
     "timeline",
     "vlmevalkit_rating",
 ]
+
+_OVER = (RequestStatus.DONE, RequestStatus.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,14 +113,15 @@ def failed_videos(group: FailureGroup, *, most: int = 3) -> str:
 def vlmevalkit_rating(database: Database, run: RunInfo) -> Mapping[str, Any]:
     """The rating table as VLMEvalKit's own rule path computes it, failed rows as it treats them.
 
-    UsageError for benchmarks whose rule path is not reproduced.
+    What is not answered yet is left out. UsageError for benchmarks that VLMEvalKit does not rate without a judge.
     """
     rule = vlmevalkit.RULES.get(find_benchmark(run.benchmark).vlmevalkit)
     if rule is None:
-        known = [name for name in benchmark_names() if find_benchmark(name).vlmevalkit]
-        raise UsageError(f"VLMEvalKit's rule path for {run.benchmark} is not reproduced", hint=", ".join(known))
+        raise UsageError(
+            f"VLMEvalKit has no rule for {run.benchmark} without a judge", hint=f"videval score {run.name}"
+        )
     with database.read() as connection:
-        found = list(results.iter_results(connection, run.run_id))
+        found = [r for r in results.iter_results(connection, run.run_id) if r.status in _OVER]
     rating: Mapping[str, Any] = rule.rating(
         [dict(r.sample.row) | {"score": rule.score(r.sample, r.prediction)} for r in found]
     )

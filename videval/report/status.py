@@ -12,14 +12,12 @@ from videval.db.workers import WorkerInfo
 from videval.metrics import median
 from videval.types import RunState
 
-__all__ = ["RunStatus", "busy_share", "eta", "remaining", "run_status", "run_statuses", "seconds_per_request"]
+__all__ = ["RunStatus", "busy_share", "eta", "run_status", "run_statuses", "seconds_per_request"]
 
 STALE = 60.0
 """Seconds without a heartbeat after which a worker is not counted on."""
 SLOW = 3.0
 """Times a request's median seconds after which a run without an answer has no rate."""
-SOON = 10.0
-"""Seconds below which nobody can say how many are left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,23 +93,6 @@ def _time_left(waiting: int, seconds: float | None, live: int, pace: Pace, rate_
     quiet = pace.since_last_s
     going = pace.recent or (seconds is not None and quiet is not None and quiet < SLOW * seconds)
     return eta(waiting, seconds if going else None, live, rate_now if pace.recent >= 20 else 0.0)
-
-
-def remaining(eta_s: float | None) -> str:
-    """Time that is left as people say it: "a few seconds", 45 s, 9 min, 2 h 10 min; "-" if it cannot be told."""
-    if eta_s is None:
-        return "-"
-    if eta_s < SOON:
-        return "a few seconds"
-    if eta_s < 90:
-        return f"{eta_s:.0f} s"
-    if eta_s < 90 * 60:
-        return f"{eta_s / 60:.0f} min"
-    hours, minutes = divmod(round(eta_s / 60), 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(eta_s / 3600), 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def busy_share(found: Sequence[WorkerInfo]) -> float | None:

@@ -148,7 +148,10 @@ class ChoiceScorer:
         """Score what was said; UsageError if the sample's answer is not among its candidates."""
         answer, options = answer_letter(sample), option_texts(sample.candidates)
         heads = heads_of(options)
-        said = _headed_option(text, heads) if heads else _option(text, options)
+        if heads:
+            said, options = _headed_option(text, heads), heads.sentences
+        else:
+            said = _option(text, options)
         return _verdict(said, said is not None and same_option(said, answer, options))
 
 
