@@ -139,7 +139,7 @@ class ChoiceScorer:
     """Choice questions: the option chosen by letter, else by its text; right if it is the answer's.
 
     `read` is the letter. A letter that was said counts before any text that stands beside it. Options with heads
-    ("Caption A: ...", "Option 2: ...") are also read by head, mark and bare sentence.
+    ("Caption A: ...", "Option 2: ...") are also read by head, sign ("A", "2") and bare sentence.
     """
 
     name = "choice"
@@ -196,7 +196,7 @@ def _option(text: str, options: Sequence[str]) -> str | None:
 
 def _headed_option(text: str, heads: Heads) -> str | None:
     said = without_thinking(text)
-    letters = string.ascii_uppercase[: len(heads.marks)]
+    letters = string.ascii_uppercase[: len(heads.signs)]
     chosen = heads.whole(said) or extract_choice(heads.as_letters(said), letters)
     return chosen or match_option(said, heads.sentences)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 __all__ = ["after_answer", "contains_answer", "read_multiple_choice", "read_open"]
 
 Reading = str | float
-_MARKS = ",.!?;:'"
+_PUNCTUATION = ",.!?;:'"
 _KEYS = (
     *("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ", "are ", "in total ", "total "),
     *("identify ", "recognize ", "calculated as ", "counted as ", "measured as ", "observed as ", "concluded as "),
@@ -77,7 +77,7 @@ def read_multiple_choice(text: str, options: Mapping[str, str]) -> str | None:
 
     In this order: "B." or "B:", "(B)", "B " anywhere; in a response of more than five words, an option's text.
     """
-    for mark in _MARKS:
+    for mark in _PUNCTUATION:
         text = text.strip(mark)
     text = f" {text} "
     dotted, coloned = ([letter for letter in options if f"{letter}{mark}" in text] for mark in ".:")
