@@ -6,7 +6,8 @@ Yuanxin Liu, Shicheng Li, Yi Liu, Yuxiang Wang, Shuhuai Ren, Lei Li, Sishuo Chen
 What is asked: five temporal aspects (action, speed, direction, order of events, change of attributes), each in four
 forms: multi-choice, caption matching, yes/no, captioning.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate.
-How it is scored: the option, yes or no that was said; captions by an LLM judge, which no rule stands in for: they
+How it is scored: the option, yes or no that was said; in caption matching an option is read by its head ("Caption A",
+"Option 2"), its letter or number, or its bare sentence. Captions are for an LLM judge, which no rule stands in for: they
 are stored and not scored. By aspect (`dim`) and form (`task_type`).
 
 Wording as in the paper's code and VLMEvalKit, whose loader puts the question before the clip; that order is not

@@ -152,7 +152,9 @@ def grouped(run: RunInfo, index: SampleIndex, column: str, places: Codes) -> Ite
             members.setdefault(group, []).append(number)
     mine = numbers[places]
     for group in sorted(members, key=natural):
-        yield group, np.isin(mine, members[group])
+        belongs = np.zeros(len(values) + 1, dtype=bool)  # the last is for questions without a value
+        belongs[members[group]] = True
+        yield group, belongs[mine]
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
