@@ -7,8 +7,8 @@ What is asked: five temporal aspects (action, speed, direction, order of events,
 forms: multi-choice, caption matching, yes/no, captioning.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate.
 How it is scored: the option, yes or no that was said; in caption matching an option is read by its head ("Caption A",
-"Option 2"), its letter or number, or its bare sentence. Captions are for an LLM judge, which no rule stands in for: they
-are stored and not scored. By aspect (`dim`) and form (`task_type`).
+"Option 2"), its letter or number, or its bare sentence. Captioning is for an LLM judge, which no rule stands in for:
+these answers are stored and not scored. By aspect (`dim`) and form (`task_type`).
 
 Wording as in the paper's code and VLMEvalKit, whose loader puts the question before the clip; that order is not
 verified against its newest version. Its three tables are one here, with SUB_DATASET and original_index.
