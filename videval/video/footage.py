@@ -105,7 +105,7 @@ def examine(path: Path) -> Footage:
             except Unproven as reason:
                 objection = str(reason)
             else:
-                objection = _objection(kind, codec.canonical_name, packets, promised) or objection_to_decord(packets)
+                objection = _objection(kind, stream, packets) or objection_to_decord(packets)
                 return _describe(path, timeline, frame, rate, tick, promised, objection)
         else:
             objection = f"{codec.canonical_name} in {kind}"
@@ -182,11 +182,15 @@ def _proven(packets: list[Packet], frame: VideoFrame, stream: VideoStream) -> Ti
     return timeline
 
 
-def _objection(kind: str, codec: str, packets: list[Packet], promised: int) -> str:
+def _objection(kind: str, stream: VideoStream, packets: list[Packet]) -> str:
+    """Why decord is not trusted with this kind of file, whose index it follows; empty if it may be."""
+    codec = stream.codec_context.codec.canonical_name
     if (kind, codec) != ("mov", "h264"):
         return f"{codec} in {kind}"
-    if len(packets) != promised:
-        return f"its index names {promised} pictures, there are {len(packets)}"
+    if stream.frames != len(packets):
+        return f"its index names {stream.frames} pictures, there are {len(packets)}"
+    if [(e.timestamp, e.is_keyframe) for e in stream.index_entries] != [(p.dts, p.is_key) for p in packets]:
+        return "its index names other key frames than there are"
     return ""
 
 
