@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -74,9 +74,7 @@ class Order:
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
         policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
-        return FrameSampling(
-            policy=policy, num_frames=base.num_frames, fps=base.fps, max_frames=cap if base.fps is not None else None
-        )
+        return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +162,7 @@ def enqueue(
     key = _digest(
         digest,
         order.variant.name,
-        asdict(sampling),
+        sampling.to_json(),
         _load_key(order),
         asdict(order.generation),
         order.form,
@@ -256,7 +254,7 @@ def _card(order: Order, sampling: FrameSampling, digest: str) -> dict[str, Any]:
             "subtitles": order.variant.subtitles,
         },
         "model": asdict(order.spec) | {"dtype": order.dtype},
-        "frames": asdict(sampling) | {"form": order.form, "max_pixels": order.max_pixels},
+        "frames": sampling.to_json() | {"form": order.form, "max_pixels": order.max_pixels},
         "generation": asdict(order.generation),
     }
 

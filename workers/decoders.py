@@ -6,7 +6,6 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
@@ -55,7 +54,7 @@ class Decoders:
         """
         message: Message = {
             "path": str(path),
-            "sampling": asdict(sampling),
+            "sampling": sampling.to_json(),
             "span": list(span) if span else None,
             "folder_fps": folder_fps,
             "max_pixels": max_pixels,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.films import Film, said
 from videval.errors import UsageError, VideoFailure
 from videval.types import FrameSampling
 from videval.video.decode import decode, probe, read_image
@@ -363,3 +364,38 @@ def test_decord_says_when_it_counts_other_frames_than_the_packets(tmp_path):
     wrong = replace(footage, timeline=replace(footage.timeline, times=footage.timeline.times[:-1]))
     with pytest.raises(ReadError, match="counts 120 frames, the packets are 119"):
         DecordReader(wrong)
+
+
+# variable frame rate: ten frames one second apart, then a hundred at ten per second
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    pts = [i * 1000 for i in range(10)] + [10_000 + i * 100 for i in range(100)]
+    film = Film(name="uneven.mp4", pts=pts, ticks=1000, muxer={"video_track_timescale": "1000"})
+    return film.write(tmp_path_factory.mktemp("films"))
+
+
+@pytest.mark.parametrize(("span", "inside"), [((0, 5), range(6)), ((3, 6), range(3, 7)), ((12, 13), range(30, 41))])
+def test_with_real_times_only_frames_of_the_span_are_shown(uneven, span, inside):
+    shown = decode(uneven, FrameSampling(policy="interior", num_frames=8, times="real"), span)
+    assert [said(pixels) for pixels in shown.frames] == list(shown.choice.indices)
+    assert set(shown.choice.indices) <= set(inside)
+    assert all(span[0] <= t <= span[1] for t in shown.timestamps)
+    assert not shown.notes
+
+
+def test_with_real_times_one_frame_per_second_is_one_a_second(uneven):
+    shown = decode(uneven, FrameSampling(policy="rate", fps=1.0, times="real"))
+    assert shown.timestamps == tuple(float(t) for t in range(20))
+
+
+@pytest.mark.parametrize(("span", "at"), [((3, 6), "10.90..12.00"), ((12, 13), "15.70..16.10")])
+def test_nominal_times_that_lie_outside_of_the_span_are_noted(uneven, span, at):
+    shown = decode(uneven, FrameSampling(policy="interior", num_frames=8), span)
+    assert any(f"8 of 8 frames are shown outside of the span {span[0]}..{span[1]} s" in note for note in shown.notes)
+    assert any(at in note for note in shown.notes)
+
+
+def test_at_a_constant_rate_nothing_is_noted_of_a_span():
+    assert not decode(BIKES, EIGHT, (2.0, 4.0)).notes

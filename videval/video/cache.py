@@ -31,7 +31,7 @@ __all__ = ["FrameCache", "clip_from_json", "clip_to_json", "load_frames"]
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of every key: raised when the same key would mean other pixels."""
 
 
@@ -214,7 +214,7 @@ def _key(path: Path, sampling: FrameSampling, span: Span | None, folder_fps: flo
     parts = {
         "format": _FORMAT,
         "file": _identity(path),
-        "sampling": asdict(sampling),
+        "sampling": sampling.to_json(),
         "span": span and [float(t) for t in span],
         "folder_fps": float(folder_fps) if path.is_dir() else None,
         "max_pixels": max_pixels,

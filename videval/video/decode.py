@@ -31,7 +31,7 @@ from videval.video.readers import (
     VideoInfo,
     open_image,
 )
-from videval.video.sampling import FrameChoice, Span, check_sampling, choose_frames
+from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames
 
 __all__ = ["DECORD", "Allocate", "Decoded", "Frames", "VideoInfo", "Watch", "decode", "probe", "read_image"]
 
@@ -162,16 +162,39 @@ def _is_folder(path: Path) -> bool:
 def _read(name: str, reader: Reader, job: _Job) -> Decoded:
     info = reader.info
     job.watch(name)
-    choice = choose_frames(info.total_frames, info.fps, job.sampling, job.span, first=reader.first)
+    choice = _choose(reader, job)
     width, height = _shown_size(info, job)
     frames = job.allocate((len(choice.indices), height, width, 3))
     _fill(frames, reader, choice.indices, lambda: job.watch(name))
+    times = tuple(reader.seconds(n) for n in choice.indices)
+    odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(
         frames=frames,
-        timestamps=tuple(reader.seconds(n) for n in choice.indices),
+        timestamps=times,
         info=info,
         choice=choice,
-        notes=(*choice.notes, *reader.notes(), *_scale_note(info, width, height)),
+        notes=(*odd, *reader.notes(), *_scale_note(info, width, height)),
+    )
+
+
+def _choose(reader: Reader, job: _Job) -> FrameChoice:
+    info, clock = reader.info, None
+    if job.sampling.times == "real":
+        clock = Clock(times=[reader.seconds(n) for n in range(info.total_frames)], end=reader.duration)
+    return choose_frames(info.total_frames, info.fps, job.sampling, job.span, first=reader.first, clock=clock)
+
+
+def _outside_note(times: Sequence[float], fps: float, job: _Job) -> tuple[str, ...]:
+    """Where the rate varies, seconds that were counted in frames of the mean rate lie elsewhere; two are rounding."""
+    if job.span is None or job.sampling.times == "real":
+        return ()
+    start, end = job.span
+    outside = [t for t in times if not start - 2 / fps <= t <= end + 2 / fps]
+    if not outside:
+        return ()
+    return (
+        f"{len(outside)} of {len(times)} frames are shown outside of the span {start:g}..{end:g} s, "
+        f"at {min(outside):.2f}..{max(outside):.2f} s: the frame rate varies, and the span was counted in frames",
     )
 
 

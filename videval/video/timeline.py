@@ -106,8 +106,11 @@ def objection_to_decord(packets: Sequence[Packet]) -> str:
     decoded = [p.dts for p in packets if p.dts is not None]
     if len(decoded) < len(packets) or not all(a < b for a, b in itertools.pairwise(decoded)):
         return "decoding times do not ascend"
-    if len({p.pts - p.dts for p in packets if p.is_key and p.pts is not None and p.dts is not None}) != 1:
+    keys = [(p.pts, p.dts) for p in packets if p.is_key and p.pts is not None and p.dts is not None]
+    if len({shown - decoded for shown, decoded in keys}) != 1:
         return "key frames are not decoded equally long before they are shown"
+    if any(decoded <= shown for (shown, _), (_, decoded) in itertools.pairwise(keys)):
+        return "a key frame is decoded before the one before it is shown"
     return ""
 
 
