@@ -173,7 +173,7 @@ FILMS = [
     Film(name="h264_long_group.mp4", gop=250, b_frames=2, decord=True),
     Film(name="h264_short_groups.mp4", gop=3, b_frames=2, options=_x264(f"min-keyint=1:{_STEADY}"), decord=True),
     Film(name="h264_all_key.mp4", gop=1, decord=True),
-    Film(name="h264_faststart.mp4", b_frames=2, muxer={"movflags": "faststart"}, decord=True),
+    Film(name="h264_faststart.mp4", b_frames=2, options=_x264(_STEADY), muxer={"movflags": "faststart"}, decord=True),
     Film(name="h264_no_edits.mp4", b_frames=2, options=_x264(_STEADY), muxer={"use_editlist": "0"}, decord=True),
     Film(name="h264_uneven.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, decord=True),
     Film(name="h264_uneven_b.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, b_frames=3, options=_x264(_STEADY)),
@@ -185,7 +185,7 @@ FILMS = [
     Film(name="h264_fragments_edits.mp4", b_frames=2, muxer={"movflags": "frag_keyframe+delay_moov"}),
     Film(name="h264_interlaced.mp4", options={"flags": "+ildct+ilme", **_x264("tff=1")}),
     # H.264 elsewhere
-    Film(name="h264_b.mov", b_frames=2, decord=True),
+    Film(name="h264_b.mov", b_frames=2, options=_x264(_STEADY), decord=True),
     Film(name="h264.3gp", decord=True),
     Film(name="h264_b.mkv", b_frames=3, options=_x264(_STEADY)),
     Film(name="h264_open.mkv", b_frames=3, options=_OPEN),

@@ -366,12 +366,12 @@ def test_decord_says_when_it_counts_other_frames_than_the_packets(tmp_path):
         DecordReader(wrong)
 
 
-# variable frame rate: ten frames one second apart, then a hundred at ten per second
+# variable frame rate: ten frames one second apart, then ten per second for ten seconds
 
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory):
-    pts = [i * 1000 for i in range(10)] + [10_000 + i * 100 for i in range(100)]
+    pts = [i * 1000 for i in range(10)] + [10_000 + i * 100 for i in range(101)]
     film = Film(name="uneven.mp4", pts=pts, ticks=1000, muxer={"video_track_timescale": "1000"})
     return film.write(tmp_path_factory.mktemp("films"))
 
@@ -390,7 +390,7 @@ def test_with_real_times_one_frame_per_second_is_one_a_second(uneven):
     assert shown.timestamps == tuple(float(t) for t in range(20))
 
 
-@pytest.mark.parametrize(("span", "at"), [((3, 6), "10.90..12.00"), ((12, 13), "15.70..16.10")])
+@pytest.mark.parametrize(("span", "at"), [((3, 6), "10.80..12.20"), ((12, 13), "15.60..16.20")])
 def test_nominal_times_that_lie_outside_of_the_span_are_noted(uneven, span, at):
     shown = decode(uneven, FrameSampling(policy="interior", num_frames=8), span)
     assert any(f"8 of 8 frames are shown outside of the span {span[0]}..{span[1]} s" in note for note in shown.notes)
