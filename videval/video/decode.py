@@ -18,6 +18,7 @@ from PIL import Image
 
 from videval.errors import UsageError, VideoFailure
 from videval.types import FrameSampling
+from videval.video import DECORD, PILLOW, PYAV
 from videval.video.decord_reader import DecordReader
 from videval.video.footage import counted, examine
 from videval.video.integrity import check_file
@@ -33,7 +34,7 @@ from videval.video.readers import (
 )
 from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames
 
-__all__ = ["DECORD", "Allocate", "Decoded", "Frames", "VideoInfo", "Watch", "decode", "probe", "read_image"]
+__all__ = ["Allocate", "Decoded", "Frames", "VideoInfo", "Watch", "decode", "probe", "read_image"]
 
 Allocate = Callable[[tuple[int, int, int, int]], Frames]
 """Makes the array that frames are decoded into from its shape; may be called again when a decoder gave up."""
@@ -41,11 +42,9 @@ Allocate = Callable[[tuple[int, int, int, int]], Frames]
 Watch = Callable[[str], None]
 """Hears the name of the reader that is at work, when it begins and with every frame: who falls silent hangs."""
 
-DECORD, PYAV = "decord", "PyAV"
 FOLDER_FPS = 3.0
 T = TypeVar("T")
-
-
+Heard = Callable[[], None]
 _Opening = tuple[str, Callable[[], Reader]]
 
 
@@ -72,12 +71,11 @@ class _Job:
     size: tuple[int, int] | None
     max_pixels: int | None
     allocate: Allocate
-    watch: Watch
 
 
 def probe(path: Path, *, folder_fps: float = FOLDER_FPS) -> VideoInfo:
     """Look at a video without choosing frames. Raises VideoFailure as `decode` does."""
-    return _first_that_reads(path, _readers(path, folder_fps, (DECORD,)), lambda name, reader: reader.info)
+    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info, without=(DECORD,))
 
 
 def decode(
@@ -103,8 +101,8 @@ def decode(
     check_sampling(sampling)
     _check_size(size, max_pixels)
     allocate = allocate or (lambda shape: np.empty(shape, np.uint8))
-    job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, allocate=allocate, watch=watch)
-    return _first_that_reads(path, _readers(path, folder_fps, without), lambda name, reader: _read(name, reader, job))
+    job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, allocate=allocate)
+    return _first_that_reads(path, folder_fps, partial(_read, job), without=without, watch=watch)
 
 
 def read_image(path: Path) -> Frames:
@@ -116,12 +114,21 @@ def read_image(path: Path) -> Frames:
         raise VideoFailure(f"{path}: not an image that can be read: {error}") from error
 
 
-def _first_that_reads(path: Path, readers: Iterator[_Opening], use: Callable[[str, Reader], T]) -> T:
+def _first_that_reads(
+    path: Path,
+    folder_fps: float,
+    use: Callable[[Reader, Heard], T],
+    *,
+    without: Collection[str],
+    watch: Watch = lambda _: None,
+) -> T:
     path = path.absolute()
     reasons = []
-    for name, open_reader in readers:
+    for name, open_reader in _readers(path, folder_fps, without):
+        heard = partial(watch, name)
+        heard()
         try:
-            return use(name, open_reader())
+            return use(open_reader(), heard)
         except READ_ERRORS as error:
             reasons.append(f"{name}: {_brief(error, path)}")
         except VideoFailure as error:
@@ -131,9 +138,8 @@ def _first_that_reads(path: Path, readers: Iterator[_Opening], use: Callable[[st
 
 def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterator[_Opening]:
     """The readers of a video, best first; one that raises READ_ERRORS gives way to the next."""
-    path = path.absolute()
     if _is_folder(path):
-        yield "Pillow", lambda: FolderReader(path, folder_fps)
+        yield PILLOW, lambda: FolderReader(path, folder_fps)
         return
     check_file(path)
     try:
@@ -159,13 +165,12 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _read(name: str, reader: Reader, job: _Job) -> Decoded:
+def _read(job: _Job, reader: Reader, heard: Heard) -> Decoded:
     info = reader.info
-    job.watch(name)
     choice = _choose(reader, job)
     width, height = _shown_size(info, job)
     frames = job.allocate((len(choice.indices), height, width, 3))
-    _fill(frames, reader, choice.indices, lambda: job.watch(name))
+    _fill(frames, reader, choice.indices, heard)
     times = tuple(reader.seconds(n) for n in choice.indices)
     odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(
@@ -198,7 +203,7 @@ def _outside_note(times: Sequence[float], fps: float, job: _Job) -> tuple[str, .
     )
 
 
-def _fill(frames: Frames, reader: Reader, indices: Sequence[int], heard: Callable[[], None]) -> None:
+def _fill(frames: Frames, reader: Reader, indices: Sequence[int], heard: Heard) -> None:
     """Read each frame once and put it wherever it is asked for; `heard` is told of each."""
     places: dict[int, list[int]] = {}
     for place, number in enumerate(indices):
