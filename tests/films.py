@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from videval.video.encode import _scheduling_kept
+from videval.video.encode import scheduling_kept
 
 __all__ = ["FILMS", "FPS", "Film", "drawn", "said", "set_edits", "set_matrix", "without_key_table"]
 
@@ -50,7 +50,7 @@ class Film:
         """Encode it into this folder."""
         path = folder / self.name
         os.environ.setdefault("SVT_LOG", "1")
-        with _scheduling_kept(), av.open(str(path), "w", format=self.format, container_options=self.muxer) as out:
+        with scheduling_kept(), av.open(str(path), "w", format=self.format, container_options=self.muxer) as out:
             stream = out.add_stream(self.codec, rate=Fraction(FPS), options=self._options())
             stream.width, stream.height, stream.pix_fmt = *self.size, self.pixels
             stream.time_base = stream.codec_context.time_base = Fraction(1, self.ticks)

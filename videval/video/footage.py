@@ -93,23 +93,10 @@ class FootageReader:
 
 def examine(path: Path) -> Footage:
     """Look at a video file; its frames are decoded only where its packets prove nothing. Raises READ_ERRORS."""
-    with open_video(path) as (container, stream):
-        kind, codec = container.format.name.split(",")[0], stream.codec_context.codec
-        promised, rate, tick = stream.frames, _rate(stream), float(stream.time_base or 0)
-        if kind in _DISPLAY_TIMES and (codec.intra_only or codec.canonical_name in _ONE_PICTURE_EACH):
-            packets, frame = _look_through(container, stream)
-            if not frame:
-                raise ReadError("no frames")
-            try:
-                timeline = _proven(packets, frame, stream)
-            except Unproven as reason:
-                objection = str(reason)
-            else:
-                objection = _objection(kind, stream, packets) or objection_to_decord(packets)
-                return _describe(path, timeline, frame, rate, tick, promised, objection)
-        else:
-            objection = f"{codec.canonical_name} in {kind}"
-    return _count(path, objection)
+    try:
+        return _proven(path)
+    except Unproven as reason:
+        return _count(path, str(reason))
 
 
 def counted(footage: Footage) -> Footage:
@@ -145,8 +132,23 @@ def upright(frame: VideoFrame, width: int, height: int, turn: Turn) -> Frames:
     return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
+def _proven(path: Path) -> Footage:
+    with open_video(path) as (container, stream):
+        kind, codec = container.format.name.split(",")[0], stream.codec_context.codec
+        if kind not in _DISPLAY_TIMES or not (codec.intra_only or codec.canonical_name in _ONE_PICTURE_EACH):
+            raise Unproven(f"{codec.canonical_name} in {kind}")
+        if stream.codec_context.field_order not in _NOT_INTERLACED:
+            raise Unproven("it is interlaced")
+        packets, frame = _look_through(container, stream)
+        timeline = by_packets(packets)
+        if frame is None or frame.pts != timeline.times[0]:
+            raise Unproven("the first frame is not the one that its packets say")
+        objection = _objection(kind, stream, packets) or objection_to_decord(packets)
+        return _describe(path, stream, timeline, frame, objection)
+
+
 def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[Packet], VideoFrame | None]:
-    """What all packets say, and the first frame that comes out of them."""
+    """What all packets say, and the first frame that comes out of them, if decoding can begin at the first."""
     codec = stream.codec_context.codec
     extradata = bytes(stream.codec_context.extradata or b"")
     packets: list[Packet] = []
@@ -154,7 +156,7 @@ def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[
     for packet in container.demux(stream):
         if packet.size:
             packets.append(_facts(packet, codec.canonical_name, extradata, intra_only=codec.intra_only))
-        if frame is None:
+        if frame is None and packets and packets[0].is_start:
             frame = next(iter(packet.decode()), None)
     return packets, frame
 
@@ -173,15 +175,6 @@ def _facts(packet: "AvPacket[VideoStream]", codec: str, extradata: bytes, *, int
     )
 
 
-def _proven(packets: list[Packet], frame: VideoFrame, stream: VideoStream) -> Timeline:
-    if stream.codec_context.field_order not in _NOT_INTERLACED:
-        raise Unproven("it is interlaced")
-    timeline = by_packets(packets)
-    if frame.pts != timeline.times[0]:
-        raise Unproven("the first frame is not the one that its packets say")
-    return timeline
-
-
 def _objection(kind: str, stream: VideoStream, packets: list[Packet]) -> str:
     """Why decord is not trusted with this kind of file, whose index it follows; empty if it may be."""
     codec = stream.codec_context.codec.canonical_name
@@ -198,31 +191,27 @@ def _count(path: Path, objection: str) -> Footage:
     times: list[int | None] = []
     first, last = None, None
     with open_video(path, threads=2) as (container, stream):
-        rate, tick, promised = _rate(stream), float(stream.time_base or 0), stream.frames
         for packet in first_key_on(container, stream):
             for last in packet.decode():
                 first = first or last
                 times.append(last.pts)
-    if first is None or last is None:
-        raise ReadError("no frames")
-    return _describe(path, by_decoding(times, last.duration or 0), first, rate, tick, promised, objection)
+        if first is None or last is None:
+            raise ReadError("no frames")
+        return _describe(path, stream, by_decoding(times, last.duration or 0), first, objection)
 
 
-def _describe(
-    path: Path, timeline: Timeline, frame: VideoFrame, rate: float, tick: float, promised: int, objection: str
-) -> Footage:
-    total = len(timeline.times)
-    notes = [f"the header says {promised} frames, {total} are shown"] if promised > total else []
-    if not rate:
+def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoFrame, objection: str) -> Footage:
+    total, tick, fps, turn = len(timeline.times), float(stream.time_base or 0), _rate(stream), _turn(frame)
+    notes = [f"the header says {stream.frames} frames, {total} are shown"] if stream.frames > total else []
+    if not fps:
         span = (timeline.times[-1] - timeline.times[0]) * tick if timeline.has_times else 0.0
-        rate = (total - 1) / span if span > 0 else _GUESSED_FPS
-        notes.append(f"the container does not say its frame rate: taken as {rate:g}")
-    turn = _turn(frame)
+        fps = (total - 1) / span if span > 0 else _GUESSED_FPS
+        notes.append(f"the container does not say its frame rate: taken as {fps:g}")
     return Footage(
         path=path,
         timeline=timeline,
-        tick=tick if timeline.has_times and tick else 1 / rate,
-        fps=rate,
+        tick=tick if timeline.has_times and tick else 1 / fps,
+        fps=fps,
         width=frame.width,
         height=frame.height,
         turn=turn,
