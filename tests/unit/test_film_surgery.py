@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
@@ -137,3 +138,30 @@ def test_a_seek_that_ends_elsewhere_is_made_up_for_by_decoding_on(tmp_path, monk
     monkeypatch.setattr(PyavReader, "_jump", astray)
     assert [said(pixels) for _, pixels in PyavReader(footage).read([5, 20, 39])] == [5, 20, 39]
     assert seeks
+
+
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_several_videos_in_one_file_the_one_that_is_marked_is_shown(tmp_path, default):
+    path = tmp_path / "two.mp4"
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream("libx264", rate=FPS, options={"preset": "veryfast"}) for _ in range(2)]
+        for kind, (stream, size) in enumerate(zip(streams, ((32, 32), (64, 48)), strict=True)):
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            stream.disposition = Disposition.default if kind == default else Disposition(0)
+        for number in range(20):
+            for kind, stream in enumerate(streams):
+                pixels = drawn(number + 100 * kind, stream.width, stream.height)
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        for stream in streams:
+            out.mux(stream.encode(None))
+    shown, numbers = shown_of(path)
+    assert numbers == [100 * default + n for n in shown.choice.indices]
+    assert shown.info.decoder.startswith("PyAV")
+
+
+def test_a_video_that_changes_its_size_is_brought_to_its_first(tmp_path):
+    small, large = (Film(name=f"{w}.h264", format="h264", size=(w, w * 3 // 4)).write(tmp_path) for w in (64, 96))
+    (tmp_path / "a.h264").write_bytes(small.read_bytes() + large.read_bytes())
+    shown, numbers = shown_of(tmp_path / "a.h264", count=16)
+    assert numbers == [n % 40 for n in shown.choice.indices]
+    assert shown.frames.shape == (16, 48, 64, 3) and shown.info.total_frames == 80

@@ -24,7 +24,7 @@ from videval.video.bitstream import is_hidden, is_start
 from videval.video.readers import Frames, ReadError, VideoInfo
 from videval.video.timeline import Packet, Timeline, Unproven, by_decoding, by_packets, objection_to_decord
 
-__all__ = ["Footage", "FootageReader", "counted", "examine", "first_key_on", "open_video", "upright"]
+__all__ = ["Footage", "FootageReader", "counted", "examine", "first_key_on", "open_video", "packets_of", "upright"]
 
 _DISPLAY_TIMES = {"mov", "matroska", "flv"}
 """Containers whose packets carry the time at which each picture is shown."""
@@ -32,6 +32,7 @@ _ONE_PICTURE_EACH = {"h264", "hevc", "vp8", "vp9", "av1"}
 """Codecs with a packet for each picture (but VP8's hidden ones); so have those without dependent pictures."""
 _NOT_INTERLACED = (0, 1)
 """Field orders unknown and progressive: an interlaced picture may come as two packets."""
+_BITS = 8
 _GUESSED_FPS = 25.0
 _UPRIGHT = (1, 0, 0, 1)
 
@@ -106,21 +107,28 @@ def counted(footage: Footage) -> Footage:
 
 @contextmanager
 def open_video(path: Path, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The file's first video that is no cover picture. Raises READ_ERRORS."""
+    """The video that players show, which is no cover picture. Raises READ_ERRORS."""
     with av.open(os.fspath(path), options={"protocol_whitelist": "file"}) as container:
         videos = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
         if not videos:
             raise ReadError("no video stream")
-        if videos[0].codec_context is None:
+        best = container.streams.best("video")
+        stream = best if isinstance(best, VideoStream) and best in videos else videos[0]
+        if stream.codec_context is None:
             raise ReadError("a video stream of an unknown codec")
-        videos[0].thread_type = "AUTO" if threads > 1 else "SLICE"
-        videos[0].codec_context.thread_count = threads
-        yield container, videos[0]
+        stream.thread_type = "AUTO" if threads > 1 else "SLICE"
+        stream.codec_context.thread_count = threads
+        yield container, stream
 
 
 def first_key_on(container: InputContainer, stream: VideoStream) -> Iterator["AvPacket[VideoStream]"]:
     """The packets from the first key frame on: what lies before it, in a file that was cut, cannot be decoded."""
-    return itertools.dropwhile(lambda p: p.size and not p.is_keyframe, container.demux(stream))
+    return itertools.dropwhile(lambda packet: not packet.is_keyframe, packets_of(container, stream))
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator["AvPacket[VideoStream]"]:
+    """All packets and, last, the one that makes the decoder give what it holds; not those that hold nothing."""
+    return (packet for packet in container.demux(stream) if packet.size or packet.dts is None)
 
 
 def upright(frame: VideoFrame, width: int, height: int, turn: Turn) -> Frames:
@@ -143,7 +151,7 @@ def _proven(path: Path) -> Footage:
         timeline = by_packets(packets)
         if frame is None or frame.pts != timeline.times[0]:
             raise Unproven("the first frame is not the one that its packets say")
-        objection = _objection(kind, stream, packets) or objection_to_decord(packets)
+        objection = _objection(container, stream, packets) or objection_to_decord(packets)
         return _describe(path, stream, timeline, frame, objection)
 
 
@@ -153,7 +161,7 @@ def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[
     extradata = bytes(stream.codec_context.extradata or b"")
     packets: list[Packet] = []
     frame: VideoFrame | None = None
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if packet.size:
             packets.append(_facts(packet, codec.canonical_name, extradata, intra_only=codec.intra_only))
         if frame is None and packets and packets[0].is_start:
@@ -175,11 +183,15 @@ def _facts(packet: "AvPacket[VideoStream]", codec: str, extradata: bytes, *, int
     )
 
 
-def _objection(kind: str, stream: VideoStream, packets: list[Packet]) -> str:
+def _objection(container: InputContainer, stream: VideoStream, packets: list[Packet]) -> str:
     """Why decord is not trusted with this kind of file, whose index it follows; empty if it may be."""
-    codec = stream.codec_context.codec.canonical_name
-    if (kind, codec) != ("mov", "h264"):
-        return f"{codec} in {kind}"
+    codec, pixels = stream.codec_context.codec.canonical_name, stream.codec_context.format
+    if container.format.name.split(",")[0] != "mov" or codec != "h264":
+        return f"{codec} in {container.format.name}"
+    if len(container.streams.video) > 1:
+        return "it has several videos"
+    if pixels is None or pixels.components[0].bits != _BITS:
+        return "its colours are not of 8 bits"
     if stream.frames != len(packets):
         return f"its index names {stream.frames} pictures, there are {len(packets)}"
     if [(e.timestamp, e.is_keyframe) for e in stream.index_entries] != [(p.dts, p.is_key) for p in packets]:

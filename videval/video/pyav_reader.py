@@ -9,7 +9,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videval.video.footage import Footage, FootageReader, first_key_on, open_video, upright
+from videval.video.footage import Footage, FootageReader, first_key_on, open_video, packets_of, upright
 from videval.video.readers import Frames, ReadError
 
 __all__ = ["PyavReader"]
@@ -55,7 +55,7 @@ class PyavReader(FootageReader):
     def _jump(self, container: InputContainer, stream: VideoStream, start: int) -> _Numbered:
         """The frames from a start on, or from an earlier one where the container's seek ends there."""
         container.seek(start, stream=stream)
-        packets = container.demux(stream)
+        packets = packets_of(container, stream)
         landed = next(packets)
         if landed.pts is None or landed.pts > start or landed.pts not in self.footage.timeline.starts:
             raise _Missed
