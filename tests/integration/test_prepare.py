@@ -284,7 +284,7 @@ def test_a_row_that_cannot_be_asked_is_a_problem_where_none_was_published(settin
     put_json(root, "test.json", {"root": {"T": "perception/videos"}, "meta": {"T": [asked, asked | {"answer": "x"}]}})
     found = benchmark("MVBench_MP4")
     assert found.left_out(root, found.variant(num_frames=8)) == ()
-    with pytest.raises(InvalidTable, match="row with index 0: .*'z' is not among its candidates"):
+    with pytest.raises(InvalidTable, match=r"row with index 0: .*'z' is not among its candidates"):
         found.load(root, found.variant(num_frames=8))
 
 
