@@ -11,6 +11,7 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import parse_variant
 from videval.benchmarks.data import locate
 from videval.benchmarks.table import TableBenchmark, table_variant
+from videval.benchmarks.table_text import names_a_table
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.runs import Order
@@ -18,8 +19,6 @@ from videval.settings import Settings
 from videval.types import ModelSpec, Variant
 
 __all__ = ["Asked", "make_order"]
-
-TABLE_SUFFIXES = (".tsv", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +44,11 @@ class Asked:
     in_order: bool = False
     max_attempts: int | None = None
     allow_missing: bool = False
+    prompts: str | None = None
 
 
 def _is_table(text: str | None) -> bool:
-    return text is not None and text.endswith(TABLE_SUFFIXES)
+    return text is not None and names_a_table(text)
 
 
 def _spec(asked: Asked) -> ModelSpec:
@@ -60,8 +60,15 @@ def _spec(asked: Asked) -> ModelSpec:
     return replace(spec, dtype=dtype, generation=replace(spec.generation, **given))
 
 
+def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
+    """How long an answer may be: as the user says, else as the benchmark's reference does, else the model's entry."""
+    if asked.max_new_tokens is not None or bench.answer_length is None:
+        return spec
+    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.answer_length))
+
+
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
-    if not file.is_file():
+    if not file.exists():
         raise UsageError(f"{file} is not a file", hint="--data questions.tsv")
     frames = asked.frames
     if frames is None and asked.fps is None and spec.frame_counts:
@@ -69,7 +76,7 @@ def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Varian
     if frames is None and asked.fps is None:
         frames = 8
     variant = table_variant(file, num_frames=frames, fps=asked.fps, pack=asked.pack)
-    return TableBenchmark(file), variant, (asked.data_root or file.parent)
+    return TableBenchmark(file, allow_missing=asked.allow_missing), variant, (asked.data_root or file.parent)
 
 
 def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Path]:
@@ -81,7 +88,7 @@ def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Pa
     assert asked.what is not None
     variant = parse_variant(asked.what)
     bench = find_benchmark(variant.benchmark)
-    bench.sampling(variant)
+    bench.sampling(variant, bench.prompt_set(asked.prompts))
     root = asked.data_root or locate(bench, settings)
     if root is None:
         raise DataMissing(f"the data of {bench.name} is not on this machine", hint=f"videval prepare {bench.name}")
@@ -97,6 +104,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
     bench, variant, root = _published(asked, settings) if file is None else _table(asked, file, spec)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
+    spec = _with_length(asked, bench, spec)
     return Order(
         benchmark=bench,
         variant=variant,
@@ -113,4 +121,6 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         in_order=asked.in_order,
         allow_missing=asked.allow_missing,
         allow_symlinks=settings.allow_symlinks,
+        prompts=bench.prompt_set(asked.prompts),
+        left_out=bench.left_out(root, variant),
     )
