@@ -13,6 +13,7 @@
     │   ├── NoFreeDevice
     │   ├── DataMissing             a benchmark's data or videos are not on this machine
     │   └── ModelUnavailable        a model that cannot be loaded here
+    ├── StatementRefused            exit code 3   the database refuses what is asked: tables changed by hand, or a bug
     ├── Incomplete                  exit code 4   a run has requests without an answer
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
         ├── VideoFailure            kind video
@@ -46,6 +47,7 @@ __all__ = [
     "ProcessDied",
     "RequestFailure",
     "SchemaMismatch",
+    "StatementRefused",
     "Unforeseen",
     "UnknownName",
     "UsageError",
@@ -109,7 +111,7 @@ class EnvironmentProblem(VidevalError):
 
 
 class DatabaseUnavailable(EnvironmentProblem):
-    """The results database cannot be reached or written."""
+    """The results database cannot be reached or written, or not as it is set up."""
 
 
 class SchemaMismatch(EnvironmentProblem):
@@ -130,6 +132,12 @@ class DataMissing(EnvironmentProblem):
 
 class ModelUnavailable(EnvironmentProblem):
     """A model cannot be loaded on this machine: no weights, no device, not enough memory."""
+
+
+class StatementRefused(VidevalError):
+    """The database refuses a statement itself; waiting mends nothing."""
+
+    exit_code = 3
 
 
 class Incomplete(VidevalError):

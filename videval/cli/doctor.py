@@ -13,6 +13,7 @@ from rich.text import Text
 from videval.cli.console import console, say
 from videval.db import schema
 from videval.db.session import open_database
+from videval.db.trial import try_writing
 from videval.errors import VidevalError
 from videval.settings import Settings
 from workers import broker
@@ -46,6 +47,7 @@ def _database(settings: Settings) -> str:
         found = schema.current(database)
         if found is not None:
             schema.check(database)
+        try_writing(database, has_tables=found is not None)
         state = f"schema {found}" if found else f"empty; the first command makes schema {schema.head()}"
         return f"{database.url}, {state}"
     finally:
