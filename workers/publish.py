@@ -4,20 +4,18 @@ import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
-import redis
-from kombu.exceptions import OperationalError
-
 from videval.db import queue
 from videval.db.queue import Ring
 from videval.db.session import Database
-from videval.errors import BrokerUnavailable
 from videval.settings import Settings
+from workers.address import broker_address
 from workers.broker import broker_client
-from workers.config import PRIORITY_STEPS
+from workers.reasons import TROUBLE, explain
 
-__all__ = ["publish_due", "publish_run", "queue_length", "queue_name", "ring"]
+__all__ = ["PRIORITY_STEPS", "publish_due", "publish_run", "queue_length", "queue_name", "ring"]
 
 CHUNK = 2000
+PRIORITY_STEPS = [0, 3, 6, 9]
 TASK = "videval.answer"
 
 
@@ -33,6 +31,7 @@ def _redis_priority(priority: int) -> int:
 
 def ring(rings: Sequence[Ring]) -> None:
     """Send one message per request; BrokerUnavailable if Redis is gone (some may have been sent: harmless)."""
+    from workers.config import SETTINGS
     from workers.tasks import app
 
     if not rings:
@@ -52,8 +51,8 @@ def ring(rings: Sequence[Ring]) -> None:
                         serializer="json",
                         **message.properties,
                     )
-    except (OperationalError, redis.RedisError, OSError) as error:
-        raise BrokerUnavailable(f"the broker does not take messages: {error}", hint="videval broker status") from error
+    except TROUBLE as error:
+        raise explain(error, broker_address(SETTINGS).shown) from error
 
 
 def publish_run(database: Database, run_id: int) -> Iterator[int]:
@@ -82,8 +81,8 @@ def queue_length(settings: Settings, load_key: str) -> tuple[int, int]:
             pipe.hlen("unacked")
             *waiting, held = pipe.execute()
             return sum(waiting), held
-    except (redis.RedisError, OSError) as error:
-        raise BrokerUnavailable(f"the broker does not answer: {error}", hint="videval broker status") from error
+    except TROUBLE as error:
+        raise explain(error, broker_address(settings).shown) from error
 
 
 def publish_due(settings: Settings, database: Database, low_water: Mapping[str, int]) -> int:

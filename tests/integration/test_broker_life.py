@@ -48,7 +48,7 @@ def is_gone(settings: Settings) -> bool:
 
 def test_a_redis_of_the_user_s_own_that_does_not_answer_is_named_without_its_password(tmp_path):
     settings = settings_for(tmp_path, broker_url="redis://me:secret@127.0.0.1:1/0")
-    with pytest.raises(BrokerUnavailable, match=r"no Redis answers at 127\.0\.0\.1:1/0") as raised:
+    with pytest.raises(BrokerUnavailable, match=r"no Redis answers at redis://127\.0\.0\.1:1/0") as raised:
         broker.ensure(settings)
     assert "secret" not in f"{raised.value} {raised.value.hint}"
 
