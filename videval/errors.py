@@ -10,6 +10,7 @@
     │   ├── DatabaseUnavailable
     │   ├── SchemaMismatch
     │   ├── BrokerUnavailable
+    │   │   └── BrokerRefuses       Redis is there, and its set-up or VIDEVAL_BROKER_URL must be changed
     │   ├── NoFreeDevice
     │   ├── DataMissing             a benchmark's data or videos are not on this machine
     │   └── ModelUnavailable        a model that cannot be loaded here
@@ -32,6 +33,7 @@ from typing import ClassVar
 
 __all__ = [
     "ApiFailure",
+    "BrokerRefuses",
     "BrokerUnavailable",
     "DataMissing",
     "DatabaseUnavailable",
@@ -119,7 +121,11 @@ class SchemaMismatch(EnvironmentProblem):
 
 
 class BrokerUnavailable(EnvironmentProblem):
-    """Redis cannot be reached or started."""
+    """Redis cannot be reached or started, or takes nothing for now."""
+
+
+class BrokerRefuses(BrokerUnavailable):
+    """Redis will not do what a worker needs (password, rights, a cluster), or its URL is none; waiting is no use."""
 
 
 class NoFreeDevice(EnvironmentProblem):

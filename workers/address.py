@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
-from videval.errors import BrokerUnavailable
+from videval.errors import BrokerRefuses
 from videval.settings import Settings
 
 __all__ = ["ESCAPES", "BrokerAddress", "broker_address"]
@@ -25,7 +25,7 @@ class BrokerAddress:
 
 
 def broker_address(settings: Settings) -> BrokerAddress:
-    """The broker of these settings; BrokerUnavailable, without any part of the password, if the URL is none of ours."""
+    """The broker of these settings; BrokerRefuses, without any part of the password, if the URL is none of ours."""
     if settings.is_embedded_broker:
         path = str(settings.broker_socket)
         return BrokerAddress(celery=f"redis+socket://{path}", client=f"unix://{quote(path)}", shown=path)
@@ -48,11 +48,11 @@ def broker_address(settings: Settings) -> BrokerAddress:
     return _on_socket(parts) if scheme in ("redis+socket", "unix") else _over_tcp(parts, port)
 
 
-def _refused(what: str, hint: str) -> BrokerUnavailable:
-    return BrokerUnavailable(f"VIDEVAL_BROKER_URL {what}", hint=hint)
+def _refused(what: str, hint: str) -> BrokerRefuses:
+    return BrokerRefuses(f"VIDEVAL_BROKER_URL {what}", hint=hint)
 
 
-def _unknown_scheme(scheme: str) -> BrokerUnavailable:
+def _unknown_scheme(scheme: str) -> BrokerRefuses:
     if "sentinel" in scheme:
         return _refused("names a Sentinel, which is not supported", "name the master itself: redis://HOST:6379/0")
     if "cluster" in scheme:
@@ -60,7 +60,7 @@ def _unknown_scheme(scheme: str) -> BrokerUnavailable:
     return _refused("is not that of a Redis", RIGHT_FORM)
 
 
-def _no_port(rest: str) -> BrokerUnavailable:
+def _no_port(rest: str) -> BrokerRefuses:
     if re.search(r"[,;]", rest.rpartition("@")[2]):
         return _refused("names several servers", f"name one: {RIGHT_FORM}")
     return _refused("has no number where its port should be", ESCAPES)

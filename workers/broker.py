@@ -78,12 +78,15 @@ def ping(settings: Settings) -> bool:
     return True
 
 
-def reach(settings: Settings) -> None:
-    """Raise BrokerUnavailable, with what Redis said and what mends it, unless the broker answers."""
+def reach(settings: Settings, *, writes: bool = False) -> None:
+    """Raise BrokerUnavailable, with what Redis said and what mends it, unless the broker answers; `writes`: and takes
+    something."""
     address = broker_address(settings)
     try:
         with broker_client(settings) as client:
             client.ping()
+            if writes:
+                client.set("videval.takes-writes", "", ex=60)
     except TROUBLE as error:
         raise explain(error, address.shown) from error
 

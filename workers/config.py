@@ -29,6 +29,7 @@ task_ignore_result = True
 task_acks_late = True
 task_default_queue = CONTROL_QUEUE
 
+worker_consumer = "workers.consumer:PatientConsumer"
 worker_pool = "threads"
 worker_concurrency = SETTINGS.batch_size + SETTINGS.look_ahead
 worker_prefetch_multiplier = 1

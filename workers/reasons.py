@@ -1,13 +1,14 @@
 """What an error of Redis means and what mends it: one table, by the word that Redis begins an error with, else by what
 was said. What is not in the table is told in Redis's own words."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import redis
 from kombu.exceptions import KombuError
 
-from videval.errors import BrokerUnavailable
+from videval.errors import BrokerRefuses, BrokerUnavailable
 from workers.address import ESCAPES, NO_CLUSTER
 
 __all__ = ["TROUBLE", "explain"]
@@ -15,18 +16,21 @@ __all__ = ["TROUBLE", "explain"]
 TROUBLE = (redis.RedisError, KombuError, OSError, UnicodeError)
 """What Redis, Celery's way to it and the network raise; a host name that is none is a UnicodeError."""
 
-LONGEST = 300
+LONGEST = 160
 """Characters of what Redis said that are passed on."""
+IN_A_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
-    """A kind of failure: Redis's words for it at the beginning, words inside, and the line that mends it."""
+    """A kind of failure: Redis's words for it at the beginning, words inside, the line that mends it, and whether it
+    may pass by itself."""
 
     codes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     says: str = "is there, and refuses"
     hint: str
+    passes: bool = False
 
 
 REASONS = (
@@ -53,6 +57,7 @@ REASONS = (
         words=("used memory > 'maxmemory'",),
         says="is full",
         hint="free memory there or raise its maxmemory; it is waited for, and nothing is lost",
+        passes=True,
     ),
     Reason(
         codes=("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"),
@@ -65,17 +70,20 @@ REASONS = (
         words=("read only replica", "read only slave"),
         says="is a replica",
         hint="VIDEVAL_BROKER_URL must lead to the master",
+        passes=True,
     ),
     Reason(
         codes=("LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "NOREPLICAS", "FAILOVER", "UNBLOCKED"),
         words=("loading the dataset",),
         says="is not ready",
         hint="it is waited for; nothing is lost",
+        passes=True,
     ),
     Reason(
         codes=("MISCONF",),
         says="takes no writes, since it cannot save to its disk",
         hint="free some space there, or redis-cli CONFIG SET stop-writes-on-bgsave-error no",
+        passes=True,
     ),
     Reason(
         codes=("DENIED",),
@@ -85,6 +93,7 @@ REASONS = (
     Reason(
         words=("max number of clients", "Too many connections"),
         hint="raise its maxclients (about four for each worker)",
+        passes=True,
     ),
     Reason(
         words=("DB index", "invalid DB"), hint="the number at the end of VIDEVAL_BROKER_URL must be below `databases`"
@@ -100,7 +109,7 @@ REASONS = (
         hint="?ssl_ca_certs=FILE at the end of VIDEVAL_BROKER_URL (and ssl_certfile, ssl_keyfile if it asks for them)",
     ),
     Reason(
-        words=("SSL", "TLS", "record layer", "wrong version number"),
+        words=("SSL", "_ssl", "TLS", "record layer", "wrong version number"),
         says="does not speak TLS as it was spoken to",
         hint="rediss:// is for a Redis with TLS, redis:// for one without",
     ),
@@ -113,6 +122,7 @@ REASONS = (
         words=("closed by server", "reset by peer", "Connection closed"),
         says="closes the connection",
         hint="is it one with TLS? Then write rediss://; else see its log",
+        passes=True,
     ),
 )
 
@@ -124,7 +134,8 @@ def explain(error: BaseException, where: str) -> BrokerUnavailable:
         code, said = _words(cause)
         for reason in REASONS:
             if code in reason.codes or any(word in said for word in reason.words):
-                return BrokerUnavailable(f"Redis at {where} {reason.says}: {_in_full(code, said)}", hint=reason.hint)
+                kind = BrokerUnavailable if reason.passes else BrokerRefuses
+                return kind(f"Redis at {where} {reason.says}: {_in_full(code, said)}", hint=reason.hint)
     code, said = _words(chain[-1])
     if isinstance(chain[-1], OSError) or not code:
         message = f"no Redis answers at {where}: {said}"
@@ -142,7 +153,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _words(error: BaseException) -> tuple[str, str]:
     """The word that Redis began with, if it was Redis who spoke, and the rest in one line."""
-    said = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+    said = IN_A_PIPELINE.sub("", " ".join(str(error).split()))[:LONGEST] or type(error).__name__
     code = getattr(error, "status_code", None) or ""
     first = said.partition(" ")[0]
     if not code and first.isupper() and first.isalpha():

@@ -17,7 +17,7 @@ NOT_OURS_TO_COUNT = text(
 )
 
 
-class _TakenBack(Exception):  # noqa: N818
+class _TakenBack(Exception):
     """Ends the transaction of a trial."""
 
 
