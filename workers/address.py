@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from videval.errors import BrokerRefuses
@@ -12,6 +13,7 @@ __all__ = ["ESCAPES", "BrokerAddress", "broker_address"]
 ESCAPES = "in a password # is written %23, / %2F, @ %40, % %25, ? %3F, : %3A, [ %5B"
 RIGHT_FORM = "redis://:PASSWORD@HOST:6379/0, rediss:// for TLS, redis+socket:///PATH for a unix socket"
 SCHEMES = ("redis", "rediss", "redis+socket", "unix")
+CERTIFICATES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 NO_CLUSTER = "videval needs one Redis (or Valkey) that is no cluster: its messages need no more"
 
 
@@ -82,6 +84,9 @@ def _over_tcp(parts: SplitResult, port: int | None) -> BrokerAddress:
         asked["ssl_cert_reqs"] = "required"
     if asked.get("ssl_cert_reqs", "none") not in ("required", "optional", "none"):
         raise _refused("has an unknown ssl_cert_reqs", "?ssl_cert_reqs=required, optional or none")
+    for name in CERTIFICATES:
+        if name in asked and not Path(asked[name]).is_file():
+            raise _refused(f"has ?{name}=, and there is no such file here", f"{name}=/PATH/OF/FILE.pem")
     url = parts._replace(query=urlencode(asked)).geturl()
     place = f"[{host}]" if ":" in host else host
     return BrokerAddress(celery=url, client=url, shown=f"{parts.scheme}://{place}:{port or 6379}/{database or 0}")
