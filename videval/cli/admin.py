@@ -26,7 +26,8 @@ def db_upgrade() -> None:
     with opened(Settings(), create=False) as database:
         before = schema.current(database)
         schema.upgrade(database)
-        say(f"{database.url}: schema {before or 'none'} -> {schema.current(database)}")
+        now = schema.current(database)
+        say(f"{database.url}: " + (f"already at {now}" if now == before else f"schema {before or 'none'} -> {now}"))
 
 
 @db_app.command("status")
