@@ -78,7 +78,7 @@ def broker_status() -> None:
 
 def _say_broker(settings: Settings) -> None:
     if settings.is_embedded_broker:
-        pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ""
+        pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ", ends when nobody uses it"
         say(f"embedded Redis answers at {settings.broker_socket}{pinned}")
     else:
         say(f"Redis answers at {settings.broker.rsplit('@', 1)[-1]}")

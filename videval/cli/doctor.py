@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -92,11 +93,20 @@ def _package(name: str, mend: str) -> Finding:
 
 
 def _disk(what: str, folder: Path) -> Finding:
+    """Free space, and whether a file can be written there (or, before there is such a folder, above it)."""
+    mend = "free some space, or set VIDEVAL_HOME"
     there = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(there).free / 1e9
-    ok = free > LEAST_FREE_GB and os.access(there, os.W_OK)
-    says = f"{folder}: {free:.0f} GB free" + ("" if os.access(there, os.W_OK) else ", not writable")
-    return Finding(what=what, ok=ok, says=says, mend="" if ok else "free some space, or set VIDEVAL_HOME")
+    try:
+        if there == folder:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"\0" * 4096)
+        elif not os.access(there, os.W_OK):
+            raise PermissionError(f"{there} is not writable")
+    except OSError as error:
+        return Finding(what=what, ok=False, says=f"{folder}: {error}", mend=mend)
+    ok = free > LEAST_FREE_GB
+    return Finding(what=what, ok=ok, says=f"{folder}: {free:.0f} GB free", mend="" if ok else mend)
 
 
 def _data_root(settings: Settings) -> Finding:
