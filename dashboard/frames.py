@@ -11,7 +11,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class FrameShop:
         """The frames of a video as this run samples it; None while they are being decoded."""
         job = {
             "path": str(path),
-            "sampling": asdict(config.sampling),
+            "sampling": config.sampling.to_json(),
             "span": sample.span,
             "folder_fps": folder_fps,
             "max_pixels": config.max_pixels,
@@ -82,8 +82,8 @@ class FrameShop:
 
 def _decoded(job: dict[str, Any]) -> Seen:
     with tempfile.TemporaryDirectory(prefix="videval-frames-") as folder:
-        command = [sys.executable, "-m", "dashboard.frames", folder]
-        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        command = [sys.executable, "-P", "-m", "dashboard.frames", folder]
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
         try:
             done = subprocess.run(
                 command,

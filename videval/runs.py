@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -31,9 +31,10 @@ CHUNK = 1000
 class Order:
     """What a user asks for: these questions, sampled and worded like this, of that model.
 
-    `max_frames` and `max_pixels` cap what the model sees; `limit`: the first so many requests, as a trial that can
-    grow later; `allow_missing`: go on without the questions whose videos are not here. `prompts`: whose wording and
-    frames, None is the benchmark's default; `left_out`: rows that cannot be asked, named.
+    `max_frames` and `max_pixels` cap what the model sees; `limit`: so many requests, as a trial that can grow later;
+    `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
+    videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
+    cannot be asked, named.
     """
 
     benchmark: Benchmark
@@ -48,6 +49,7 @@ class Order:
     max_attempts: int = 3
     priority: int = 0
     limit: int | None = None
+    in_order: bool = False
     allow_missing: bool = False
     allow_symlinks: bool = False
     prompts: PromptSet | None = None
@@ -83,9 +85,7 @@ class Order:
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
         policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
-        return FrameSampling(
-            policy=policy, num_frames=base.num_frames, fps=base.fps, max_frames=cap if base.fps is not None else None
-        )
+        return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
 
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
@@ -111,7 +111,7 @@ def _digest(*parts: object) -> str:
 def _run_key(order: Order, sampling: FrameSampling, content: str) -> str:
     """What makes two orders the same run. A default prompt set and a first protocol leave no trace in it, so that it
     is what it was before there were others."""
-    asked = (order.variant.name, asdict(sampling), _load_key(order), asdict(order.generation), order.form)
+    asked = (order.variant.name, sampling.to_json(), _load_key(order), asdict(order.generation), order.form)
     version, prompts = order.benchmark.protocol_version, order.prompt_set
     other: dict[str, Any] = {"protocol": version} if version != 1 else {}
     other |= {"prompts": prompts} if prompts != order.benchmark.prompt_set() else {}
@@ -147,14 +147,25 @@ def _refuse_missing(order: Order, missing: Sequence[str]) -> None:
     )
 
 
-def _plans(order: Order, ids: dict[str, int], missing: set[str]) -> list[RequestPlan]:
-    """One request per sample, or per video in pack mode; those of one video stand together."""
+def _turn(digest: str, video: str) -> bytes:
+    """Where a video of a snapshot stands when it is shuffled: the same in every process, for every run on it."""
+    return hashlib.sha256(f"{digest}\0{video}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _plans(order: Order, ids: dict[str, int], missing: set[str], digest: str) -> list[RequestPlan]:
+    """One request per sample, or per video in pack mode; those of one video stand together.
+
+    Videos are shuffled, since a benchmark is often sorted by task or length: what is answered first (a trial, the
+    score so far) is then a sample of it all.
+    """
     present = [s for s in order.samples if s.video not in missing]
     by_video: dict[str, list[Sample]] = {}
     for sample in present:
         by_video.setdefault(sample.video, []).append(sample)
     plans: list[RequestPlan] = []
-    for video, samples in by_video.items():
+    videos = by_video if order.in_order else sorted(by_video, key=lambda video: _turn(digest, video))
+    for video in videos:
+        samples = by_video[video]
         groups = [samples] if order.variant.pack else [[s] for s in samples]
         for group in groups:
             key = f"pack:{video}" if order.variant.pack else f"sample:{group[0].id}"
@@ -194,7 +205,7 @@ def enqueue(
     else:
         run_id = copies[-1].run_id
     ids = _read(database, lambda c: rows.sample_ids(c, snapshot_id))
-    plans, added = _plans(order, ids, set(missing)), 0
+    plans, added = _plans(order, ids, set(missing), digest), 0
     for chunk in _chunks(plans):
         added += database.write(lambda c, chunk=chunk: rows.add_requests(c, run_id, chunk))  # type: ignore[misc]
         if on_progress:
@@ -277,7 +288,7 @@ def _card(order: Order, sampling: FrameSampling, digest: str) -> dict[str, Any]:
             "remarks": order.remarks(),
         },
         "model": asdict(order.spec) | {"dtype": order.dtype},
-        "frames": asdict(sampling) | {"form": order.form, "max_pixels": order.max_pixels},
+        "frames": sampling.to_json() | {"form": order.form, "max_pixels": order.max_pixels},
         "generation": asdict(order.generation),
     }
 

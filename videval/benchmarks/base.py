@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from videval.errors import UsageError
+from videval.measures import Measure
 from videval.types import Clip, Frame, FrameSampling, ModelSpec, Part, PromptSet, Sample, Variant, Video
 
 __all__ = ["NO_SCORER", "Benchmark", "Shown"]
@@ -54,7 +55,9 @@ class Benchmark(ABC):
     vlmevalkit: ClassVar[str] = ""
     """Which of VLMEvalKit's rule paths rates it (`videval.scorers.vlmevalkit.RULES`); empty: none is reproduced."""
     groups: ClassVar[tuple[str, ...]] = ()
-    """Columns by which the score is reported, each on its own; see `metric` for how they are averaged."""
+    """Columns by which the score is reported, each on its own; `groups_of` says which groups a value belongs to."""
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    """Numbers that are reported by name beside the score: averages of groups, precision and recall."""
 
     prompt_sets: ClassVar[tuple[PromptSet, ...]] = (PromptSet.PAPER,)
     """Whose wording and frames the page knows, the default first; a reference without this benchmark is not among
@@ -71,6 +74,8 @@ class Benchmark(ABC):
     rate_policy: ClassVar[str | None] = "rate"
     """Sampling policy of `_{f}fps` variants; None: not supported, and `no_rate` says why."""
     no_rate: ClassVar[str] = ""
+    times: ClassVar[Literal["nominal", "real"]] = "nominal"
+    """What a second of a span or of a rate is (see FrameSampling); published numbers were made with nominal ones."""
     supports_pack: ClassVar[bool] = False
     unpacked_suffix: ClassVar[str] = ""
     """What variants that are not packed end in, where the published names say so (_nopack)."""
@@ -117,6 +122,10 @@ class Benchmark(ABC):
             f"{self.name} has no prompt set {name!r}; it has {', '.join(known)}", hint=f"--prompts {known[0]}"
         )
 
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        """The groups of a column that a question with this value counts in; several where it is published so."""
+        return (value,)
+
     def sampling(self, variant: Variant, prompts: PromptSet | None = None) -> FrameSampling:
         """The variant's frames as the protocol chooses them; UsageError if it does not support that."""
         if variant.pack and not self.supports_pack:
@@ -126,11 +135,11 @@ class Benchmark(ABC):
         if variant.fps is not None:
             if self.rate_policy is None:
                 raise UsageError(f"{self.name} is not sampled by rate ({variant.fps:g} fps)", hint=self.no_rate)
-            return FrameSampling(policy=self.rate_policy, fps=variant.fps)
+            return FrameSampling(policy=self.rate_policy, fps=variant.fps, times=self.times)
         if self.frame_policy is None:
             raise UsageError(f"{self.name} is not sampled by frame count", hint=f"use {self.name}_1fps")
         policy = self.frame_policies.get(prompts or self.prompt_sets[0], self.frame_policy)
-        return FrameSampling(policy=policy, num_frames=variant.num_frames)
+        return FrameSampling(policy=policy, num_frames=variant.num_frames, times=self.times)
 
     @abstractmethod
     def load(self, root: Path, variant: Variant) -> list[Sample]:

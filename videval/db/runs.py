@@ -44,7 +44,6 @@ __all__ = [
     "find_copies",
     "find_run",
     "list_runs",
-    "planned_keys",
     "retry",
     "sample_ids",
     "set_state",
@@ -89,7 +88,6 @@ class RequestPlan:
     position: int
     video: str
     sample_row_ids: tuple[int, ...]
-    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,16 +170,16 @@ def find_copies(connection: Connection, key: str) -> list[RunInfo]:
 def create_run(connection: Connection, new: NewRun) -> int:
     """Insert a run in state `creating`; returns its id."""
     values = {name: getattr(new, name) for name in NewRun.__dataclass_fields__}
-    for name in ("spec", "sampling", "generation"):
+    for name in ("spec", "generation"):
         values[name] = asdict(values[name])
-    values |= {"model": new.spec.name, "missing": list(new.missing), "card": dict(new.card)}
+    values |= {
+        "sampling": new.sampling.to_json(),
+        "model": new.spec.name,
+        "missing": list(new.missing),
+        "card": dict(new.card),
+    }
     values |= {"state": RunState.CREATING, "created_at": db_now()}
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
-
-
-def planned_keys(connection: Connection, run_id: int) -> set[str]:
-    """The keys of the requests that a run has."""
-    return set(connection.execute(select(RequestRow.key).where(RequestRow.run_id == run_id)).scalars())
 
 
 def add_requests(connection: Connection, run_id: int, plans: Sequence[RequestPlan]) -> int:
@@ -217,7 +215,7 @@ def _new_request(run_id: int, plan: RequestPlan) -> dict[str, Any]:
         "attempt": 0,
         "strikes": 0,
         "retries": 0,
-        "alone": plan.alone,
+        "alone": False,
         "available_at": 0.0,
         "published": 0,
     }
