@@ -55,7 +55,8 @@ def _time(epoch: float) -> datetime:
 
 CLOCK = _tip("time", "%H:%M:%S", kind="temporal")
 TIME_AXIS = _field("time", "temporal")
-GROUP_AXIS = _field("group", "nominal", axis={"labelOverlap": False})
+GROUP_AXIS = _field("group", "nominal", sort=None, axis={"labelOverlap": False})
+"""Groups in the order of the rows: Vega-Lite on its own would sort task 10 before task 2."""
 
 
 def progress(course: Sequence[Moment], total: int) -> Chart:

@@ -20,9 +20,9 @@ from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
 from dashboard.frames import FrameShop, Seen, video_path
 from dashboard.guard import is_loopback
-from dashboard.sample import played_span
 from dashboard.scorebook import ScoreBook
 from dashboard.store import Store
+from dashboard.video import played_span
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
 from videval import report
 from videval.db import runs, stats
