@@ -10,8 +10,7 @@ import streamlit as st
 
 __all__ = ["main"]
 
-ICON = Path(__file__).parent / "static" / "icon.png"
-"""Our own: Streamlit would fetch an icon that it knows by name from another host."""
+ICON = Path(__file__).parent / "static" / "icon.png"  # Streamlit would fetch one that it knows by name from elsewhere
 
 
 def main() -> None:

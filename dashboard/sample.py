@@ -100,7 +100,7 @@ def _attempts(request_id: int, attempts: Sequence[AttemptInfo]) -> None:
         for a in attempts:
             if a.traceback:
                 st.caption(f"Traceback of attempt {a.attempt}")
-                st.code(a.traceback, language=None)
+                st.code(a.traceback, language=None, wrap_lines=True)
 
 
 def _attempt(a: AttemptInfo) -> Row:

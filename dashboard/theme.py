@@ -40,9 +40,8 @@ CHART_CONFIG: dict[str, Any] = {
 STYLE = """<style>
 .stMainBlockContainer {padding-top: 4rem; padding-bottom: 3rem}
 [data-testid=stMetricValue] {font-size: 1.65rem}
-[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p,
-[data-testid=stImageCaption], [data-testid=stImageCaption] p {color: inherit; opacity: 1}
-[data-testid=stCaptionContainer], [data-testid=stImageCaption] {opacity: .78}
+[data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p, [data-testid=stImageCaption] {color: inherit}
+[data-testid=stCaptionContainer] {opacity: .78}
 [data-testid=stMain]:focus, [data-testid=stMain]:focus-visible {outline: none; box-shadow: none}
 [data-testid=stTopNavLink]:focus-visible, [data-testid=stSidebarNavLink]:focus-visible, a:focus-visible
 {outline: 2px solid currentColor; outline-offset: 2px; box-shadow: none}

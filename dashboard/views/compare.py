@@ -16,8 +16,7 @@ from videval.db.browse import SampleLine
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
 
-MOST_FLIPPED = 100
-"""Flipped samples of each way that are listed."""
+MOST_FLIPPED = 100  # of each way
 
 
 def _choose(statuses: Sequence[RunStatus]) -> tuple[RunInfo, list[RunInfo]] | None:

@@ -14,8 +14,7 @@ from videval.db.workers import LIVE_STATES, WorkerInfo
 
 SILENT_S = 30.0
 LONG_S = 300.0
-RECENT_S = 3600.0
-"""Seconds that a restart is worth telling."""
+RECENT_S = 3600.0  # that long a restart is worth telling
 
 
 def _successor(worker: WorkerInfo, found: Sequence[WorkerInfo]) -> WorkerInfo | None:

@@ -17,8 +17,7 @@ from videval.errors import ErrorKind, VidevalError
 from videval.report import group_columns
 
 ROW_ID = re.compile("[0-9]{1,18}")
-FILTERS = ("outcome", "kind", "worker", "video", "column", "group", "text")
-"""What narrows the list; each is a field of SampleFilter and a part of the address."""
+FILTERS = ("outcome", "kind", "worker", "video", "column", "group", "text")  # of SampleFilter, and in the address
 
 
 def _set(**wanted: str) -> None:
