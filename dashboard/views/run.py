@@ -198,7 +198,7 @@ def _failure(run: RunInfo, number: int, group: FailureGroup, total: int) -> None
 
 def _card(run: RunInfo) -> None:
     with st.expander("Run card: all that the numbers depend on", icon=":material/description:"):
-        card = unwrapped(data().card(run), "the run card")
+        card = unwrapped(data().card(run), "the run card", again=True)
         if card is not None:
             st.code(json.dumps(card, indent=2, ensure_ascii=False), language="json")
 

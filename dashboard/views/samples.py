@@ -41,6 +41,8 @@ def _wanted(run: RunInfo) -> SampleFilter:
         group = _group(run, column, asked["group"])
         text = st.text_input("Search", asked["text"], placeholder="in question, answer, video, id", key="text")
         more = _more(asked)
+    if column:
+        again_if_pending(data().group_values(run, column))
     chosen = {"outcome": outcome, "column": column if group else "", "group": group, "text": text.strip()} | more
     if any(chosen[name] != asked[name] for name in FILTERS if name != "column"):
         _set(sample="", **{"from": ""})
@@ -80,7 +82,6 @@ def _group(run: RunInfo, column: str, asked: str) -> str:
     groups = ["", *(sorted(found, key=natural) if found is not None else filter(None, [asked]))]
     at = groups.index(asked) if asked in groups else 0
     group = st.selectbox(column, groups, index=at, format_func=lambda g: g or "all", key=f"group-{column}")
-    again_if_pending(answer)
     return str(group)
 
 
