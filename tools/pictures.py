@@ -50,9 +50,9 @@ class Picture:
 
 
 PICTURES = (
-    Picture(name="run", link=f"run?run={TINY}", height=1010, has="Where the time goes"),
-    Picture(name="samples", link=f"samples?run={TINY}&sample=8", height=1000, has="Response, to the character"),
-    Picture(name="compare", link=f"compare?a={TINY}&b={FAKE}", height=900, has="Samples that flipped"),
+    Picture(name="run", link=f"run?run={FAKE}", height=1010, has="Where the time goes"),
+    Picture(name="samples", link=f"samples?run={FAKE}&sample=8", height=1000, has="Response, to the character"),
+    Picture(name="compare", link=f"compare?a={FAKE}&b={TINY}", height=900, has="Samples that flipped"),
 )
 RUNS = Picture(name="runs", link="", height=860, has="Models and benchmarks")
 
