@@ -141,13 +141,12 @@ def headline(status: RunStatus) -> str:
     if not status.live:
         return f"{answered}, {count(counts.waiting)} left, and no worker holds its model"
     end = time_left(status)
-    return f"{answered}, {f'done in about {end}' if end else 'no answer in the last minute to plan with'}"
+    return f"{answered}, {f'done in about {end}' if end else 'no answer of late to plan with'}"
 
 
 def time_left(status: RunStatus) -> str:
     """How long a run will still take; empty while it has no speed to plan with."""
-    is_known = status.eta_s is not None and status.rate_now > 0
-    return eta(status.eta_s) if is_known else ""
+    return eta(status.eta_s) if status.eta_s is not None else ""
 
 
 def short_title(status: RunStatus) -> str:

@@ -11,7 +11,6 @@ __all__ = [
     "duration",
     "eta",
     "floored",
-    "natural",
     "percent",
     "plain",
     "plural",
@@ -79,11 +78,6 @@ def rate(per_second: float | None) -> str:
     if per_second >= 0.1:
         return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:.0f}/s"
     return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
-
-
-def natural(text: str) -> list[tuple[int, str]]:
-    """What to sort by so that `task 2` stands before `task 10`."""
-    return [(int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"(\d+)", text)]
 
 
 def count(number: int) -> str:

@@ -12,13 +12,14 @@ from dashboard.choose import choose_run, title
 from dashboard.files import TABLES, files
 from dashboard.show import as_of, bar, chart, fragment, headline, numbers, short_title, state_badge, unwrapped
 from dashboard.table import Figure, Row, Value, link, share, table
-from dashboard.words import count, duration, percent, plain, shortened
+from dashboard.words import count, duration, percent, plain, plural, shortened
 from videval.db.records import RunInfo
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
-from videval.report import GroupScore, ScoreReport
+from videval.measures import measure_table
+from videval.report import GroupScore, ScoreReport, failed_videos
 
-MOST_GROUPS = 20
+MOST_GROUPS, MOST_VIDEOS = 20, 20
 
 
 @fragment
@@ -91,12 +92,31 @@ def _by_group(score: ScoreReport) -> None:
     if len(groups) > 1:
         chart(charts.scores(groups, overall), "score of each group with its interval")
     total = overall.right + overall.wrong + overall.unparsed
+    dashed = "; dashed: all of them" if len(groups) > 1 else ""
     st.caption(
         f"{count(overall.right)} right, {count(overall.wrong)} wrong, {count(overall.unparsed)} unparsed of "
-        f"{count(total)}; dashed: all of them" + (f"; mean of the groups {percent(score.macro)}" if groups else "")
+        f"{count(total)} in {plural(overall.videos, 'video')}{dashed}"
     )
+    if score.caution:
+        st.caption(plain(score.caution))
+    _measures(score)
     with st.expander("As a table"):
         _score_table([g for found in score.groups.values() for g in found] + [overall])
+
+
+def _measures(score: ScoreReport) -> None:
+    """What the benchmark gives by name beside the score: averages, and numbers of groups."""
+    for m in score.measures:
+        if not m.group:
+            st.caption(plain(f"{m.name}: {percent(m.value)}" + (f" ({m.about})" if m.about != m.name else "")))
+    names, values = measure_table(score.measures)
+    if values:
+        st.caption(plain(next(m.about for m in score.measures if m.group)))
+        rows = [
+            Row(id=group, cells={"group": group, **dict(zip(names, map(share, shares), strict=True))})
+            for group, shares in values
+        ]
+        table(rows, name="Numbers of groups", key="measures", height=400)
 
 
 def _score_table(rows: Sequence[GroupScore]) -> None:
@@ -194,6 +214,8 @@ def _failure(run: RunInfo, number: int, group: FailureGroup, total: int) -> None
                     on_click=lambda: actions.attempt(lambda: actions.retry(run, (group.kind,))),
                 )
         st.text(shortened(group.message, 400))
+        if len(group.videos) > 1:
+            st.text(failed_videos(group, most=MOST_VIDEOS))
 
 
 def _card(run: RunInfo) -> None:

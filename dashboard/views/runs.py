@@ -41,7 +41,7 @@ def _sentence(overview: Overview) -> str:
     if len(going) == 1:
         return f"1 run going: {headline(going[0])}"
     left = sum(s.counts.waiting for s in going)
-    etas = [s.eta_s for s in going if s.eta_s is not None and s.rate_now > 0]
+    etas = [s.eta_s for s in going if s.eta_s is not None]
     end = f", all done in about {eta(max(etas))}" if len(etas) == len(going) else ""
     return f"{len(going)} runs going, {count(left)} answers to go{end}"
 

@@ -10,11 +10,12 @@ from dashboard.choose import choose_run, title
 from dashboard.sample import COLOURS, show_sample
 from dashboard.show import again_if_pending, as_of, fragment, unwrapped
 from dashboard.table import Row, link, table
-from dashboard.words import natural, plain, shortened
+from dashboard.words import plain, shortened
 from videval.db.browse import OUTCOMES, SampleFilter, SampleLine
 from videval.db.records import RunInfo
 from videval.errors import ErrorKind, VidevalError
 from videval.report import group_columns
+from videval.report.index import natural
 
 ROW_ID = re.compile("[0-9]{1,18}")
 FILTERS = ("outcome", "kind", "worker", "video", "column", "group", "text")  # of SampleFilter, and in the address

@@ -246,10 +246,10 @@ def test_two_runs_on_the_same_questions_are_compared(database: Database, opened:
     at = opened("compare")
     assert "table_8frame--alpha--1 is better by" in said(at)
     assert "What differs in their run cards" in said(at)
-    four = table(at, "Questions that both, one or none answered right").set_index("table_8frame--beta--1")
+    four = table(at, "Questions that both, one or none answered right").set_index("table_8frame--beta--2")
     assert four.to_numpy().tolist() == [["20", "0"], ["70", "10"]]
     flipped = table(at, "Samples that flipped")
-    said_by = [f"table_8frame--{model}--1 said" for model in ("beta", "alpha")]
+    said_by = ["table_8frame--beta--2 said", "table_8frame--alpha--1 said"]
     assert list(flipped) == ["sample", "question", "right answer", *said_by]
     assert len(flipped) == 70
 
