@@ -26,6 +26,7 @@ from tests.browsers import (
 from tests.browsers import a_browser as a_browser
 from tests.browsers import an_installation as an_installation
 from tests.browsers import an_open_page as an_open_page
+from tests.servers import dashboard_answers, free_port
 from videval.export import read_export
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.flaky(reruns=1)]
@@ -205,6 +206,32 @@ def test_the_report_stands_on_its_own(page: Page, installation: Installation, tm
     started.value.save_as(file)
     page.goto(file.as_uri())
     expect(page.get_by_role("main").get_by_role("heading", name=SMALL)).to_be_visible()
+
+
+def test_the_password_is_asked_for_once_and_leads_to_the_page_that_was_asked_for(
+    browser: Browser, installation: Installation
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = ("-c", "from videval.cli import main; main()", "dashboard", "--host", "0.0.0.0", "--port", str(port))
+    installation.start("locked", *command, VIDEVAL_DASHBOARD_PASSWORD="open sesame")
+    wait_until(lambda: dashboard_answers(url), "the locked dashboard answers")
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{url}/run?run={SMALL}")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button").click()
+    expect(page.get_by_text("That is not the password.")).to_be_visible()
+    page.get_by_label("Password").fill("open sesame")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Progress")).to_be_visible()
+    assert page.url == f"{url}/run?run={SMALL}"
+    for opened in (page, context.new_page()):  # a reload, another tab
+        opened.goto(f"{url}/fleet")
+        expect(opened.get_by_role("heading", name=re.compile("worker"))).to_be_visible(timeout=PATIENCE_MS)
+    assert [c["httpOnly"] for c in context.cookies() if c["name"] == f"videval-session-{port}"] == [True]
+    context.close()
 
 
 LINKS = {
