@@ -50,7 +50,7 @@ STYLE = """<style>
 themes), and a focus ring on links, not around the whole page."""
 
 STALE_STYLE = """<style>
-[data-testid=stMetric], [data-testid=stVegaLiteChart], [data-testid=stBidiComponentRegular]
+[data-testid=stMetric], [data-testid=stVegaLiteChart], [data-testid^=stBidiComponent]
 {opacity: .4; filter: grayscale(1)}
 </style>"""
 """What was read before the database went away stands there greyed, until something newer is read."""
