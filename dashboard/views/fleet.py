@@ -17,15 +17,9 @@ LONG_S = 300.0
 RECENT_S = 3600.0  # that long a restart is worth telling
 
 
-def _successor(worker: WorkerInfo, found: Sequence[WorkerInfo]) -> WorkerInfo | None:
-    """The live worker that holds the device of one that was lost."""
-    same = (w for w in found if (w.lock_domain, w.device) == (worker.lock_domain, worker.device))
-    return next((w for w in same if w.state in LIVE_STATES and w.id != worker.id), None)
-
-
-def _trouble(worker: WorkerInfo, found: Sequence[WorkerInfo]) -> str:
-    """What is wrong with a worker; empty if nothing is, or if a new one holds its device."""
-    if worker.state == "lost" and _successor(worker, found):
+def _trouble(worker: WorkerInfo) -> str:
+    """What is wrong with a worker; empty if nothing is, or if it is gone and a later one has taken its device."""
+    if _is_replaced(worker):
         return ""
     if worker.state == "lost":
         return "lost: its process is gone, its work was given to others"
@@ -47,9 +41,20 @@ def _does(worker: WorkerInfo) -> str:
 def _headline(found: Sequence[WorkerInfo]) -> str:
     live = [w for w in found if w.state in LIVE_STATES]
     working = sum(1 for w in live if w.state == "busy")
-    bad = sum(1 for w in found if _trouble(w, found))
+    bad = sum(1 for w in found if _trouble(w))
     said = f"{plural(len(live), 'worker')}, {working} working"
     return said + (f", {bad} in trouble" if bad else "")
+
+
+def _is_replaced(worker: WorkerInfo) -> bool:
+    is_gone = worker.state == "lost" or worker.silent_s > SILENT_S
+    return is_gone and worker.succeeded_s is not None
+
+
+def _life(worker: WorkerInfo) -> str:
+    if _is_replaced(worker):
+        return f"restarted {ago(worker.succeeded_s)}"
+    return duration(worker.age_s) if worker.state in LIVE_STATES else "ended"
 
 
 def _row(worker: WorkerInfo, trouble: str) -> Row:
@@ -67,7 +72,7 @@ def _row(worker: WorkerInfo, trouble: str) -> Row:
         "device busy": share(data().busy_of(worker).share or 0.0, 0, bar=True) if live else None,
         "memory": Figure(text=f"{worker.rss_mb / 1024:.1f} GB", value=worker.rss_mb),
         "last heard": Figure(text=ago(worker.silent_s), value=worker.silent_s),
-        "lives for": Figure(text=duration(worker.age_s) if live else "ended", value=worker.age_s),
+        "lives for": Figure(text=_life(worker), value=worker.age_s),
         "host": worker.host,
     }
     return Row(cells=cells, id=worker.id)
@@ -91,7 +96,7 @@ def _workers() -> None:
         st.header(plain(_headline(found)), width="content")
         as_of(answer)
     st.text(f"devices busy {percent(busy.share, 0)} {busy.of_what}")
-    troubles = {w.id: _trouble(w, found) for w in found}
+    troubles = {w.id: _trouble(w) for w in found}
     for worker in found:
         if troubles[worker.id]:
             st.warning(f"**{plain(worker.name)}** {plain(troubles[worker.id])}", icon=":material/warning:")
@@ -101,11 +106,10 @@ def _workers() -> None:
 
 
 def _restarts(found: Sequence[WorkerInfo]) -> None:
-    """Say which workers took the place of one that was lost of late."""
-    heirs = {heir.id: heir for w in found if w.state == "lost" and (heir := _successor(w, found))}
-    for heir in heirs.values():
-        if heir.age_s < RECENT_S:
-            st.caption(f"{plain(heir.name)} restarted {ago(heir.age_s)}")
+    """Say which workers of late were replaced by a new one on their device."""
+    for worker in found:
+        if _is_replaced(worker) and worker.succeeded_s is not None and worker.succeeded_s < RECENT_S:
+            st.caption(f"{plain(worker.name)} restarted {ago(worker.succeeded_s)}")
 
 
 @fragment
