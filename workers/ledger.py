@@ -41,6 +41,7 @@ class Trouble(StrEnum):
     """What can keep a worker from its work; each is over when what it needs is there again."""
 
     DATABASE = "database"
+    BROKER = "broker"
     DATA = "data"
     MODEL = "model"
     MEMORY = "memory"
