@@ -137,7 +137,7 @@ def dashboard_command(
             f"a dashboard on {host} is open to others, and has no password",
             hint="export VIDEVAL_DASHBOARD_PASSWORD=...   (or listen on 127.0.0.1)",
         )
-    app = Path(__file__).parents[2] / "dashboard" / "app.py"
+    app = Path(__file__).parents[2] / "dashboard" / "server.py"
     environ = dict(os.environ)
     if allow_actions:
         environ["VIDEVAL_DASHBOARD_ALLOW_ACTIONS"] = "1"
