@@ -124,7 +124,7 @@ def parse(command: str) -> None:
     """Parse a `videval ...` command as typed and run nothing; a command's name alone only has to exist."""
     current: Any = get_command(app)
     words = shlex.split(command, comments=True)[1:]
-    if words[:1] == ["--version"]:
+    if words[:1] in (["--version"], ["--install-completion"]):
         return
     while hasattr(current, "list_commands"):
         assert words and words[0] in current.list_commands(None), f"{command!r}: no such command"

@@ -63,7 +63,7 @@ def _why_nothing(kinds: list[ErrorKind], indexes: list[str], *, unanswered: bool
     if unanswered:
         return "no pack left a question without an answer"
     of_kind = f" of kind {' or '.join(kinds)}" if kinds else ""
-    samples = f" of {plural(len(indexes), 'sample')} {', '.join(indexes)}" if indexes else ""
+    samples = f" of sample{'s' * (len(indexes) > 1)} {', '.join(indexes)}" if indexes else ""
     return f"no request{samples} failed{of_kind}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ __all__ = [
     "speaking_through",
     "spinner",
     "warn",
-    "width",
 ]
 
 UNBOUNDED = 10_000
@@ -33,6 +32,17 @@ UNBOUNDED = 10_000
 
 
 class _Console(Console):
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The terminal's size, or COLUMNS; a pipe has no end."""
+        if self.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+            return super().size
+        return ConsoleDimensions(UNBOUNDED, 25)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
     def on_broken_pipe(self) -> None:
         """Leave it to the command line's boundary: a reader that has seen enough is no failure."""
         raise BrokenPipeError
@@ -42,11 +52,6 @@ console = _Console(highlight=False)
 errors = _Console(stderr=True, highlight=False)
 _voices: list[Console] = [errors]
 """Where warnings go: the last one."""
-
-
-def width() -> int:
-    """The columns that a table may take: the terminal's, or those of COLUMNS; a pipe has no end."""
-    return console.width if console.is_terminal or os.environ.get("COLUMNS", "").isdigit() else UNBOUNDED
 
 
 def spinner() -> str:

@@ -144,10 +144,7 @@ def _show_details(known: dict[str, Any]) -> None:
         "reported by": ", ".join(known["groups"]),
         "data": known["data"] or f"not here -> videval prepare {known['name']}",
     }
-    say(known["name"])
-    for what, fact in facts.items():
-        if fact:
-            say(f"  {what:<12}{fact}")
+    _say_facts(known["name"], facts)
     say("  variants")
     for variant in known["variants"]:
         say(f"    {variant}")
@@ -173,11 +170,26 @@ def list_models(
 
 
 def _show_model(spec: "ModelSpec") -> None:
-    say(spec.name)
-    facts = dataclasses.asdict(spec) | {"frames": _frames(spec)}
+    """One model, a fact a line."""
+    generation = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(spec.generation).items())
+    facts = {
+        "note": spec.note,
+        "adapter": spec.adapter,
+        "checkpoint": spec.checkpoint,
+        "revision": spec.revision,
+        "dtype": spec.dtype,
+        "shown": f"a {spec.form}" if spec.form == "video" else spec.form,
+        "frames": _frames(spec) + (f", chosen by its own policy '{spec.policy}'" if spec.policy else ""),
+        "generation": generation,
+    }
+    _say_facts(spec.name, facts)
+
+
+def _say_facts(name: str, facts: dict[str, str]) -> None:
+    say(name)
     for what, fact in facts.items():
-        if fact not in (None, "", (), {}) and what != "name":
-            say(f"  {what:<14}{fact}")
+        if fact:
+            say(f"  {what:<12}{fact}")
 
 
 def _frames(spec: "ModelSpec") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from videval.cli.console import width
+from videval.cli.console import console
 from videval.cli.table import Cell, Column, as_table, colour, dimmed
 from videval.cli.words import duration, percent, rate, time_left, when
 from videval.db import runs as run_rows
@@ -85,7 +85,7 @@ def live(database: Database) -> list[WorkerInfo]:
 
 def runs_table(statuses: Sequence[RunStatus], scores: Scores) -> Table:
     """Where runs stand now, a line each."""
-    return as_table(NOW, [_now(s, scores.of(s.run)) for s in statuses], width())
+    return as_table(NOW, [_now(s, scores.of(s.run)) for s in statuses], console.width)
 
 
 def _now(status: RunStatus, score: ScoreReport) -> list[Cell]:
@@ -132,7 +132,7 @@ def _took(status: RunStatus) -> float | None:
 
 def workers_table(database: Database) -> Table:
     """What every live worker does."""
-    return as_table(WORKERS, [_worker(w) for w in live(database)], width())
+    return as_table(WORKERS, [_worker(w) for w in live(database)], console.width)
 
 
 def _worker(worker: WorkerInfo) -> list[Cell]:

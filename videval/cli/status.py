@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from videval.cli import complete
-from videval.cli.console import console, opened, say, say_json, width
+from videval.cli.console import console, opened, say, say_json
 
 if TYPE_CHECKING:
     from videval.cli.overview import Scores
@@ -71,9 +71,9 @@ def _show(database: "Database", run: str | None) -> None:
         return
     if not run and not any(is_going(s) for s in statuses):
         say("nothing is going on; the last run was (all: videval list runs)")
-    console.print(runs_table(statuses, Scores(database)), width=width(), crop=False)
+    console.print(runs_table(statuses, Scores(database)))
     if live(database):
-        console.print(workers_table(database), width=width(), crop=False)
+        console.print(workers_table(database))
     elif waiting := _waiting(statuses):
         say(waiting)
 

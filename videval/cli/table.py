@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from videval.cli.console import console, width
+from videval.cli.console import console
 from videval.cli.words import middle
 
 __all__ = ["Cell", "Column", "as_table", "colour", "dimmed", "show_table"]
@@ -54,8 +54,7 @@ def dimmed(number: int, style: str = "") -> Text:
 
 def show_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, totals: bool = False) -> None:
     """Print a table as wide as the terminal allows."""
-    room = width()
-    console.print(as_table(columns, rows, room, totals=totals), width=room, crop=False, no_wrap=True)
+    console.print(as_table(columns, rows, console.width, totals=totals))
 
 
 def as_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int, *, totals: bool = False) -> Table:
