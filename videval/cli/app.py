@@ -68,7 +68,7 @@ def _tell(error: VidevalError) -> int:
 def _run() -> int:
     """Run the command of sys.argv; returns its exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="videval", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (typer.Abort, KeyboardInterrupt):

@@ -95,7 +95,7 @@ def live_lines(status: "RunStatus", score: str, columns: int) -> Group:
     share = done / counts.total if counts.total else 0.0
     failed = Text(f"  {counts.failed:,} failed", style="red" if counts.failed else "dim")
     words = Text.assemble(f"  {done:,}/{counts.total:,}", failed, f"  {_pace(status)}")
-    line = _bar(share, max(columns - words.cell_len, 0)) + words
+    line = Text.assemble(_bar(share, max(columns - words.cell_len, 0)), words)
     below = Text(score or "no score yet", style="" if score else "dim")
     for text in (line, below):
         text.truncate(columns, overflow="ellipsis")
@@ -105,7 +105,7 @@ def live_lines(status: "RunStatus", score: str, columns: int) -> Group:
 def _bar(share: float, size: int) -> Text:
     full, empty = ("█", "░") if console.encoding.startswith("utf") else ("#", "-")
     filled = int(share * size)
-    return Text(full * filled, style="green") + Text(empty * (size - filled), style="dim")
+    return Text.assemble((full * filled, "green"), (empty * (size - filled), "dim"))
 
 
 def _pace(status: "RunStatus") -> str:

@@ -80,7 +80,7 @@ def _what(error: Any) -> str:
         return f"{_called(error.param)} is missing"
     if name == "BadParameter" and error.param is not None:
         return _bad_value(error)
-    if match := re.match(r"Got unexpected extra arguments? \((.*)\)", error.message):
+    if match := re.match(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)$", error.message):
         return f"nothing is to be done with {match[1]!r}"
     if match := re.match(r"Option '(.+)' requires an argument", error.message):
         return f"{match[1]} needs a value"
