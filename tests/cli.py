@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.color import ColorSystem
 
 from videval.cli import main
 
@@ -57,3 +58,4 @@ def terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     for one in (console.console, console.errors):
         monkeypatch.setattr(one, "_force_terminal", True)
+        monkeypatch.setattr(one, "_color_system", ColorSystem.STANDARD)

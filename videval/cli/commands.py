@@ -186,7 +186,7 @@ COMMANDS: Groups = {
     "Machine": (
         _command(
             "doctor",
-            "doctor:doctor_command",
+            "services:doctor_command",
             "Say what is configured, reachable and missing.",
             "videval doctor",
             "VIDEVAL_HOME=/data/home videval doctor",

@@ -48,7 +48,8 @@ def dashboard_command(
     environ = dict(os.environ)
     if allow_actions:
         environ["VIDEVAL_DASHBOARD_ALLOW_ACTIONS"] = "1"
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.address", host, "--server.port", str(port)]
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(app)]
+    command += ["--server.address", host, "--server.port", str(port)]
     command += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
     say(f"dashboard at http://{host}:{port}   (Ctrl-C ends it; runs go on)")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""db, broker: the database's schema and the embedded Redis."""
+"""doctor, db, broker: what a machine needs to work."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,25 @@ from videval.errors import UsageError
 if TYPE_CHECKING:
     from videval.settings import Settings
 
-__all__ = ["broker_start", "broker_status", "broker_stop", "db_downgrade", "db_status", "db_upgrade"]
+__all__ = [
+    "broker_start",
+    "broker_status",
+    "broker_stop",
+    "db_downgrade",
+    "db_status",
+    "db_upgrade",
+    "doctor_command",
+]
+
+
+def doctor_command() -> None:
+    """Say what is configured, reachable and missing.
+
+    Each with the line that mends it; exit 0 if a run could start.
+    """
+    from videval.cli import doctor
+
+    doctor.doctor_command()
 
 
 def db_upgrade() -> None:
