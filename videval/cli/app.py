@@ -4,6 +4,8 @@ Nothing is imported here that a command does not need before it is known which c
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -18,15 +20,27 @@ from videval.errors import VidevalError
 __all__ = ["app", "main"]
 
 
+@contextmanager
+def _terminal_told_apart() -> Iterator[None]:
+    """What the terminal does, told before typer makes its own of it."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise typer.Abort from stop
+    except BrokenPipeError as closed:  # the reader has seen enough
+        raise typer.Exit(0) from closed
+
+
 class _Root(LazyGroup):
+    def make_context(self, *args: Any, **named: Any) -> Any:
+        """Parse, which may print help."""
+        with _terminal_told_apart():
+            return super().make_context(*args, **named)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; what the terminal does to it is told apart before typer makes its own of it."""
-        try:
+        """Run a command."""
+        with _terminal_told_apart():
             return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            raise typer.Abort from stop
-        except BrokenPipeError as closed:  # the reader has seen enough
-            raise typer.Exit(0) from closed
 
 
 app = typer.Typer(

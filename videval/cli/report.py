@@ -1,5 +1,6 @@
 """report: a run as one HTML file that needs no network."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -36,5 +37,6 @@ def _write(output: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")
         draft.replace(output)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise EnvironmentProblem(f"cannot write {output}: {error.strerror}", hint="--output FILE") from error
