@@ -110,7 +110,7 @@ def _bar(share: float, size: int) -> Text:
 
 def _pace(status: "RunStatus") -> str:
     if not status.live and not status.rate_now:
-        return "a worker starts"
+        return "waiting for a worker"
     left = f", {time_left(status.eta_s)} left" if status.eta_s is not None and status.rate_now else ""
     return f"{rate(status.rate_now)}{left}" if status.rate_now else "waiting for the first answer"
 
