@@ -11,7 +11,7 @@ the paper's (it accepts any answer that contains the right one). By category.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.types import Image, Part, Sample, Scalar, Text
+from videval.types import Image, ModelSpec, Part, PromptSet, Sample, Scalar, Text, Variant
 
 __all__ = ["VideoMMMU"]
 
@@ -50,9 +50,11 @@ class VideoMMMU(PublishedBenchmark):
     scorer = "choice"
     groups = ("category",)
     lettered = True
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
+    answer_length = 1024
     published = ("VideoMMMU_8frame", "VideoMMMU_64frame", "VideoMMMU_1fps", "VideoMMMU_0.5fps")
 
-    downloads = (Download(repo="lmms-lab/VideoMMMU"),)
+    downloads = (Download(repo="lmms-lab/VideoMMMU", also=("lmms-eval/VideoMMMU",)),)
     sources = tuple(f"{category}/test-00000-of-00001.parquet" for category in _CATEGORIES)
     archives = (Archive(pattern="*.zip", into="videos"),)
 
@@ -89,6 +91,15 @@ class VideoMMMU(PublishedBenchmark):
         if sample.answer is None:
             return None
         return "choice" if sample.candidates else "exact"
+
+    def remarks(
+        self, samples: Sequence[Sample], variant: Variant, spec: ModelSpec, prompts: PromptSet
+    ) -> Iterator[str]:
+        with_image = sum(s.row["category"] == "Adaptation" for s in samples)
+        if with_image and not spec.images:
+            lost = "cannot be answered" if prompts == PromptSet.PAPER else "are asked without it, as VLMEvalKit does"
+            told = f"{with_image} of {len(samples)} questions (Adaptation) show an image of their own"
+            yield f"{told}, and {spec.name} takes a video only: they {lost}"
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         clip = self.frames_or_video(shown)

@@ -20,7 +20,7 @@ from videval.benchmarks.published import Archive, Download, PublishedBenchmark, 
 from videval.benchmarks.subtitles import shown_subtitles
 from videval.benchmarks.video_mme import FRAMES, SUBTITLED, check_srt
 from videval.errors import DataMissing, InvalidTable
-from videval.types import Part, Sample, Scalar, Text
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["WorldSense"]
 
@@ -45,6 +45,8 @@ class WorldSense(PublishedBenchmark):
     lettered = True
     subtitle_folder = "subtitles"
     supports_subtitles = True
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
+    answer_length = 1024
     published = (
         "WorldSense_8frame",
         "WorldSense_8frame_subs",

@@ -43,13 +43,18 @@ def ordered(asked: "Asked", settings: "Settings") -> "Order":
         return make_order(asked, settings)
 
 
+def _answer_length(order: "Order") -> str:
+    tokens, own = order.generation.max_new_tokens, order.benchmark.answer_length
+    return f"{tokens} tokens" + (f" (as {order.benchmark.name} says)" if tokens == own else "")
+
+
 def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueued":
     """Write the rows, say what was done, and what replaced what."""
     from videval.runs import enqueue
 
     with busy("writing requests") as tell:
         done = enqueue(database, order, new=new, on_progress=tell)
-    sampling, own = order.sampling(), order.benchmark.sampling(order.variant)
+    sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
     verb = "new run" if done.created else "goes on with run"
     say(f"{verb} {done.run.name}: {plural(done.added, 'request')} added")
     replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
@@ -57,6 +62,9 @@ def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueu
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
         + (f", {order.spec.note}" if order.spec.note else "")
     )
+    say(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
+    for remark in order.remarks():
+        warn(f"  {remark}")
     if done.run.missing:
         left_out = plural(len(done.run.missing), "question")
         warn(f"  {left_out} left out, since their videos are missing; coverage will say so")
@@ -85,6 +93,7 @@ def enqueue_command(
     pack: Annotated[bool, typer.Option(help="ask all questions of a video at once, for --data")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="cap on frames, for variants by rate")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=16, help="cap on pixels per frame")] = None,
+    prompts: Annotated[str | None, typer.Option(help="whose wording: paper, vlmevalkit or lmms-eval")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="length of an answer")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
     seed: Annotated[int | None, typer.Option(help="seed, when the temperature is above 0")] = None,
