@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["list_benchmarks", "list_models", "list_runs"]
 
 BENCHMARKS = (
-    Column(title="benchmark"),
+    Column(title="benchmark", kind="name"),
     Column(title="questions", kind="number"),
     Column(title="videos", kind="extra"),
     Column(title="scored by"),
@@ -27,7 +27,7 @@ BENCHMARKS = (
     Column(title="variants", kind="words"),
 )
 MODELS = (
-    Column(title="model"),
+    Column(title="model", kind="name"),
     Column(title="adapter"),
     Column(title="frames"),
     Column(title="checkpoint", kind="words"),
@@ -109,6 +109,7 @@ def _benchmark_json(bench: "Benchmark", settings: "Settings") -> dict[str, Any]:
         "scorer": None if bench.scorer == NO_SCORER else bench.scorer,
         "needs": bench.needs,
         "groups": list(bench.groups),
+        "prompt_sets": list(bench.prompt_sets),
         "vlmevalkit": bool(bench.vlmevalkit),
         "variants": list(bench.published) or [bench.variant(num_frames=8).name],
         "data": str(here) if here else None,
@@ -139,6 +140,7 @@ def _show_details(known: dict[str, Any]) -> None:
         "size": f"{known['size_gb']:g} GB" if known["size_gb"] else "",
         "frames": known["frame_policy"] or "",
         "by rate": known["rate_policy"] or "",
+        "prompts": ", ".join(known["prompt_sets"]),
         "scored by": known["scorer"] or "nothing here",
         "needs": known["needs"],
         "reported by": ", ".join(known["groups"]),

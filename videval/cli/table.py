@@ -75,7 +75,7 @@ def as_table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: in
 
 def _fitted(column: Column, cell: Cell, size: int) -> Text:
     text = cell if isinstance(cell, Text) else Text(cell)
-    return Text(middle(text.plain, size), style=text.style) if column.is_name else text
+    return Text(middle(text.plain.replace("\n", " "), size), style=text.style) if column.is_name else text
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int) -> list[int]:
