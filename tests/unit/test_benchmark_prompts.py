@@ -191,7 +191,7 @@ def test_video_mmmu_shows_the_questions_own_image(tmp_path: Path) -> None:
         "Which one?\nA. x\nB. y\nPlease ignore the Quiz question in last frame of the video."
         "\nAdd `Answer: {Your final answer}` at the end of your reply."
     )
-    assert [found.scorer_for(s) for s in (choice, open_one)] == ["choice", "exact"]
+    assert [found.scorer_for(s) for s in (choice, open_one)] == ["final_choice", "open_answer"]
 
 
 @pytest.mark.parametrize(

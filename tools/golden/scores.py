@@ -26,7 +26,10 @@ def check_score(case: Case, root: Path) -> None:
     read, expected = loaded(case, root), float(case.expected["score"])
     said = case.body["prediction"]
     if case.body["protocol"] == "vlmevalkit":
-        got, how = float(_rule(read.benchmark).score(read.samples[0], said)), ""
+        score = _rule(read.benchmark).score(read.samples[0], said)
+        if score is None:
+            raise Differs(f"{said!r}: reference {expected}, videval leaves it to a judge")
+        got, how = float(score), ""
     else:
         got, how = _own_score(read, said)
     if got != expected:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from videval.errors import UsageError
+from videval.measures import Measure
 from videval.types import Clip, Frame, FrameSampling, ModelSpec, Part, PromptSet, Sample, Variant, Video
 
 __all__ = ["NO_SCORER", "Benchmark", "Shown"]
@@ -54,7 +55,9 @@ class Benchmark(ABC):
     vlmevalkit: ClassVar[str] = ""
     """Which of VLMEvalKit's rule paths rates it (`videval.scorers.vlmevalkit.RULES`); empty: none is reproduced."""
     groups: ClassVar[tuple[str, ...]] = ()
-    """Columns by which the score is reported, each on its own; see `metric` for how they are averaged."""
+    """Columns by which the score is reported, each on its own; `groups_of` says which groups a value belongs to."""
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    """Numbers that are reported by name beside the score: averages of groups, precision and recall."""
 
     prompt_sets: ClassVar[tuple[PromptSet, ...]] = (PromptSet.PAPER,)
     """Whose wording and frames the page knows, the default first; a reference without this benchmark is not among
@@ -116,6 +119,10 @@ class Benchmark(ABC):
         raise UsageError(
             f"{self.name} has no prompt set {name!r}; it has {', '.join(known)}", hint=f"--prompts {known[0]}"
         )
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        """The groups of a column that a question with this value counts in; several where it is published so."""
+        return (value,)
 
     def sampling(self, variant: Variant, prompts: PromptSet | None = None) -> FrameSampling:
         """The variant's frames as the protocol chooses them; UsageError if it does not support that."""

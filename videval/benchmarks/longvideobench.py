@@ -47,6 +47,7 @@ class LongVideoBench(PublishedBenchmark):
     videos = 753
     size_gb = 161.6
     scorer = "choice"
+    vlmevalkit = "longvideobench"
     groups = ("duration_group", "question_category", "topic_category")
     supports_subtitles = True
     subtitles_need_frames = True

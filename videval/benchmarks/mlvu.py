@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 from videval.benchmarks.base import Shown
 from videval.benchmarks.prompts import bracketed
 from videval.benchmarks.published import Download, PublishedBenchmark, Row, as_row, part_of, read_records
+from videval.measures import MeanOfGroups, MeanOfQuestions
 from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["MLVU"]
@@ -45,6 +46,7 @@ _TASKS = {
     "summary": "9_summary",
 }
 _FREE = ("sub_scene", "summary")
+_CHOICES = tuple(task for task in _TASKS if task not in _FREE)
 _BEST = "\nOnly give the best option."
 _BEGIN = "\nBest option: ("
 _COLUMNS = ("task_type", "prefix", "duration", "video", "question", "answer")
@@ -60,11 +62,16 @@ class MLVU(PublishedBenchmark):
     paper = "https://arxiv.org/abs/2406.04264"
     license = "CC-BY-NC-SA-4.0"
     scorer = "choice"
+    vlmevalkit = "mlvu"
     needs = "an LLM judge for the free-text tasks sub_scene and summary"
     groups = ("task_type",)
     prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT, PromptSet.LMMS_EVAL)
     frame_policies: ClassVar[Mapping[PromptSet, str]] = {PromptSet.LMMS_EVAL: "uniform"}
     protocol_version = 2
+    measures = (
+        MeanOfGroups(column="task_type", name="M-Avg"),
+        MeanOfQuestions(column="task_type", name="M-Avg of VLMEvalKit", groups=_CHOICES),
+    )
     published = ("MLVU_8frame", "MLVU_64frame", "MLVU_1fps")
 
     downloads = (Download(repo="MLVU/MVLU"),)

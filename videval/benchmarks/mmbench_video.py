@@ -16,6 +16,7 @@ from pathlib import Path
 
 from videval.benchmarks.base import NO_SCORER, Shown
 from videval.benchmarks.published import Archive, Download, PublishedBenchmark
+from videval.scorers.options import listed
 from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["MMBenchVideo"]
@@ -75,6 +76,9 @@ class MMBenchVideo(PublishedBenchmark):
 
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return f"video/{Path(str(row['video_path'])).name}"
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return tuple(listed(value))
 
     def options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
         return ()

@@ -7,7 +7,8 @@ What is asked: MVBench's tasks (19, without Fine-grained Pose) on videos of whic
 repeated, rotated or replaced; the question is whether and how. MVTamperBenchStart and MVTamperBenchEnd tamper with
 the beginning and the end.
 What is shown: n frames, the middles of n equal segments, as MVBench does without bounds.
-How it is scored: the letter (or the option's text) that was said; by task, by tampering, and by both.
+How it is scored: the letter (or the option's text) that was said; by task, by tampering, and by both. The paper's
+number is an F1: of each kind of tampering, with the untouched (`original`) videos as negatives, and their mean.
 
 The question stands before the clip. `paper`: MVBench's system text, as in VLMEvalKit from 2025-02 to 2025-09, when the
 paper's numbers were made; `vlmevalkit`: what is left of it there since 2025-09-12 (9cc14cd; so in e8e78f0, 2026-08-18).
@@ -28,6 +29,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
+from videval.measures import Detection
 from videval.types import Part, PromptSet, Sample, Scalar
 
 __all__ = ["MVTamperBench", "MVTamperBenchEnd", "MVTamperBenchStart"]
@@ -46,7 +48,9 @@ class MVTamperBench(PublishedBenchmark):
     authors = "Agarwal, Panda, Charles, Kumar, Patel, Pattnayak, Rafi, Kumar, Meghwani, Gupta, Chae"
     paper = "https://arxiv.org/abs/2412.19794"
     scorer = "choice"
+    vlmevalkit = "mvtamperbench"
     groups = ("task_type", "tamper_type", "task_tamper_type")
+    measures = (Detection(column="tamper_type", negative="original"),)
     frame_policy = "segment"
     rate_policy = None
     no_rate = "use a frame count, such as MVTamperBench_8frame"

@@ -5,7 +5,8 @@ Junbin Xiao, Xindi Shang, Angela Yao, Tat-Seng Chua. CVPR 2021. https://arxiv.or
 What is asked (multi-choice test set): causal (CW, CH), temporal (TN, TC, TP) and descriptive (DC, DL, DO) questions
 with five options.
 What is shown: n frames, evenly spaced with both ends, or frames at a rate; then the question.
-How it is scored: the letter that was said; by type.
+How it is scored: the letter that was said; by type as its own evaluation does: C, T and D over all of their kind,
+TP within TN.
 
 The paper publishes no prompt and VLMEvalKit has no loader. Layout, wording and frames are those of lmms-eval 75571cf
 (2026-08-06), `nextqa_mc_test`: question and options, and no closing line (none since 2024-05-29). Protocol 1, until
@@ -72,6 +73,9 @@ class NExTQA(PublishedBenchmark):
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         ways = (f"NExTVideo/{row['video']}.mp4", f"videos/{row['video']}.mp4")
         return next((way for way in ways if (root / way).exists()), ways[0])
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return (value[:1], "TN" if value == "TP" else value)
 
     def answer(self, row: Mapping[str, Scalar]) -> str | None:
         return letter_of(row.get("answer"), "answer", len(_OPTIONS))

@@ -6,8 +6,9 @@ Yuanxin Liu, Shicheng Li, Yi Liu, Yuxiang Wang, Shuhuai Ren, Lei Li, Sishuo Chen
 What is asked: five temporal aspects (action, speed, direction, order of events, change of attributes), each in four
 forms: multi-choice, caption matching, yes/no, captioning.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate; then the question.
-How it is scored: the option, yes or no that was said; captions by an LLM judge, which no rule stands in for: they
-are stored and not scored. By aspect (`dim`) and form (`task_type`).
+How it is scored: the option, yes or no that was said; in caption matching an option is read by its head ("Caption A",
+"Option 2"), its letter or number, or its bare sentence. Captioning is for an LLM judge, which no rule stands in for:
+these answers are stored and not scored. By aspect (`dim`) and form (`task_type`).
 
 Wording as in the paper's code (e1b4631) and VLMEvalKit e8e78f0 (2026-08-18), which shows the clip first since
 2025-05-29; protocol 1, until videval 0.1, asked first. VLMEvalKit's three tables are one here, with SUB_DATASET and
@@ -60,6 +61,7 @@ class TempCompass(PublishedBenchmark):
     videos = 410
     size_gb = 0.4
     scorer = "choice"
+    vlmevalkit = "tempcompass"
     needs = "an LLM judge for captioning"
     groups = ("dim", "task_type")
     lettered = True

@@ -6,8 +6,8 @@ https://arxiv.org/abs/2501.13826
 What is asked: 900 questions about 300 lectures in three steps: Perception, Comprehension, Adaptation.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate; in Adaptation then the question's own
 image. The model is told to end with `Answer: {Your final answer}`.
-How it is scored: options by the letter after the last `Answer:`; open answers by equality, which is stricter than
-the paper's (it accepts any answer that contains the right one). By category.
+How it is scored: by what follows the last `Answer:`; options by the letter, open answers by MMMU's rule: right if the
+right answer stands in it, numbers to two decimals. By category.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.prompts import LETTERS, dotted, literal_list
+from videval.benchmarks.prompts import LETTERS, dotted
 from videval.benchmarks.published import (
     Archive,
     Download,
@@ -47,7 +47,8 @@ class VideoMMMU(PublishedBenchmark):
     questions = 900
     videos = 300
     size_gb = 13.4
-    scorer = "choice"
+    scorer = "final_choice"
+    vlmevalkit = "videommmu"
     groups = ("category",)
     lettered = True
     prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
@@ -77,11 +78,6 @@ class VideoMMMU(PublishedBenchmark):
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return str(row["video"])
 
-    def answer(self, row: Mapping[str, Scalar]) -> str | None:
-        answer = super().answer(row)
-        several = literal_list(answer) if answer and answer.startswith("[") else None
-        return str(several[0]) if several else answer
-
     def published_options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
         if row.get("question_type") == "open":
             return ()
@@ -90,7 +86,7 @@ class VideoMMMU(PublishedBenchmark):
     def scorer_for(self, sample: Sample) -> str | None:
         if sample.answer is None:
             return None
-        return "choice" if sample.candidates else "exact"
+        return "final_choice" if sample.candidates else "open_answer"
 
     def remarks(
         self, samples: Sequence[Sample], variant: Variant, spec: ModelSpec, prompts: PromptSet

@@ -22,6 +22,7 @@ COLUMNS = (
     Column(title="failed", kind="number"),
     Column(title="kind"),
     Column(title="message", kind="words"),
+    Column(title="videos", kind="words"),
     Column(title="samples", kind="words"),
 )
 
@@ -55,9 +56,22 @@ def _group_json(run: "RunInfo", group: "FailureGroup") -> dict[str, Any]:
         "kind": group.kind,
         "message": group.message,
         "count": group.count,
+        "videos": dict(group.videos),
         "samples": list(group.examples),
         "retry": _retry(run, group.kind),
     }
+
+
+def _row(group: "FailureGroup") -> list[str]:
+    from videval.report import failed_videos
+
+    return [
+        f"{group.count:,}",
+        group.kind,
+        " ".join(group.message.split()),
+        failed_videos(group),
+        ", ".join(group.examples),
+    ]
 
 
 def show_failures(database: "Database", run: "RunInfo") -> bool:
@@ -66,8 +80,7 @@ def show_failures(database: "Database", run: "RunInfo") -> bool:
 
     found = failures(database, run)
     if found:
-        rows = [[f"{g.count:,}", g.kind, " ".join(g.message.split()), ", ".join(g.examples)] for g in found]
-        show_table(COLUMNS, rows)
+        show_table(COLUMNS, [_row(group) for group in found])
         for kind in dict.fromkeys(g.kind for g in found):
             say(f"try {kind or 'them'} again: {_retry(run, kind)}")
         if found[0].examples:

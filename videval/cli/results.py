@@ -15,9 +15,12 @@ from videval.errors import Incomplete, UsageError
 from videval.words import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from videval.db.records import RunInfo
     from videval.db.session import Database
     from videval.export import ExportFormat
+    from videval.measures import Measured
     from videval.report import GroupScore, ScoreReport
 
 __all__ = ["card_command", "export_command", "export_run", "merge_command", "score_command", "show_score"]
@@ -54,8 +57,22 @@ def merge_command(run: Run, as_json: AsJson = False) -> None:
 def _row(score: "GroupScore") -> list[str]:
     e = score.estimate
     interval = f"{percent(e.low)} to {percent(e.high)}" if e.n else "-"
-    counts = (e.n, score.right, score.wrong, score.unparsed)
+    counts = (e.n, score.videos, score.right, score.wrong, score.unparsed)
     return [score.group, percent(e.mean), interval, *(f"{n:,}" for n in counts)]
+
+
+def _show_measures(measures: "Sequence[Measured]") -> None:
+    """What the benchmark gives beside the score: averages a line each, numbers of groups as a table."""
+    from videval.measures import measure_table
+
+    names, rows = measure_table(measures)
+    if rows:
+        about = next(m.about for m in measures if m.group)
+        columns = [Column(title=about, kind="name"), *(Column(title=name, kind="number") for name in names)]
+        show_table(columns, [[group, *map(percent, values)] for group, values in rows])
+    for m in measures:
+        if not m.group:
+            say(f"{m.name}: {percent(m.value)}" + ("" if m.name == m.about else f" ({m.about})"))
 
 
 def show_score(database: "Database", run: "RunInfo") -> None:
@@ -68,13 +85,15 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     if not report.scorable:
         say("no question has an answer to compare with: nothing is scored")
         return
-    names = ("score", "95 % interval", "n", "right", "wrong", "unparsed")
+    names = ("score", "95 % interval", "n", "videos", "right", "wrong", "unparsed")
     columns = [Column(title=run.variant, kind="name"), *(Column(title=name, kind="number") for name in names)]
     rows = [_row(group) for groups in report.groups.values() for group in groups]
     show_table(columns, [*rows, _row(report.overall)], totals=True)
-    if report.macro is not None and len(next(iter(report.groups.values()))) > 1:
-        say(f"mean of the {next(iter(report.groups))} scores: {percent(report.macro)}")
-    say(f"coverage: {report.scored} of {report.scorable} questions ({percent(report.coverage)})")
+    _show_measures(report.measures)
+    share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
+    say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
+    if report.caution:
+        say(report.caution)
 
 
 def _score_json(report: "ScoreReport") -> dict[str, Any]:
