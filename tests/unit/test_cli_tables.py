@@ -125,7 +125,7 @@ def test_workers_stand_below_and_only_a_late_one_says_when_it_was_heard(videval:
 
 def test_failures_name_their_samples_and_each_kind_its_retry_line(videval: Call) -> None:
     said = videval("errors", "short")
-    assert said.lines[0].split() == ["failed", "kind", "message", "samples"]
+    assert said.lines[0].split() == ["failed", "kind", "message", "videos", "samples"]
     assert "try video again: videval retry short_8frame--fake--1 --kind video" in said.lines
     assert "all about one: videval errors short_8frame--fake--1 --index q17" in said.lines
     one = videval("errors", "short", "--index", "q17")
