@@ -142,8 +142,9 @@ def _exists(path: Path) -> bool:
 
 def _refuse_missing(order: Order, missing: Sequence[str]) -> None:
     shown = "\n".join(f"  {v}" for v in missing[:20]) + (f"\n  ... and {len(missing) - 20} more" * (len(missing) > 20))
+    gone = plural(len(missing), "video")
     raise DataMissing(
-        f"{plural(len(missing), 'video')} of {order.variant.name} not below {order.root}, nothing was enqueued:\n{shown}",
+        f"{gone} of {order.variant.name} not below {order.root}, nothing was enqueued:\n{shown}",
         hint="fetch them, or go on without their questions: --allow-missing",
     )
 
