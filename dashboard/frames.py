@@ -11,7 +11,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class FrameShop:
         """The frames of a video as this run samples it; None while they are being decoded."""
         job = {
             "path": str(path),
-            "sampling": asdict(config.sampling),
+            "sampling": config.sampling.to_json(),
             "span": sample.span,
             "folder_fps": folder_fps,
             "max_pixels": config.max_pixels,

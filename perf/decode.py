@@ -14,8 +14,9 @@ from pathlib import Path
 
 from videval.types import FrameSampling
 from videval.video.cache import FrameCache, load_frames
+from videval.video.decord_reader import DecordReader
+from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader
-from videval.video.readers import DecordReader
 from videval.video.sampling import frame_indices
 
 EIGHT = FrameSampling(policy="uniform", num_frames=8)
@@ -30,8 +31,8 @@ def real_clips() -> list[Path]:
 
 
 def read_all(reader: type[DecordReader] | type[PyavReader], path: Path) -> None:
-    """Open a video and read eight frames."""
-    video = reader(path)
+    """Look at a video, open it and read eight frames."""
+    video = reader(examine(path))
     for _ in video.read(sorted(set(frame_indices(video.info.total_frames, video.info.fps, EIGHT)))):
         pass
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -84,9 +84,7 @@ class Order:
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
         policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
-        return FrameSampling(
-            policy=policy, num_frames=base.num_frames, fps=base.fps, max_frames=cap if base.fps is not None else None
-        )
+        return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
 
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
@@ -112,7 +110,7 @@ def _digest(*parts: object) -> str:
 def _run_key(order: Order, sampling: FrameSampling, content: str) -> str:
     """What makes two orders the same run. A default prompt set and a first protocol leave no trace in it, so that it
     is what it was before there were others."""
-    asked = (order.variant.name, asdict(sampling), _load_key(order), asdict(order.generation), order.form)
+    asked = (order.variant.name, sampling.to_json(), _load_key(order), asdict(order.generation), order.form)
     version, prompts = order.benchmark.protocol_version, order.prompt_set
     other: dict[str, Any] = {"protocol": version} if version != 1 else {}
     other |= {"prompts": prompts} if prompts != order.benchmark.prompt_set() else {}
@@ -279,7 +277,7 @@ def _card(order: Order, sampling: FrameSampling, digest: str) -> dict[str, Any]:
             "remarks": order.remarks(),
         },
         "model": asdict(order.spec) | {"dtype": order.dtype},
-        "frames": asdict(sampling) | {"form": order.form, "max_pixels": order.max_pixels},
+        "frames": sampling.to_json() | {"form": order.form, "max_pixels": order.max_pixels},
         "generation": asdict(order.generation),
     }
 

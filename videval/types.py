@@ -1,7 +1,7 @@
 """The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -77,12 +77,22 @@ class PromptSet(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSampling:
-    """Which frames of a video are shown: a policy by name with a frame count or a rate in frames per second."""
+    """Which frames of a video are shown: a policy by name with a frame count or a rate in frames per second.
+
+    `times` says what a second is: "nominal" counts frames at the video's mean rate, as VLMEvalKit does; "real" goes by
+    the frames' own times, which differ where the rate varies.
+    """
 
     policy: str
     num_frames: int | None = None
     fps: float | None = None
     max_frames: int | None = None
+    times: Literal["nominal", "real"] = "nominal"
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored and enters the run key: nominal times, which were there first, are left out."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if (name, value) != ("times", "nominal")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

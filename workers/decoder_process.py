@@ -1,4 +1,7 @@
-"""The decoder process: a video and a sampling in, a clip in the shared frame cache out."""
+"""The decoder process: a video and a sampling in, a clip in the shared frame cache out.
+
+While it decodes it says again and again which reader is at work, so that its worker knows which one hangs or dies.
+"""
 
 import traceback
 from dataclasses import asdict
@@ -6,13 +9,14 @@ from pathlib import Path
 
 from videval.errors import EnvironmentProblem, RequestFailure
 from videval.video.cache import FrameCache
+from videval.video.decode import Watch
 from workers.child import Message, parent_connection, receive, send
 from workers.wire import error_message, sampling_from
 
 __all__ = ["main"]
 
 
-def _clip(cache: FrameCache, message: Message) -> Message:
+def _clip(cache: FrameCache, message: Message, watch: Watch) -> Message:
     span = message["span"]
     try:
         clip = cache.clip(
@@ -21,6 +25,8 @@ def _clip(cache: FrameCache, message: Message) -> Message:
             (span[0], span[1]) if span else None,
             folder_fps=message["folder_fps"],
             max_pixels=message["max_pixels"],
+            without=message["without"],
+            watch=watch,
         )
     except RequestFailure as error:
         return error_message(error, traceback.format_exc())
@@ -48,7 +54,7 @@ def main() -> None:
             message = receive(connection)
         except (EOFError, OSError):
             return
-        send(connection, _clip(cache, message))
+        send(connection, _clip(cache, message, lambda reader: send(connection, {"reader": reader})))
 
 
 if __name__ == "__main__":

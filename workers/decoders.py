@@ -5,14 +5,15 @@ import os
 import queue
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
 from videval.inference import Released
 from videval.settings import Settings
 from videval.types import Clip, FrameSampling
+from videval.video import DECORD
 from workers.child import Child, Message
 from workers.wire import clip_from, error_from
 
@@ -23,6 +24,9 @@ SECRET = re.compile(r"_URL$|TOKEN|PASSWORD|SECRET|_KEY$|^PG|CREDENTIAL", re.IGNO
 """Variables that a process which reads strangers' videos is not given."""
 RECYCLE_AFTER = 1000
 """Clips after which a decoder process is replaced: the libraries leak."""
+DECORD_PATIENCE = 30.0
+"""Seconds that decord may take for a few frames; on some files it never comes back. At most a quarter of the deadline,
+so that PyAV has time for them."""
 
 
 class Decoders:
@@ -35,6 +39,7 @@ class Decoders:
         for _ in range(settings.decoders):
             self._idle.put(None)
         self._alive: set[_Decoder] = set()
+        self._not_decords: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -48,17 +53,18 @@ class Decoders:
         max_pixels: int | None,
         on_decode: Callable[[], None],
     ) -> Clip:
-        """Decode in a child (or find in the cache) the frames of one video.
+        """Decode in a child (or find in the cache) the frames of one video; where decord hangs or crashes, by PyAV.
 
         Raises VideoFailure; ProcessDied and DeadlineExceeded if the decoder crashed or hung on it;
         EnvironmentProblem if the cache cannot be written.
         """
         message: Message = {
             "path": str(path),
-            "sampling": asdict(sampling),
+            "sampling": sampling.to_json(),
             "span": list(span) if span else None,
             "folder_fps": folder_fps,
             "max_pixels": max_pixels,
+            "without": [DECORD] if str(path) in self._not_decords else [],
         }
         decoder = self._borrow()
         try:
@@ -66,17 +72,29 @@ class Decoders:
         except BaseException:
             self._give_back(decoder)
             raise
-        try:
-            answer = decoder.ask(message, deadline=self._settings.decode_deadline)
-        except BaseException:
-            self._discard(decoder)
-            raise
-        self._give_back(decoder)
+        answer = self._ask(decoder, message)
         if "problem" in answer:
             raise EnvironmentProblem(answer["problem"], hint=answer["hint"])
         if "failure" in answer:
             raise error_from(answer)
         return clip_from(answer["clip"])
+
+    def _ask(self, decoder: "_Decoder", message: Message) -> Message:
+        """The answer of a borrowed decoder, which is given back; or of a new one, if it was decord that failed."""
+        try:
+            answer = decoder.ask(message, deadline=self._settings.decode_deadline)
+        except (ProcessDied, DeadlineExceeded) as error:
+            self._discard(decoder)
+            if decoder.reader != DECORD:
+                raise
+            log.warning("%s (decord): it is read by PyAV", error)
+            self._not_decords.add(message["path"])
+            return self._ask(self._borrow(), message | {"without": [DECORD]})
+        except BaseException:
+            self._discard(decoder)
+            raise
+        self._give_back(decoder)
+        return answer
 
     def pids(self) -> list[int]:
         """The process ids of the decoders that run now."""
@@ -133,6 +151,7 @@ class _Decoder:
         self._child = Child("workers.decoder_process", environ=environ, keep_fds=keep_fds)
         self.pid = self._child.pid
         self.served = 0
+        self.reader = ""
         try:
             self._child.send({"folder": str(settings.frame_cache_path), "budget_gb": settings.frame_cache_gb})
             if not self._child.connection.poll(settings.decode_deadline):
@@ -148,12 +167,20 @@ class _Decoder:
         return not self._child.connection.poll(0)  # an idle one has nothing to say but its end
 
     def ask(self, message: Message, *, deadline: float) -> Message:
+        """Its answer; `reader` is who was at work last, also when it raises ProcessDied or DeadlineExceeded."""
         self.served += 1
+        self.reader = ""
+        ends = time.monotonic() + deadline
         try:
             self._child.send(message)
-            if not self._child.connection.poll(deadline):
-                raise DeadlineExceeded(f"{message['path']}: decoding took longer than {deadline:g} s")
-            return self._child.receive()
+            while True:
+                patience = min(DECORD_PATIENCE, deadline / 4) if self.reader == DECORD else deadline
+                if not self._child.connection.poll(max(0.0, min(patience, ends - time.monotonic()))):
+                    raise DeadlineExceeded(f"{message['path']}: decoding took longer than {patience:g} s")
+                answer = self._child.receive()
+                if "reader" not in answer:
+                    return answer
+                self.reader = answer["reader"]
         except (EOFError, OSError) as error:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -16,9 +17,10 @@ from videval.errors import DeadlineExceeded, ErrorKind, ProcessDied, VideoFailur
 from videval.inference import Released
 from videval.types import Clip, FrameSampling
 from videval.video.cache import load_frames
-from workers.decoders import Decoders
+from workers.decoders import DECORD_PATIENCE, Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
+TWO = FrameSampling(policy="uniform", num_frames=2)
 FAULTS = Path(__file__).parents[1] / "chaos" / "faults"
 
 
@@ -28,7 +30,7 @@ def ignore() -> None:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4"):
+    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4", "decord_crashes.mp4", "decord_hangs.mp4"):
         (tmp_path / name).write_bytes(video_bytes())
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     return tmp_path
@@ -43,8 +45,8 @@ def decoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decode
     made.close()
 
 
-def ask(decoders: Decoders, path: Path, on_decode=ignore) -> Clip:
-    return decoders.clip(path, FOUR, None, folder_fps=3.0, max_pixels=None, on_decode=on_decode)
+def ask(decoders: Decoders, path: Path, on_decode=ignore, sampling=FOUR) -> Clip:
+    return decoders.clip(path, sampling, None, folder_fps=3.0, max_pixels=None, on_decode=on_decode)
 
 
 def test_a_segmentation_fault_is_one_request_s_crash_and_the_next_one_gets_a_new_decoder(decoders, videos):
@@ -59,6 +61,46 @@ def test_a_decoder_that_hangs_is_ended_at_its_deadline(decoders, videos):
         ask(decoders, videos / "hang.mp4")
     assert ask(decoders, videos / "a.mp4").num_frames == 4
     assert len(decoders.pids()) == 1
+
+
+@pytest.mark.parametrize("name", ["decord_crashes.mp4", "decord_hangs.mp4"])
+def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_asked_again(decoders, videos, name, caplog):
+    assert ask(decoders, videos / "a.mp4").decoder.startswith("decord")
+    clip = ask(decoders, videos / name)
+    assert clip.decoder.startswith("PyAV")
+    assert np.array_equal(load_frames(clip), load_frames(ask(decoders, videos / "a.mp4")))
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert name in told and "read by PyAV" in told
+    before = decoders.pids()
+    assert ask(decoders, videos / name, sampling=TWO).decoder.startswith("PyAV")
+    assert decoders.pids() == before, "the second clip of it kills no decoder"
+
+
+class ScriptedChild:
+    """A decoder process that says what it is told to, and notes how long it was waited for each time."""
+
+    def __init__(self, *said: dict[str, str]) -> None:
+        self.said, self.waits = iter([{"ready": True}, *said]), []
+        self.pid, self.connection = 1, self
+
+    def send(self, message) -> None:
+        pass
+
+    def receive(self):
+        return next(self.said)
+
+    def poll(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return True
+
+
+def test_decord_has_a_short_time_for_each_few_frames_and_pyav_the_whole_deadline(tmp_path, monkeypatch):
+    child = ScriptedChild(*({"reader": name} for name in ("decord", "decord", "PyAV")), {"clip": "it"})
+    monkeypatch.setattr("workers.decoders.Child", lambda *args, **more: child)
+    decoder = _Decoder(settings_for(tmp_path, decode_deadline=1000.0), ())
+    child.waits.clear()
+    assert decoder.ask({"path": "a.mp4"}, deadline=1000.0) == {"clip": "it"}
+    assert child.waits == [pytest.approx(seconds, abs=5) for seconds in (1000, DECORD_PATIENCE, DECORD_PATIENCE, 1000)]
 
 
 @pytest.mark.parametrize("name", ["broken.mp4", "gone.mp4"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from videval.errors import UsageError, VideoFailure
 from videval.types import FrameSampling
-from videval.video.sampling import POLICIES, choose_frames, frame_indices
+from videval.video.sampling import POLICIES, Clock, choose_frames, frame_indices
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "sampling.json").read_text())
 EIGHT = FrameSampling(policy="uniform", num_frames=8)
@@ -171,3 +172,91 @@ def test_a_rate_gives_at_least_one_and_at_most_max_frames(rate, most, total, fps
     assert 1 <= len(chosen) <= (most or len(chosen))
     assert all(0 <= i < total for i in chosen)
     assert chosen == sorted(chosen)
+
+
+# real times: an uneven recording of 20 s, ten frames one second apart, then a hundred at ten per second
+
+UNEVEN = Clock(times=[float(i) for i in range(10)] + [10 + i / 10 for i in range(100)], end=20.0)
+
+
+def by_clock(policy, span=None, clock=UNEVEN, **amount):
+    sampling = FrameSampling(policy=policy, times="real", **amount)
+    total = len(clock.times)
+    return choose_frames(total, total / clock.end, sampling, span, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("span", "inside"), [((0, 5), range(6)), ((3, 6), range(3, 7)), ((12, 13), range(30, 41)), ((9.5, 10.05), [10])]
+)
+@pytest.mark.parametrize("policy", ["interior", "uniform", "stride", "segment"])
+def test_frames_whose_own_times_lie_in_the_span_are_shown(span, inside, policy):
+    chosen = by_clock(policy, span, num_frames=4)
+    assert set(chosen.indices) <= set(inside)
+    assert len(chosen.indices) == 4 and not chosen.notes
+    assert set(by_clock("uniform", span, num_frames=64).indices) == set(inside)
+
+
+def test_one_frame_per_second_is_one_a_second_wherever_the_frames_lie():
+    assert list(by_clock("rate", fps=1.0).indices) == [*range(10), *range(10, 110, 10)]
+    assert by_clock("rate", (12, 13), fps=2.0).indices == (30, 35)
+    assert by_clock("rate", (2, 4), fps=2.0).indices == (2, 2, 3, 3)
+    assert by_clock("rate", fps=0.5, max_frames=3).indices == (0, 8, 90)
+
+
+def test_a_frame_that_stays_on_the_screen_does_not_make_a_span_longer():
+    still = Clock(times=[0.0, 0.1, 100.0], end=101.0)
+    assert by_clock("rate", (0, 5), still, fps=1.0).indices == (0, 1, 1, 1, 1)
+    assert by_clock("rate", None, still, fps=0.1).indices == (0, *[1] * 9)
+
+
+@pytest.mark.parametrize(
+    ("span", "shown", "said"),
+    [
+        ((3.2, 3.8), 3, "no frame begins in the span"),
+        ((30, 40), 109, "starts after the video's end"),
+        ((5.0, 4.5), 5, "ends before it starts"),
+        ((19.95, 25), 109, "reaches past the video's end"),
+    ],
+)
+def test_a_span_without_a_frame_of_its_own_shows_the_one_on_the_screen_and_says_so(span, shown, said):
+    for sampling in ({"policy": "uniform", "num_frames": 3}, {"policy": "rate", "fps": 0.01}):
+        chosen = by_clock(span=span, **sampling)
+        assert set(chosen.indices) == {shown}
+        assert any(said in note for note in chosen.notes)
+
+
+def test_too_short_a_span_for_the_rate_shows_its_own_first_frame():
+    for times in ("nominal", "real"):
+        chosen = choose_frames(250, 25.0, FrameSampling(policy="rate", fps=0.5, times=times), (4.0, 5.0))
+        assert chosen.indices == (100,)
+        assert "too short for 0.5 frames per second" in chosen.notes[0]
+
+
+@given(count=st.integers(1, 32), total=st.integers(1, 2000), fps=st.sampled_from([3.0, 10.0, 25.0, 29.97, 60.0]))
+def test_at_a_constant_rate_real_and_nominal_times_choose_the_same(count, total, fps):
+    clock = Clock(times=[round(n / fps, 4) for n in range(total)], end=round(total / fps, 4))
+    span = (round(total // 3 / fps, 4), round(total // 2 / fps, 4))
+    for sampling in (FrameSampling(policy=p, num_frames=count) for p in ("interior", "segment", "uniform", "stride")):
+        real = replace(sampling, times="real")
+        for part in (None, span):
+            assert choose_frames(total, fps, real, part, clock=clock) == choose_frames(total, fps, sampling, part)
+
+
+@pytest.mark.parametrize("fps", [10.0, 24.0, 25.0, 30.0])
+@pytest.mark.parametrize("rate", [0.5, 1.0, 2.0, 5.0])
+def test_at_a_constant_rate_a_rate_is_the_same_by_real_and_nominal_times(fps, rate):
+    for total in (1, 50, 251, 1000):
+        clock = Clock(times=[round(n / fps, 3) for n in range(total)], end=round(total / fps, 3))
+        nominal = FrameSampling(policy="rate", fps=rate)
+        assert choose_frames(total, fps, replace(nominal, times="real"), clock=clock) == choose_frames(
+            total, fps, nominal
+        )
+
+
+def test_nominal_times_are_left_out_of_what_is_stored_so_that_known_runs_stay_known():
+    nominal = FrameSampling(policy="rate", fps=1.0)
+    assert "times" not in nominal.to_json()
+    assert FrameSampling(**nominal.to_json()) == nominal
+    real = replace(nominal, times="real")
+    assert real.to_json()["times"] == "real"
+    assert FrameSampling(**real.to_json()) == real

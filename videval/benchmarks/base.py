@@ -74,6 +74,8 @@ class Benchmark(ABC):
     rate_policy: ClassVar[str | None] = "rate"
     """Sampling policy of `_{f}fps` variants; None: not supported, and `no_rate` says why."""
     no_rate: ClassVar[str] = ""
+    times: ClassVar[Literal["nominal", "real"]] = "nominal"
+    """What a second of a span or of a rate is (see FrameSampling); published numbers were made with nominal ones."""
     supports_pack: ClassVar[bool] = False
     unpacked_suffix: ClassVar[str] = ""
     """What variants that are not packed end in, where the published names say so (_nopack)."""
@@ -133,11 +135,11 @@ class Benchmark(ABC):
         if variant.fps is not None:
             if self.rate_policy is None:
                 raise UsageError(f"{self.name} is not sampled by rate ({variant.fps:g} fps)", hint=self.no_rate)
-            return FrameSampling(policy=self.rate_policy, fps=variant.fps)
+            return FrameSampling(policy=self.rate_policy, fps=variant.fps, times=self.times)
         if self.frame_policy is None:
             raise UsageError(f"{self.name} is not sampled by frame count", hint=f"use {self.name}_1fps")
         policy = self.frame_policies.get(prompts or self.prompt_sets[0], self.frame_policy)
-        return FrameSampling(policy=policy, num_frames=variant.num_frames)
+        return FrameSampling(policy=policy, num_frames=variant.num_frames, times=self.times)
 
     @abstractmethod
     def load(self, root: Path, variant: Variant) -> list[Sample]:

@@ -180,9 +180,14 @@ def find_copies(connection: Connection, key: str) -> list[RunInfo]:
 def create_run(connection: Connection, new: NewRun) -> int:
     """Insert a run in state `creating`; returns its id."""
     values = {name: getattr(new, name) for name in NewRun.__dataclass_fields__}
-    for name in ("spec", "sampling", "generation"):
+    for name in ("spec", "generation"):
         values[name] = asdict(values[name])
-    values |= {"model": new.spec.name, "missing": list(new.missing), "card": dict(new.card)}
+    values |= {
+        "sampling": new.sampling.to_json(),
+        "model": new.spec.name,
+        "missing": list(new.missing),
+        "card": dict(new.card),
+    }
     values |= {"state": RunState.CREATING, "created_at": db_now()}
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
 

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.lib import format as npy
 
 from videval.errors import EnvironmentProblem, VideoFailure
 from videval.types import Clip, FrameSampling
-from videval.video.decode import FOLDER_FPS, Allocate, Decoded, Frames, decode
+from videval.video.decode import FOLDER_FPS, Allocate, Decoded, Frames, Watch, decode
 from videval.video.eviction import evict, pinned, touch
 from videval.video.sampling import Span
 
@@ -31,7 +31,7 @@ __all__ = ["FrameCache", "clip_from_json", "clip_to_json", "load_frames"]
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of every key: raised when the same key would mean other pixels."""
 
 
@@ -47,6 +47,8 @@ class Decode(Protocol):
         folder_fps: float,
         max_pixels: int | None,
         allocate: Allocate,
+        without: Collection[str],
+        watch: Watch,
     ) -> Decoded:
         """Decode into the array that `allocate` makes."""
 
@@ -67,8 +69,10 @@ class FrameCache:
         *,
         folder_fps: float = FOLDER_FPS,
         max_pixels: int | None = None,
+        without: Collection[str] = (),
+        watch: Watch = lambda _: None,
     ) -> Clip:
-        """The clip of a video under a sampling, decoded unless it is here already.
+        """The clip of a video under a sampling, decoded unless it is here already; `without`, `watch`: see `decode`.
 
         One process decodes a clip, the others wait for it. Raises VideoFailure and UsageError as `decode` does,
         EnvironmentProblem if the cache cannot be written.
@@ -81,8 +85,9 @@ class FrameCache:
 
             def fill(allocate: Allocate) -> Decoded:
                 return self._decode(
-                    path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels, allocate=allocate
-                )
+                    path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels, allocate=allocate,
+                    without=without, watch=watch,
+                )  # fmt: skip
 
             return self._store(key, sampling.policy, fill)
 
@@ -214,7 +219,7 @@ def _key(path: Path, sampling: FrameSampling, span: Span | None, folder_fps: flo
     parts = {
         "format": _FORMAT,
         "file": _identity(path),
-        "sampling": asdict(sampling),
+        "sampling": sampling.to_json(),
         "span": span and [float(t) for t in span],
         "folder_fps": float(folder_fps) if path.is_dir() else None,
         "max_pixels": max_pixels,

@@ -1,26 +1,30 @@
-"""Reading the frames of a video: decord first, PyAV for what decord cannot read, Pillow for folders of images.
+"""Reading the frames of a video: who reads is chosen by a proof; folders of images are Pillow's.
 
-The only door to a decoder. Both video decoders give the same pixels (tested on h264 and VP9). What decord
-cannot read: AV1, GIF, raw streams, edit lists, files of which it would replace frames by their neighbours.
+The only door to a decoder. decord reads the files whose packets prove that it must give the right frames (H.264 in
+closed groups of pictures in MP4), PyAV all others, and where its packets prove too little it counts by decoding. A
+reader that finds a frame where it should not be gives way to the next. Both decoders give the same pixels.
 """
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from videval.errors import UsageError, VideoFailure
 from videval.types import FrameSampling
+from videval.video import DECORD, PILLOW, PYAV
+from videval.video.decord_reader import DecordReader
+from videval.video.footage import counted, examine
 from videval.video.integrity import check_file
 from videval.video.pyav_reader import PyavReader
 from videval.video.readers import (
     READ_ERRORS,
-    DecordReader,
     FolderReader,
     Frames,
     Reader,
@@ -28,15 +32,20 @@ from videval.video.readers import (
     VideoInfo,
     open_image,
 )
-from videval.video.sampling import FrameChoice, Span, check_sampling, choose_frames
+from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames
 
-__all__ = ["Allocate", "Decoded", "Frames", "VideoInfo", "decode", "probe", "read_image"]
+__all__ = ["Allocate", "Decoded", "Frames", "VideoInfo", "Watch", "decode", "probe", "read_image"]
 
 Allocate = Callable[[tuple[int, int, int, int]], Frames]
 """Makes the array that frames are decoded into from its shape; may be called again when a decoder gave up."""
 
+Watch = Callable[[str], None]
+"""Hears the name of the reader that is at work, when it begins and with every frame: who falls silent hangs."""
+
 FOLDER_FPS = 3.0
 T = TypeVar("T")
+Heard = Callable[[], None]
+_Opening = tuple[str, Callable[[], Reader]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +75,7 @@ class _Job:
 
 def probe(path: Path, *, folder_fps: float = FOLDER_FPS) -> VideoInfo:
     """Look at a video without choosing frames. Raises VideoFailure as `decode` does."""
-    return _first_that_reads(path, folder_fps, lambda reader: reader.info)
+    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info, without=(DECORD,))
 
 
 def decode(
@@ -78,19 +87,22 @@ def decode(
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
     allocate: Allocate | None = None,
+    without: Collection[str] = (),
+    watch: Watch = lambda _: None,
 ) -> Decoded:
     """Choose and read the frames of a video or of a folder of images.
 
     `span` in seconds; `folder_fps` is the frame rate of a folder. `size` (width, height) or `max_pixels` (width x
     height at most, same shape) scale the frames bicubically with antialiasing (Pillow) after decoding, whatever the
-    decoder. Raises VideoFailure that names the file and every decoder's reason, UsageError for a sampling or a size
-    that cannot be.
+    decoder. `without` names readers that are not asked (DECORD, once it hung or crashed on this file), `watch` hears
+    who is at work. Raises VideoFailure that names the file and every reader's reason, UsageError for a sampling or a
+    size that cannot be.
     """
     check_sampling(sampling)
     _check_size(size, max_pixels)
     allocate = allocate or (lambda shape: np.empty(shape, np.uint8))
     job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, allocate=allocate)
-    return _first_that_reads(path, folder_fps, lambda reader: _read(reader, job))
+    return _first_that_reads(path, folder_fps, partial(_read, job), without=without, watch=watch)
 
 
 def read_image(path: Path) -> Frames:
@@ -102,13 +114,21 @@ def read_image(path: Path) -> Frames:
         raise VideoFailure(f"{path}: not an image that can be read: {error}") from error
 
 
-def _first_that_reads(path: Path, folder_fps: float, use: Callable[[Reader], T]) -> T:
+def _first_that_reads(
+    path: Path,
+    folder_fps: float,
+    use: Callable[[Reader, Heard], T],
+    *,
+    without: Collection[str],
+    watch: Watch = lambda _: None,
+) -> T:
     path = path.absolute()
-    readers = _readers(path, folder_fps)
     reasons = []
-    for name, open_reader in readers:
+    for name, open_reader in _readers(path, folder_fps, without):
+        heard = partial(watch, name)
+        heard()
         try:
-            return use(open_reader())
+            return use(open_reader(), heard)
         except READ_ERRORS as error:
             reasons.append(f"{name}: {_brief(error, path)}")
         except VideoFailure as error:
@@ -116,11 +136,26 @@ def _first_that_reads(path: Path, folder_fps: float, use: Callable[[Reader], T])
     raise VideoFailure(f"{path}: cannot be decoded ({'; '.join(reasons)})")
 
 
-def _readers(path: Path, folder_fps: float) -> list[tuple[str, Callable[[], Reader]]]:
+def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterator[_Opening]:
+    """The readers of a video, best first; one that raises READ_ERRORS gives way to the next."""
     if _is_folder(path):
-        return [("Pillow", lambda: FolderReader(path, folder_fps))]
+        yield PILLOW, lambda: FolderReader(path, folder_fps)
+        return
     check_file(path)
-    return [("decord", lambda: DecordReader(path)), ("PyAV", lambda: PyavReader(path))]
+    try:
+        footage = examine(path)
+    except READ_ERRORS as error:
+        yield PYAV, partial(_raise, error)
+        return
+    if not footage.objection and DECORD not in without:
+        yield DECORD, lambda: DecordReader(footage)
+    yield PYAV, lambda: PyavReader(footage)
+    if not footage.timeline.is_counted:
+        yield f"{PYAV}, counting", lambda: PyavReader(counted(footage))
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _is_folder(path: Path) -> bool:
@@ -130,29 +165,53 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _read(reader: Reader, job: _Job) -> Decoded:
+def _read(job: _Job, reader: Reader, heard: Heard) -> Decoded:
     info = reader.info
-    choice = choose_frames(info.total_frames, info.fps, job.sampling, job.span, first=reader.first)
+    choice = _choose(reader, job)
     width, height = _shown_size(info, job)
     frames = job.allocate((len(choice.indices), height, width, 3))
-    _fill(frames, reader, choice.indices)
+    _fill(frames, reader, choice.indices, heard)
+    times = tuple(reader.seconds(n) for n in choice.indices)
+    odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(
         frames=frames,
-        timestamps=tuple(reader.timestamps(choice.indices)),
+        timestamps=times,
         info=info,
         choice=choice,
-        notes=(*choice.notes, *reader.notes(), *_scale_note(info, width, height)),
+        notes=(*odd, *reader.notes(), *_scale_note(info, width, height)),
     )
 
 
-def _fill(frames: Frames, reader: Reader, indices: Sequence[int]) -> None:
-    """Read each frame once and put it wherever it is asked for."""
+def _choose(reader: Reader, job: _Job) -> FrameChoice:
+    info, clock = reader.info, None
+    if job.sampling.times == "real":
+        clock = Clock(times=[reader.seconds(n) for n in range(info.total_frames)], end=reader.duration)
+    return choose_frames(info.total_frames, info.fps, job.sampling, job.span, first=reader.first, clock=clock)
+
+
+def _outside_note(times: Sequence[float], fps: float, job: _Job) -> tuple[str, ...]:
+    """Where the rate varies, seconds that were counted in frames of the mean rate lie elsewhere; two are rounding."""
+    if job.span is None or job.sampling.times == "real":
+        return ()
+    start, end = job.span
+    outside = [t for t in times if not start - 2 / fps <= t <= end + 2 / fps]
+    if not outside:
+        return ()
+    return (
+        f"{len(outside)} of {len(times)} frames are shown outside of the span {start:g}..{end:g} s, "
+        f"at {min(outside):.2f}..{max(outside):.2f} s: the frame rate varies, and the span was counted in frames",
+    )
+
+
+def _fill(frames: Frames, reader: Reader, indices: Sequence[int], heard: Heard) -> None:
+    """Read each frame once and put it wherever it is asked for; `heard` is told of each."""
     places: dict[int, list[int]] = {}
     for place, number in enumerate(indices):
         places.setdefault(number, []).append(place)
     height, width = frames.shape[1:3]
     for number, pixels in reader.read(sorted(places)):
         frames[places.pop(number)] = _scaled(pixels, width, height)
+        heard()
     if places:
         raise ReadError(f"{len(places)} frames are missing")
 

@@ -61,7 +61,7 @@ def write_video(path: Path, frames: Frames, fps: float, codec: str = "h264") -> 
     with _beside(path) as temporary:
         options = {"fflags": "+bitexact"}
         with (
-            _scheduling_kept(),
+            scheduling_kept(),
             av.open(os.fspath(temporary), "w", format=how.container, options=options) as container,
         ):
             _encode(container, frames, Fraction(fps).limit_denominator(1001), how)
@@ -96,7 +96,7 @@ def _encode(container: OutputContainer, frames: Frames, fps: Fraction, how: _Cod
 
 
 @contextmanager
-def _scheduling_kept() -> Iterator[None]:
+def scheduling_kept() -> Iterator[None]:
     """Give the thread its scheduling back: for root, SVT-AV1 makes its caller a realtime thread and leaves it so.
 
     Every process started later would inherit it, and a fleet of realtime processes can starve its whole machine.

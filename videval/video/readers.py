@@ -1,17 +1,14 @@
-"""Ways to read frames behind one small protocol: decord and Pillow (folders of images) here, PyAV in pyav_reader.py.
+"""Ways to read frames behind one small protocol: Pillow (folders of images) here, decord and PyAV in their own modules.
 
 Only `decode.py` uses them. A reader raises ReadError (or its library's own errors, see READ_ERRORS), never
 VideoFailure: whether the video failed is known when every reader has been tried.
 """
 
-import functools
-import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import av
 import decord
@@ -23,7 +20,6 @@ from PIL import Image, ImageOps
 __all__ = [
     "IMAGE_SUFFIXES",
     "READ_ERRORS",
-    "DecordReader",
     "FolderReader",
     "Frames",
     "ReadError",
@@ -61,65 +57,20 @@ class VideoInfo:
 
 
 class Reader(Protocol):
-    """An open video. `first` is the number that its frames are counted from (see sampling.choose_frames)."""
+    """An open video of `duration` seconds; its frames are counted from `first` on (see sampling.choose_frames)."""
 
     info: VideoInfo
     first: int
+    duration: float
 
-    def timestamps(self, numbers: Sequence[int]) -> list[float]:
-        """Seconds from the first frame on to each of these 0-based frames."""
+    def seconds(self, number: int) -> float:
+        """Seconds from the first frame on to this 0-based one."""
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
         """Each of these frames, ascending and without repeats, with its number: uint8 [height, width, 3]."""
 
     def notes(self) -> tuple[str, ...]:
         """What was found while reading."""
-
-
-class DecordReader:
-    """A video read by decord, one thread: decoding many videos side by side is faster than one with many threads."""
-
-    first = 0
-    _BATCH = 16
-
-    def __init__(self, path: Path) -> None:
-        _quiet_decord()
-        self._video: Any = decord.VideoReader(os.fspath(path), num_threads=1, fault_tol=_NO_FAULTS)
-        if self._video.get_frame_timestamp([0])[0][0] < 0:
-            raise ReadError("an edit list, which decord does not follow")
-        fps = float(self._video.get_avg_fps())
-        if not (math.isfinite(fps) and fps > 0):
-            raise ReadError(f"frame rate {fps}")
-        height, width, _ = self._video[0].shape
-        self.info = VideoInfo(
-            total_frames=len(self._video), fps=fps, width=width, height=height,
-            decoder=f"decord {decord.__version__}",
-        )  # fmt: skip
-
-    def timestamps(self, numbers: Sequence[int]) -> list[float]:
-        """Seconds from the first frame on, from the container's index (decord keeps them as 32-bit floats)."""
-        start = self._video.get_frame_timestamp([0])[0][0]
-        found = self._video.get_frame_timestamp(list(numbers))[:, 0]
-        return [round(float(t - start), 4) for t in found]
-
-    def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
-        """A few frames at a time, so that memory does not grow with their count."""
-        for at in range(0, len(numbers), self._BATCH):
-            batch = list(numbers[at : at + self._BATCH])
-            yield from zip(batch, self._video.get_batch(batch).asnumpy(), strict=True)
-
-    def notes(self) -> tuple[str, ...]:
-        """Nothing: decord says nothing."""
-        return ()
-
-
-_NO_FAULTS = 1e-9
-"""decord's fault_tol as a share of the frames: a single frame replaced by its neighbour is an error."""
-
-
-@functools.cache
-def _quiet_decord() -> None:
-    decord.logging.set_level(decord.logging.QUIET)
 
 
 class FolderReader:
@@ -133,14 +84,15 @@ class FolderReader:
             raise ReadError(f"no images in the folder ({', '.join(IMAGE_SUFFIXES)})")
         height, width, _ = open_image(self._files[0]).shape
         self._resized = 0
+        self.duration = round(len(self._files) / fps, 4)
         self.info = VideoInfo(
             total_frames=len(self._files), fps=fps, width=width, height=height,
             decoder=f"Pillow {PIL.__version__}",
         )  # fmt: skip
 
-    def timestamps(self, numbers: Sequence[int]) -> list[float]:
+    def seconds(self, number: int) -> float:
         """Seconds from the first image on."""
-        return [round(n / self.info.fps, 4) for n in numbers]
+        return round(number / self.info.fps, 4)
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
         """Image by image; one that differs in size is brought to the first one's."""

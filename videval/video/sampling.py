@@ -1,9 +1,11 @@
 """Which frames are shown: pure arithmetic from a frame count, a frame rate, a span and a policy to frame numbers.
 
 `interior`, `segment` and `rate` choose exactly what VLMEvalKit chooses (tests/golden/sampling.json), down to the order
-of floating-point operations; `uniform` is numpy's linspace; `stride` is Video-LLaVA's own i*N/n.
+of floating-point operations; `uniform` is numpy's linspace; `stride` is Video-LLaVA's own i*N/n. VLMEvalKit turns
+seconds into frame numbers by the mean rate; a sampling with real times takes the frames' own.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import numpy as np
 from videval.errors import UsageError, VideoFailure
 from videval.types import FrameSampling
 
-__all__ = ["POLICIES", "FrameChoice", "check_sampling", "choose_frames", "frame_indices"]
+__all__ = ["POLICIES", "Clock", "FrameChoice", "check_sampling", "choose_frames", "frame_indices"]
 
 Span = tuple[float, float]
 
@@ -30,6 +32,22 @@ class FrameChoice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """When each frame of a video is first shown, ascending, and when the last one ends; in seconds."""
+
+    times: Sequence[float]
+    end: float
+
+    def at(self, time: float) -> int:
+        """The frame that is on the screen at this time."""
+        return max(0, bisect.bisect_right(self.times, time + _ROUNDING) - 1)
+
+
+_ROUNDING = 1e-3
+"""Seconds: many containers keep times in milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Stretch:
     """The frames that a policy is applied to: `length` frames from number `first` on."""
 
@@ -43,27 +61,79 @@ def frame_indices(total_frames: int, fps: float, sampling: FrameSampling, span: 
 
 
 def choose_frames(
-    total_frames: int, fps: float, sampling: FrameSampling, span: Span | None = None, *, first: int = 0
+    total_frames: int,
+    fps: float,
+    sampling: FrameSampling,
+    span: Span | None = None,
+    *,
+    first: int = 0,
+    clock: Clock | None = None,
 ) -> FrameChoice:
     """Choose 0-based frame numbers of a video, in the policy's own order, and say what was done to them.
 
     `fps` is the video's, `span` is in seconds. Numbers may repeat or descend; they are never sorted or deduplicated,
     and those outside the video are clamped into it. `first` is the number that the frames are counted from: 1 for a
     folder of images, whose files are numbered 1..total_frames; the result are positions in the sorted folder all the
-    same (file number - 1). Raises UsageError for a sampling that cannot be, VideoFailure for a video without frames.
+    same (file number - 1). `clock` is what a sampling with real times goes by; without it the rate is taken as
+    constant. Raises UsageError for a sampling that cannot be, VideoFailure for a video without frames.
     """
     check_sampling(sampling)
     _check_video(total_frames, fps)
     _check_span(span)
     notes: list[str] = []
-    if sampling.policy == "segment":
-        numbers = _segment(total_frames, fps, sampling.num_frames or 0, span, first)
+    if sampling.times == "real":
+        clock = clock or Clock(times=[n / fps for n in range(total_frames)], end=total_frames / fps)
+        numbers = _by_clock(clock, fps, sampling, span, notes)
     else:
-        stretch = _stretch(total_frames, fps, span)
-        numbers = [stretch.first + i for i in _inside(stretch.length, fps, sampling)]
-    notes += _span_notes(total_frames, fps, span)
-    numbers = _thin(numbers or _too_short(sampling, notes), sampling.max_frames, notes)
+        numbers = _by_mean_rate(total_frames, fps, sampling, span, first, notes)
+    numbers = _thin(numbers, sampling.max_frames, notes)
     return FrameChoice(indices=tuple(_clamp(numbers, total_frames, notes)), notes=tuple(notes))
+
+
+def _by_mean_rate(
+    total_frames: int, fps: float, sampling: FrameSampling, span: Span | None, first: int, notes: list[str]
+) -> list[int]:
+    end = total_frames / fps
+    if span is not None:
+        starts, ends = round(span[0] * fps), round(span[1] * fps)
+        notes += _span_notes(span, end, starts_before=starts < 0, starts_after=starts >= total_frames,
+                             reaches_past=starts < total_frames < ends)  # fmt: skip
+    if sampling.policy == "segment":
+        return _segment(total_frames, fps, sampling.num_frames or 0, span, first)
+    stretch = _stretch(total_frames, fps, span)
+    numbers = [stretch.first + i for i in _inside(stretch.length, fps, sampling)]
+    return numbers or _too_short(stretch, sampling, notes)
+
+
+def _by_clock(clock: Clock, fps: float, sampling: FrameSampling, span: Span | None, notes: list[str]) -> list[int]:
+    if span is not None:
+        late = span[0] >= clock.end
+        notes += _span_notes(span, clock.end, starts_before=span[0] < -_ROUNDING, starts_after=late,
+                             reaches_past=not late and span[1] > clock.end + 0.5 / fps)  # fmt: skip
+    stretch = _stretch_by_clock(clock, span, notes)
+    last = stretch.first + stretch.length - 1
+    if sampling.policy == "segment":
+        return _midpoints(stretch.first, last, sampling.num_frames or 0)
+    if sampling.policy != "rate":
+        return [stretch.first + i for i in _BY_COUNT[sampling.policy](stretch.length, sampling.num_frames or 0)]
+    end = clock.times[last + 1] if last + 1 < len(clock.times) else clock.end
+    start, end = clock.times[stretch.first], end if span is None else min(end, span[1])
+    rate = sampling.fps or 0.0
+    numbers = [min(clock.at(start + k / rate), last) for k in range(int((end - start) * rate + _ROUNDING))]
+    return numbers or _too_short(stretch, sampling, notes)
+
+
+def _stretch_by_clock(clock: Clock, span: Span | None, notes: list[str]) -> _Stretch:
+    """The frames whose own times lie in a span; if there are none, the one that is on the screen when it starts."""
+    if span is None:
+        return _Stretch(first=0, length=len(clock.times))
+    first = bisect.bisect_left(clock.times, span[0] - _ROUNDING)
+    length = bisect.bisect_right(clock.times, span[1] + _ROUNDING) - first
+    if length > 0:
+        return _Stretch(first=first, length=length)
+    if not notes:
+        notes.append(f"no frame begins in the span {span[0]:g}..{span[1]:g} s: the one on the screen then is shown")
+    return _Stretch(first=clock.at(span[0]), length=1)
 
 
 def check_sampling(sampling: FrameSampling) -> None:
@@ -113,9 +183,12 @@ def _segment(total_frames: int, fps: float, count: int, span: Span | None, first
     """
     last = total_frames - 1 + first
     start, end = (first, last) if span is None else (round(span[0] * fps), round(span[1] * fps))
-    start, end = max(first, start), min(end, last)
+    return [n - first for n in _midpoints(max(first, start), min(end, last), count)]
+
+
+def _midpoints(start: int, end: int, count: int) -> list[int]:
     size = float(end - start) / count
-    return [int(start + size / 2 + round(size * i)) - first for i in range(count)]
+    return [int(start + size / 2 + round(size * i)) for i in range(count)]
 
 
 def _stretch(total_frames: int, fps: float, span: Span | None) -> _Stretch:
@@ -167,9 +240,9 @@ _BY_COUNT: dict[str, Callable[[int, int], list[int]]] = {
 }
 
 
-def _too_short(sampling: FrameSampling, notes: list[str]) -> list[int]:
+def _too_short(stretch: _Stretch, sampling: FrameSampling, notes: list[str]) -> list[int]:
     notes.append(f"too short for {sampling.fps:g} frames per second: the first frame is shown")
-    return [0]
+    return [stretch.first]
 
 
 def _thin(numbers: list[int], most: int | None, notes: list[str]) -> list[int]:
@@ -186,18 +259,14 @@ def _clamp(numbers: Sequence[int], total_frames: int, notes: list[str]) -> list[
     return [min(max(n, 0), total_frames - 1) for n in numbers]
 
 
-def _span_notes(total_frames: int, fps: float, span: Span | None) -> list[str]:
-    """What is odd about a span: half a frame over the end is rounding, more is said."""
-    if span is None:
-        return []
+def _span_notes(span: Span, length: float, *, starts_before: bool, starts_after: bool, reaches_past: bool) -> list[str]:
+    """What is odd about a span of a video of this many seconds: half a frame over the end is rounding, more is said."""
     start, end = span
     shown = f"span {start:g}..{end:g} s"
     odd = {
         f"{shown} ends before it starts": end < start,
-        f"{shown} starts before the video": round(start * fps) < 0,
-        f"{shown} starts after the video's end ({total_frames / fps:.2f} s)": round(start * fps) >= total_frames,
-        f"{shown} reaches past the video's end ({total_frames / fps:.2f} s)": (
-            round(start * fps) < total_frames < round(end * fps)
-        ),
+        f"{shown} starts before the video": starts_before,
+        f"{shown} starts after the video's end ({length:.2f} s)": starts_after,
+        f"{shown} reaches past the video's end ({length:.2f} s)": reaches_past,
     }
     return [note for note, is_so in odd.items() if is_so]
