@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from videval.db import queue, requests, workers
+from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
@@ -64,6 +65,7 @@ class Loops:
         self._ensure_broker = ensure_broker
         self._stop = threading.Event()
         self._key: str | None = None
+        self._known_as = ""
         self._load_failures: dict[str, tuple[int, float]] = {}
         self._num_seats = 1
         self._skip_until = 0.0
@@ -102,6 +104,10 @@ class Loops:
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _queue(self, load_key: str) -> str:
+        self._known_as = self._known_as or database_id(self._worker.database)
+        return queue_name(self._known_as, load_key)
 
     def _after_outage(self) -> None:
         """Leases could not be renewed while the database was away: nobody is given up for one lease period."""
@@ -219,7 +225,7 @@ class Loops:
         loaded = self._worker.engine.loaded
         if loaded is None or loaded.load_key != self._key:
             return
-        name = queue_name(loaded.load_key)
+        name = self._queue(loaded.load_key)
         if not self._consumer.is_consuming(name):
             self._consumer.add_queue(name)
 
@@ -248,7 +254,7 @@ class Loops:
         if self._queues is not None:
             with worker.database.read() as connection:
                 keys = {w.load_key for w in queue.work(connection)}
-            failed |= {key for key in keys if queue_name(key) not in self._queues}
+            failed |= {key for key in keys if self._queue(key) not in self._queues}
         if failed != worker.refuses:
             worker.refuses = frozenset(failed)
             worker.database.write(lambda c: workers.refuse(c, worker.identity.id, sorted(failed)))
@@ -266,7 +272,7 @@ class Loops:
         if old is not None and old != work.load_key:
             log.info("changing to %s", work.spec.name)
         if old is not None:  # nothing is consumed while no model is there to answer it
-            self._consumer.cancel_queue(queue_name(old))
+            self._consumer.cancel_queue(self._queue(old))
         self._key = work.load_key
         try:
             worker.load(work)
@@ -275,13 +281,13 @@ class Loops:
             return
         self._load_failures.pop(work.load_key, None)
         worker.message = None
-        self._consumer.add_queue(queue_name(work.load_key))
+        self._consumer.add_queue(self._queue(work.load_key))
         self._sit(work.load_key)  # a turn begins when the model is loaded, however long that took
 
     def _load_failed(self, work: KeyWork, error: EnvironmentProblem) -> None:
         if self._worker.draining.is_set():
             return
-        self._consumer.cancel_queue(queue_name(work.load_key))
+        self._consumer.cancel_queue(self._queue(work.load_key))
         failures = self._load_failures.get(work.load_key, (0, 0.0))[0] + 1
         pause = min(LOAD_BACKOFF * 2 ** (failures - 1), 300.0)
         self._load_failures[work.load_key] = (failures, time.monotonic() + pause)

@@ -2,19 +2,33 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 from celery import Celery
 from celery.worker.request import Request
 
-from workers import lifecycle
+from workers import config, lifecycle
 from workers.publish import TASK
 
 __all__ = ["answer", "app"]
 
 log = logging.getLogger(__name__)
-app = Celery("videval")
-app.config_from_object("workers.config")
+
+
+def _forget_celery_variables() -> None:
+    """VIDEVAL_* variables say it all: Celery would prefer CELERY_BROKER_URL and its like to its configuration, and
+    take options of its commands from CELERY_WORKER_*; messages would go where nobody reads them."""
+    asked = os.environ.get("CELERY_BROKER_URL")
+    if asked is not None and asked != config.broker_url:
+        log.warning("CELERY_BROKER_URL (or celery --broker) is not heeded: VIDEVAL_BROKER_URL says where Redis is")
+    for name in [n for n in os.environ if n.startswith("CELERY_")]:
+        del os.environ[name]
+
+
+_forget_celery_variables()
+app = Celery("videval", loader="celery.loaders.app:AppLoader")
+app.config_from_object(config)
 HEEDED = ("lang", "task", "id", "root_id", "parent_id", "origin")
 """The headers of a message that mean something here."""
 

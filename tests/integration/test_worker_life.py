@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 from tests.questions import answer, identity, key_of, make_run, request_ids, response, row_of, samples, take
 from tests.servers import wait_for
 from videval.db import queue, requests, runs, workers
+from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow, RequestRow, ResponseRow, WorkerRow
@@ -499,10 +500,11 @@ def test_two_workers_that_choose_at_once_serve_two_keys(worker, loops, database,
 def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, monkeypatch):
     make_run(database, tmp_path / "data", model="fake:a")
     make_run(database, tmp_path / "data", model="fake:b")
-    chosen = Loops(worker, FakeConsumer(), queues=frozenset({queue_name(key_of("fake:b"))}))
+    named = queue_name(database_id(database), key_of("fake:b"))
+    chosen = Loops(worker, FakeConsumer(), queues=frozenset({named}))
     chosen._dispatch()
     assert worker.engine.loaded.load_key == key_of("fake:b")
-    assert chosen._consumer.queues == [queue_name(key_of("fake:b"))]
+    assert chosen._consumer.queues == [named]
     with database.read() as connection:
         assert connection.execute(select(WorkerRow.refuses)).scalar_one() == [key_of("fake:a")]
 

@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from rich.text import Text
 from videval.cli.console import console, say
 from videval.db import schema
 from videval.db.session import open_database
+from videval.db.trial import try_writing
 from videval.errors import VidevalError
 from videval.settings import Settings
 from workers import broker
+from workers.address import broker_address
 from workers.device import is_free, list_gpus, parse_devices
+from workers.trial import memory_risk, try_broker
 
 __all__ = ["add_to"]
 
@@ -25,7 +29,10 @@ LEAST_FREE_GB = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One line of the doctor: what was looked at, whether a run could start with it, and the line that mends it."""
+    """One line of the doctor: what was looked at, whether a run could start with it, and the line that mends it.
+
+    One that is `ok` and has something to mend is a warning.
+    """
 
     what: str
     ok: bool
@@ -46,18 +53,28 @@ def _database(settings: Settings) -> str:
         found = schema.current(database)
         if found is not None:
             schema.check(database)
+        try_writing(database, has_tables=found is not None)
         state = f"schema {found}" if found else f"empty; the first command makes schema {schema.head()}"
         return f"{database.url}, {state}"
     finally:
         database.close()
 
 
-def _broker(settings: Settings) -> str:
-    if not settings.is_embedded_broker:
-        broker.ensure(settings)
-        return f"{settings.broker.rsplit('@', 1)[-1]} answers"
-    running = "runs" if broker.ping(settings) else "is started when needed"
-    return f"embedded ({broker.server_binary()}), {running}"
+def _broker(settings: Settings) -> Finding:
+    """An embedded one is started for this, if it does not run."""
+
+    def look() -> str:
+        with broker.using(settings):
+            try_broker(settings)
+        where = broker_address(settings).shown
+        return f"embedded ({broker.server_binary()})" if settings.is_embedded_broker else f"{where} sends and receives"
+
+    found = _tried("broker", look)
+    risk = memory_risk(settings) if found.ok and not settings.is_embedded_broker else ""
+    if not risk:
+        return found
+    mend = "redis-cli CONFIG SET maxmemory-policy noeviction   (lost messages are sent again, but late)"
+    return replace(found, says=f"{found.says}; {risk}", mend=mend)
 
 
 def _devices(settings: Settings) -> str:
@@ -76,11 +93,20 @@ def _package(name: str, mend: str) -> Finding:
 
 
 def _disk(what: str, folder: Path) -> Finding:
+    """Free space, and whether a file can be written there (or, before there is such a folder, above it)."""
+    mend = "free some space, or set VIDEVAL_HOME"
     there = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(there).free / 1e9
-    ok = free > LEAST_FREE_GB and os.access(there, os.W_OK)
-    says = f"{folder}: {free:.0f} GB free" + ("" if os.access(there, os.W_OK) else ", not writable")
-    return Finding(what=what, ok=ok, says=says, mend="" if ok else "free some space, or set VIDEVAL_HOME")
+    try:
+        if there == folder:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"\0" * 4096)
+        elif not os.access(there, os.W_OK):
+            raise PermissionError(f"{there} is not writable")
+    except OSError as error:
+        return Finding(what=what, ok=False, says=f"{folder}: {error}", mend=mend)
+    ok = free > LEAST_FREE_GB
+    return Finding(what=what, ok=ok, says=f"{folder}: {free:.0f} GB free", mend="" if ok else mend)
 
 
 def _data_root(settings: Settings) -> Finding:
@@ -97,7 +123,7 @@ def _data_root(settings: Settings) -> Finding:
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield _tried("database", lambda: _database(settings))
-    yield _tried("broker", lambda: _broker(settings))
+    yield _broker(settings)
     yield _tried("devices", lambda: _devices(settings))
     for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
         yield _package(name, f"pip install {name}")
@@ -106,15 +132,20 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _disk("frame cache", settings.frame_cache_path)
 
 
+def _mark(finding: Finding) -> Text:
+    if not finding.ok:
+        return Text("BAD  ", style="bold red")
+    return Text("note ", style="yellow") if finding.mend else Text("ok   ", style="green")
+
+
 def doctor_command() -> None:
     """Say what is configured, reachable and missing, each with the line that mends it; exit 0 if a run could start."""
     bad = 0
     for finding in _findings(Settings()):
-        mark = Text("ok  ", style="green") if finding.ok else Text("BAD ", style="bold red")
-        console.print(mark + Text(f"{finding.what:<13}{finding.says}", style=""), soft_wrap=True)
-        if not finding.ok:
-            bad += 1
-            say(f"      -> {finding.mend}")
+        console.print(_mark(finding) + Text(f"{finding.what:<13}{finding.says}", style=""), soft_wrap=True)
+        bad += not finding.ok
+        if finding.mend:
+            say(f"       -> {finding.mend}")
     if bad:
         raise typer.Exit(3)
 

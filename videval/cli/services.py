@@ -37,11 +37,9 @@ def db_upgrade() -> None:
 
     with opened(create=False) as database:
         before = schema.current(database)
-        if before == schema.head():
-            say(f"{database.url}: already at schema {before}")
-            return
         schema.upgrade(database)
-        say(f"{database.url}: schema {before or 'none'} -> {schema.current(database)}")
+        now = schema.current(database)
+        say(f"{database.url}: " + (f"already at {now}" if now == before else f"schema {before or 'none'} -> {now}"))
 
 
 def db_status() -> None:
@@ -95,7 +93,7 @@ def _say_broker(settings: "Settings") -> None:
     from workers import broker
 
     if settings.is_embedded_broker:
-        pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ""
+        pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ", ends when nobody uses it"
         say(f"embedded Redis answers at {settings.broker_socket}{pinned}")
     else:
         say(f"Redis answers at {settings.broker.rsplit('@', 1)[-1]}")
