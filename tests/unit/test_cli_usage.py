@@ -61,7 +61,7 @@ def test_a_setting_that_is_wrong_is_named_with_what_is_right(
     monkeypatch.setenv(name, value)
     for words in (["status"], ["list", "runs"], ["enqueue", "x.tsv", "fake"], ["broker", "status"]):
         said = videval(*words)
-        assert said.code == 2 and said.err.startswith(f"error: {message}\n  -> ")
+        assert said.code == 3 and said.err.startswith(f"error: {message}\n  -> ")
 
 
 def test_all_settings_that_are_wrong_are_said_at_once(videval: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from typer.exceptions import TyperException
 
-from videval.cli.usage import as_usage_error, of_settings
+from videval.cli.usage import as_usage_error
 from videval.errors import EnvironmentProblem, VidevalError
 
 __all__ = ["explained", "quiet_pipes", "tolerant_streams"]
@@ -43,8 +43,6 @@ def explained(error: Exception) -> VidevalError | None:
     if isinstance(error, UnicodeEncodeError):
         problem = f"{error.object[error.start : error.end]!r} cannot be written in {error.encoding}"
         return EnvironmentProblem(problem, hint="export PYTHONUTF8=1")
-    if type(error).__name__ == "ValidationError" and getattr(error, "title", "") == "Settings":
-        return of_settings(error.errors())  # type: ignore[attr-defined]
     return None
 
 

@@ -1,61 +1,12 @@
 """Usage errors in one style, whoever found them: what is wrong, then a line that is right."""
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from videval.errors import UnknownName, UsageError
+from videval.words import in_our_words, what_is_right
 
-__all__ = ["as_usage_error", "of_settings", "what_is_right"]
-
-_FIXED = {
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "int_from_float": "a whole number",
-    "bool_parsing": "true or false",
-    "path_type": "a path",
-}
-_BOUNDS = {
-    "greater_than_equal": ("at least", "ge"),
-    "greater_than": ("more than", "gt"),
-    "less_than_equal": ("at most", "le"),
-    "less_than": ("less than", "lt"),
-}
-
-
-def what_is_right(problem: Mapping[str, Any]) -> str:
-    """What a value has to be, by a problem that pydantic found: `a number`, `at least 1`."""
-    kind, context = str(problem["type"]), problem.get("ctx", {})
-    if kind in ("int_parsing", "int_type"):
-        return "a whole number" if _is_number(problem.get("input")) else "a number"
-    if kind in _BOUNDS:
-        words, name = _BOUNDS[kind]
-        return f"{words} {context[name]:g}"
-    return _FIXED.get(kind) or _in_our_words(str(problem["msg"]))
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
-
-
-def _in_our_words(message: str) -> str:
-    text = re.sub(r"^(Value error, )?(Input|Value) should be ", "", message).rstrip(".")
-    return f"{text[:1].lower()}{text[1:]}"
-
-
-def of_settings(problems: Sequence[Mapping[str, Any]]) -> UsageError:
-    """What pydantic found wrong in the environment or in `.env`, by the variables' names."""
-    lines = []
-    for problem in problems:
-        name = f"VIDEVAL_{'_'.join(map(str, problem['loc'])).upper()}"
-        lines.append(f"{name} is {what_is_right(problem)}, not {str(problem.get('input'))!r}")
-    hint = "set it right or unset it, in the environment or in .env; the README lists the settings"
-    return UsageError("\n  ".join(lines), hint=hint)
+__all__ = ["as_usage_error"]
 
 
 def as_usage_error(error: Any) -> UsageError:
@@ -86,7 +37,7 @@ def _what(error: Any) -> str:
         return f"{match[1]} needs a value"
     if match := re.match(r"Option '(.+)' does not take a value", error.message):
         return f"{match[1]} takes no value"
-    return _in_our_words(error.format_message())
+    return in_our_words(error.format_message())
 
 
 def _called(param: Any) -> str:
@@ -97,7 +48,7 @@ def _called(param: Any) -> str:
 def _bad_value(error: Any) -> str:
     found = getattr(error.__cause__, "errors", None)
     if found is None:
-        return f"{_called(error.param)}: {_in_our_words(error.message)}"
+        return f"{_called(error.param)}: {in_our_words(error.message)}"
     problem = found()[0]
     return f"{_called(error.param)} is {what_is_right(problem)}, not {str(problem['input'])!r}"
 
