@@ -8,10 +8,12 @@ from videval.cli import complete
 from videval.cli.console import opened_run, say, settings_with
 from videval.cli.enqueue import ring_for
 from videval.errors import BrokerUnavailable, ErrorKind, UsageError
-from videval.types import RunState
 from videval.words import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from videval.changes import Changed
     from videval.db.records import RunInfo
     from videval.db.session import Database
     from videval.settings import Settings
@@ -86,33 +88,31 @@ def _ring(settings: "Settings", database: "Database", info: "RunInfo") -> None:
         say(f"  the broker is away ({error}); any worker sends the messages when it is back")
 
 
-def _set(run: str, state: RunState, done: str) -> None:
-    from videval.db import runs as run_rows
-
+def _change(run: str, change: "Callable[[Database, RunInfo], Changed]") -> None:
     settings = settings_with()
     with opened_run(run, settings) as (database, info):
-        if state == RunState.CANCELLED:
-            count = database.write(lambda c: run_rows.cancel(c, info.run_id))
-            say(f"{info.name} {done}: {plural(count, 'request')} will not be answered")
-            return
-        if info.state == RunState.CANCELLED:
-            raise UsageError(f"{info.name} is cancelled", hint=f"videval retry {info.name}")
-        database.write(lambda c: run_rows.set_state(c, info.run_id, state))
-        say(f"{info.name} {done}")
-        if state == RunState.ACTIVE:
+        changed = change(database, info)
+        say(changed.said)
+        if changed.goes_on:
             _ring(settings, database, info)
 
 
 def pause_command(run: Run) -> None:
     """Hand out no more of a run's requests; what is being generated is finished."""
-    _set(run, RunState.PAUSED, "paused")
+    from videval.changes import pause
+
+    _change(run, pause)
 
 
 def resume_command(run: Run) -> None:
     """Go on with a paused run."""
-    _set(run, RunState.ACTIVE, "goes on")
+    from videval.changes import resume
+
+    _change(run, resume)
 
 
 def cancel_command(run: Run) -> None:
     """Give up what a run has not answered; answers stay."""
-    _set(run, RunState.CANCELLED, "cancelled")
+    from videval.changes import cancel
+
+    _change(run, cancel)

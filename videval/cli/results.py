@@ -38,8 +38,8 @@ def merge_command(run: Run, as_json: AsJson = False) -> None:
     from videval.merge import merge
 
     with opened_run(run) as (database, info):
-        with busy(f"reading the responses of {info.name}"):
-            merged = merge(database, info)
+        with busy(f"reading the responses of {info.name}") as tell:
+            merged = merge(database, info, on_progress=tell)
         with database.read() as connection:
             states = stats.prediction_states(connection, info.run_id)
         if as_json:
