@@ -41,6 +41,7 @@ class Asked:
     dtype: str = "auto"
     priority: int = 0
     limit: int | None = None
+    in_order: bool = False
     max_attempts: int | None = None
     allow_missing: bool = False
     prompts: str | None = None
@@ -117,6 +118,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         max_attempts=asked.max_attempts or settings.max_attempts,
         priority=asked.priority,
         limit=asked.limit,
+        in_order=asked.in_order,
         allow_missing=asked.allow_missing,
         allow_symlinks=settings.allow_symlinks,
         prompts=bench.prompt_set(asked.prompts),

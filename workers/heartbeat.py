@@ -16,6 +16,7 @@ from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
 from workers.device import is_free
 from workers.dispatcher import Demand, Seat, assign
+from workers.ledger import Trouble
 from workers.publish import publish_due, queue_name
 from workers.worker import Worker, can_serve
 
@@ -65,6 +66,7 @@ class Loops:
         self._ensure_broker = ensure_broker
         self._stop = threading.Event()
         self._key: str | None = None
+        self._asked: frozenset[str] = frozenset()
         self._known_as = ""
         self._load_failures: dict[str, tuple[int, float]] = {}
         self._num_seats = 1
@@ -118,7 +120,7 @@ class Loops:
     def _beat(self) -> None:
         worker = self._worker
         held = worker.held()
-        pairs = [(h.claim.request_id, h.claim.attempt) for h in held]
+        pairs = [h.pair for h in held]
         pulse = worker.pulse()
 
         def beat(connection: Connection) -> set[tuple[int, int]]:
@@ -128,9 +130,9 @@ class Loops:
 
         lost = worker.database.write(beat, durable=False)
         for h in held:
-            if (h.claim.request_id, h.claim.attempt) in lost and not h.lost and h in worker.held():
+            if h.pair in lost and not h.lost and h in worker.held():
                 h.lost = True
-                log.warning("request %d, attempt %d: lost its lease", h.claim.request_id, h.claim.attempt)
+                log.warning("request %d, attempt %d: lost its lease", *h.pair)
         self._check_memory(pulse.rss_mb)
         self._check_parent()
 
@@ -144,8 +146,9 @@ class Loops:
     def _check_memory(self, rss_mb: float) -> None:
         limit = self._settings.max_rss_gb
         if limit is not None and rss_mb > limit * 1024 and not self._worker.draining.is_set():
-            self._worker.message = f"uses {rss_mb / 1024:.1f} GB, more than --max-rss {limit:g}: drains to be replaced"
-            log.warning(self._worker.message)
+            said = f"uses {rss_mb / 1024:.1f} GB, more than --max-rss {limit:g}: drains to be replaced"
+            self._worker.ledger.note(Trouble.MEMORY, said)
+            log.warning(said)
             self._consumer.shutdown()
 
     # reconcile
@@ -213,6 +216,7 @@ class Loops:
         self._note_refusals()
         with worker.database.read() as connection:
             choice = self._choose(connection)
+        self._get_over()
         if choice is None or (choice.load_key == self._key and worker.engine.loaded is not None):
             self._keep_consuming()
             return
@@ -221,7 +225,7 @@ class Loops:
             self._switch(choice)
 
     def _keep_consuming(self) -> None:
-        """A queue that was added while the broker was away may not be consumed."""
+        """A queue that was added while the broker was away might not be consumed."""
         loaded = self._worker.engine.loaded
         if loaded is None or loaded.load_key != self._key:
             return
@@ -232,6 +236,7 @@ class Loops:
     def _choose(self, connection: Connection) -> KeyWork | None:
         """What this worker should serve, by what all workers can see; None: go on as it is."""
         me, work = self._worker.identity, queue.work(connection)
+        self._asked = frozenset(w.load_key for w in work)
         demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in work]
         found = workers.seats(connection, silent_s=self._settings.lease * 2)
         self._num_seats = len(found)
@@ -246,6 +251,15 @@ class Loops:
         ]
         key = assign(demands, seats, turn=self._settings.turn).get(me.id)
         return next((w for w in work if w.load_key == key), None)
+
+    def _get_over(self) -> None:
+        """Trouble with what nobody asks for any more is over."""
+        for key in self._load_failures.keys() - self._asked:
+            del self._load_failures[key]
+        if not self._load_failures:
+            self._worker.ledger.over(Trouble.MODEL)
+        if self._key not in self._asked:
+            self._worker.ledger.over(Trouble.DATA)
 
     def _note_refusals(self) -> None:
         """Let all know what this worker does not serve: what -Q leaves out, and what it could not load just now."""
@@ -280,7 +294,7 @@ class Loops:
             self._load_failed(work, error)
             return
         self._load_failures.pop(work.load_key, None)
-        worker.message = None
+        worker.ledger.over(Trouble.MODEL, Trouble.DATA)
         self._consumer.add_queue(self._queue(work.load_key))
         self._sit(work.load_key)  # a turn begins when the model is loaded, however long that took
 
@@ -291,10 +305,9 @@ class Loops:
         failures = self._load_failures.get(work.load_key, (0, 0.0))[0] + 1
         pause = min(LOAD_BACKOFF * 2 ** (failures - 1), 300.0)
         self._load_failures[work.load_key] = (failures, time.monotonic() + pause)
-        self._worker.message = f"{work.spec.name} cannot be loaded: {error}" + (
-            f" ({error.hint})" if error.hint else ""
-        )
-        log.error("%s; trying again in %.0f s", self._worker.message, pause)
+        said = f"{work.spec.name} cannot be loaded: {error}" + (f" ({error.hint})" if error.hint else "")
+        self._worker.ledger.note(Trouble.MODEL, said)
+        log.error("%s; trying again in %.0f s", said, pause)
         self._key = None
         self._sit(None)
         self._note_refusals()

@@ -23,6 +23,7 @@ from workers.broker import BrokerUser, reach
 from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.device import claim_device, parse_devices
 from workers.heartbeat import Loops
+from workers.ledger import Trouble
 from workers.trial import try_broker
 from workers.worker import Worker
 
@@ -87,7 +88,7 @@ def _begin(sender: Any) -> None:
     database.write(lambda c: requests.expire_workers(c, dead))
     worker.replay_spool()
     if trouble:
-        worker.message = trouble
+        worker.ledger.note(Trouble.BROKER, trouble)
         database.write(lambda c: workers.beat(c, worker.identity.id, worker.pulse()))
     _state["worker"] = worker
     threading.Thread(target=_heed_signals, name="signals", daemon=True).start()
@@ -120,10 +121,9 @@ def _watch_broker() -> None:
         _state["broker"].ensure()
         reach(SETTINGS, writes=True)
     except BrokerUnavailable as error:
-        worker.message = f"{WAITS}{error}"
+        worker.ledger.note(Trouble.BROKER, f"{WAITS}{error}")
     else:
-        if worker.message is not None and worker.message.startswith(WAITS):
-            worker.message = None
+        worker.ledger.over(Trouble.BROKER)
 
 
 def _chosen_queues(given: Any) -> frozenset[str] | None:

@@ -29,6 +29,8 @@ def _forget_celery_variables() -> None:
 _forget_celery_variables()
 app = Celery("videval", loader="celery.loaders.app:AppLoader")
 app.config_from_object(config)
+LARGEST_ID = 2**31 - 1
+"""That the database has a number for."""
 HEEDED = ("lang", "task", "id", "root_id", "parent_id", "origin")
 """The headers of a message that mean something here."""
 
@@ -58,8 +60,8 @@ def _arguments_only(body: Any) -> Any:
 
 @app.task(name=TASK, Request=Bell)  # type: ignore[untyped-decorator]
 def answer(request_id: int) -> None:
-    """Answer one request. A message can at worst name a request that exists; whatever else it says is ignored."""
-    if isinstance(request_id, bool) or not isinstance(request_id, int):
+    """Hear the bell of one request. A message can at worst name one that exists; whatever else it says is ignored."""
+    if isinstance(request_id, bool) or not isinstance(request_id, int) or abs(request_id) > LARGEST_ID:
         log.warning("ignored a message that is not about a request id")
         return
     lifecycle.this_worker().answer(request_id)
