@@ -68,7 +68,10 @@ class Verdict(StrEnum):
 
 
 class PromptSet(StrEnum):
-    """Whose wording, frames and joining of texts a run uses, where the references of a benchmark disagree."""
+    """Whose wording, frames and joining of texts a run uses, where the references of a benchmark disagree.
+
+    PAPER is the default: the paper's, or that of the only reference where the paper publishes no prompt.
+    """
 
     PAPER = "paper"
     VLMEVALKIT = "vlmevalkit"

@@ -125,8 +125,8 @@ def test_a_case_that_videval_raises_on_differs_and_the_others_go_on(
         ("MVTamperBench", {"reference": "TempCompass"}, PromptSet.PAPER),
         ("MLVU", {"reference": "lmms-eval"}, PromptSet.LMMS_EVAL),
         ("WorldSense", {"reference": "lmms-eval"}, PromptSet.PAPER),
-        ("LVBench", {"reference": "LVBench"}, PromptSet.LMMS_EVAL),
-        ("LVBench", {}, PromptSet.LMMS_EVAL),
+        ("LVBench", {"reference": "lmms-eval"}, PromptSet.LMMS_EVAL),
+        ("LVBench", {}, PromptSet.PAPER),
     ],
 )
 def test_a_case_is_about_the_prompts_it_names_else_those_of_its_reference(

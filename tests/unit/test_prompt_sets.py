@@ -93,8 +93,8 @@ def claimed(database: Database, run_id: int, load_key: str) -> Claim:
 @pytest.mark.parametrize(
     ("what", "name", "has"),
     [
-        ("NExT-QA_8frame", "paper", "lmms-eval"),
-        ("EgoSchema_8frame", "vlmevalkit", "lmms-eval"),
+        ("NExT-QA_8frame", "vlmevalkit", "paper, lmms-eval"),
+        ("EgoSchema_8frame", "mine", "paper, lmms-eval"),
         ("MVBench_8frame", "lmms-eval", "paper, vlmevalkit"),
         ("MLVU_8frame", "mine", "paper, vlmevalkit, lmms-eval"),
         ("MovingShapes_8frame", "vlmevalkit", "paper"),
@@ -143,7 +143,7 @@ def test_both_commands_take_the_set_by_name(command: Callable[..., None]) -> Non
 def test_a_worker_words_the_prompt_with_the_runs_set_and_samples_so(settings: Settings, database: Database) -> None:
     said = {}
     for name in (None, "vlmevalkit", "lmms-eval"):
-        made = asked(settings, "MLVU_8frame", prompts=name)
+        made = replace(asked(settings, "MLVU_8frame", prompts=name), in_order=True)
         run = enqueue(database, made).run
         claim = claimed(database, run.run_id, run.load_key)
         prompt = prompt_from(prompt_message(heard(claim, made.root)))
@@ -158,9 +158,10 @@ def test_a_worker_words_the_prompt_with_the_runs_set_and_samples_so(settings: Se
 @pytest.mark.parametrize("name", ["NExT-QA", "EgoSchema", "LVBench"])
 def test_what_only_lmms_eval_has_is_sampled_with_both_ends_as_there(name: str) -> None:
     found = benchmark(name)
-    assert found.prompt_set() is PromptSet.LMMS_EVAL
-    assert found.sampling(found.variant(num_frames=8)).policy == "uniform"
-    assert found.sampling(found.variant(fps=1.0)).policy == "rate"
+    for name in (None, "paper", "lmms-eval"):
+        prompts = found.prompt_set(name)
+        assert found.sampling(found.variant(num_frames=8), prompts).policy == "uniform"
+        assert found.sampling(found.variant(fps=1.0), prompts).policy == "rate"
 
 
 # The run
@@ -199,7 +200,7 @@ def test_what_is_worded_otherwise_than_in_the_last_release_has_another_key(
 
 def test_prompts_and_protocol_are_in_the_card(settings: Settings, database: Database) -> None:
     card = enqueue(database, asked(settings, "NExT-QA_8frame")).run.card["benchmark"]
-    assert (card["prompts"], card["protocol"], card["remarks"]) == ("lmms-eval", 2, [])
+    assert (card["prompts"], card["protocol"], card["remarks"]) == ("paper", 2, [])
 
 
 # How long an answer may be

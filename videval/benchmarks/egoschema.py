@@ -46,7 +46,7 @@ class EgoSchema(PublishedBenchmark):
     scorer = "choice"
     lettered = True
     frame_policy = "uniform"
-    prompt_sets = (PromptSet.LMMS_EVAL,)
+    prompt_sets = (PromptSet.PAPER, PromptSet.LMMS_EVAL)
     protocol_version = 2
     published = ("EgoSchema_8frame", "EgoSchema_64frame", "EgoSchema_1fps")
 

@@ -44,7 +44,7 @@ class LVBench(PublishedBenchmark):
     scorer = "choice"
     groups = ("type", "question_type")
     frame_policy = "uniform"
-    prompt_sets = (PromptSet.LMMS_EVAL,)
+    prompt_sets = (PromptSet.PAPER, PromptSet.LMMS_EVAL)
     protocol_version = 2
     published = ("LVBench_8frame", "LVBench_64frame", "LVBench_1fps")
 

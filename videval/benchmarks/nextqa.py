@@ -48,7 +48,7 @@ class NExTQA(PublishedBenchmark):
     scorer = "choice"
     groups = ("type",)
     frame_policy = "uniform"
-    prompt_sets = (PromptSet.LMMS_EVAL,)
+    prompt_sets = (PromptSet.PAPER, PromptSet.LMMS_EVAL)
     protocol_version = 2
     published = ("NExT-QA_8frame", "NExT-QA_64frame", "NExT-QA_1fps")
 
