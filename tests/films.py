@@ -162,6 +162,7 @@ _VP8 = {"b": "800k", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"
 _VP9 = {"b": "800k", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "realtime"}
 _AV1 = {"preset": "12", "crf": "30"}
 _OLD = {"b": "800k"}
+_GAPS = [n + 3 * (n // 5) for n in range(40)]
 _MS = {"video_track_timescale": "1000"}
 
 FILMS = [
@@ -199,6 +200,8 @@ FILMS = [
     Film(name="h264_refresh.ts", gop=250, options=_REFRESH, format="mpegts"),
     Film(name="h264.avi"),
     Film(name="h264_b.avi", b_frames=3, options=_x264(_STEADY)),
+    Film(name="h264_gaps.avi", pts=_GAPS),
+    Film(name="mpeg4_gaps.avi", codec="mpeg4", options=_OLD, pts=_GAPS),
     # HEVC
     Film(name="hevc_closed.mp4", codec="libx265", options=_x265("open-gop=0:bframes=4")),
     Film(name="hevc_open.mp4", codec="libx265", options=_x265("open-gop=1:bframes=4")),

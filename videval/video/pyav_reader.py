@@ -73,7 +73,7 @@ class PyavReader(FootageReader):
             for frame in packet.decode():
                 if since is not None and frame.pts is not None and frame.pts < since:
                     continue
-                if number >= len(timeline.times) or (timeline.has_times and frame.pts != timeline.times[number]):
+                if number >= len(timeline.times) or (timeline.clock == "shown" and frame.pts != timeline.times[number]):
                     raise ReadError(f"frame {number} is not where the container says")
                 yield number, frame
                 number += 1
