@@ -9,8 +9,19 @@ from typing import Protocol
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import Claim
-from videval.errors import EnvironmentProblem
-from videval.types import Clip, FrameSampling, Generation, GenerationSettings, Part, Prompt, Response, Stage, Timings
+from videval.errors import EnvironmentProblem, ModelFailure
+from videval.types import (
+    Clip,
+    FrameSampling,
+    Generation,
+    GenerationSettings,
+    Part,
+    Prompt,
+    PromptSet,
+    Response,
+    Stage,
+    Timings,
+)
 from videval.video.paths import resolve_video
 
 __all__ = ["Answer", "Engine", "FrameSource", "Released", "infer"]
@@ -78,11 +89,18 @@ def infer(
         raise EnvironmentProblem(
             f"{claim.run.benchmark}: no data at {root}", hint="mount it here, or set VIDEVAL_DATA_ROOT on this host"
         )
+    _check_protocol(claim)
     began = time.monotonic()
     clip = _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)
     decoded = time.monotonic()
     on_stage(Stage.PREPARE)
-    prompt = Prompt(parts=_parts(claim, clip, root), clip=clip, image_root=str(root), row=claim.samples[0].sample.row)
+    prompt = Prompt(
+        parts=_parts(claim, clip, root),
+        clip=clip,
+        image_root=str(root),
+        row=claim.samples[0].sample.row,
+        prompts=PromptSet(claim.run.prompts),
+    )
     answer = engine.generate(
         prompt,
         claim.run.generation,
@@ -98,6 +116,25 @@ def infer(
         generate=answer.generate_s,
     )
     return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
+
+
+def _check_protocol(claim: Claim) -> None:
+    """Raise unless this videval words the benchmark as the run does, so that no run is worded in two ways.
+
+    EnvironmentProblem if a newer videval can go on with it, ModelFailure if none will.
+    """
+    run, page = claim.run, find_benchmark(claim.run.benchmark)
+    known = page.protocol_version
+    said = f"{run.name} asks {run.benchmark} by protocol {run.protocol}, this videval by {known}"
+    if run.protocol > known:
+        raise EnvironmentProblem(said, hint="upgrade videval on this host")
+    if run.prompts not in page.prompt_sets:
+        raise EnvironmentProblem(
+            f"{run.name} asks {run.benchmark} with prompt set {run.prompts}, which this videval does not have",
+            hint="upgrade videval on this host",
+        )
+    if run.protocol < known:
+        raise ModelFailure(f"{said}: enqueue it anew for a run by protocol {known}")
 
 
 def _clip(claim: Claim, root: Path, frames: FrameSource, on_decode: Callable[[], None], allow_symlinks: bool) -> Clip:
@@ -116,6 +153,7 @@ def _clip(claim: Claim, root: Path, frames: FrameSource, on_decode: Callable[[],
 
 def _parts(claim: Claim, clip: Clip, root: Path) -> tuple[Part, ...]:
     bench = find_benchmark(claim.run.benchmark)
-    shown = Shown(clip=clip, form=claim.run.form, root=root, subtitles=claim.run.subtitles)
+    run = claim.run
+    shown = Shown(clip=clip, form=run.form, root=root, subtitles=run.subtitles, prompts=PromptSet(run.prompts))
     samples = [s.sample for s in claim.samples]
     return bench.pack_prompt(samples, shown) if claim.packed else bench.prompt(samples[0], shown)

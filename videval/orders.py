@@ -44,6 +44,7 @@ class Asked:
     limit: int | None = None
     max_attempts: int | None = None
     allow_missing: bool = False
+    prompts: str | None = None
 
 
 def _is_table(text: str | None) -> bool:
@@ -57,6 +58,13 @@ def _spec(asked: Asked) -> ModelSpec:
     }
     dtype = asked.dtype if asked.dtype != "auto" else spec.dtype
     return replace(spec, dtype=dtype, generation=replace(spec.generation, **given))
+
+
+def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
+    """How long an answer may be: as the user says, else as the benchmark's reference does, else the model's entry."""
+    if asked.max_new_tokens is not None or bench.answer_length is None:
+        return spec
+    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.answer_length))
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
@@ -80,7 +88,7 @@ def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Pa
     assert asked.what is not None
     variant = parse_variant(asked.what)
     bench = find_benchmark(variant.benchmark)
-    bench.sampling(variant)
+    bench.sampling(variant, bench.prompt_set(asked.prompts))
     root = asked.data_root or locate(bench, settings)
     if root is None:
         raise DataMissing(f"the data of {bench.name} is not on this machine", hint=f"videval prepare {bench.name}")
@@ -96,6 +104,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
     bench, variant, root = _published(asked, settings) if file is None else _table(asked, file, spec)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
+    spec = _with_length(asked, bench, spec)
     return Order(
         benchmark=bench,
         variant=variant,
@@ -111,4 +120,6 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         limit=asked.limit,
         allow_missing=asked.allow_missing,
         allow_symlinks=settings.allow_symlinks,
+        prompts=bench.prompt_set(asked.prompts),
+        left_out=bench.left_out(root, variant),
     )

@@ -28,6 +28,8 @@ SCORERS: Mapping[str, str] = {
     "exact": "videval.scorers.exact:ExactScorer",
     "number": "videval.scorers.exact:NumberScorer",
     "words": "videval.scorers.choice:WordsScorer",
+    "final_choice": "videval.scorers.choice:FinalChoiceScorer",
+    "open_answer": "videval.scorers.open_answer:OpenAnswerScorer",
 }
 """Scorer name -> its class."""
 

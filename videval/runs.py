@@ -18,7 +18,7 @@ from videval.db.session import Database
 from videval.errors import DataMissing, UnknownName, UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.registry import RULE
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, RunState, Sample, Variant
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RunState, Sample, Variant
 from videval.video.paths import resolve_video
 
 __all__ = ["Enqueued", "Order", "ask_again", "enqueue", "find", "missing_videos"]
@@ -32,7 +32,8 @@ class Order:
     """What a user asks for: these questions, sampled and worded like this, of that model.
 
     `max_frames` and `max_pixels` cap what the model sees; `limit`: the first so many requests, as a trial that can
-    grow later; `allow_missing`: go on without the questions whose videos are not here.
+    grow later; `allow_missing`: go on without the questions whose videos are not here. `prompts`: whose wording and
+    frames, None is the benchmark's default; `left_out`: rows that cannot be asked, named.
     """
 
     benchmark: Benchmark
@@ -49,6 +50,13 @@ class Order:
     limit: int | None = None
     allow_missing: bool = False
     allow_symlinks: bool = False
+    prompts: PromptSet | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def prompt_set(self) -> PromptSet:
+        """Whose wording and frames; UsageError if the benchmark does not have them."""
+        return self.benchmark.prompt_set(self.prompts)
 
     @property
     def form(self) -> Literal["video", "frames"]:
@@ -61,12 +69,13 @@ class Order:
         UsageError if benchmark or model cannot do that; nothing is clamped silently.
         """
         check_frames(self.spec, self.variant)
-        if self.variant.subtitles and self.benchmark.subtitles_need_frames and self.form == "video":
+        told = self.variant.subtitles and self.prompt_set != PromptSet.VLMEVALKIT  # which leaves them out, as said
+        if told and self.benchmark.subtitles_need_frames and self.form == "video":
             raise UsageError(
                 f"{self.variant.name} puts subtitles between the frames; {self.spec.name} takes a whole video",
                 hint="use the variant without _subs, or a model that takes images",
             )
-        base = self.benchmark.sampling(self.variant)
+        base = self.benchmark.sampling(self.variant, self.prompt_set)
         cap = min((c for c in (self.max_frames, self.spec.max_frames) if c), default=None)
         if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
             raise UsageError(
@@ -75,6 +84,11 @@ class Order:
             )
         policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
         return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
+
+    def remarks(self) -> list[str]:
+        """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
+        said = [f"left out: {row}" for row in self.left_out]
+        return [*said, *self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +104,16 @@ class Enqueued:
 def _digest(*parts: object) -> str:
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _run_key(order: Order, sampling: FrameSampling, content: str) -> str:
+    """What makes two orders the same run. A default prompt set and a first protocol leave no trace in it, so that it
+    is what it was before there were others."""
+    asked = (order.variant.name, sampling.to_json(), _load_key(order), asdict(order.generation), order.form)
+    version, prompts = order.benchmark.protocol_version, order.prompt_set
+    other: dict[str, Any] = {"protocol": version} if version != 1 else {}
+    other |= {"prompts": prompts} if prompts != order.benchmark.prompt_set() else {}
+    return _digest(content, *asked, order.max_pixels, *([other] if other else []))
 
 
 def _snapshot_digest(order: Order) -> str:
@@ -159,15 +183,7 @@ def enqueue(
     if len(missing) == len({s.video for s in order.samples}):
         _refuse_missing(order, missing)
     snapshot_id, digest = _store_snapshot(database, order)
-    key = _digest(
-        digest,
-        order.variant.name,
-        sampling.to_json(),
-        _load_key(order),
-        asdict(order.generation),
-        order.form,
-        order.max_pixels,
-    )
+    key = _run_key(order, sampling, digest)
     copies = _read(database, lambda c: rows.find_copies(c, key))
     created = new or not copies
     if created:
@@ -236,6 +252,8 @@ def _new_run(
         limit=order.limit,
         missing=tuple(s.id for s in order.samples if s.video in lost),
         card=_card(order, sampling, digest),
+        prompts=order.prompt_set,
+        protocol=order.benchmark.protocol_version,
     )
 
 
@@ -252,6 +270,9 @@ def _card(order: Order, sampling: FrameSampling, digest: str) -> dict[str, Any]:
             "content": digest,
             "pack": order.variant.pack,
             "subtitles": order.variant.subtitles,
+            "prompts": order.prompt_set,
+            "protocol": order.benchmark.protocol_version,
+            "remarks": order.remarks(),
         },
         "model": asdict(order.spec) | {"dtype": order.dtype},
         "frames": sampling.to_json() | {"form": order.form, "max_pixels": order.max_pixels},

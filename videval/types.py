@@ -67,6 +67,14 @@ class Verdict(StrEnum):
     UNPARSED = "unparsed"
 
 
+class PromptSet(StrEnum):
+    """Whose wording, frames and joining of texts a run uses, where the references of a benchmark disagree."""
+
+    PAPER = "paper"
+    VLMEVALKIT = "vlmevalkit"
+    LMMS_EVAL = "lmms-eval"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSampling:
     """Which frames of a video are shown: a policy by name with a frame count or a rate in frames per second.
@@ -170,13 +178,14 @@ class Prompt:
     """What is said and shown to the model, in order; `clip` is what Video and Frame parts refer to.
 
     `image_root` is the folder that Image parts are relative to; `row` the (first) sample's own columns, which
-    only a model that a test steers looks at.
+    only a model that a test steers looks at. `prompts` says in whose way an adapter joins the texts.
     """
 
     parts: tuple[Part, ...]
     clip: Clip | None = None
     image_root: str = ""
     row: Mapping[str, Scalar] = field(default_factory=dict)
+    prompts: PromptSet = PromptSet.PAPER
 
     def text(self, role: Role) -> str:
         """All text of one role, joined as it stands."""
@@ -267,7 +276,8 @@ class ModelSpec:
     """A catalog entry: a name with its adapter, checkpoint and limits.
 
     `frame_counts`: the only counts the model takes (empty: any up to `max_frames`); `policy`: its own sampling
-    policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images.
+    policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `images`:
+    whether it can be shown a question's own image beside the clip.
     """
 
     name: str
@@ -276,6 +286,7 @@ class ModelSpec:
     revision: str = "main"
     dtype: str = "auto"
     form: Literal["video", "frames"] = "video"
+    images: bool = True
     frame_counts: tuple[int, ...] = ()
     max_frames: int | None = None
     policy: str | None = None

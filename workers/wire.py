@@ -4,7 +4,19 @@ from dataclasses import asdict
 from typing import Any
 
 from videval import errors
-from videval.types import Clip, Frame, FrameSampling, Generation, GenerationSettings, Image, Part, Prompt, Text, Video
+from videval.types import (
+    Clip,
+    Frame,
+    FrameSampling,
+    Generation,
+    GenerationSettings,
+    Image,
+    Part,
+    Prompt,
+    PromptSet,
+    Text,
+    Video,
+)
 
 __all__ = [
     "clip_from",
@@ -39,6 +51,7 @@ def prompt_message(prompt: Prompt) -> dict[str, Any]:
         "clip": asdict(prompt.clip) if prompt.clip else None,
         "image_root": prompt.image_root,
         "row": dict(prompt.row),
+        "prompts": prompt.prompts,
     }
 
 
@@ -54,6 +67,7 @@ def prompt_from(data: dict[str, Any]) -> Prompt:
         clip=clip_from(data["clip"]) if data["clip"] else None,
         image_root=data["image_root"],
         row=data["row"],
+        prompts=PromptSet(data["prompts"]),
     )
 
 

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from tests.trees import BUILDERS, SRT, clip, put, put_json, put_parquet, put_tar, put_zip, tree
 from videval.benchmarks.catalog import benchmark
 from videval.benchmarks.data import Prepared, locate, missing_videos, prepare, verify
 from videval.benchmarks.hub import download
+from videval.benchmarks.nextqa import NExTQA
 from videval.benchmarks.published import Download, PublishedBenchmark
 from videval.errors import DataMissing, InvalidTable
+from videval.orders import Asked, make_order
 from videval.settings import Settings
 
 
@@ -241,6 +244,72 @@ def test_a_subtitle_file_that_longvideobench_needs_is_a_problem_of_its_row(setti
     (problem,) = verify(benchmark("LongVideoBench"), root).problems
     assert "row with index 1" in problem
     assert "the subtitle file is missing" in problem
+
+
+def test_mlvus_own_annotations_load_and_the_rows_that_cannot_be_asked_are_left_out_and_named(
+    settings: Settings,
+) -> None:
+    root = tree("MLVU", root_of("MLVU", settings))
+    asked = {"video": "plotQA_1.mp4", "duration": 480, "question": "Who?", "candidates": ["Ann", "Bob"]}
+    rows = [
+        {**asked, "answer": "Ann"}, {**asked, "answer": "Cas"}, {**asked, "answer": "Bob", "question": " "},
+        {**asked, "answer": "Bob"}, {**asked, "answer": "Ann "}, {**asked, "answer": "Dee"},
+    ]  # fmt: skip
+    put_json(root, "MLVU/json/1_plotQA.json", rows)
+    found = benchmark("MLVU")
+    variant = found.variant(num_frames=8)
+    report = prepared("MLVU", settings).report
+    assert report.is_complete, report
+    assert (report.questions, len(found.load(root, variant))) == (11, 11)
+    left = found.left_out(root, variant)
+    assert [row.partition(":")[0] for row in left] == [f"row with index {i}" for i in (1, 2, 5)]
+    assert "answer 'Cas' is not among its candidates" in left[0] and "the question is empty" in left[1]
+    assert [f"left out: {row}" for row in left] == [note for note in report.notes if note.startswith("left out")]
+    order = make_order(Asked(what="MLVU_8frame", model="fake"), settings)
+    assert order.left_out == left and order.remarks() == [f"left out: {row}" for row in left]
+
+
+@pytest.mark.parametrize("wrong", [{"video": "../v.mp4"}, {"candidates": "Ann"}])
+def test_what_else_is_wrong_with_a_row_of_mlvu_is_a_problem(wrong: dict[str, object], settings: Settings) -> None:
+    root = tree("MLVU", root_of("MLVU", settings))
+    asked = {"video": "a.mp4", "duration": 480, "question": "Who?", "candidates": ["Ann", "Bob"], "answer": "Ann"}
+    put_json(root, "MLVU/json/1_plotQA.json", [asked | wrong])
+    with pytest.raises(InvalidTable, match="row with index 0"):
+        benchmark("MLVU").load(root, benchmark("MLVU").variant(num_frames=8))
+
+
+def test_a_row_that_cannot_be_asked_is_a_problem_where_the_published_data_has_none(settings: Settings) -> None:
+    root = tree("NExT-QA", root_of("NExT-QA", settings))
+    assert benchmark("NExT-QA").left_out(root, benchmark("NExT-QA").variant(num_frames=8)) == ()
+    found = benchmark("MVBench_MP4")
+    tree("MVBench_MP4", root_of("MVBench_MP4", settings))
+    assert not any(note.startswith("left out") for note in verify(found, root_of("MVBench_MP4", settings)).notes)
+
+
+def test_a_data_set_that_was_moved_is_found_under_its_other_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def gone(repo_id: str, **_: object) -> str:
+        asked.append(repo_id)
+        if repo_id.startswith("lmms-eval/"):
+            raise RepositoryNotFoundError.__new__(RepositoryNotFoundError, "404")  # its __init__ wants a response
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", gone)
+    (one,) = NExTQA.downloads
+    assert download(one, None, lambda _: None) == tmp_path
+    assert asked == ["lmms-eval/NExTQA", "lmms-lab/NExTQA"]
+    with pytest.raises(DataMissing, match="lmms-eval/x: cannot be fetched"):
+        download(Download(repo="lmms-eval/x"), None, lambda _: None)
+
+
+def test_a_data_set_in_the_hub_cache_is_found_under_its_other_name(settings: Settings, tmp_path: Path) -> None:
+    old = tree("NExT-QA", tmp_path / "hf" / "hub" / "datasets--lmms-lab--NExTQA" / "snapshots" / "abc")
+    assert locate(NExTQA(), settings) == old
+    new = tree("NExT-QA", tmp_path / "hf" / "hub" / "datasets--lmms-eval--NExTQA" / "snapshots" / "abc")
+    assert locate(NExTQA(), settings) == new
 
 
 def test_data_that_is_nowhere_says_what_to_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from tests.servers import settings_for
-from videval.db import schema, workers
+from videval.db import runs, schema, workers
 from videval.db.session import Database, open_database
 from videval.db.tables import Base
 from videval.errors import DatabaseUnavailable, SchemaMismatch
@@ -52,13 +52,38 @@ def test_a_database_of_the_first_schema_keeps_its_workers(empty):
     known = {"id": "w", "name": "cpu@host", "host": "h", "lock_domain": "d", "device": "cpu:0", "device_name": "CPU"}
     numbers = ("pid", "loads", "started_at", "heartbeat_at", "rss_mb", "busy_s", "done", "failed", "refused")
     row = known | {"state": "idle", "activity": "{}"} | dict.fromkeys(numbers, 1)
-    marks = ", ".join(f":{name}" for name in row)
-    empty.write(lambda c: c.execute(text(f"INSERT INTO workers ({', '.join(row)}) VALUES ({marks})"), row))
+    empty.write(lambda c: c.execute(text(_insert("workers", row)), row))
     schema.upgrade(empty)
     with empty.read() as connection:
         (kept,) = workers.live_workers(connection)
         (seat,) = workers.seats(connection, silent_s=1e12)
     assert (kept.id, seat.refuses) == ("w", ())
+
+
+def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty):
+    schema.upgrade(empty, "0002")
+    snapshot = {"id": 1, "digest": "d", "benchmark": "b", "columns": "[]", "num_samples": 0, "created_at": 1.0}
+    empty.write(lambda c: c.execute(text(_insert("snapshots", snapshot)), snapshot))
+    texts = dict.fromkeys(("variant", "model", "load_key", "form", "scorer", "data_root", "state"), "x")
+    objects = dict.fromkeys(("spec", "sampling", "generation", "card"), "{}") | {"missing": "[]"}
+    whole = dict.fromkeys(("copy", "snapshot_id", "max_attempts", "priority"), 1) | {"created_at": 1.0}
+    for number, name in enumerate(("MLVU", "NExT-QA", "EgoSchema", "LVBench", "mine"), 1):
+        own = {"id": number, "name": name, "key": name, "benchmark": name, "pack": False, "subtitles": False}
+        row = own | texts | objects | whole
+        empty.write(lambda c, row=row: c.execute(text(_insert("runs", row)), row))
+    schema.upgrade(empty)
+    with empty.read() as connection:
+        found = {r.name: (r.prompts, r.protocol) for r in runs.list_runs(connection)}
+    there = dict.fromkeys(("NExT-QA", "EgoSchema", "LVBench"), ("lmms-eval", 1))
+    assert found == {"MLVU": ("paper", 1), "mine": ("paper", 1), **there}
+    schema.downgrade(empty, "0002")
+    with empty.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM runs")).scalar_one() == 5
+        assert "prompts" not in {column["name"] for column in inspect(connection).get_columns("runs")}
+
+
+def _insert(table: str, row: dict[str, object]) -> str:
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
 
 
 def test_a_password_is_never_in_a_schema_error(tmp_path: Path):

@@ -18,7 +18,7 @@ from videval.models import hf
 from videval.models.catalog import load_model, model_spec
 from videval.models.video_llava import VideoLlava, VideoLlavaInputs, prompt_text
 from videval.protocols import Model
-from videval.types import Clip, Frame, Generation, GenerationSettings, Image, Part, Prompt, Text, Video
+from videval.types import Clip, Frame, Generation, GenerationSettings, Image, Part, Prompt, PromptSet, Text, Video
 
 SHORT = GenerationSettings(max_new_tokens=12)
 QUESTIONS = ("What?", "Where is the red ring?", "How many times does the circle blink, and why?")
@@ -185,6 +185,37 @@ def test_a_frame_is_as_many_tokens_as_it_has_patches_and_the_class_token(
     assert ids[0] == model._tokenizer.bos_token_id
 
 
+TEXTS = (
+    Text(text="Watch.\n", role="system"), Video(), Text(text="Why?"), Text(text="\nSay it."),
+    Text(text="Best:(", role="assistant"),
+)  # fmt: skip
+
+
+def test_vlmevalkits_prompts_join_all_texts_with_line_breaks_whoever_says_them() -> None:
+    made = prompt_text(Prompt(parts=TEXTS, prompts=PromptSet.VLMEVALKIT))
+    assert made == "USER: <video>\nWatch.\n\nWhy?\n\nSay it.\nBest:( ASSISTANT:"
+
+
+def test_lmms_evals_prompts_end_in_a_question_mark() -> None:
+    made = prompt_text(Prompt(parts=(Video(), Text(text="Why?\nA. so")), prompts=PromptSet.LMMS_EVAL))
+    assert made == "USER: <video>Why?\nA. so? ASSISTANT:"
+
+
+def test_vlmevalkits_prompts_leave_an_image_beside_the_clip_out(model: VideoLlava, clips: Callable[..., Clip]) -> None:
+    there = Prompt(parts=(Video(), Image(path="a.png"), Text(text="What?")), clip=clips(), prompts=PromptSet.VLMEVALKIT)
+    assert torch.equal(model.prepare(there, SHORT).input_ids, model.prepare(ask(clips()), SHORT).input_ids)
+
+
+@pytest.mark.parametrize("prompts", list(PromptSet))
+def test_every_set_has_one_place_for_the_video_and_special_tokens_are_words_in_it(
+    model: VideoLlava, clips: Callable[..., Clip], prompts: PromptSet
+) -> None:
+    prompt = replace(ask(clips(), "a <video> </s>", system="b <video>", prefix="c <s>"), prompts=prompts)
+    ids = model.prepare(prompt, SHORT).input_ids.tolist()
+    special = [i for i in ids if i in model._tokenizer.all_special_ids]
+    assert special == [model._tokenizer.bos_token_id] + [model._processor.video_token_id] * VIDEO_TOKENS
+
+
 @pytest.mark.parametrize("token", ["<video>", "<image>", "</s>", "<s>", "<pad>", "<<video>video>"])
 @pytest.mark.parametrize("place", ["question", "system", "prefix"])
 def test_special_tokens_in_a_text_are_words_and_not_placeholders(
@@ -245,7 +276,9 @@ def test_an_answer_that_reaches_the_limit_is_marked_truncated(model: VideoLlava,
 @pytest.mark.parametrize(
     ("new", "text", "count", "truncated"),
     [
-        (" two dogs </s><pad><pad>", "two dogs", 11, False),
+        (" two dogs </s><pad><pad>", " two dogs ", 11, False),
+        ("\n\n\tB\n</s>", "\n\n\tB\n", 6, False),
+        (" </s>", " ", 2, False),
         ("two</s>dogs", "two", 4, False),
         ("two dogs", "two dogs", 8, True),
         ("</s>", "", 1, False),
@@ -258,6 +291,16 @@ def test_an_answer_ends_at_its_first_end_token(
     ids = model._tokenizer(new, add_special_tokens=False)["input_ids"]
     read = hf.read_answer(model._tokenizer, ids, eos=model._eos, prompt_tokens=5)
     assert read == Generation(text=text, prompt_tokens=5, new_tokens=count, truncated=truncated)
+
+
+@pytest.mark.parametrize("said", [" B", "\n\nB.\n", "\t", "B"])
+def test_what_the_model_says_comes_back_to_the_character(
+    model: VideoLlava, clips: Callable[..., Clip], monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    new = model._tokenizer(f"{said}</s>", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    monkeypatch.setattr(model._model, "generate", lambda **given: torch.cat([given["input_ids"], new], dim=1))
+    (answer,) = answers(model, [ask(clips())])
+    assert (answer.text, answer.truncated) == (said, False)
 
 
 def test_requests_of_other_settings_in_one_batch_keep_their_own(model: VideoLlava, clips: Callable[..., Clip]) -> None:

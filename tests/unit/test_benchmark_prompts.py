@@ -2,23 +2,33 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tests.trees import SRT, put, tree
 from videval.benchmarks.base import NO_SCORER, Benchmark, Shown
 from videval.benchmarks.catalog import benchmark, benchmark_names
+from videval.benchmarks.mvbench import SYSTEM
 from videval.benchmarks.published import PublishedBenchmark
 from videval.errors import UsageError, VideoFailure
-from videval.types import Clip, Frame, Image, Part, Sample, Text, Video
+from videval.types import Clip, Frame, Image, Part, PromptSet, Sample, Text, Video
 
 
-def shown(root: Path, numbers: tuple[int, ...] = (5, 20), *, form: str = "frames", subtitles: bool = False) -> Shown:
+def shown(
+    root: Path,
+    numbers: tuple[int, ...] = (5, 20),
+    *,
+    form: str = "frames",
+    subtitles: bool = False,
+    prompts: PromptSet | None = None,
+) -> Shown:
     clip = Clip(
         path="c.npy", frame_numbers=numbers, timestamps=tuple(n / 10 for n in numbers), total_frames=30, fps=10.0,
         width=64, height=48, decoder="test", policy="interior",
     )  # fmt: skip
-    return Shown(clip=clip, form="video" if form == "video" else "frames", root=root, subtitles=subtitles)
+    taken: Literal["video", "frames"] = "video" if form == "video" else "frames"
+    return Shown(clip=clip, form=taken, root=root, subtitles=subtitles, prompts=prompts)
 
 
 def loaded(name: str, root: Path) -> tuple[Benchmark, list[Sample]]:
@@ -99,19 +109,36 @@ def test_longvideobench_does_not_drop_subtitles_for_a_video_model_in_silence(tmp
     assert found.subtitles_need_frames
     with pytest.raises(UsageError, match="between the frames"):
         found.prompt(samples[0], shown(tmp_path, form="video", subtitles=True))
+    as_there = shown(tmp_path, form="video", subtitles=True, prompts=PromptSet.VLMEVALKIT)
+    assert kinds(found.prompt(samples[0], as_there)) == "tvt", "VLMEvalKit leaves them out"
 
 
 def test_mlvu_asks_for_an_option_or_for_free_text(tmp_path: Path) -> None:
     found, samples = loaded("MLVU", tmp_path)
     option, free = samples[0], samples[-1]
     parts = found.prompt(option, shown(tmp_path))
-    assert kinds(parts) == "ttfft"
+    assert kinds(parts) == "tfftt", "the clip stands before the question"
     assert texts(parts)[1] == "Question: plotQA?\nOptions:\n(A) one\n(B) two\n(C) three\n(D) four"
     assert texts(parts)[2] == "\nOnly give the best option."
     assert texts(found.prompt(free, shown(tmp_path)))[0].endswith(
         "Based on your observations, answer the given questions."
     )
+    assert kinds(found.prompt(free, shown(tmp_path))) == "tfft"
     assert (found.scorer_for(option), found.scorer_for(free)) == ("choice", None)
+
+
+def test_mlvu_in_lmms_evals_words_has_no_system_text_and_begins_the_answer(tmp_path: Path) -> None:
+    found, samples = loaded("MLVU", tmp_path)
+    as_there = shown(tmp_path, form="video", prompts=PromptSet.LMMS_EVAL)
+    assert found.prompt(samples[0], as_there) == (
+        Video(),
+        Text(text="plotQA?\n(A) one\n(B) two\n(C) three\n(D) four\nOnly give the best option.\nBest option: ("),
+    )
+    assert texts(found.prompt(samples[-1], as_there)) == [samples[-1].question]
+    variant = found.variant(num_frames=8)
+    policies = {name: found.sampling(variant, name).policy for name in found.prompt_sets}
+    assert policies == {"paper": "interior", "vlmevalkit": "interior", "lmms-eval": "uniform"}
+    assert found.sampling(found.variant(fps=1.0), PromptSet.LMMS_EVAL).policy == "rate"
 
 
 def test_tempcompass_ends_each_form_with_its_own_line(tmp_path: Path) -> None:
@@ -123,6 +150,7 @@ def test_tempcompass_ends_each_form_with_its_own_line(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert ends["yes_no"] == ["Is he dunking?", "\nPlease answer yes or no:"]
     assert ends["captioning"] == ["Describe it.\nGenerated Caption:"]
+    assert {kinds(found.prompt(s, shown(tmp_path))) for s in samples} == {"fftt", "fft"}, "the clip stands first"
     assert {task: found.scorer_for(s) for task, s in by_task.items()} == {
         "multi-choice": "choice", "caption_matching": "choice", "yes_no": "yes_no", "captioning": None,
     }  # fmt: skip
@@ -132,6 +160,19 @@ def test_mvtamperbench_asks_before_it_shows(tmp_path: Path) -> None:
     found, samples = loaded("MVTamperBench", tmp_path)
     assert kinds(found.prompt(samples[0], shown(tmp_path))) == "ttfftt"
     assert len(samples) == 19
+
+
+@pytest.mark.parametrize("name", ["MVTamperBench", "MVTamperBenchStart", "MVTamperBenchEnd"])
+def test_mvtamperbench_has_mvbenchs_system_text_in_the_paper_and_a_stump_of_it_in_todays_vlmevalkit(
+    name: str, tmp_path: Path
+) -> None:
+    found, samples = loaded(name, tmp_path)
+    paper, there = (
+        texts(found.prompt(samples[0], shown(tmp_path, prompts=named))) for named in (None, PromptSet.VLMEVALKIT)
+    )
+    assert paper[0] == SYSTEM and SYSTEM.startswith(there[0])
+    assert there[0] == "Carefully watch the video and pay attention to the cause and sequence of events, "
+    assert paper[1:] == there[1:]
 
 
 def test_video_mmmu_shows_the_questions_own_image(tmp_path: Path) -> None:
@@ -150,7 +191,7 @@ def test_video_mmmu_shows_the_questions_own_image(tmp_path: Path) -> None:
         "Which one?\nA. x\nB. y\nPlease ignore the Quiz question in last frame of the video."
         "\nAdd `Answer: {Your final answer}` at the end of your reply."
     )
-    assert [found.scorer_for(s) for s in (choice, open_one)] == ["choice", "exact"]
+    assert [found.scorer_for(s) for s in (choice, open_one)] == ["final_choice", "open_answer"]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +206,7 @@ def test_video_mmmu_shows_the_questions_own_image(tmp_path: Path) -> None:
         ),
         (
             "NExT-QA",
-            "why did he sit\nA. reason 0\nB. reason 1\nC. reason 2\nD. reason 3\nE. reason 4\n"
-            "Answer with the option's letter from the given choices directly.",
+            "why did he sit\nA. reason 0\nB. reason 1\nC. reason 2\nD. reason 3\nE. reason 4",
             "A",
         ),
         (

@@ -1,7 +1,7 @@
 """The numbers that command line, dashboard and page share: ETA, intervals, comparisons, a page that stands alone."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,11 +9,16 @@ import pytest
 
 from tests.seeding import Seed, add_worker, new_database, seed_run, snapshot_of
 from videval import report
+from videval.benchmarks.table import TableBenchmark
 from videval.db import runs
 from videval.db.records import RunInfo
 from videval.db.session import Database
+from videval.db.stats import FailureGroup
+from videval.errors import UsageError
+from videval.measures import MeanOfQuestions
+from videval.report.index import natural, spans
 from videval.report.page import run_page
-from videval.report.scores import converging, spans
+from videval.report.scores import converging
 from videval.report.status import eta, seconds_per_request
 from videval.report.svg import bars, dots
 
@@ -166,3 +171,119 @@ def test_a_page_is_written_of_every_kind_of_run(database: Database, seed: Seed) 
 def test_charts_escape_names() -> None:
     assert "<b>" not in dots([("<b>x", 0.5, 0.4, 0.6)], label="<b>")
     assert "<b>" not in bars([("<b>x", 1.0, "<b>")], label="<b>")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["task 0", "task 1", "task 2", "task 10", "task 12"],
+        ["15", "60", "600", "3600"],
+        ["1-2min", "2-4min", "10-20min", "<1min", ">8min"],
+        ["a", "a1", "a2", "a10b", "a10c", "b"],
+        ["v1.2", "v1.10", "v" + "9" * 5000],
+    ],
+)
+def test_groups_stand_in_natural_order(names: list[str]) -> None:
+    mixed = [*names[1:], names[0]]
+    assert sorted(mixed, key=natural) == names
+
+
+class Overlapping(TableBenchmark):
+    """A page whose questions count in two groups each."""
+
+    groups = ("task_type",)
+    measures = (MeanOfQuestions(column="task_type", name="Action", groups=("Action",)),)
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return (value, value.split()[0])
+
+
+def test_a_question_counts_in_each_of_its_groups(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("videval.report.scores", "videval.report.index"):
+        monkeypatch.setattr(f"{module}.find_benchmark", lambda _: Overlapping())
+    first = seed_run(database, Seed(done=60, right=80))
+    run, other = (
+        info(database, first),
+        info(database, seed_run(database, Seed(done=60), snapshot=snapshot_of(database, first))),
+    )
+    score = report.score_report(database, run)
+    groups = {g.group: g for g in score.groups["task_type"]}
+    assert groups["Action"].estimate == groups["Action Sequence"].estimate
+    assert sum(g.estimate.n for g in groups.values()) == 120
+    assert score.macro is None
+    assert [(m.name, m.value) for m in score.measures] == [("Action", groups["Action"].estimate.mean)]
+    index = report.load_index(database, run.snapshot_id, report.group_columns(run))
+    compared = report.compare(database, run, other, index).groups["task_type"]
+    assert [g.group for g in compared] == list(groups)
+
+
+def test_the_mean_of_the_groups_is_a_measure_unless_the_page_names_it(database: Database) -> None:
+    score = report.score_report(database, info(database, seed_run(database, Seed(done=60))))
+    assert [(m.name, m.value) for m in score.measures] == [("mean of the task_type scores", score.macro)]
+
+
+@pytest.mark.parametrize(("done", "said"), [(0, ""), (4, "1 video"), (20, "5 videos"), (36, "9 videos"), (40, "")])
+def test_a_score_says_of_how_many_videos_it_is_and_why_few_make_it_wide(
+    database: Database, done: int, said: str
+) -> None:
+    run = info(database, seed_run(database, Seed(done=done)))
+    score = report.score_report(database, run)
+    assert (score.overall.videos, score.videos) == (done // 4, 25)
+    assert score.caution.endswith(said) and bool(score.caution) is bool(said)
+    assert score.caution in run_page(database, run)
+
+
+def fail(database: Database, run: RunInfo, errors: Mapping[str, tuple[int, str]]) -> None:
+    """Make the run's first requests fail: so many of each video, with its message."""
+    rows = [(video, message) for video, (count, message) in errors.items() for _ in range(count)]
+    with database.read() as connection:
+        found = connection.exec_driver_sql(f"SELECT id FROM requests WHERE run_id = {run.run_id} ORDER BY id")
+        ids = [row[0] for row in found]
+    query = "UPDATE requests SET status = 'failed', error_kind = 'video', video = ?, error = ? WHERE id = ?"
+    values = [(*row, number) for number, row in zip(ids, rows, strict=False)]
+    database.write(lambda c: c.exec_driver_sql(query, values))
+
+
+def test_two_broken_videos_are_one_failure_that_names_both(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=0)))
+    said = "{}: cannot be decoded (frame 7 of {})"
+    fail(database, run, {
+        "clips/notvideo.mp4": (15, said.format("/my data/clips/notvideo.mp4", 9)),
+        "clips/broken.mp4": (17, said.format("/my data/clips/broken.mp4", 300)),
+        "clips/gone.mp4": (2, "/my data/clips/gone.mp4: no such file"),
+    })  # fmt: skip
+    first, second = report.failures(database, run)
+    assert (first.count, first.videos) == (32, (("clips/broken.mp4", 17), ("clips/notvideo.mp4", 15)))
+    assert report.failed_videos(first) == "2 videos: broken.mp4 (17), notvideo.mp4 (15)"
+    assert "mp4" not in first.message and "cannot be decoded" in first.message
+    assert (second.message, report.failed_videos(second)) == ("/my data/clips/gone.mp4: no such file", "gone.mp4")
+    assert "2 videos: broken.mp4 (17)" in run_page(database, run)
+
+
+def test_videos_of_one_name_are_told_apart_by_their_folders_and_many_are_cut() -> None:
+    group = FailureGroup(kind="video", message="", count=3, examples=(), videos=(("a/v.mp4", 2), ("b/v.mp4", 1)))
+    assert report.failed_videos(group) == "2 videos: a/v.mp4 (2), b/v.mp4 (1)"
+    many = tuple((f"{i}.mp4", 9 - i) for i in range(5))
+    group = FailureGroup(kind="video", message="", count=35, examples=(), videos=many)
+    assert report.failed_videos(group) == "5 videos: 0.mp4 (9), 1.mp4 (8), 2.mp4 (7) and 2 more"
+
+
+def test_a_run_has_no_eta_long_after_its_last_answer(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60, seconds=600)))
+    add_worker(database, "gpu0@host")
+    assert report.run_status(database, run).eta_s is not None
+    database.write(lambda c: c.exec_driver_sql("UPDATE responses SET created_at = created_at - 3600"))
+    assert report.run_status(database, run).eta_s is None
+    database.write(lambda c: c.exec_driver_sql("UPDATE responses SET generate_s = 3000"))
+    assert report.run_status(database, run).eta_s is not None
+
+
+def test_vlmevalkits_rating_leaves_out_what_is_not_answered_yet(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = info(database, seed_run(database, Seed(done=60, failed=10)))
+    with pytest.raises(UsageError, match="no rule for table without a judge") as caught:
+        report.vlmevalkit_rating(database, run)
+    assert caught.value.hint == f"videval score {run.name}"
+    monkeypatch.setattr(TableBenchmark, "vlmevalkit", "mvbench")
+    assert report.vlmevalkit_rating(database, run)["overall"][1] == 70

@@ -156,6 +156,7 @@ def test_words_without_candidates_are_the_answer_itself() -> None:
         ("yes at first, but the answer is no", "no"),
         ("Answer: **Yes**", "yes"),
         ("<think>yes</think> no", "no"),
+        (" \n\n\n\n\n\n\n no, it does not; yes is wrong", "no"),
     ],
 )
 def test_yes_and_no_are_read_from_where_they_are_said(text: str, read: str | None) -> None:
@@ -219,10 +220,14 @@ def test_normalised_keeps_what_makes_numbers_differ() -> None:
     assert normalised("don’t") == normalised("don't")
 
 
-@given(st.text(), st.sampled_from(["choice", "words", "yes_no", "exact", "number"]))
+ANSWERS = {"choice": "B", "final_choice": "B", "words": "the cup.", "yes_no": "yes", "number": "3"}
+WEIRD = st.sampled_from(["Answer:", "=", "is ", "1e400", "nan", "-", ",", ".", "<think>", "</answer>", "\0", "B", "\n"])
+
+
+@given(st.text() | st.lists(WEIRD).map("".join), st.sampled_from(sorted(registry.SCORERS)))
 def test_no_text_breaks_a_scorer(text: str, name: str) -> None:
     scorer = registry.load("scorer", "scorers", registry.SCORERS, name)()
-    answer = {"choice": "B", "words": "the cup.", "yes_no": "yes", "exact": "x", "number": "3"}[name]
-    score = scorer.score(sample(answer, OPTIONS if name in ("choice", "words") else ()), text)
+    candidates = OPTIONS if name in ("choice", "final_choice", "words") else ()
+    score = scorer.score(sample(ANSWERS.get(name, "x"), candidates), text)
     assert (score.value is None) == (score.verdict is UNPARSED)
     assert score.value is None or 0 <= score.value <= 1

@@ -1,13 +1,14 @@
 """What a benchmark is: facts about it, its questions, its prompt, its frames, its score."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from videval.errors import UsageError
-from videval.types import Clip, Frame, FrameSampling, Part, Sample, Variant, Video
+from videval.measures import Measure
+from videval.types import Clip, Frame, FrameSampling, ModelSpec, Part, PromptSet, Sample, Variant, Video
 
 __all__ = ["NO_SCORER", "Benchmark", "Shown"]
 
@@ -20,13 +21,15 @@ class Shown:
     """What a prompt is worded around: the clip, in which form the model takes it, and the run's options.
 
     `form`: "video" for models that take a video, "frames" for models that take images.
-    `root` is the benchmark's data folder on this machine (for subtitles).
+    `root` is the benchmark's data folder on this machine (for subtitles). `prompts`: whose wording; None is the
+    benchmark's default.
     """
 
     clip: Clip
     form: Literal["video", "frames"]
     root: Path
     subtitles: bool = False
+    prompts: PromptSet | None = None
 
 
 class Benchmark(ABC):
@@ -52,10 +55,22 @@ class Benchmark(ABC):
     vlmevalkit: ClassVar[str] = ""
     """Which of VLMEvalKit's rule paths rates it (`videval.scorers.vlmevalkit.RULES`); empty: none is reproduced."""
     groups: ClassVar[tuple[str, ...]] = ()
-    """Columns by which the score is reported, each on its own; see `metric` for how they are averaged."""
+    """Columns by which the score is reported, each on its own; `groups_of` says which groups a value belongs to."""
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    """Numbers that are reported by name beside the score: averages of groups, precision and recall."""
+
+    prompt_sets: ClassVar[tuple[PromptSet, ...]] = (PromptSet.PAPER,)
+    """Whose wording and frames the page knows, the default first; a reference without this benchmark is not among
+    them."""
+    protocol_version: ClassVar[int] = 1
+    """Counted up when a released page begins to word or sample otherwise, so that no run goes on in two ways."""
+    answer_length: ClassVar[int | None] = None
+    """How many new tokens an answer may have, where the reference says so; None: as the model's entry says."""
 
     frame_policy: ClassVar[str | None] = "interior"
     """Sampling policy of `_{n}frame` variants; None: not supported."""
+    frame_policies: ClassVar[Mapping[PromptSet, str]] = {}
+    """The policy of prompt sets that show other frames than `frame_policy`."""
     rate_policy: ClassVar[str | None] = "rate"
     """Sampling policy of `_{f}fps` variants; None: not supported, and `no_rate` says why."""
     no_rate: ClassVar[str] = ""
@@ -98,7 +113,20 @@ class Benchmark(ABC):
         """The scorer of one sample; None: it has no answer to compare with, or no rule can score it."""
         return None if sample.answer is None or self.scorer == NO_SCORER else self.scorer
 
-    def sampling(self, variant: Variant) -> FrameSampling:
+    def prompt_set(self, name: str | None = None) -> PromptSet:
+        """The prompt set of this name, None is the default; UsageError, naming those that the page has."""
+        known = self.prompt_sets
+        if name is None or name in known:
+            return known[0] if name is None else PromptSet(name)
+        raise UsageError(
+            f"{self.name} has no prompt set {name!r}; it has {', '.join(known)}", hint=f"--prompts {known[0]}"
+        )
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        """The groups of a column that a question with this value counts in; several where it is published so."""
+        return (value,)
+
+    def sampling(self, variant: Variant, prompts: PromptSet | None = None) -> FrameSampling:
         """The variant's frames as the protocol chooses them; UsageError if it does not support that."""
         if variant.pack and not self.supports_pack:
             raise UsageError(f"{self.name} has no pack mode", hint=f"use {variant.name.replace('_pack', '')}")
@@ -110,11 +138,22 @@ class Benchmark(ABC):
             return FrameSampling(policy=self.rate_policy, fps=variant.fps, times=self.times)
         if self.frame_policy is None:
             raise UsageError(f"{self.name} is not sampled by frame count", hint=f"use {self.name}_1fps")
-        return FrameSampling(policy=self.frame_policy, num_frames=variant.num_frames, times=self.times)
+        policy = self.frame_policies.get(prompts or self.prompt_sets[0], self.frame_policy)
+        return FrameSampling(policy=policy, num_frames=variant.num_frames, times=self.times)
 
     @abstractmethod
     def load(self, root: Path, variant: Variant) -> list[Sample]:
         """Read the prepared questions below `root`; DataMissing or InvalidTable if not as published."""
+
+    def left_out(self, root: Path, variant: Variant) -> tuple[str, ...]:
+        """The published rows that `load` leaves out since they cannot be asked, each named with why."""
+        return ()
+
+    def remarks(
+        self, samples: Sequence[Sample], variant: Variant, spec: ModelSpec, prompts: PromptSet
+    ) -> Iterator[str]:
+        """What this model is not shown, or cannot be asked, of these questions; said at enqueue."""
+        yield from ()
 
     @abstractmethod
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from videval.benchmarks.archives import unpack, write_file
 from videval.benchmarks.base import Benchmark
+from videval.benchmarks.built import table_md5
 from videval.benchmarks.hub import download
 from videval.benchmarks.published import Download, PublishedBenchmark, write_table
 from videval.errors import DataMissing, InvalidTable, VideoFailure
@@ -146,9 +147,19 @@ def _notes(benchmark: Benchmark, root: Path, samples: Sequence[Sample], videos: 
     table = root / benchmark.table
     if benchmark.md5 and table.is_file() and (found := _md5(table)) != benchmark.md5:
         yield f"{benchmark.table}: MD5 is {found}, that of the published table is {benchmark.md5}"
+    yield from _part_notes(benchmark, root)
+    yield from (f"left out: {row}" for row in benchmark.left_out(root, benchmark.variant(num_frames=8)))
     if benchmark.not_included and missing_videos(samples, root):
         yield benchmark.not_included
     yield from benchmark.subtitle_notes(samples, root)
+
+
+def _part_notes(benchmark: PublishedBenchmark, root: Path) -> Iterator[str]:
+    """Which of VLMEvalKit's parts are not in this table as they were published."""
+    rows = benchmark.rows(root) if benchmark.part_md5 else []
+    for name, published in benchmark.part_md5.items():
+        if (found := table_md5(benchmark.part(name, rows))) != published:
+            yield f"{name}: MD5 is {found}, that of the published table is {published}"
 
 
 def _broken(root: Path, videos: Sequence[str]) -> Iterator[str]:
@@ -261,8 +272,12 @@ def _snapshots(one: Download) -> Iterator[Path]:
     """The folders of a dataset in the Hugging Face cache: the revision's first, then others, newest first."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    folder = cache / f"datasets--{one.repo.replace('/', '--')}"
-    reference = folder / "refs" / one.revision
+    for repo in (one.repo, *one.also):
+        yield from _snapshots_of(cache / f"datasets--{repo.replace('/', '--')}", one.revision)
+
+
+def _snapshots_of(folder: Path, revision: str) -> Iterator[Path]:
+    reference = folder / "refs" / revision
     if reference.is_file():
         yield folder / "snapshots" / reference.read_text(encoding="utf-8").strip()
     others = [path for path in (folder / "snapshots").glob("*") if path.is_dir()]

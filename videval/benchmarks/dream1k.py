@@ -15,7 +15,7 @@ from videval.benchmarks.base import NO_SCORER, Shown
 from videval.benchmarks.published import Archive, Download, PublishedBenchmark, Row
 from videval.benchmarks.table_file import read_lines
 from videval.errors import InvalidTable
-from videval.types import Part, Sample, Scalar, Text
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["Dream1K"]
 
@@ -33,6 +33,7 @@ class Dream1K(PublishedBenchmark):
     size_gb = 3.9
     scorer = NO_SCORER
     needs = "an LLM judge that extracts events and compares them (AutoDQ)"
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published = (
         "DREAM-1K_8frame",
         "DREAM-1K_64frame",

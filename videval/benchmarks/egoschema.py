@@ -4,11 +4,11 @@ Karttikeya Mangalam, Raiymbek Akshulakov, Jitendra Malik. NeurIPS 2023. https://
 
 What is asked: one question with five options about each three-minute egocentric clip. The answers of the full set
 (5,031) are not public; this is the Subset of 500 whose answers are.
-What is shown: n frames, evenly spaced without the ends, or frames at a rate; then the question.
+What is shown: n frames, evenly spaced with both ends, or frames at a rate; then the question.
 How it is scored: the letter that was said; one number.
 
-VLMEvalKit has no loader for it. Wording and layout are those of lmms-eval's `egoschema_subset`; the paper itself
-publishes no prompt.
+The paper publishes no prompt and VLMEvalKit has no loader. Wording, layout and frames are those of lmms-eval 75571cf
+(2026-08-06), `egoschema_subset`. Protocol 1, until videval 0.1, left the ends of the video out.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.types import Part, Sample, Scalar, Text
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["EgoSchema"]
 
@@ -45,9 +45,12 @@ class EgoSchema(PublishedBenchmark):
     size_gb = 105.7
     scorer = "choice"
     lettered = True
+    frame_policy = "uniform"
+    prompt_sets = (PromptSet.LMMS_EVAL,)
+    protocol_version = 2
     published = ("EgoSchema_8frame", "EgoSchema_64frame", "EgoSchema_1fps")
 
-    downloads = (Download(repo="lmms-lab/egoschema"),)
+    downloads = (Download(repo="lmms-eval/egoschema", also=("lmms-lab/egoschema",)),)
     sources = ("Subset/test-00000-of-00001.parquet",)
     archives = (Archive(pattern="videos_chunked_*.zip", into="videos", flat=True),)
 

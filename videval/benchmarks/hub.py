@@ -14,26 +14,37 @@ def download(one: Download, folder: Path | None, progress: Callable[[str], None]
 
     Raises DataMissing when there is no network, the offline flag is set, the disk is full, or the dataset is gated.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-    progress(f"fetching {one.repo} ({one.revision}) from the Hugging Face hub")
-    try:
-        found = snapshot_download(
-            repo_id=one.repo,
+    for repo in (one.repo, *one.also):
+        try:
+            return _fetch(repo, one, folder, progress)
+        except GatedRepoError as error:
+            raise DataMissing(
+                f"{repo}: its owners ask you to accept their terms",
+                hint=f"accept them at https://huggingface.co/datasets/{repo} and set HF_TOKEN",
+            ) from error
+        except RepositoryNotFoundError as error:
+            missing = error
+        except (HfHubHTTPError, OSError, ValueError) as error:
+            raise DataMissing(f"{repo}: cannot be fetched ({_short(error)})", hint=_hint(error)) from error
+    names = " or ".join((one.repo, *one.also))
+    raise DataMissing(f"{names}: cannot be fetched ({_short(missing)})", hint=_hint(missing)) from missing
+
+
+def _fetch(repo: str, one: Download, folder: Path | None, progress: Callable[[str], None]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    progress(f"fetching {repo} ({one.revision}) from the Hugging Face hub")
+    return Path(
+        snapshot_download(
+            repo_id=repo,
             repo_type="dataset",
             revision=one.revision,
             local_dir=folder,
             allow_patterns=list(one.only) or None,
         )
-    except GatedRepoError as error:
-        raise DataMissing(
-            f"{one.repo}: its owners ask you to accept their terms",
-            hint=f"accept them at https://huggingface.co/datasets/{one.repo} and set HF_TOKEN",
-        ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        raise DataMissing(f"{one.repo}: cannot be fetched ({_short(error)})", hint=_hint(error)) from error
-    return Path(str(found))
+    )
 
 
 def _hint(error: Exception) -> str:

@@ -6,7 +6,8 @@ What is asked: referred reasoning questions with up to five options about videos
 them about what is said at a moment.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate; with `_subs` the subtitles stand
 between the frames: each after the frames up to its middle, and only if a frame falls into it (an event of less than
-a second counts as one second around its middle). Subtitles therefore need a model that takes frames.
+a second counts as one second around its middle). Subtitles therefore need a model that takes frames; the prompt set
+`vlmevalkit` leaves them out for one that takes a video, as VLMEvalKit e8e78f0 (2026-08-18) does.
 How it is scored: the letter that was said; by duration, question and topic.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.prompts import LETTERS, dotted
+from videval.benchmarks.prompts import LETTERS, dotted, letter_of
 from videval.benchmarks.published import (
     Archive,
     Download,
@@ -26,7 +27,7 @@ from videval.benchmarks.published import (
     read_records,
 )
 from videval.errors import UsageError, VideoFailure
-from videval.types import Frame, Part, Sample, Scalar, Text
+from videval.types import Frame, ModelSpec, Part, PromptSet, Sample, Scalar, Text, Variant
 
 __all__ = ["LongVideoBench"]
 
@@ -46,10 +47,12 @@ class LongVideoBench(PublishedBenchmark):
     videos = 753
     size_gb = 161.6
     scorer = "choice"
+    vlmevalkit = "longvideobench"
     groups = ("duration_group", "question_category", "topic_category")
     supports_subtitles = True
     subtitles_need_frames = True
     subtitle_folder = "subtitles"
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published = (
         "LongVideoBench_8frame",
         "LongVideoBench_8frame_subs",
@@ -87,12 +90,7 @@ class LongVideoBench(PublishedBenchmark):
         return str(row["video_path"]).removeprefix("./")
 
     def answer(self, row: Mapping[str, Scalar]) -> str | None:
-        right = row.get("correct_choice")
-        if right is None:
-            return None
-        if not isinstance(right, int) or not 0 <= right < len(LETTERS):
-            raise ValueError(f"correct_choice {right!r} is not the number of an option")
-        return LETTERS[right]
+        return letter_of(row.get("correct_choice"), "correct_choice", len(LETTERS))
 
     def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
         try:
@@ -103,13 +101,20 @@ class LongVideoBench(PublishedBenchmark):
     def subtitle_notes(self, samples: Sequence[Sample], root: Path) -> Iterator[str]:
         yield from ()
 
+    def remarks(
+        self, samples: Sequence[Sample], variant: Variant, spec: ModelSpec, prompts: PromptSet
+    ) -> Iterator[str]:
+        if variant.subtitles and spec.form == "video":
+            yield f"{spec.name} takes a whole video: the subtitles are left out, as VLMEvalKit does"
+
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
-        if shown.subtitles and shown.form == "video":
+        between = shown.subtitles and (shown.form == "frames" or shown.prompts != PromptSet.VLMEVALKIT)
+        if between and shown.form == "video":
             raise UsageError(
                 "LongVideoBench puts its subtitles between the frames; this model takes a video",
                 hint="leave _subs away, or use a model that takes images",
             )
-        clip = _interleaved(sample, shown) if shown.subtitles else self.frames_or_video(shown)
+        clip = _interleaved(sample, shown) if between else self.frames_or_video(shown)
         question = f"{sample.question}\n{dotted(sample.candidates)}{_ASK}"
         return (Text(text=""), *clip, Text(text=question))
 

@@ -6,11 +6,13 @@ Ming Ding, Jie Tang. ICCV 2025. https://arxiv.org/abs/2406.08035
 What is asked: 1,549 questions with four options about 103 videos of half an hour to over two hours, in six
 capabilities (entity recognition, event understanding, key information retrieval, temporal grounding, reasoning,
 summarization).
-What is shown: n frames, evenly spaced without the ends, or frames at a rate; then the question.
-How it is scored: the letter that was said; by the videos' type and by capability (`question_type` holds a list).
+What is shown: n frames, evenly spaced with both ends, or frames at a rate; then the question.
+How it is scored: the letter that was said; by the videos' type and by capability: a question counts in each of its
+own (`question_type` holds a list).
 
-VLMEvalKit has no loader for it. The questions carry their options in their text; the closing line is lmms-eval's and
-not verified against the paper's own code. The data set holds no videos: put them below `videos/`, by YouTube key.
+VLMEvalKit has no loader for it. The questions carry their options in their text; closing line and frames are those of
+lmms-eval 75571cf (2026-08-06). Protocol 1, until videval 0.1, left the ends of the video out. The data set holds no
+videos: put them below `videos/`, by YouTube key.
 """
 
 import re
@@ -20,7 +22,8 @@ from pathlib import Path
 from videval.benchmarks.base import Shown
 from videval.benchmarks.published import Download, PublishedBenchmark, Row, as_row, read_records
 from videval.errors import InvalidTable
-from videval.types import Part, Sample, Scalar, Text
+from videval.scorers.options import listed
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["LVBench"]
 
@@ -40,6 +43,9 @@ class LVBench(PublishedBenchmark):
     videos = 103
     scorer = "choice"
     groups = ("type", "question_type")
+    frame_policy = "uniform"
+    prompt_sets = (PromptSet.LMMS_EVAL,)
+    protocol_version = 2
     published = ("LVBench_8frame", "LVBench_64frame", "LVBench_1fps")
 
     not_included = "the data set holds no videos: put them below videos/, by YouTube key"
@@ -71,6 +77,9 @@ class LVBench(PublishedBenchmark):
 
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return f"videos/{row['video']}.mp4"
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return tuple(listed(value)) if column == "question_type" else (value,)
 
     def options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
         """The lines of the question that begin with a letter in brackets."""

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from videval.benchmarks.base import NO_SCORER, Shown
 from videval.benchmarks.published import Archive, Download, PublishedBenchmark
-from videval.types import Part, Sample, Scalar, Text
+from videval.scorers.options import listed
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["MMBenchVideo"]
 
@@ -58,6 +59,7 @@ class MMBenchVideo(PublishedBenchmark):
     needs = "an LLM judge that gives 0 to 3 (the paper's is GPT-4)"
     groups = ("dimensions",)
     supports_pack = True
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published = (
         "MMBench_Video_8frame_nopack",
         "MMBench_Video_8frame_pack",
@@ -74,6 +76,9 @@ class MMBenchVideo(PublishedBenchmark):
 
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return f"video/{Path(str(row['video_path'])).name}"
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return tuple(listed(value))
 
     def options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
         return ()

@@ -9,6 +9,8 @@ seconds in the five tasks that have bounds. Videos are mp4, avi, webm and gif fi
 of frames taken at 3 a second.
 How it is scored: the letter (or the option's text) that was said; per task, and the mean over all questions.
 
+Wording as the paper's code and VLMEvalKit e8e78f0 (2026-08-18).
+
 MVBench_MP4 is the same set converted to mp4 files that are cut already: no bounds, and sampling by rate works.
 """
 
@@ -28,7 +30,7 @@ from videval.benchmarks.published import (
     read_records,
 )
 from videval.errors import DataMissing, InvalidTable
-from videval.types import Part, Sample, Scalar, Text
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["SYSTEM", "TASKS", "MVBench", "MVBenchMP4", "Task", "choice_prompt"]
 
@@ -70,11 +72,11 @@ def task_file(task: str) -> str:
     return f"json/{task.lower().replace(' ', '_').replace('-', '_')}.json"
 
 
-def choice_prompt(clip: tuple[Part, ...], sample: Sample) -> tuple[Part, ...]:
+def choice_prompt(clip: tuple[Part, ...], sample: Sample, system: str = SYSTEM) -> tuple[Part, ...]:
     """System text, clip, question with bracketed options, and the first words of the answer."""
     question = f"Question: {sample.question}\nOptions:\n{bracketed(sample.candidates)}".rstrip()
     return (
-        Text(text=SYSTEM, role="system"),
+        Text(text=system, role="system"),
         *clip,
         Text(text=question),
         Text(text="\nOnly give the best option."),
@@ -98,6 +100,7 @@ class MVBench(PublishedBenchmark):
     frame_policy = "segment"
     rate_policy = None
     no_rate = "use MVBench_MP4"
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published = ("MVBench_8frame", "MVBench_64frame")
 
     downloads = (Download(repo="OpenGVLab/MVBench"),)
@@ -133,14 +136,13 @@ class MVBench(PublishedBenchmark):
 
 def _columns(task: str, record: Mapping[str, Any]) -> dict[str, Any]:
     folder, kind, bounded = TASKS[task]
-    start, end = record.get("start"), record.get("end")
     return {
         "task_type": task,
         "prefix": f"video/{folder}",
         "data_type": kind,
         "bound": bounded,
-        "start": None if start is None else float(start),
-        "end": None if end is None else float(end),
+        "start": record.get("start"),
+        "end": record.get("end"),
         "video": record["video"],
         "question": record["question"],
         "answer": record["answer"],
@@ -162,11 +164,12 @@ class MVBenchMP4(PublishedBenchmark):
     vlmevalkit = "mvbench"
     groups = ("task_type",)
     frame_policy = "segment"
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published = ("MVBench_MP4_8frame", "MVBench_MP4_1fps")
 
     downloads = (Download(repo="OpenGVLab/MVBench", revision="video"),)
     sources = ("test.json",)
-    md5 = "7b4608045347904c28c153015a7a2b6b"
+    md5 = "5c8c6f8b7972c2de65a629590f7c42f5"
 
     def build(self, root: Path) -> list[Row]:
         path = root / "test.json"

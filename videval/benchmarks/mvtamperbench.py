@@ -7,10 +7,12 @@ What is asked: MVBench's tasks (19, without Fine-grained Pose) on videos of whic
 repeated, rotated or replaced; the question is whether and how. MVTamperBenchStart and MVTamperBenchEnd tamper with
 the beginning and the end.
 What is shown: n frames, the middles of n equal segments, as MVBench does without bounds.
-How it is scored: the letter (or the option's text) that was said; by task, by tampering, and by both.
+How it is scored: the letter (or the option's text) that was said; by task, by tampering, and by both. The paper's
+number is an F1: of each kind of tampering, with the untouched (`original`) videos as negatives, and their mean.
 
-Wording as MVBench's; VLMEvalKit's loader puts the question before the clip, which is not verified against its newest
-version. VLMEvalKit leaves questions out whose video is not there; here they stay and are said to be missing.
+The question stands before the clip. `paper`: MVBench's system text, as in VLMEvalKit from 2025-02 to 2025-09, when the
+paper's numbers were made; `vlmevalkit`: what is left of it there since 2025-09-12 (9cc14cd; so in e8e78f0, 2026-08-18).
+VLMEvalKit leaves questions out whose video is not there; here they stay and are said to be missing.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.mvbench import TASKS, choice_prompt, task_file
+from videval.benchmarks.mvbench import SYSTEM, TASKS, choice_prompt, task_file
 from videval.benchmarks.published import (
     Archive,
     Download,
@@ -27,12 +29,14 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.types import Part, Sample, Scalar
+from videval.measures import Detection
+from videval.types import Part, PromptSet, Sample, Scalar
 
 __all__ = ["MVTamperBench", "MVTamperBenchEnd", "MVTamperBenchStart"]
 
 _FOLDERS = {task: folder for task, (folder, _, _) in TASKS.items() if task != "Fine-grained Pose"}
 _FOLDERS["Episodic Reasoning"] = "tvqa/frames_fps3/"
+_SYSTEM = "Carefully watch the video and pay attention to the cause and sequence of events, "
 _KEYS = ("video", "question", "answer", "candidates", "tamper_type")
 
 
@@ -44,10 +48,13 @@ class MVTamperBench(PublishedBenchmark):
     authors = "Agarwal, Panda, Charles, Kumar, Patel, Pattnayak, Rafi, Kumar, Meghwani, Gupta, Chae"
     paper = "https://arxiv.org/abs/2412.19794"
     scorer = "choice"
+    vlmevalkit = "mvtamperbench"
     groups = ("task_type", "tamper_type", "task_tamper_type")
+    measures = (Detection(column="tamper_type", negative="original"),)
     frame_policy = "segment"
     rate_policy = None
     no_rate = "use a frame count, such as MVTamperBench_8frame"
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published: ClassVar[tuple[str, ...]] = ("MVTamperBench_8frame",)
 
     downloads: ClassVar[tuple[Download, ...]] = (Download(repo="Srikant86/MVTamperBench"),)
@@ -84,7 +91,8 @@ class MVTamperBench(PublishedBenchmark):
         return next((way for way in ways if (root / way).exists()), ways[0])
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
-        system, *clip, question, ask, begin = choice_prompt(self.frames_or_video(shown), sample)
+        told = _SYSTEM if shown.prompts == PromptSet.VLMEVALKIT else SYSTEM
+        system, *clip, question, ask, begin = choice_prompt(self.frames_or_video(shown), sample, told)
         return (system, question, *clip, ask, begin)
 
 

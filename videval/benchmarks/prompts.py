@@ -1,13 +1,11 @@
 """What the wording of several benchmarks shares: options a line each, lists out of a cell."""
 
-import ast
-import json
-import warnings
 from collections.abc import Sequence
 from string import ascii_uppercase
-from typing import Any
 
-__all__ = ["LETTERS", "bracketed", "dotted", "literal_list"]
+from videval.scorers.options import literal_list
+
+__all__ = ["LETTERS", "bracketed", "dotted", "letter_of", "literal_list"]
 
 LETTERS = ascii_uppercase
 
@@ -22,15 +20,11 @@ def dotted(options: Sequence[str]) -> str:
     return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
-def literal_list(cell: str) -> list[Any] | None:
-    """The list that a cell says, as JSON or a Python literal; None if it says none. Nothing is executed."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a stray backslash in a literal is no news
-                found = read(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return found
-    return None
+def letter_of(number: object, column: str, options: int) -> str | None:
+    """The letter of an option that is named by its number from 0, None where it is not public; else ValueError."""
+    if number is None:
+        return None
+    whole = int(number) if isinstance(number, float) and number.is_integer() else number
+    if not isinstance(whole, int) or not 0 <= whole < options:
+        raise ValueError(f"{column} {number!r} is not the number of an option")
+    return LETTERS[whole]

@@ -5,18 +5,16 @@ that what is exported is what its evaluators expect. If it is not there, the sam
 that were published (JSON, JSON lines, parquet).
 """
 
-import csv
-import io
 import json
-import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from videval.benchmarks.base import Benchmark
+from videval.benchmarks.built import Row, as_row, as_text, scalar, write_table
 from videval.benchmarks.prompts import literal_list
 from videval.benchmarks.table_file import Line, parse_lines, read_lines
 from videval.errors import DataMissing, InvalidTable, UsageError
@@ -24,10 +22,7 @@ from videval.scorers.options import answer_letter, option_texts
 from videval.types import Sample, Scalar, Variant
 from videval.video.paths import path_problem
 
-__all__ = ["Archive", "Download", "PublishedBenchmark", "Row", "as_row", "read_records", "write_table"]
-
-Row = dict[str, Scalar]
-"""One row of a question table: VLMEvalKit's columns in their order."""
+__all__ = ["Archive", "Download", "PublishedBenchmark", "Row", "as_row", "part_of", "read_records", "write_table"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +41,13 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Download:
-    """What to fetch from the Hugging Face hub: a dataset repository, a revision, and which of its files."""
+    """What to fetch from the Hugging Face hub: a dataset repository, a revision, and which of its files.
+
+    `also`: other names under which the same data set is or was published, tried in turn.
+    """
 
     repo: str
+    also: tuple[str, ...] = ()
     revision: str = "main"
     only: tuple[str, ...] = ()
 
@@ -62,12 +61,17 @@ class PublishedBenchmark(Benchmark):
     archives: ClassVar[tuple[Archive, ...]] = ()
     md5: ClassVar[str] = ""
     """MD5 of the question table as VLMEvalKit knows it; empty: not known."""
+    part_md5: ClassVar[Mapping[str, str]] = {}
+    """The same for a table that VLMEvalKit has in parts: name of the part -> MD5; see `part`."""
     not_included: ClassVar[str] = ""
     """Which videos the published data set does not hold, and where they are to be had."""
     lmu_folder: ClassVar[str] = ""
     """Its folder below LMUData/datasets, where that is not its name."""
     is_drawn: ClassVar[bool] = False
     """Whether `write` makes the data on this machine, and nothing is fetched."""
+    leaves_out: ClassVar[bool] = False
+    """Whether published rows without a question, or whose answer is no option, are left out and named; else they
+    are problems, and nothing is enqueued."""
     lettered: ClassVar[bool] = False
     """Whether the published options carry their letters (`A. ...`); the prompt then shows them as they stand."""
 
@@ -100,32 +104,44 @@ class PublishedBenchmark(Benchmark):
     def rows(self, root: Path) -> list[Row]:
         """The question table's rows: read if the table is there, else built."""
         path = root / self.table
-        read = read_lines(path) if path.is_file() else parse_lines(_as_text(self.build(root)), ".tsv")
+        read = read_lines(path) if path.is_file() else parse_lines(as_text(self.build(root)), ".tsv")
         if read.problems:
             raise InvalidTable(str(path), read.problems)
         return [_typed(line) for line in read.lines]
 
+    def part(self, name: str, rows: Sequence[Row]) -> list[Row]:
+        """The rows of one of VLMEvalKit's parts, with that part's columns."""
+        raise NotImplementedError(f"{self.name} has no parts")
+
     def load(self, root: Path, variant: Variant) -> list[Sample]:
+        read = self._read(root, variant)
+        if read.problems or not read.samples:
+            raise InvalidTable(str(root / self.table), read.problems or ["the table has no questions"])
+        return read.samples
+
+    def left_out(self, root: Path, variant: Variant) -> tuple[str, ...]:
+        return tuple(self._read(root, variant).left_out) if self.leaves_out else ()
+
+    def _read(self, root: Path, variant: Variant) -> "_Read":
         rows = self.rows(root)
-        problems = _repeated(rows)
-        samples = []
+        read = _Read(problems=_repeated(rows))
         for row in rows:
             try:
-                samples.append(self._checked(row, root, variant))
+                read.samples.append(self._checked(row, root, variant))
             except (ValueError, KeyError, UsageError) as error:
-                problems.append(f"row with index {row.get('index')!r}: {_said(error)}")
-        if problems or not samples:
-            raise InvalidTable(str(root / self.table), problems or ["the table has no questions"])
-        return samples
+                unaskable = self.leaves_out and isinstance(error, _Unaskable)
+                said = read.left_out if unaskable else read.problems
+                said.append(f"row with index {row.get('index')!r}: {_said(error)}")
+        return read
 
     def _checked(self, row: Row, root: Path, variant: Variant) -> Sample:
         sample = self.sample(row, root)
-        if not sample.question.strip():
-            raise ValueError("the question is empty")
         if problem := path_problem(sample.video):
             raise ValueError(f"video: {problem}")
+        if not sample.question.strip():
+            raise _Unaskable("the question is empty")
         if sample.candidates and sample.answer is not None:
-            answer_letter(sample)
+            _check_answer(sample)
         if variant.subtitles:
             self.check_subtitles(row, root)
         return sample
@@ -182,6 +198,32 @@ class PublishedBenchmark(Benchmark):
         return None, None
 
 
+def part_of(name: str, rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """The rows of a merged table that come from the part of this name, as that part has them."""
+    own = [row for row in rows if row.get("SUB_DATASET") == name]
+    return [{**{c: row.get(c) for c in columns}, "index": row.get("original_index")} for row in own]
+
+
+class _Unaskable(ValueError):
+    """A row that stands as it was published and cannot be asked or scored."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Read:
+    """What became of a table's rows."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[str]
+    left_out: list[str] = field(default_factory=list)
+
+
+def _check_answer(sample: Sample) -> None:
+    try:
+        answer_letter(sample)
+    except UsageError as error:
+        raise _Unaskable(_said(error)) from error
+
+
 def read_records(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
     """The records of a .json (list), .jsonl or .parquet file.
 
@@ -204,42 +246,10 @@ def read_records(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
     return found
 
 
-def as_row(index: int, columns: Mapping[str, Any]) -> Row:
-    """A built row: lists as Python writes them, `index` last unless it is among the columns, as pandas leaves it."""
-    row = {name: _scalar(value) for name, value in columns.items()}
-    return row if "index" in row else {**row, "index": index}
-
-
-def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write a question table as pandas does (tabs, quotes where needed, empty for None), beside it and renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(_as_text(rows), encoding="utf-8", newline="")
-    temporary.replace(path)
-
-
-def _as_text(rows: Sequence[Row]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row.get(c) for c in columns] for row in rows)
-    return text.getvalue()
-
-
-def _scalar(value: Any) -> Scalar:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if value is None or isinstance(value, str | int | float | bool):
-        return None if isinstance(value, float) and value != value else value
-    return repr(value)
-
-
 def _typed(line: Line) -> Row:
     """A line of a table that pandas wrote: True and False are no texts."""
     words: dict[object, bool] = {"True": True, "False": False}
-    return {
-        name: words.get(cell, cell) if isinstance(cell, str) else _scalar(cell) for name, cell in line.cells.items()
-    }
+    return {name: words.get(cell, cell) if isinstance(cell, str) else scalar(cell) for name, cell in line.cells.items()}
 
 
 def _repeated(rows: Sequence[Row]) -> list[str]:

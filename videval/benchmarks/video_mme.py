@@ -25,7 +25,7 @@ from videval.benchmarks.published import (
 )
 from videval.benchmarks.subtitles import read_subtitles, shown_subtitles
 from videval.errors import VideoFailure
-from videval.types import Part, Sample, Scalar, Text
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["FRAMES", "SUBTITLED", "VideoMME", "check_srt"]
 
@@ -68,6 +68,7 @@ class VideoMME(PublishedBenchmark):
     supports_subtitles = True
     lettered = True
     subtitle_folder = "subtitle"
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
     published = (
         "Video-MME_8frame",
         "Video-MME_64frame",
@@ -77,7 +78,7 @@ class VideoMME(PublishedBenchmark):
         "Video-MME_0.5fps_subs",
     )
 
-    downloads = (Download(repo="lmms-lab/Video-MME"),)
+    downloads = (Download(repo="lmms-lab/Video-MME", also=("lmms-eval/Video-MME",)),)
     sources = (_PARQUET,)
     archives = (
         Archive(pattern="video*.zip", into="video", flat=True),

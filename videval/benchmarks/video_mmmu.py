@@ -6,17 +6,17 @@ https://arxiv.org/abs/2501.13826
 What is asked: 900 questions about 300 lectures in three steps: Perception, Comprehension, Adaptation.
 What is shown: n frames, evenly spaced without the ends, or frames at a rate; in Adaptation then the question's own
 image. The model is told to end with `Answer: {Your final answer}`.
-How it is scored: options by the letter after the last `Answer:`; open answers by equality, which is stricter than
-the paper's (it accepts any answer that contains the right one). By category.
+How it is scored: by what follows the last `Answer:`; options by the letter, open answers by MMMU's rule: right if the
+right answer stands in it, numbers to two decimals. By category.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.prompts import LETTERS, dotted, literal_list
+from videval.benchmarks.prompts import LETTERS, dotted
 from videval.benchmarks.published import (
     Archive,
     Download,
@@ -25,7 +25,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.types import Image, Part, Sample, Scalar, Text
+from videval.types import Image, ModelSpec, Part, PromptSet, Sample, Scalar, Text, Variant
 
 __all__ = ["VideoMMMU"]
 
@@ -47,12 +47,15 @@ class VideoMMMU(PublishedBenchmark):
     questions = 900
     videos = 300
     size_gb = 13.4
-    scorer = "choice"
+    scorer = "final_choice"
+    vlmevalkit = "videommmu"
     groups = ("category",)
     lettered = True
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
+    answer_length = 1024
     published = ("VideoMMMU_8frame", "VideoMMMU_64frame", "VideoMMMU_1fps", "VideoMMMU_0.5fps")
 
-    downloads = (Download(repo="lmms-lab/VideoMMMU"),)
+    downloads = (Download(repo="lmms-lab/VideoMMMU", also=("lmms-eval/VideoMMMU",)),)
     sources = tuple(f"{category}/test-00000-of-00001.parquet" for category in _CATEGORIES)
     archives = (Archive(pattern="*.zip", into="videos"),)
 
@@ -75,11 +78,6 @@ class VideoMMMU(PublishedBenchmark):
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return str(row["video"])
 
-    def answer(self, row: Mapping[str, Scalar]) -> str | None:
-        answer = super().answer(row)
-        several = literal_list(answer) if answer and answer.startswith("[") else None
-        return str(several[0]) if several else answer
-
     def published_options(self, row: Mapping[str, Scalar]) -> tuple[str, ...]:
         if row.get("question_type") == "open":
             return ()
@@ -88,7 +86,16 @@ class VideoMMMU(PublishedBenchmark):
     def scorer_for(self, sample: Sample) -> str | None:
         if sample.answer is None:
             return None
-        return "choice" if sample.candidates else "exact"
+        return "final_choice" if sample.candidates else "open_answer"
+
+    def remarks(
+        self, samples: Sequence[Sample], variant: Variant, spec: ModelSpec, prompts: PromptSet
+    ) -> Iterator[str]:
+        with_image = sum(s.row["category"] == "Adaptation" for s in samples)
+        if with_image and not spec.images:
+            lost = "cannot be answered" if prompts == PromptSet.PAPER else "are asked without it, as VLMEvalKit does"
+            told = f"{with_image} of {len(samples)} questions (Adaptation) show an image of their own"
+            yield f"{told}, and {spec.name} takes a video only: they {lost}"
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         clip = self.frames_or_video(shown)

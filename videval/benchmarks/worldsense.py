@@ -7,7 +7,8 @@ What is shown: frames (visual), with `_subs` also subtitles. The audio setting i
 in a clip.
 Subtitles: for a model that takes images those at its frames; for a model that takes a video those of one frame a
 second over the whole video (VLMEvalKit's rule).
-How it is scored: the letter that was said; by duration, domain, task domain and task.
+How it is scored: the letter that was said; by duration, domain, sub-category, task domain, task and audio class, of
+which a question counts in each of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ from videval.benchmarks.published import Archive, Download, PublishedBenchmark, 
 from videval.benchmarks.subtitles import shown_subtitles
 from videval.benchmarks.video_mme import FRAMES, SUBTITLED, check_srt
 from videval.errors import DataMissing, InvalidTable
-from videval.types import Part, Sample, Scalar, Text
+from videval.scorers.options import listed
+from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["WorldSense"]
 
@@ -41,10 +43,13 @@ class WorldSense(PublishedBenchmark):
     questions = 3172
     videos = 1662
     scorer = "choice"
-    groups = ("duration", "domain", "task_domain", "task_type")
+    vlmevalkit = "worldsense"
+    groups = ("duration", "domain", "sub_category", "task_domain", "task_type", "audio_class")
     lettered = True
     subtitle_folder = "subtitles"
     supports_subtitles = True
+    prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
+    answer_length = 1024
     published = (
         "WorldSense_8frame",
         "WorldSense_8frame_subs",
@@ -81,6 +86,9 @@ class WorldSense(PublishedBenchmark):
 
     def video_path(self, row: Mapping[str, Scalar], root: Path) -> str:
         return f"videos/{row['video']}.mp4"
+
+    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
+        return tuple(listed(value)) if column == "audio_class" else (value,)
 
     def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
         check_srt(row, root)

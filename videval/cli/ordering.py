@@ -24,11 +24,16 @@ def _in_words(sampling: FrameSampling) -> str:
     return f"{amount}{cap} by the policy '{sampling.policy}'"
 
 
+def _answer_length(order: Order) -> str:
+    tokens, own = order.generation.max_new_tokens, order.benchmark.answer_length
+    return f"{tokens} tokens" + (f" (as {order.benchmark.name} says)" if tokens == own else "")
+
+
 def place(database: Database, order: Order, *, new: bool = False) -> Enqueued:
     """Write the rows, say what was done, and what replaced what."""
     with console.status("writing requests"):
         done = enqueue(database, order, new=new)
-    sampling, own = order.sampling(), order.benchmark.sampling(order.variant)
+    sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
     verb = "new run" if done.created else "goes on with run"
     say(f"{verb} {done.run.name}: {done.added} request(s) added")
     replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
@@ -36,6 +41,9 @@ def place(database: Database, order: Order, *, new: bool = False) -> Enqueued:
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
         + (f", {order.spec.note}" if order.spec.note else "")
     )
+    say(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
+    for remark in order.remarks():
+        warn(f"  {remark}")
     if done.run.missing:
         warn(
             f"  {len(done.run.missing)} question(s) are left out, since their videos are missing; coverage will say so"
@@ -62,6 +70,7 @@ def enqueue_command(
     pack: Annotated[bool, typer.Option(help="ask all questions of a video at once, for --data")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="cap on frames, for variants by rate")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=16, help="cap on pixels per frame")] = None,
+    prompts: Annotated[str | None, typer.Option(help="whose wording: paper, vlmevalkit or lmms-eval")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="length of an answer")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
     seed: Annotated[int | None, typer.Option(help="seed, when the temperature is above 0")] = None,

@@ -1,6 +1,7 @@
 """merge, score, export, errors, card."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +15,9 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import Incomplete, UsageError
 from videval.export import FORMATS, ExportFormat, export_path, export_table, run_table
+from videval.measures import Measured, measure_table
 from videval.merge import merge
-from videval.report import GroupScore, failures, run_card, score_report, vlmevalkit_rating
+from videval.report import GroupScore, failed_videos, failures, run_card, score_report, vlmevalkit_rating
 from videval.runs import find
 from videval.settings import Settings
 
@@ -39,7 +41,24 @@ def merge_command(run: Annotated[str, typer.Argument(help="a run")]) -> None:
 def _row(score: GroupScore) -> tuple[str, ...]:
     e = score.estimate
     interval = f"{percent(e.low)} to {percent(e.high)}" if e.n else "-"
-    return (score.group, percent(e.mean), interval, str(e.n), str(score.right), str(score.wrong), str(score.unparsed))
+    counts = (e.n, score.videos, score.right, score.wrong, score.unparsed)
+    return (score.group, percent(e.mean), interval, *map(str, counts))
+
+
+def _show_measures(measures: Sequence[Measured]) -> None:
+    """What the benchmark gives beside the score: averages a line each, numbers of groups as a table."""
+    names, rows = measure_table(measures)
+    if rows:
+        table = RichTable(box=None, header_style="bold")
+        table.add_column(next(m.about for m in measures if m.group), overflow="fold")
+        for name in names:
+            table.add_column(name, justify="right")
+        for group, values in rows:
+            table.add_row(group, *map(percent, values))
+        console.print(table)
+    for m in measures:
+        if not m.group:
+            say(f"{m.name}: {percent(m.value)}" + ("" if m.name == m.about else f" ({m.about})"))
 
 
 def show_score(database: Database, run: RunInfo) -> None:
@@ -51,7 +70,7 @@ def show_score(database: Database, run: RunInfo) -> None:
         say("no question has an answer to compare with: nothing is scored")
         return
     table = RichTable(box=None, header_style="bold")
-    for name in (run.variant, "score", "95 % interval", "n", "right", "wrong", "unparsed"):
+    for name in (run.variant, "score", "95 % interval", "n", "videos", "right", "wrong", "unparsed"):
         table.add_column(name, justify="left" if name == run.variant else "right", overflow="fold")
     for groups in report.groups.values():
         for group in groups:
@@ -59,9 +78,11 @@ def show_score(database: Database, run: RunInfo) -> None:
         table.add_section()
     table.add_row(*_row(report.overall), style="bold")
     console.print(table)
-    if report.macro is not None and len(next(iter(report.groups.values()))) > 1:
-        say(f"mean of the {next(iter(report.groups))} scores: {percent(report.macro)}")
-    say(f"coverage: {report.scored} of {report.scorable} questions ({percent(report.coverage)})")
+    _show_measures(report.measures)
+    share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
+    say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
+    if report.caution:
+        say(report.caution)
 
 
 def score_command(
@@ -78,8 +99,9 @@ def score_command(
         if protocol == "videval":
             show_score(database, info)
             return
+        rating = vlmevalkit_rating(database, info)
         say(f"{info.name}, as VLMEvalKit's rule path computes it (failed and unparsed answers included as it does):")
-        console.out(json.dumps(vlmevalkit_rating(database, info), indent=2, ensure_ascii=False), highlight=False)
+        console.out(json.dumps(rating, indent=2, ensure_ascii=False), highlight=False)
 
 
 def export_run(
@@ -128,10 +150,11 @@ def show_failures(database: Database, run: RunInfo) -> None:
     if not found:
         return
     table = RichTable(box=None, header_style="bold")
-    for name in ("failed", "kind", "message", "for example"):
+    for name in ("failed", "kind", "message", "videos", "samples"):
         table.add_column(name, overflow="fold")
     for group in found:
-        table.add_row(str(group.count), group.kind, Text(group.message), Text(", ".join(group.examples)))
+        row = (group.message, failed_videos(group), ", ".join(group.examples))
+        table.add_row(str(group.count), group.kind, *map(Text, row))
     console.print(table)
     say(f"try again: videval retry {run.name}")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, Sample, Scalar
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Scalar
 
 __all__ = [
     "Claim",
@@ -36,11 +36,13 @@ class RunConfig:
     scorer: str
     data_root: str
     max_pixels: int | None
+    prompts: str = PromptSet.PAPER
+    protocol: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
-    """A run as people see it."""
+    """A run as people see it; `prompts`: whose wording, `protocol`: which version of the benchmark's page."""
 
     run_id: int
     name: str
@@ -61,6 +63,8 @@ class RunInfo:
     missing: tuple[str, ...]
     card: Mapping[str, Any]
     created_at: float
+    prompts: str = PromptSet.PAPER
+    protocol: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +124,8 @@ def run_config(row: Any) -> RunConfig:
         scorer=row.scorer,
         data_root=row.data_root,
         max_pixels=row.max_pixels,
+        prompts=row.prompts,
+        protocol=row.protocol,
     )
 
 

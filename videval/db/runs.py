@@ -24,6 +24,7 @@ from videval.types import (
     GenerationSettings,
     ModelSpec,
     PredictionState,
+    PromptSet,
     RequestStatus,
     RunState,
     Sample,
@@ -76,6 +77,8 @@ class NewRun:
     limit: int | None
     missing: tuple[str, ...]
     card: Mapping[str, Any]
+    prompts: PromptSet = PromptSet.PAPER
+    protocol: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ What could be a million rows is read in spans of ids, so that no reader stays op
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,12 +43,16 @@ VERDICTS = ("right", "wrong", "unparsed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailureGroup:
-    """Failed requests with the same kind and message; `examples` are sample ids."""
+    """Failed requests with the same kind and message; `examples` are sample ids.
+
+    `videos`: how many failed of each video, most first. `message` is said without the video where there are several.
+    """
 
     kind: str
     message: str
     count: int
     examples: tuple[str, ...]
+    videos: tuple[tuple[str, int], ...] = ()
 
 
 def sample_counts(connection: Connection, run_id: int) -> tuple[int, int]:
@@ -74,7 +79,8 @@ def prediction_states(connection: Connection, run_id: int) -> dict[tuple[str, st
 def failure_groups(connection: Connection, run_id: int, *, examples: int = 3) -> list[FailureGroup]:
     """The failures of a run by kind and message, most frequent first.
 
-    Messages that differ in the video's name and in numbers only are one group, said in the words of the first.
+    Messages that differ in the video's name and in numbers only are one group, said in the words of the first, without
+    its video if the group has others.
     """
     failed = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.FAILED)
     rows = connection.execute(
@@ -95,7 +101,13 @@ def failure_groups(connection: Connection, run_id: int, *, examples: int = 3) ->
 
 def _pattern(message: str, video: str) -> str:
     """The message without what is particular to one request."""
-    return re.sub(r"[^\s:]*" + re.escape(video.rsplit("/", 1)[-1]) + r"|\d+(?:\.\d+)?", "#", message)
+    return re.sub(r"\d+(?:\.\d+)?", "#", _without_video(message, video))
+
+
+def _without_video(message: str, video: str) -> str:
+    """The message with "..." for the path of its video, and nothing where it begins with that."""
+    name = re.escape(video.rsplit("/", 1)[-1])
+    return re.sub(rf"(?:[^\s:]*{re.escape(video)}|[^\s:]*{name})(?!\w)", "...", message).removeprefix("...: ")
 
 
 def _failure_group(connection: Connection, rows: Sequence[Any], examples: int) -> FailureGroup:
@@ -106,11 +118,16 @@ def _failure_group(connection: Connection, rows: Sequence[Any], examples: int) -
         .order_by(SampleRow.position)
         .limit(examples)
     ).scalars()
+    videos: Counter[str] = Counter()
+    for row in rows:
+        videos[row.video] += row.n
+    message = rows[0].error or ""
     return FailureGroup(
         kind=rows[0].error_kind or "",
-        message=rows[0].error or "",
-        count=sum(r.n for r in rows),
+        message=_without_video(message, rows[0].video) if len(videos) > 1 else message,
+        count=videos.total(),
         examples=tuple(keys),
+        videos=tuple(videos.most_common()),
     )
 
 

@@ -116,6 +116,8 @@ class RunRow(Base):
     scorer: Mapped[str]
     data_root: Mapped[str]
     max_pixels: Mapped[int | None]
+    prompts: Mapped[str]
+    protocol: Mapped[int]
     max_attempts: Mapped[int]
     state: Mapped[str]
     priority: Mapped[int]

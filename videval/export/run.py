@@ -7,7 +7,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.export.table import Table
 from videval.report import run_card
-from videval.report.scores import spans
+from videval.report.index import spans
 from videval.types import Scalar
 
 __all__ = ["run_table"]

@@ -141,12 +141,15 @@ def generation_config(settings: GenerationSettings, *, pad: int, eos: Sequence[i
 
 
 def read_answer(tokenizer: Any, new: Sequence[int], *, eos: Sequence[int], prompt_tokens: int) -> Generation:
-    """The answer in the newly generated tokens, up to the first end token; without one it was cut off."""
+    """The answer in the newly generated tokens, up to the first end token; without one it was cut off.
+
+    The text is what was said, to the character: only special tokens are left out.
+    """
     end = next((place for place, token in enumerate(new) if token in eos), None)
     said = list(new) if end is None else list(new[:end])
     text = tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     count = len(new) if end is None else end + 1
-    return Generation(text=text.strip(), prompt_tokens=prompt_tokens, new_tokens=count, truncated=end is None)
+    return Generation(text=text, prompt_tokens=prompt_tokens, new_tokens=count, truncated=end is None)
 
 
 @contextmanager

@@ -1,7 +1,14 @@
 """Video-LLaVA as ported to Hugging Face transformers: one video of 8 frames and a question.
 
 Paper: Video-LLaVA: Learning United Visual Representation by Alignment Before Projection (Lin et al., 2023),
-https://arxiv.org/abs/2311.10122. The prompt's form is the one of the model card of LanguageBind/Video-LLaVA-7B-hf.
+https://arxiv.org/abs/2311.10122. How the texts of a prompt are joined is the prompt set's:
+
+- `paper`: as the model card of LanguageBind/Video-LLaVA-7B-hf does, system text in front, the answer's first words
+  behind;
+- `vlmevalkit`: all texts, whatever their role, with a line break between them (VLMEvalKit e8e78f0 of 2026-08-18,
+  `vlm/base.py` and `vlm/video_llm/video_llava.py`, Video-LLaVA-7B-HF). An image beside the clip is left out, as there;
+- `lmms-eval`: the texts as they stand, and a question mark (lmms-eval 75571cf of 2026-08-06,
+  `models/simple/video_llava.py`).
 """
 
 from collections import defaultdict
@@ -17,7 +24,7 @@ from transformers import GenerationConfig, VideoLlavaForConditionalGeneration, V
 from videval.errors import ModelFailure
 from videval.models import hf
 from videval.models.catalog import concrete_dtype
-from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Prompt, Text, Video
+from videval.types import Clip, Generation, GenerationSettings, Image, ModelSpec, Part, Prompt, PromptSet, Text, Video
 from videval.video.cache import load_frames
 
 __all__ = ["VideoLlava", "VideoLlavaInputs", "load", "prompt_text"]
@@ -36,7 +43,12 @@ class VideoLlavaInputs:
 
 
 def prompt_text(prompt: Prompt, plain: Callable[[str], str] = str) -> str:
-    """The prompt in the model card's form; `plain` is applied to every text that is not the form's own."""
+    """The prompt as its prompt set joins it; `plain` is applied to every text that is not the form's own."""
+    texts = [plain(part.text) for part in prompt.parts if isinstance(part, Text)]
+    if prompt.prompts == PromptSet.VLMEVALKIT:
+        return f"USER: {VIDEO_TOKEN}\n" + "\n".join(texts) + " ASSISTANT:"
+    if prompt.prompts == PromptSet.LMMS_EVAL:
+        return f"USER: {VIDEO_TOKEN}{''.join(texts)}? ASSISTANT:"
     system, user, prefix = (plain(prompt.text(role)) for role in ("system", "user", "assistant"))
     start = f"{system.strip()} " if system.strip() else ""
     return f"{start}USER: {VIDEO_TOKEN}\n{user} ASSISTANT:" + (f" {prefix}" if prefix else "")
@@ -113,9 +125,15 @@ class VideoLlava:
             )
 
 
+def _shown(prompt: Prompt) -> list[Part]:
+    """What is shown; VLMEvalKit leaves images out in silence, and so does its prompt set (it is said at enqueue)."""
+    left_out = (Text, Image) if prompt.prompts == PromptSet.VLMEVALKIT else (Text,)
+    return [part for part in prompt.parts if not isinstance(part, left_out)]
+
+
 def _only_clip(prompt: Prompt) -> Clip:
     """The clip of a prompt that shows it as one video of 8 frames and shows nothing else."""
-    shown = [part for part in prompt.parts if not isinstance(part, Text)]
+    shown = _shown(prompt)
     if len(shown) != 1 or not isinstance(shown[0], Video) or prompt.clip is None:
         kinds = ", ".join(type(part).__name__ for part in shown) or "nothing"
         raise ModelFailure(f"Video-LLaVA takes exactly one video with each question; it was shown: {kinds}")

@@ -4,18 +4,18 @@ Command line and dashboard show the same numbers from these functions.
 """
 
 from videval.report.compare import CardDifference, Comparison, GroupDifference, card_differences, compare
-from videval.report.details import Moment, TimeSpent, failures, run_card, time_spent, timeline, vlmevalkit_rating
-from videval.report.scores import (
-    GroupScore,
-    Point,
-    SampleIndex,
-    ScoreReport,
-    converging,
-    group_columns,
-    load_index,
-    load_verdicts,
-    score_report,
+from videval.report.details import (
+    Moment,
+    TimeSpent,
+    failed_videos,
+    failures,
+    run_card,
+    time_spent,
+    timeline,
+    vlmevalkit_rating,
 )
+from videval.report.index import SampleIndex, group_columns, load_index, load_verdicts
+from videval.report.scores import GroupScore, Point, ScoreReport, converging, score_report
 from videval.report.status import RunStatus, busy_share, run_status, run_statuses
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "card_differences",
     "compare",
     "converging",
+    "failed_videos",
     "failures",
     "group_columns",
     "load_index",

@@ -10,7 +10,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.metrics import Difference, mcnemar, paired_difference
 from videval.registry import RULE
-from videval.report.scores import SampleIndex, load_verdicts
+from videval.report.index import SampleIndex, grouped, load_verdicts
 
 __all__ = ["CardDifference", "Comparison", "GroupDifference", "card_differences", "compare"]
 
@@ -66,15 +66,14 @@ def compare(database: Database, a: RunInfo, b: RunInfo, index: SampleIndex, scor
     right_a, right_b = of_a.codes[in_a] == 0, of_b.codes[in_b] == 0
     only_a, only_b = index.ids[places[right_a & ~right_b]], index.ids[places[right_b & ~right_a]]
     videos = index.videos[places]
-    groups = {}
-    for column, (names, numbers) in index.groups.items():
-        mine = numbers[places]
-        found = [(name, mine == i) for i, name in enumerate(names)]
-        groups[column] = tuple(
+    groups = {
+        column: tuple(
             GroupDifference(group=name, difference=_difference(values_a[m], values_b[m], videos[m]))
-            for name, m in sorted(found)
+            for name, m in grouped(a, index, column, places)
             if m.any()
         )
+        for column in index.groups
+    }
     return Comparison(
         difference=_difference(values_a, values_b, videos),
         mean_a=float(values_a.mean()) if len(values_a) else None,

@@ -5,18 +5,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.benchmarks.catalog import benchmark_names
 from videval.db import results, runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import STAGES, Slow
 from videval.errors import UsageError
-from videval.report.scores import spans
+from videval.report.index import spans
 from videval.scorers import vlmevalkit
-from videval.types import RunState
+from videval.types import RequestStatus, RunState
 
-__all__ = ["Moment", "TimeSpent", "failures", "run_card", "time_spent", "timeline", "vlmevalkit_rating"]
+__all__ = [
+    "Moment",
+    "TimeSpent",
+    "failed_videos",
+    "failures",
+    "run_card",
+    "time_spent",
+    "timeline",
+    "vlmevalkit_rating",
+]
+
+_OVER = (RequestStatus.DONE, RequestStatus.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,17 +98,30 @@ def failures(database: Database, run: RunInfo) -> list[FailureGroup]:
         return stats.failure_groups(connection, run.run_id)
 
 
+def failed_videos(group: FailureGroup, *, most: int = 3) -> str:
+    """Where a group of failures happened: "2 videos: broken.mp4 (17), notvideo.mp4 (15)", or the one video."""
+    names = [video.rsplit("/", 1)[-1] for video, _ in group.videos]
+    if len(set(names)) < len(names):
+        names = [video for video, _ in group.videos]
+    if len(names) == 1:
+        return names[0]
+    said = [f"{name} ({count})" for name, (_, count) in zip(names[:most], group.videos, strict=False)]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} videos: {', '.join(said)}{more}"
+
+
 def vlmevalkit_rating(database: Database, run: RunInfo) -> Mapping[str, Any]:
     """The rating table as VLMEvalKit's own rule path computes it, failed rows as it treats them.
 
-    UsageError for benchmarks whose rule path is not reproduced.
+    What is not answered yet is left out. UsageError for benchmarks that VLMEvalKit does not rate without a judge.
     """
     rule = vlmevalkit.RULES.get(find_benchmark(run.benchmark).vlmevalkit)
     if rule is None:
-        known = [name for name in benchmark_names() if find_benchmark(name).vlmevalkit]
-        raise UsageError(f"VLMEvalKit's rule path for {run.benchmark} is not reproduced", hint=", ".join(known))
+        raise UsageError(
+            f"VLMEvalKit has no rule for {run.benchmark} without a judge", hint=f"videval score {run.name}"
+        )
     with database.read() as connection:
-        found = list(results.iter_results(connection, run.run_id))
+        found = [r for r in results.iter_results(connection, run.run_id) if r.status in _OVER]
     rating: Mapping[str, Any] = rule.rating(
         [dict(r.sample.row) | {"score": rule.score(r.sample, r.prediction)} for r in found]
     )

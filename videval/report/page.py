@@ -7,10 +7,12 @@ from html import escape
 
 from videval.db.records import RunInfo
 from videval.db.session import Database
+from videval.measures import Measured, measure_table
 from videval.metrics import Estimate
 from videval.report import svg
-from videval.report.details import failures, run_card, time_spent, timeline
-from videval.report.scores import ScoreReport, converging, group_columns, load_index, load_verdicts, score_report
+from videval.report.details import failed_videos, failures, run_card, time_spent, timeline
+from videval.report.index import group_columns, load_index, load_verdicts
+from videval.report.scores import ScoreReport, converging, score_report
 from videval.report.status import RunStatus, run_status
 
 __all__ = ["run_page"]
@@ -55,6 +57,7 @@ def _figures(status: RunStatus, score: ScoreReport) -> str:
         ("rate", f"{status.rate:.2f}/s", "overall"),
         ("score", _percent(overall.mean), _interval(overall)),
         ("coverage", _percent(score.coverage), f"{score.scored:,} of {score.scorable:,} scored"),
+        ("videos", f"{score.overall.videos:,}", f"of {score.videos:,}"),
     ]
     return "".join(f"<div>{escape(n)}<b>{escape(v)}</b><p>{escape(b)}</p></div>" for n, v, b in figures)
 
@@ -111,7 +114,7 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
                 _percent(g.estimate.mean),
                 _interval(g.estimate),
                 g.estimate.n,
-                g.estimate.clusters,
+                g.videos,
                 g.right,
                 g.wrong,
                 g.unparsed,
@@ -119,6 +122,7 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
             for g in [*groups, score.overall]
         ],
     )
+    said = f"<p>{escape(score.caution)}.</p>" if score.caution else ""
     index = load_index(database, run.snapshot_id, group_columns(run))
     points = converging(index, load_verdicts(database, run, index, run.scorer, with_time=True))
     most = max((p.n for p in points), default=1)
@@ -130,8 +134,20 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
     by_group = svg.dots(rows, label="score of each group with its 95 % interval")
     return (
         f'<div class="columns"><div><h2>Score</h2>{by_group}</div>'
-        f"<div><h2>How it converged</h2>{convergence}</div></div>{table}"
+        f"<div><h2>How it converged</h2>{convergence}</div></div>{table}{said}"
+        f"{_measures(score.measures)}"
     )
+
+
+def _measures(measures: Sequence[Measured]) -> str:
+    """What the benchmark gives beside the score: averages a line each, numbers of groups as a table."""
+    names, rows = measure_table(measures)
+    lines = [(m.name, _percent(m.value), "" if m.name == m.about else m.about) for m in measures if not m.group]
+    said = _table(("average", "score", "of"), lines) if lines else ""
+    if rows:
+        about = next(m.about for m in measures if m.group)
+        said += _table((about, *names), [(group, *map(_percent, values)) for group, values in rows])
+    return said
 
 
 def _time(database: Database, run: RunInfo) -> str:
@@ -150,8 +166,9 @@ def _time(database: Database, run: RunInfo) -> str:
 
 
 def _failures(database: Database, run: RunInfo) -> str:
-    rows = [(g.count, g.kind, g.message, ", ".join(g.examples)) for g in failures(database, run)]
-    return "<h2>Failures</h2>" + (_table(("n", "kind", "message", "for example"), rows) if rows else "<p>None.</p>")
+    rows = [(g.count, g.kind, g.message, failed_videos(g), ", ".join(g.examples)) for g in failures(database, run)]
+    head = ("n", "kind", "message", "videos", "samples")
+    return "<h2>Failures</h2>" + (_table(head, rows) if rows else "<p>None.</p>")
 
 
 def run_page(database: Database, run: RunInfo) -> str:

@@ -1,9 +1,6 @@
-"""A run's score with its interval and coverage, overall, by group, and as it converged.
+"""A run's score with its interval and coverage, overall, by group, by name, and as it converged."""
 
-The questions of a benchmark are read once as arrays (`SampleIndex`); a run's verdicts are laid beside them.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,25 +10,15 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.metrics import Codes, Estimate, Floats, mean_with_interval
+from videval.measures import MeanOfGroups, Measure, Measured, Tally
+from videval.metrics import Estimate, mean_with_interval
 from videval.registry import RULE
+from videval.report.index import SampleIndex, Verdicts, group_columns, grouped, load_index, load_verdicts
 
-__all__ = [
-    "GroupScore",
-    "Point",
-    "SampleIndex",
-    "ScoreReport",
-    "Verdicts",
-    "converging",
-    "group_columns",
-    "load_index",
-    "load_verdicts",
-    "score_report",
-    "spans",
-]
+__all__ = ["GroupScore", "Point", "ScoreReport", "converging", "score_report"]
 
-SPAN = 20_000
-"""Row ids that one query looks at: a fraction of a second, so that no reader stays open for long."""
+FEW_VIDEOS = 10
+"""Below this many videos an interval is so wide that it needs a word."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,20 +32,28 @@ class GroupScore:
     wrong: int
     unparsed: int
 
+    @property
+    def videos(self) -> int:
+        """How many videos the scored questions are about."""
+        return self.estimate.clusters
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreReport:
     """A run's score. An unparsed answer counts as 0 and is counted beside it; a failed or missing one is left out.
 
-    `coverage` is scored / scorable samples of the whole benchmark; `macro` the mean of the first group column's means.
+    `coverage` is scored / scorable samples of the whole benchmark; `videos` how many videos that has; `macro` the
+    mean of the first group column's means, None where its groups overlap; `measures` further numbers by name.
     """
 
     run: RunInfo
     overall: GroupScore
     groups: Mapping[str, tuple[GroupScore, ...]]
     macro: float | None
+    measures: tuple[Measured, ...]
     scored: int
     scorable: int
+    videos: int
     needs: str
 
     @property
@@ -66,25 +61,14 @@ class ScoreReport:
         """The share of the benchmark's scorable questions that the score rests on."""
         return self.scored / self.scorable if self.scorable else 0.0
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SampleIndex:
-    """The questions of a snapshot as arrays in the order of their row ids: video by number, groups by number."""
-
-    ids: Codes
-    videos: Codes
-    scorable: int
-    groups: Mapping[str, tuple[tuple[str, ...], Codes]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdicts:
-    """What a scorer said of a run: places in the SampleIndex, verdict codes, values in 0..1, answer times (s)."""
-
-    places: Codes
-    codes: npt.NDArray[np.int8]
-    values: Floats
-    at: Floats
+    @property
+    def caution(self) -> str:
+        """Why the interval is as wide as it is, where there are few videos; else empty."""
+        count = self.overall.videos
+        if not 0 < count < FEW_VIDEOS:
+            return ""
+        said = "1 video" if count == 1 else f"{count} videos"
+        return f"the interval is wide: it counts videos, not questions, and these answers are about {said}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,84 +80,6 @@ class Point:
     mean: float
     low: float
     high: float
-
-
-def spans(low: int, high: int, size: int = SPAN) -> Iterator[tuple[int, int]]:
-    """low..high cut into pieces of `size`, both ends included."""
-    for start in range(low, high + 1, size):
-        yield start, min(start + size - 1, high)
-
-
-def group_columns(run: RunInfo) -> tuple[str, ...]:
-    """The columns that this run's benchmark reports by, of those that its questions have."""
-    return tuple(c for c in find_benchmark(run.benchmark).groups if c in run.columns)
-
-
-class _Numbers:
-    """Numbers the distinct values of a column in order of first sight; None is -1."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-        self._parts: list[Codes] = []
-
-    def add(self, values: Iterable[str | None]) -> None:
-        """The next values."""
-        known = self._known
-        codes = [-1 if v is None else known.setdefault(str(v), len(known)) for v in values]
-        self._parts.append(np.asarray(codes, dtype=np.int64))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The distinct values; the number of each is its place."""
-        return tuple(self._known)
-
-    @property
-    def codes(self) -> Codes:
-        """The number of each value."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *self._parts])
-
-
-def load_index(database: Database, snapshot_id: int, columns: Sequence[str]) -> SampleIndex:
-    """Read the questions of a snapshot, with their groups by `columns`.
-
-    Span by span into arrays: one conversion of a million rows would hold up every other thread for seconds.
-    """
-    with database.read() as connection:
-        span = stats.sample_span(connection, snapshot_id)
-    ids, scorable = [np.zeros(0, dtype=np.int64)], 0
-    videos, groups = _Numbers(), [_Numbers() for _ in columns]
-    for low, high in spans(*span) if span else ():
-        with database.read() as connection:
-            rows = stats.sample_facts(connection, snapshot_id, columns, low, high)
-        ids.append(np.asarray([row[0] for row in rows], dtype=np.int64))
-        videos.add(row[1] for row in rows)
-        scorable += sum(bool(row[2]) for row in rows)
-        for at, numbers in enumerate(groups, start=3):
-            numbers.add(row[at] for row in rows)
-    return SampleIndex(
-        ids=np.concatenate(ids),
-        videos=videos.codes,
-        scorable=scorable,
-        groups={c: (numbers.names, numbers.codes) for c, numbers in zip(columns, groups, strict=True)},
-    )
-
-
-def load_verdicts(
-    database: Database, run: RunInfo, index: SampleIndex, scorer: str = RULE, *, with_time: bool = False
-) -> Verdicts:
-    """Read what a scorer said of a run so far."""
-    parts = [np.zeros((0, 4))]
-    for low, high in spans(int(index.ids[0]), int(index.ids[-1])) if len(index.ids) else ():
-        with database.read() as connection:
-            rows = stats.verdicts(connection, run.run_id, scorer, low, high, with_time=with_time)
-        parts.append(np.asarray(rows, dtype=np.float64).reshape(len(rows), 4))
-    table = np.concatenate(parts)
-    return Verdicts(
-        places=np.searchsorted(index.ids, table[:, 0].astype(np.int64)),
-        codes=table[:, 1].astype(np.int8),
-        values=np.ascontiguousarray(table[:, 2]),
-        at=np.ascontiguousarray(table[:, 3]),
-    )
 
 
 def _group(column: str, name: str, index: SampleIndex, found: Verdicts, chosen: npt.NDArray[np.bool_]) -> GroupScore:
@@ -188,11 +94,9 @@ def _group(column: str, name: str, index: SampleIndex, found: Verdicts, chosen: 
     )
 
 
-def _by_group(column: str, index: SampleIndex, found: Verdicts) -> tuple[GroupScore, ...]:
-    names, numbers = index.groups[column]
-    mine = numbers[found.places]
-    scores = [_group(column, name, index, found, mine == i) for i, name in enumerate(names)]
-    return tuple(sorted((s for s in scores if s.estimate.n), key=lambda s: s.group))
+def _by_group(run: RunInfo, column: str, index: SampleIndex, found: Verdicts) -> tuple[GroupScore, ...]:
+    masks = grouped(run, index, column, found.places)
+    return tuple(_group(column, name, index, found, chosen) for name, chosen in masks if chosen.any())
 
 
 def score_report(
@@ -202,18 +106,46 @@ def score_report(
     index = index or load_index(database, run.snapshot_id, group_columns(run))
     found = load_verdicts(database, run, index, scorer)
     overall = _group("", "overall", index, found, np.ones(len(found.values), dtype=bool))
-    groups = {column: _by_group(column, index, found) for column in index.groups}
-    first = next(iter(groups.values()), ())
-    means = [g.estimate.mean for g in first if g.estimate.mean is not None]
+    groups = {column: _by_group(run, column, index, found) for column in index.groups}
+    bench = find_benchmark(run.benchmark)
     return ScoreReport(
         run=run,
         overall=overall,
         groups=groups,
-        macro=sum(means) / len(means) if means else None,
+        macro=_macro(next(iter(groups.values()), ()), overall.estimate.n),
+        measures=_measured(bench.measures, groups, overall.estimate.n),
         scored=overall.estimate.n,
         scorable=index.scorable,
-        needs=find_benchmark(run.benchmark).needs,
+        videos=index.num_videos,
+        needs=bench.needs,
     )
+
+
+def _macro(groups: Sequence[GroupScore], n: int) -> float | None:
+    """The mean of the groups' means; None where there are none, or where a question counts in several."""
+    if sum(g.estimate.n for g in groups) > n:
+        return None
+    found = MeanOfGroups(column="").of(_tallies(groups))
+    return found[0].value
+
+
+def _measured(
+    declared: Sequence[Measure], groups: Mapping[str, tuple[GroupScore, ...]], n: int
+) -> tuple[Measured, ...]:
+    """What the page declares; and the mean of the first column's groups, unless it has a name or they overlap."""
+    first = next(iter(groups), "")
+    named = any(isinstance(m, MeanOfGroups) and m.column == first for m in declared)
+    plain = [] if named or len(groups.get(first, ())) < 2 or _macro(groups[first], n) is None else [first]
+    chosen = [*(MeanOfGroups(column=column) for column in plain), *declared]
+    return tuple(found for m in chosen if groups.get(m.column) for found in m.of(_tallies(groups[m.column])))
+
+
+def _tallies(groups: Sequence[GroupScore]) -> list[Tally]:
+    return [
+        Tally(group=g.group, n=g.estimate.n, right=g.right, total=g.estimate.mean * g.estimate.n)
+        for g in groups
+        if g.estimate.mean is not None
+    ]
 
 
 def converging(index: SampleIndex, found: Verdicts, *, points: int = 40) -> list[Point]:

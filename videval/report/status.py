@@ -16,6 +16,8 @@ __all__ = ["RunStatus", "busy_share", "eta", "run_status", "run_statuses", "seco
 
 STALE = 60.0
 """Seconds without a heartbeat after which a worker is not counted on."""
+SLOW = 3.0
+"""Times a request's median seconds after which a run without an answer has no rate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +71,7 @@ def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, al
     mine = [w for w in alive if w.load_key == run.load_key and w.silent_s < STALE]
     going = bool(counts.waiting) and run.state == RunState.ACTIVE
     costs = timings.recent_costs(connection, run.run_id) if going and pace.answered else []
+    seconds = seconds_per_request(costs)
     began = pace.now - pace.first_at if pace.first_at is not None else pace.window_s
     rate_now = pace.recent / min(pace.window_s, max(began, 1.0)) if going else 0.0
     return RunStatus(
@@ -76,13 +79,20 @@ def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, al
         counts=counts,
         rate_now=rate_now,
         rate=pace.answered / pace.elapsed_s if pace.elapsed_s > 0 else 0.0,
-        eta_s=eta(counts.waiting, seconds_per_request(costs), len(mine), rate_now if pace.recent >= 20 else 0.0),
+        eta_s=_time_left(counts.waiting, seconds, len(mine), pace, rate_now),
         live=len(mine),
         efficiency=busy_share(mine) if going else None,
         answered=pace.answered,
         last_at=pace.last_at,
         now=pace.now,
     )
+
+
+def _time_left(waiting: int, seconds: float | None, live: int, pace: Pace, rate_now: float) -> float | None:
+    """The ETA, which a run has only while answers come: none of what is tried again long after the last one."""
+    quiet = pace.since_last_s
+    going = pace.recent or (seconds is not None and quiet is not None and quiet < SLOW * seconds)
+    return eta(waiting, seconds if going else None, live, rate_now if pace.recent >= 20 else 0.0)
 
 
 def busy_share(found: Sequence[WorkerInfo]) -> float | None:

@@ -5,10 +5,12 @@ import string
 import unicodedata
 from collections.abc import Sequence
 
+from videval.scorers.heads import Heads, heads_of
+from videval.scorers.mmmu import after_answer
 from videval.scorers.options import answer_letter, match_option, normalised, option_texts, same_option, without_thinking
 from videval.types import Sample, Score, Verdict
 
-__all__ = ["ChoiceScorer", "WordsScorer", "answer_letter", "extract_choice"]
+__all__ = ["ChoiceScorer", "FinalChoiceScorer", "WordsScorer", "answer_letter", "extract_choice"]
 
 _SAID = r"(?:(?:is|are|was|would\s+be|should\s+be|must\s+be|could\s+be|seems\s+to\s+be|to\s+be)\b|[:=\-–—]|是|为|选)"
 _FILLER = r"(?:most\s+likely|likely|probably|clearly|therefore|thus|either|option|choice|letter|answer|the)\b"
@@ -136,18 +138,35 @@ def _names_another(text: str, found: re.Match[str], known: _Known) -> bool:
 class ChoiceScorer:
     """Choice questions: the option chosen by letter, else by its text; right if it is the answer's.
 
-    `read` is the letter. A letter that was said counts before any text that stands beside it.
+    `read` is the letter. A letter that was said counts before any text that stands beside it. Options with heads
+    ("Caption A: ...", "Option 2: ...") are also read by head, sign ("A", "2") and bare sentence.
     """
 
     name = "choice"
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample's answer is not among its candidates."""
-        answer = answer_letter(sample)
-        letters = string.ascii_uppercase[: len(sample.candidates) or 8]
-        options = option_texts(sample.candidates)
-        said = extract_choice(text, letters) or _letter_before_its_text(text, options) or match_option(text, options)
+        answer, options = answer_letter(sample), option_texts(sample.candidates)
+        heads = heads_of(options)
+        if heads:
+            said, options = _headed_option(text, heads), heads.sentences
+        else:
+            said = _option(text, options)
         return _verdict(said, said is not None and same_option(said, answer, options))
+
+
+class FinalChoiceScorer(ChoiceScorer):
+    """Choice questions whose response ends with `Answer: ...`: the option chosen there, or in the whole if it is bare.
+
+    `read` is the letter.
+    """
+
+    name = "final_choice"
+
+    def score(self, sample: Sample, text: str) -> Score:
+        """Score what was said; UsageError if the sample's answer is not among its candidates."""
+        said = without_thinking(text)
+        return super().score(sample, after_answer(said) or said)
 
 
 class WordsScorer:
@@ -168,6 +187,18 @@ class WordsScorer:
         if letter is None:
             return _verdict(None, False)
         return _verdict(options[ord(letter) - ord("A")], same_option(letter, answer, options))
+
+
+def _option(text: str, options: Sequence[str]) -> str | None:
+    letters = string.ascii_uppercase[: len(options) or 8]
+    return extract_choice(text, letters) or _letter_before_its_text(text, options) or match_option(text, options)
+
+
+def _headed_option(text: str, heads: Heads) -> str | None:
+    said = without_thinking(text)
+    letters = string.ascii_uppercase[: len(heads.signs)]
+    chosen = heads.whole(said) or extract_choice(heads.as_letters(said), letters)
+    return chosen or match_option(said, heads.sentences)
 
 
 def _letter_before_its_text(text: str, options: Sequence[str]) -> str | None:

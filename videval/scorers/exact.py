@@ -28,7 +28,7 @@ _ANY_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b", re.IGNORECASE)
 
 def read_yes_no(text: str) -> str | None:
     """ "yes" or "no": as stated ("the answer is no"), else the first word, else the only one said; None if neither."""
-    text = without_thinking(text)
+    text = without_thinking(text).strip()
     if _BOTH.match(text):
         return None
     if stated := _DECLARED.findall(text):

@@ -1,14 +1,27 @@
 """The options of a choice question as texts: compared without case, punctuation and white space."""
 
+import ast
+import json
 import re
 import string
 import unicodedata
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from videval.errors import UsageError
 from videval.types import Sample
 
-__all__ = ["answer_letter", "match_option", "normalised", "option_texts", "same_option", "without_thinking"]
+__all__ = [
+    "answer_letter",
+    "listed",
+    "literal_list",
+    "match_option",
+    "normalised",
+    "option_texts",
+    "same_option",
+    "without_thinking",
+]
 
 _LETTERED = re.compile(r"\s*\(?([A-Z])\s*[).:]\s*(.*)", re.DOTALL)
 _LONE_LETTER = re.compile(r"\s*\(?([A-Za-z])\)?[.:]?\s*")
@@ -23,6 +36,28 @@ def normalised(text: str) -> str:
         r"(?<!\d)[.,:/](?=\s|$|\D)|(?<=\d)[.,:](?!\d)|[^\w\s.,:/+%°<>=*&#@$€£¥^√-]|(?<=\w)-(?=\D)|_", " ", folded
     )
     return " ".join(words.split())
+
+
+def literal_list(cell: str) -> list[Any] | None:
+    """The list that a cell says, as JSON or a Python literal; None if it says none. Nothing is executed."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a stray backslash in a literal is no news
+                found = read(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return None
+
+
+def listed(cell: object) -> list[str]:
+    """What a cell names: each element of a list, or of a text that says one, else the text itself."""
+    if isinstance(cell, list | tuple):
+        return [str(name) for name in cell]
+    text = str(cell)
+    return [str(name) for name in (literal_list(text) or [text])] if text.startswith("[") else [text]
 
 
 def without_thinking(text: str) -> str:
