@@ -11,6 +11,7 @@ from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
 from videval.video.decode import decode
+from videval.video.footage import _count as counting
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader
 
@@ -212,3 +213,13 @@ def test_a_video_on_which_decord_gives_up_is_read_by_pyav(tmp_path, monkeypatch)
     shown, numbers = shown_of(path)
     assert numbers == list(shown.choice.indices)
     assert shown.info.decoder.startswith("PyAV")
+
+
+def test_another_file_under_the_same_name_is_looked_at_anew(tmp_path, monkeypatch):
+    looks = []
+    monkeypatch.setattr("videval.video.footage._count", lambda path, why: looks.append(path) or counting(path, why))
+    path = BY_NAME["h264.ts"].write(tmp_path)
+    assert shown_of(path)[0].info.total_frames == shown_of(path, "stride")[0].info.total_frames == 40
+    assert len(looks) == 1, "a second span of the same file costs no second look"
+    replace(BY_NAME["h264.ts"], frames=20).write(tmp_path)
+    assert shown_of(path)[0].info.total_frames == 20

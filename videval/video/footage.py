@@ -4,6 +4,7 @@ The packets are read through once, without decoding. Where they prove which fram
 are found by jumping; where they do not, all frames are decoded once to count them.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -95,7 +96,16 @@ class FootageReader:
 
 
 def examine(path: Path) -> Footage:
-    """Look at a video file; its frames are decoded only where its packets prove nothing. Raises READ_ERRORS."""
+    """Look at a video file; its frames are decoded only where its packets prove nothing. Raises READ_ERRORS.
+
+    The last few files are remembered: questions about other spans of one video follow each other.
+    """
+    found = path.stat()
+    return _examined(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _examined(path: Path, identity: tuple[int, ...]) -> Footage:
     try:
         return _proven(path)
     except Unproven as reason:
