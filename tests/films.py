@@ -205,6 +205,7 @@ FILMS = [
     # HEVC
     Film(name="hevc_closed.mp4", codec="libx265", options=_x265("open-gop=0:bframes=4")),
     Film(name="hevc_open.mp4", codec="libx265", options=_x265("open-gop=1:bframes=4")),
+    Film(name="hevc_leading.mp4", codec="libx265", options=_x265("open-gop=0:bframes=4:radl=2")),
     Film(name="hevc_no_key_table.mp4", codec="libx265", options=_x265("open-gop=1"), change=without_key_table),
     Film(name="hevc_open.mkv", codec="libx265", options=_x265("open-gop=1:bframes=4")),
     Film(name="hevc_open.ts", codec="libx265", options=_x265("open-gop=1:bframes=4"), format="mpegts"),

@@ -128,18 +128,20 @@ def test_a_matrix_that_says_nothing_turns_nothing(tmp_path):
     assert numbers == list(shown.choice.indices)
 
 
-def test_a_seek_that_ends_elsewhere_is_made_up_for_by_decoding_on(tmp_path, monkeypatch):
-    footage = examine(BY_NAME["h264_b.mkv"].write(tmp_path))
+@pytest.mark.parametrize("frames_off", [-14, -2, 3, 14])
+@pytest.mark.parametrize("name", ["h264_b.mkv", "h264_no_key_table.mp4"])
+def test_a_seek_that_ends_elsewhere_is_made_up_for(tmp_path, monkeypatch, name, frames_off):
+    """It may end at another start, before or behind, or at a picture that only says that it is a key frame."""
+    footage = examine(BY_NAME[name].write(tmp_path))
     seeks = []
 
     def astray(self, container, stream, start):
         seeks.append(start)
-        container.seek(footage.timeline.times[-1], stream=stream)
-        return jump(self, container, stream, start)
+        number = footage.timeline.next_from(start) + frames_off
+        container.seek(footage.timeline.times[min(39, max(0, number))], stream=stream)
 
-    jump = PyavReader._jump
-    monkeypatch.setattr(PyavReader, "_jump", astray)
-    assert [said(pixels) for _, pixels in PyavReader(footage).read([5, 20, 39])] == [5, 20, 39]
+    monkeypatch.setattr(PyavReader, "_seek", astray)
+    assert [said(pixels) for _, pixels in PyavReader(footage).read([5, 20, 38])] == [5, 20, 38]
     assert seeks
 
 
