@@ -178,6 +178,7 @@ FILMS = [
     Film(name="h264_no_edits.mp4", b_frames=2, options=_x264(_STEADY), muxer={"use_editlist": "0"}, decord=True),
     Film(name="h264_uneven.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, decord=True),
     Film(name="h264_uneven_b.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, b_frames=3, options=_x264(_STEADY)),
+    Film(name="h264_short_no_edits.mp4", gop=3, b_frames=8, muxer={"use_editlist": "0"}),
     Film(name="h264_one_frame.mp4", frames=1, decord=True),
     Film(name="h264_10_bits.mp4", pixels="yuv420p10le"),
     Film(name="h264_open.mp4", b_frames=3, options=_OPEN),
