@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.backend import backend
 from dashboard.words import plain
+from videval.changes import Changed, cancel, pause, resume
 from videval.db import runs as rows
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
@@ -62,15 +63,15 @@ def retry(run: RunInfo, kinds: tuple[str, ...] = (), indexes: tuple[str, ...] = 
     return _changed(change, run.run_id)
 
 
-def _set(run: RunInfo, state: RunState) -> str:
-    def change(database: Database) -> str:
-        if state == RunState.CANCELLED:
-            count = database.write(lambda c: rows.cancel(c, run.run_id))
-            return f"cancelled; {count} request(s) will not be answered"
-        database.write(lambda c: rows.set_state(c, run.run_id, state))
-        return "paused; what is being generated is finished" if state == RunState.PAUSED else "goes on"
+def _change(run: RunInfo, change: Callable[[Database, RunInfo], Changed]) -> str:
+    made: list[Changed] = []
 
-    return _changed(change, run.run_id if state == RunState.ACTIVE else None)
+    def apply(database: Database) -> str:
+        made.append(change(database, run))
+        return made[0].said
+
+    said = _changed(apply)
+    return said + (_changed(lambda _: "", run.run_id) if made[0].goes_on else "")
 
 
 def place(asked: Asked) -> str:
@@ -101,15 +102,15 @@ def buttons(run: RunInfo, *, waiting: int, failed: int) -> None:
         return
     with st.container(horizontal=True):
         if run.state == RunState.PAUSED:
-            _button("Resume", ":material/play_arrow:", lambda: _set(run, RunState.ACTIVE))
+            _button("Resume", ":material/play_arrow:", lambda: _change(run, resume))
         elif waiting and run.state == RunState.ACTIVE:
-            _button("Pause", ":material/pause:", lambda: _set(run, RunState.PAUSED))
+            _button("Pause", ":material/pause:", lambda: _change(run, pause))
         if failed:
             _button(f"Retry {failed:,} failed", ":material/refresh:", lambda: retry(run))
         if waiting and run.state in (RunState.ACTIVE, RunState.PAUSED):
             with st.popover("Cancel …", icon=":material/close:"):
                 st.text(f"{waiting:,} request(s) will not be answered. Answers stay.")
-                _button("Cancel this run", ":material/close:", lambda: _set(run, RunState.CANCELLED))
+                _button("Cancel this run", ":material/close:", lambda: _change(run, cancel))
 
 
 def _button(label: str, icon: str, action: Callable[[], str]) -> None:
@@ -123,7 +124,7 @@ def enqueue_form() -> None:
     with st.expander("Enqueue a run", icon=":material/add:"), st.form("enqueue", border=False):
         what = st.text_input("Variant or file of questions", placeholder="MVBench_8frame or /data/questions.tsv")
         model = st.text_input("Model", placeholder="Video-LLaVA-7B")
-        limit = st.number_input("Only the first requests (0: all)", min_value=0, value=0, step=10)
+        limit = st.number_input("Only so many requests (0: all)", min_value=0, value=0, step=10)
         priority = st.number_input("Priority (higher is sooner)", min_value=-3, max_value=3, value=0)
         if st.form_submit_button("Enqueue", type="primary") and what and model:
             asked = Asked(what=what.strip(), model=model.strip(), limit=int(limit) or None, priority=int(priority))

@@ -10,6 +10,7 @@ from dashboard.store import Answer, Store
 from videval import report
 from videval.db import browse, queue, runs, stats, workers
 from videval.db.browse import RequestDetail, SampleFilter, SampleLine
+from videval.db.identity import known_id
 from videval.db.queue import KeyWork
 from videval.db.records import RunConfig, RunInfo, StoredSample
 from videval.db.session import Database
@@ -19,7 +20,7 @@ from videval.errors import BrokerUnavailable
 from videval.report import Comparison, Moment, Point, RunStatus, ScoreReport, TimeSpent
 from videval.settings import Settings
 from workers import broker
-from workers.publish import queue_length
+from workers.publish import queue_length, queue_name
 
 __all__ = ["Data", "Found", "Health", "Overview", "Queue", "SampleView"]
 
@@ -251,7 +252,7 @@ class Data:
     def _health(self) -> Health:
         began = time.monotonic()
         with self._database.read() as connection:
-            work = queue.work(connection)
+            work, known_as = queue.work(connection), known_id(connection)
         database_s, began = time.monotonic() - began, time.monotonic()
         up = broker.ping(self._settings)
         broker_s = time.monotonic() - began
@@ -260,7 +261,7 @@ class Data:
             database_s=database_s,
             broker_s=broker_s if up else None,
             broker_error="" if up else self._broker_hint(),
-            queues=tuple(Queue(work=w, messages=self._messages(w.load_key) if up else None) for w in work),
+            queues=tuple(Queue(work=w, messages=self._messages(known_as, w.load_key) if up else None) for w in work),
         )
 
     def _broker_hint(self) -> str:
@@ -268,8 +269,10 @@ class Data:
             return "not running; it is started by the next worker or enqueue"
         return "does not answer; workers wait for it, nothing is lost"
 
-    def _messages(self, load_key: str) -> int | None:
+    def _messages(self, known_as: str | None, load_key: str) -> int | None:
+        if known_as is None:
+            return 0
         try:
-            return queue_length(self._settings, load_key)[0]
+            return queue_length(self._settings, queue_name(known_as, load_key))[0]
         except BrokerUnavailable:
             return None

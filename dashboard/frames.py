@@ -82,8 +82,8 @@ class FrameShop:
 
 def _decoded(job: dict[str, Any]) -> Seen:
     with tempfile.TemporaryDirectory(prefix="videval-frames-") as folder:
-        command = [sys.executable, "-m", "dashboard.frames", folder]
-        path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        command = [sys.executable, "-P", "-m", "dashboard.frames", folder]
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
         try:
             done = subprocess.run(
                 command,

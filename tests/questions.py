@@ -46,13 +46,14 @@ def samples(count: int, rows: Mapping[int, Mapping[str, Any]] | None = None, *, 
 
 
 def order(folder: Path, asked: Sequence[Sample] | int, *, model: str = "fake", **values: Any) -> Order:
-    """An order of these questions, with a video file for each that names one that is not there yet."""
+    """An order of these questions, one after the other, with a video file for each that names one that is not there."""
     asked = samples(asked) if isinstance(asked, int) else asked
     folder.mkdir(parents=True, exist_ok=True)
     for video in {s.video for s in asked}:
         if not (folder / video).exists():
             (folder / video).write_bytes(clip())
     spec = model_spec(model)
+    values = {"in_order": True} | values
     return Order(
         benchmark=TableBenchmark(),
         variant=table_variant(folder / "questions.tsv", num_frames=4),

@@ -10,9 +10,11 @@
     │   ├── DatabaseUnavailable
     │   ├── SchemaMismatch
     │   ├── BrokerUnavailable
+    │   │   └── BrokerRefuses       Redis is there, and its set-up or VIDEVAL_BROKER_URL must be changed
     │   ├── NoFreeDevice
     │   ├── DataMissing             a benchmark's data or videos are not on this machine
     │   └── ModelUnavailable        a model that cannot be loaded here
+    ├── StatementRefused            exit code 3   the database refuses what is asked: tables changed by hand, or a bug
     ├── Incomplete                  exit code 4   a run has requests without an answer
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
         ├── VideoFailure            kind video
@@ -31,6 +33,7 @@ from typing import ClassVar
 
 __all__ = [
     "ApiFailure",
+    "BrokerRefuses",
     "BrokerUnavailable",
     "DataMissing",
     "DatabaseUnavailable",
@@ -46,6 +49,7 @@ __all__ = [
     "ProcessDied",
     "RequestFailure",
     "SchemaMismatch",
+    "StatementRefused",
     "Unforeseen",
     "UnknownName",
     "UsageError",
@@ -109,7 +113,7 @@ class EnvironmentProblem(VidevalError):
 
 
 class DatabaseUnavailable(EnvironmentProblem):
-    """The results database cannot be reached or written."""
+    """The results database cannot be reached or written, or not as it is set up."""
 
 
 class SchemaMismatch(EnvironmentProblem):
@@ -117,7 +121,11 @@ class SchemaMismatch(EnvironmentProblem):
 
 
 class BrokerUnavailable(EnvironmentProblem):
-    """Redis cannot be reached or started."""
+    """Redis cannot be reached or started, or takes nothing for now."""
+
+
+class BrokerRefuses(BrokerUnavailable):
+    """Redis will not do what a worker needs (password, rights, a cluster), or its URL is none; waiting is no use."""
 
 
 class NoFreeDevice(EnvironmentProblem):
@@ -130,6 +138,12 @@ class DataMissing(EnvironmentProblem):
 
 class ModelUnavailable(EnvironmentProblem):
     """A model cannot be loaded on this machine: no weights, no device, not enough memory."""
+
+
+class StatementRefused(VidevalError):
+    """The database refuses a statement itself; waiting mends nothing."""
+
+    exit_code = 3
 
 
 class Incomplete(VidevalError):

@@ -22,6 +22,7 @@ from videval.types import (
     Stage,
     Timings,
 )
+from videval.video.eviction import held
 from videval.video.paths import resolve_video
 
 __all__ = ["Answer", "Engine", "FrameSource", "Released", "infer"]
@@ -91,9 +92,15 @@ def infer(
         )
     _check_protocol(claim)
     began = time.monotonic()
-    clip = _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)
-    decoded = time.monotonic()
-    on_stage(Stage.PREPARE)
+    with held(lambda: _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)) as clip:
+        decode_s = time.monotonic() - began
+        on_stage(Stage.PREPARE)
+        return _answered(claim, clip, root, engine, on_generate=lambda: on_stage(Stage.GENERATE), decode_s=decode_s)
+
+
+def _answered(
+    claim: Claim, clip: Clip, root: Path, engine: Engine, *, on_generate: Callable[[], None], decode_s: float
+) -> Response:
     prompt = Prompt(
         parts=_parts(claim, clip, root),
         clip=clip,
@@ -106,11 +113,11 @@ def infer(
         claim.run.generation,
         alone=claim.alone,
         load_key=claim.run.load_key,
-        on_generate=lambda: on_stage(Stage.GENERATE),
+        on_generate=on_generate,
     )
     timings = Timings(
         queue=claim.queue_s,
-        decode=decoded - began,
+        decode=decode_s,
         prepare=answer.prepare_s,
         wait=answer.wait_s,
         generate=answer.generate_s,

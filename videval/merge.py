@@ -1,13 +1,15 @@
-"""merge: every sample's prediction taken from the stored responses again, and scored again."""
+"""Predictions and rule scores of a run again, from its stored responses."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import results
 from videval.db.records import RunInfo
-from videval.db.results import Answered
-from videval.db.session import Connection, Database
+from videval.db.results import Answered, Reading
+from videval.db.session import Database
 from videval.packs import pack_statistics
 from videval.registry import RULE
 from videval.scoring import predict, score
@@ -15,6 +17,7 @@ from videval.scoring import predict, score
 __all__ = ["Merged", "merge"]
 
 CHUNK = 500
+"""Responses that are read, scored and stored together; workers can write between two chunks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,29 +30,41 @@ class Merged:
     vlmevalkit: Mapping[str, int]
 
 
-def merge(database: Database, run: RunInfo) -> Merged:
-    """Recompute predictions and rule scores (after a new parser, or imported rows); the same result when repeated."""
+def merge(
+    database: Database, run: RunInfo, *, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Merged:
+    """Recompute predictions and rule scores (after a new parser, or imported rows); the same result when repeated.
+
+    `on_progress` hears how many responses are done, and of how many. Reading and scoring hold up no writer.
+    """
+    bench = find_benchmark(run.benchmark)
+    counts: Counter[str] = Counter()
+    statistics: Counter[str] = Counter()
     with database.read() as connection:
-        answered = list(results.iter_answered(connection, run.run_id))
-    totals = [0, 0]
-    for start in range(0, len(answered), CHUNK):
-        chunk = answered[start : start + CHUNK]
-        found = database.write(lambda c, chunk=chunk: [_merge_one(c, run, a) for a in chunk])  # type: ignore[misc]
-        totals[0] += sum(n for n, _ in found)
-        totals[1] += sum(n for _, n in found)
-    packs = [(a.text, [s.sample.id for s in a.samples]) for a in answered if a.packed]
+        ids = results.answered_ids(connection, run.run_id)
+    for start in range(0, len(ids), CHUNK):
+        with database.read() as connection:
+            found = results.answered(connection, ids[start : start + CHUNK])
+        readings = [_read(bench, answered) for answered in found]
+        database.write(lambda c, readings=readings: results.store_readings(c, run.run_id, RULE, readings))  # type: ignore[misc]
+        counts.update(
+            responses=len(found),
+            predictions=sum(len(r.predictions) for r in readings),
+            scored=sum(len(r.scores) for r in readings),
+        )
+        packs = [(a.text, [s.sample.id for s in a.samples]) for a in found if a.packed]
+        statistics.update(pack_statistics(packs) if packs else {})
+        on_progress(min(start + CHUNK, len(ids)), len(ids))
     return Merged(
-        responses=len(answered),
-        predictions=totals[0],
-        scored=totals[1],
-        vlmevalkit=pack_statistics(packs) if packs else {},
+        responses=counts["responses"],
+        predictions=counts["predictions"],
+        scored=counts["scored"],
+        vlmevalkit=dict(statistics),
     )
 
 
-def _merge_one(connection: Connection, run: RunInfo, answered: Answered) -> tuple[int, int]:
+def _read(bench: Benchmark, answered: Answered) -> Reading:
     samples = [s.sample for s in answered.samples]
     predictions = predict(samples, answered.text, packed=answered.packed)
-    scores = score(find_benchmark(run.benchmark), samples, predictions)
-    results.store_predictions(connection, run.run_id, answered.request_id, answered.samples, predictions)
-    results.store_scores(connection, run.run_id, RULE, answered.samples, scores)
-    return len(predictions), len(scores)
+    scores = score(bench, samples, predictions)
+    return Reading(request_id=answered.request_id, samples=answered.samples, predictions=predictions, scores=scores)

@@ -11,6 +11,7 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import parse_variant
 from videval.benchmarks.data import locate
 from videval.benchmarks.table import TableBenchmark, table_variant
+from videval.benchmarks.table_text import names_a_table
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.runs import Order
@@ -18,8 +19,6 @@ from videval.settings import Settings
 from videval.types import ModelSpec, Variant
 
 __all__ = ["Asked", "make_order"]
-
-TABLE_SUFFIXES = (".tsv", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +41,14 @@ class Asked:
     dtype: str = "auto"
     priority: int = 0
     limit: int | None = None
+    in_order: bool = False
     max_attempts: int | None = None
     allow_missing: bool = False
     prompts: str | None = None
 
 
 def _is_table(text: str | None) -> bool:
-    return text is not None and text.endswith(TABLE_SUFFIXES)
+    return text is not None and names_a_table(text)
 
 
 def _spec(asked: Asked) -> ModelSpec:
@@ -68,7 +68,7 @@ def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
-    if not file.is_file():
+    if not file.exists():
         raise UsageError(f"{file} is not a file", hint="--data questions.tsv")
     frames = asked.frames
     if frames is None and asked.fps is None and spec.frame_counts:
@@ -76,7 +76,7 @@ def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Varian
     if frames is None and asked.fps is None:
         frames = 8
     variant = table_variant(file, num_frames=frames, fps=asked.fps, pack=asked.pack)
-    return TableBenchmark(file), variant, (asked.data_root or file.parent)
+    return TableBenchmark(file, allow_missing=asked.allow_missing), variant, (asked.data_root or file.parent)
 
 
 def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Path]:
@@ -118,6 +118,7 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         max_attempts=asked.max_attempts or settings.max_attempts,
         priority=asked.priority,
         limit=asked.limit,
+        in_order=asked.in_order,
         allow_missing=asked.allow_missing,
         allow_symlinks=settings.allow_symlinks,
         prompts=bench.prompt_set(asked.prompts),

@@ -31,9 +31,10 @@ CHUNK = 1000
 class Order:
     """What a user asks for: these questions, sampled and worded like this, of that model.
 
-    `max_frames` and `max_pixels` cap what the model sees; `limit`: the first so many requests, as a trial that can
-    grow later; `allow_missing`: go on without the questions whose videos are not here. `prompts`: whose wording and
-    frames, None is the benchmark's default; `left_out`: rows that cannot be asked, named.
+    `max_frames` and `max_pixels` cap what the model sees; `limit`: so many requests, as a trial that can grow later;
+    `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
+    videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
+    cannot be asked, named.
     """
 
     benchmark: Benchmark
@@ -48,6 +49,7 @@ class Order:
     max_attempts: int = 3
     priority: int = 0
     limit: int | None = None
+    in_order: bool = False
     allow_missing: bool = False
     allow_symlinks: bool = False
     prompts: PromptSet | None = None
@@ -145,14 +147,25 @@ def _refuse_missing(order: Order, missing: Sequence[str]) -> None:
     )
 
 
-def _plans(order: Order, ids: dict[str, int], missing: set[str]) -> list[RequestPlan]:
-    """One request per sample, or per video in pack mode; those of one video stand together."""
+def _turn(digest: str, video: str) -> bytes:
+    """Where a video of a snapshot stands when it is shuffled: the same in every process, for every run on it."""
+    return hashlib.sha256(f"{digest}\0{video}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _plans(order: Order, ids: dict[str, int], missing: set[str], digest: str) -> list[RequestPlan]:
+    """One request per sample, or per video in pack mode; those of one video stand together.
+
+    Videos are shuffled, since a benchmark is often sorted by task or length: what is answered first (a trial, the
+    score so far) is then a sample of it all.
+    """
     present = [s for s in order.samples if s.video not in missing]
     by_video: dict[str, list[Sample]] = {}
     for sample in present:
         by_video.setdefault(sample.video, []).append(sample)
     plans: list[RequestPlan] = []
-    for video, samples in by_video.items():
+    videos = by_video if order.in_order else sorted(by_video, key=lambda video: _turn(digest, video))
+    for video in videos:
+        samples = by_video[video]
         groups = [samples] if order.variant.pack else [[s] for s in samples]
         for group in groups:
             key = f"pack:{video}" if order.variant.pack else f"sample:{group[0].id}"
@@ -192,7 +205,7 @@ def enqueue(
     else:
         run_id = copies[-1].run_id
     ids = _read(database, lambda c: rows.sample_ids(c, snapshot_id))
-    plans, added = _plans(order, ids, set(missing)), 0
+    plans, added = _plans(order, ids, set(missing), digest), 0
     for chunk in _chunks(plans):
         added += database.write(lambda c, chunk=chunk: rows.add_requests(c, run_id, chunk))  # type: ignore[misc]
         if on_progress:

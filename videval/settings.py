@@ -5,10 +5,12 @@ import os
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from videval.errors import EnvironmentProblem
 
 __all__ = ["Settings"]
 
@@ -64,6 +66,16 @@ class Settings(BaseSettings):
     allow_symlinks: bool = Field(default=False, description="let videos be symlinks to outside the data root")
     dashboard_password: SecretStr = Field(default=SecretStr(""), description="asked for by the dashboard")
     dashboard_allow_actions: bool = Field(default=False, description="let the dashboard change runs")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told_plainly(cls, given: Any, handler: ModelWrapValidatorHandler["Settings"]) -> "Settings":
+        """What is wrong with which variable, as EnvironmentProblem."""
+        try:
+            return handler(given)
+        except ValidationError as error:
+            wrong = [f"VIDEVAL_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+            raise EnvironmentProblem("; ".join(wrong), hint="set or unset it, in the environment or .env") from None
 
     @property
     def is_embedded_broker(self) -> bool:

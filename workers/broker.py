@@ -1,9 +1,9 @@
 """The broker: a real Redis of the user's own, or one that is started here for a home and shared by all who use it.
 
 The embedded one listens on a unix socket only (mode 0700), keeps nothing on disk (the database is the truth), lives
-in a session of its own, and is stopped by its last user. `ensure` is called by whoever needs it and by every
-worker's heartbeat, so that a killed one is back in seconds. One that is only slow is left alone: to start a second
-would part its clients in two, and neither half would hear the other.
+in a session of its own, and is stopped by its last user, or, if that was killed, by its guardian. `ensure` is called
+by whoever needs it and by every worker's heartbeat, so that a killed one is back in seconds. One that is only slow is
+left alone: to start a second would part its clients in two, and neither half would hear the other.
 """
 
 import fcntl
@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,11 +26,27 @@ from filelock import FileLock, Timeout
 
 from videval.errors import BrokerUnavailable
 from videval.settings import Settings
+from workers import guardian
+from workers.address import broker_address
+from workers.reasons import TROUBLE, explain
 
-__all__ = ["BrokerUser", "broker_client", "ensure", "is_pinned", "pin", "ping", "server_binary", "stop", "using"]
+__all__ = [
+    "BrokerUser",
+    "broker_client",
+    "ensure",
+    "is_pinned",
+    "pin",
+    "ping",
+    "reach",
+    "server_binary",
+    "stop",
+    "using",
+]
 
 START_PATIENCE = 10.0
 END_PATIENCE = 3.0
+UNUSED = 30.0
+"""Seconds after which an embedded Redis ends that nobody uses and nobody stopped."""
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +66,29 @@ def server_binary() -> str:
 
 def broker_client(settings: Settings) -> redis.Redis:
     """A client of the broker that these settings use."""
-    url = settings.broker
-    if url.startswith("redis+socket://"):
-        url = "unix://" + url.removeprefix("redis+socket://")
-    return redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    return redis.Redis.from_url(broker_address(settings).client, socket_timeout=5, socket_connect_timeout=5)
 
 
 def ping(settings: Settings) -> bool:
     """Whether the broker answers."""
     try:
-        with broker_client(settings) as client:
-            return bool(client.ping())
-    except (redis.RedisError, OSError):
+        reach(settings)
+    except BrokerUnavailable:
         return False
+    return True
+
+
+def reach(settings: Settings, *, writes: bool = False) -> None:
+    """Raise BrokerUnavailable, with what Redis said and what mends it, unless the broker answers; `writes`: and takes
+    something."""
+    address = broker_address(settings)
+    try:
+        with broker_client(settings) as client:
+            client.ping()
+            if writes:
+                client.set("videval.takes-writes", "", ex=60)
+    except TROUBLE as error:
+        raise explain(error, address.shown) from error
 
 
 def _nobody_listens(settings: Settings) -> bool:
@@ -79,17 +106,21 @@ def _nobody_listens(settings: Settings) -> bool:
 
 def ensure(settings: Settings) -> None:
     """Have a broker, starting the embedded one if nobody listens there; BrokerUnavailable if that cannot be."""
+    if not settings.is_embedded_broker:
+        reach(settings)
+        return
     if ping(settings):
         return
-    if not settings.is_embedded_broker:
-        where = settings.broker.rsplit("@", 1)[-1]
-        raise BrokerUnavailable(
-            f"no Redis answers at {where}", hint="start it, or unset VIDEVAL_BROKER_URL for an embedded one"
-        )
     folder = _runtime_folder(settings)
     if not _nobody_listens(settings):
         log.warning("Redis listens at %s and does not answer yet: it is waited for", settings.broker_socket)
         return
+    with _on_disk(folder):
+        _start_alone(settings, folder)
+
+
+def _start_alone(settings: Settings, folder: Path) -> None:
+    """Start it unless somebody else does so at this moment."""
     try:
         with FileLock(folder / "broker.lock", timeout=START_PATIENCE * 2):
             if _nobody_listens(settings):
@@ -142,13 +173,21 @@ def _runtime_folder(settings: Settings) -> Path:
         raise BrokerUnavailable(
             f"{settings.broker_socket} is too long for a unix socket", hint="set XDG_RUNTIME_DIR to a short folder"
         )
-    try:
+    with _on_disk(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise BrokerUnavailable(f"cannot create {folder}: {error}", hint="set XDG_RUNTIME_DIR") from error
     if folder.stat().st_uid != os.getuid():
         raise BrokerUnavailable(f"{folder} belongs to another user", hint="set XDG_RUNTIME_DIR to a folder of your own")
     return folder
+
+
+@contextmanager
+def _on_disk(folder: Path) -> Iterator[None]:
+    """What the file system refuses there, as BrokerUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        hint = "set XDG_RUNTIME_DIR to a folder of your own on a disk with some space"
+        raise BrokerUnavailable(f"cannot use {folder}: {error}", hint=hint) from error
 
 
 def _start(settings: Settings) -> None:
@@ -167,16 +206,17 @@ def _start(settings: Settings) -> None:
     }
     flags = [text for name, value in options.items() for text in (f"--{name}", value)]
     log_file = folder / "redis.log"
+    watched = [sys.executable, "-I", "-S", guardian.__file__, str(folder), str(UNUSED), server_binary(), *flags]
     with log_file.open("ab") as output:
         process = subprocess.Popen(
-            [server_binary(), *flags],
+            watched,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     # It outlives whoever started it; where it does not, somebody has to hear of its end.
-    threading.Thread(target=process.wait, name="redis", daemon=True).start()
+    threading.Thread(target=process.wait, name="guardian", daemon=True).start()
     deadline = time.monotonic() + START_PATIENCE
     while not ping(settings):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -187,7 +227,7 @@ def _start(settings: Settings) -> None:
 
 
 def _pin_file(settings: Settings) -> Path:
-    return settings.runtime_path / "keep"
+    return settings.runtime_path / guardian.KEEP
 
 
 def is_pinned(settings: Settings) -> bool:
@@ -197,7 +237,8 @@ def is_pinned(settings: Settings) -> bool:
 
 def pin(settings: Settings) -> None:
     """Keep the embedded broker when its last user goes."""
-    _pin_file(settings).touch()
+    with _on_disk(settings.runtime_path):
+        _pin_file(settings).touch()
 
 
 def stop(settings: Settings) -> bool:
@@ -209,7 +250,7 @@ def stop(settings: Settings) -> bool:
     try:
         with broker_client(settings) as client:
             client.shutdown(nosave=True)
-    except (redis.RedisError, OSError):
+    except TROUBLE:
         if server is None:
             return False
     if server is not None and not _is_gone(server, END_PATIENCE):
@@ -230,7 +271,8 @@ class BrokerUser:
         self._has_left = False
         if settings.is_embedded_broker:
             folder = _runtime_folder(settings)
-            self._fd = os.open(folder / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with _on_disk(folder):
+                self._fd = os.open(folder / guardian.USERS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_SH)
         ensure(settings)
 

@@ -1,7 +1,8 @@
 """A child process with a pipe of JSON messages, that ends with its parent and can be ended at any moment.
 
-Nothing is pickled. The child is started with `python -m MODULE FD`; it inherits the locks of its worker's device
-and lives in a session of its own, so that Ctrl-C in a terminal reaches the worker only, which then drains.
+Nothing is pickled. The child is started with `python -P -m MODULE FD`, so that it never imports from the current
+folder; it inherits the locks of its worker's device and lives in a session of its own, so that Ctrl-C in a terminal
+reaches the worker only, which then drains.
 """
 
 import ctypes
@@ -105,7 +106,7 @@ def _start(
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())],
             env=environ,
             pass_fds=(theirs.fileno(), *keep_fds),
             stdin=subprocess.DEVNULL,

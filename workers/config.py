@@ -5,14 +5,16 @@ broker wins. No result backend: answers are rows.
 """
 
 from videval.settings import Settings
+from workers.address import broker_address
+from workers.publish import PRIORITY_STEPS
 
 SETTINGS = Settings()
 CONTROL_QUEUE = "videval.control"
-PRIORITY_STEPS = [0, 3, 6, 9]
 
-broker_url = SETTINGS.broker
+broker_url = broker_address(SETTINGS).celery
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+broker_channel_error_retry = True  # a full Redis, or one that refuses, is waited for like one that is away
 broker_transport_options = {
     "visibility_timeout": SETTINGS.visibility_timeout,
     "priority_steps": PRIORITY_STEPS,
@@ -27,6 +29,7 @@ task_ignore_result = True
 task_acks_late = True
 task_default_queue = CONTROL_QUEUE
 
+worker_consumer = "workers.consumer:PatientConsumer"
 worker_pool = "threads"
 worker_concurrency = SETTINGS.batch_size + SETTINGS.look_ahead
 worker_prefetch_multiplier = 1

@@ -98,6 +98,7 @@ class Engine:
         self._loading: _Load | None = None
         self._child: Child | None = None
         self._batch: list[_Ticket] = []
+        self._tried: _Ticket | None = None
         self._deadline = 0.0
         self._batch_began = 0.0
         self._preparing_since = 0.0
@@ -346,7 +347,7 @@ class Engine:
         with self._lock:
             ready = [t for t in self._tickets.values() if t.prepared]
             batch = _choose_batch(ready, self._settings.batch_size)
-            self._batch = batch
+            self._batch, self._tried = batch, None
         if not batch:
             return
         now = time.monotonic()
@@ -370,6 +371,8 @@ class Engine:
                 self._on_prepared(message)
             case "generated":
                 self._on_generated(message)
+            case "trying":
+                self._on_trying(message["id"])
             case "not_here":
                 self._settle(message["id"], error=EnvironmentProblem(message["message"], hint=message["hint"]))
             case "failed":
@@ -411,6 +414,11 @@ class Engine:
             self._child.send({"op": "drop", "ids": [message["id"]]})
             return
         ticket.prepared, ticket.prepare_s, ticket.prepared_at = True, message["seconds"], time.monotonic()
+
+    def _on_trying(self, id_: int) -> None:
+        """The batch failed, and its requests are tried one by one: this one is alone now, in its own time."""
+        self._tried = self._tickets.get(id_)
+        self._deadline = time.monotonic() + self._settings.generate_deadline
 
     def _on_generated(self, message: Message) -> None:
         for id_, generation in zip(message["ids"], message["generations"], strict=True):
@@ -465,7 +473,7 @@ class Engine:
             return
         limit = self._settings.generate_deadline
         self._child.kill()
-        guilty = list(self._batch)
+        guilty = self._being_generated()
         error = DeadlineExceeded(f"generation took longer than {limit:g} s (VIDEVAL_GENERATE_DEADLINE)")
         self._lose(error, guilty)
 
@@ -477,7 +485,7 @@ class Engine:
         if self._loading is not None:
             self._on_load_failed(ModelUnavailable(f"the engine died while it loaded the model ({how})"))
             return
-        guilty = list(self._batch) or self._being_prepared()
+        guilty = self._being_generated() or self._being_prepared()
         self._lose(ProcessDied(f"the engine died while it worked on this request ({how})"), guilty)
 
     def _lose(self, error: RequestFailure, guilty: Sequence[_Ticket]) -> None:
@@ -496,6 +504,10 @@ class Engine:
         for ticket in guilty:
             ticket.finish(error=error)
         self._wake()
+
+    def _being_generated(self) -> list[_Ticket]:
+        """The batch; while it is tried one by one, the one that is."""
+        return [self._tried] if self._tried is not None and self._tried in self._batch else list(self._batch)
 
     def _being_prepared(self) -> list[_Ticket]:
         """The one that the child is preparing, if any: it does them in order."""

@@ -100,10 +100,17 @@ class _Engine:
             self._reply({"op": "failed", "ids": list(ids), **failed})
             return
         try:
-            self._answer(ids, batch)
+            self._try(ids, batch)
         except ProcessDied:
             traceback.print_exc()
             os._exit(1)  # the device's context is broken: only a new process mends it
+
+    def _try(self, ids: Sequence[int], batch: Sequence[Inputs]) -> None:
+        """Answer a batch, or say why not; ProcessDied ends this process."""
+        try:
+            self._answer(ids, batch)
+        except ProcessDied:
+            raise
         except Exception as error:  # noqa: BLE001 - a request's failure, reported as such
             if len(ids) > 1 and not isinstance(error, OutOfMemory | MemoryError):
                 self._one_by_one(ids, batch)
@@ -112,12 +119,10 @@ class _Engine:
                 self._reply({"op": "failed", "ids": list(ids), **failed})
 
     def _one_by_one(self, ids: Sequence[int], batch: Sequence[Inputs]) -> None:
-        """A batch failed: find out who is guilty."""
+        """A batch failed: find out who is guilty. Who is tried is said first: if this process dies, it was that one."""
         for id_, inputs in zip(ids, batch, strict=True):
-            try:
-                self._answer([id_], [inputs])
-            except Exception as error:  # noqa: BLE001 - a request's failure, reported as such
-                self._reply({"op": "failed", "ids": [id_], **error_message(error, traceback.format_exc())})
+            self._reply({"op": "trying", "id": id_})
+            self._try([id_], [inputs])
 
     def _answer(self, ids: Sequence[int], batch: Sequence[Inputs]) -> None:
         assert self._model is not None

@@ -95,12 +95,13 @@ class Fleet:
         if seat.waits:
             seat.next_start = time.monotonic() + 2.0
             return
-        environ = dict(os.environ, VIDEVAL_DEVICES=seat.text)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("CELERY_")}
+        environ["VIDEVAL_DEVICES"] = seat.text
         if self.settings.max_rss_gb is not None:
             environ["VIDEVAL_MAX_RSS_GB"] = str(self.settings.max_rss_gb)
         if self.tied:
             environ["VIDEVAL_TIED_TO"] = str(os.getpid())
-        command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "--loglevel", self.loglevel]
+        command = [sys.executable, "-P", "-m", "workers", "worker", "--loglevel", self.loglevel]
         output = None if self.show_logs else seat.log_file.open("ab")
         try:
             seat.process = subprocess.Popen(

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from videval.db import queue, requests, workers
+from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
 from workers.device import is_free
 from workers.dispatcher import Demand, Seat, assign
+from workers.ledger import Trouble
 from workers.publish import publish_due, queue_name
 from workers.worker import Worker, can_serve
 
@@ -64,6 +66,8 @@ class Loops:
         self._ensure_broker = ensure_broker
         self._stop = threading.Event()
         self._key: str | None = None
+        self._asked: frozenset[str] = frozenset()
+        self._known_as = ""
         self._load_failures: dict[str, tuple[int, float]] = {}
         self._num_seats = 1
         self._skip_until = 0.0
@@ -103,6 +107,10 @@ class Loops:
         self._threads.append(thread)
         thread.start()
 
+    def _queue(self, load_key: str) -> str:
+        self._known_as = self._known_as or database_id(self._worker.database)
+        return queue_name(self._known_as, load_key)
+
     def _after_outage(self) -> None:
         """Leases could not be renewed while the database was away: nobody is given up for one lease period."""
         self._skip_until = time.monotonic() + self._settings.lease
@@ -112,7 +120,7 @@ class Loops:
     def _beat(self) -> None:
         worker = self._worker
         held = worker.held()
-        pairs = [(h.claim.request_id, h.claim.attempt) for h in held]
+        pairs = [h.pair for h in held]
         pulse = worker.pulse()
 
         def beat(connection: Connection) -> set[tuple[int, int]]:
@@ -122,9 +130,9 @@ class Loops:
 
         lost = worker.database.write(beat, durable=False)
         for h in held:
-            if (h.claim.request_id, h.claim.attempt) in lost and not h.lost and h in worker.held():
+            if h.pair in lost and not h.lost and h in worker.held():
                 h.lost = True
-                log.warning("request %d, attempt %d: lost its lease", h.claim.request_id, h.claim.attempt)
+                log.warning("request %d, attempt %d: lost its lease", *h.pair)
         self._check_memory(pulse.rss_mb)
         self._check_parent()
 
@@ -138,8 +146,9 @@ class Loops:
     def _check_memory(self, rss_mb: float) -> None:
         limit = self._settings.max_rss_gb
         if limit is not None and rss_mb > limit * 1024 and not self._worker.draining.is_set():
-            self._worker.message = f"uses {rss_mb / 1024:.1f} GB, more than --max-rss {limit:g}: drains to be replaced"
-            log.warning(self._worker.message)
+            said = f"uses {rss_mb / 1024:.1f} GB, more than --max-rss {limit:g}: drains to be replaced"
+            self._worker.ledger.note(Trouble.MEMORY, said)
+            log.warning(said)
             self._consumer.shutdown()
 
     # reconcile
@@ -207,6 +216,7 @@ class Loops:
         self._note_refusals()
         with worker.database.read() as connection:
             choice = self._choose(connection)
+        self._get_over()
         if choice is None or (choice.load_key == self._key and worker.engine.loaded is not None):
             self._keep_consuming()
             return
@@ -215,17 +225,18 @@ class Loops:
             self._switch(choice)
 
     def _keep_consuming(self) -> None:
-        """A queue that was added while the broker was away may not be consumed."""
+        """A queue that was added while the broker was away might not be consumed."""
         loaded = self._worker.engine.loaded
         if loaded is None or loaded.load_key != self._key:
             return
-        name = queue_name(loaded.load_key)
+        name = self._queue(loaded.load_key)
         if not self._consumer.is_consuming(name):
             self._consumer.add_queue(name)
 
     def _choose(self, connection: Connection) -> KeyWork | None:
         """What this worker should serve, by what all workers can see; None: go on as it is."""
         me, work = self._worker.identity, queue.work(connection)
+        self._asked = frozenset(w.load_key for w in work)
         demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in work]
         found = workers.seats(connection, silent_s=self._settings.lease * 2)
         self._num_seats = len(found)
@@ -241,6 +252,15 @@ class Loops:
         key = assign(demands, seats, turn=self._settings.turn).get(me.id)
         return next((w for w in work if w.load_key == key), None)
 
+    def _get_over(self) -> None:
+        """Trouble with what nobody asks for any more is over."""
+        for key in self._load_failures.keys() - self._asked:
+            del self._load_failures[key]
+        if not self._load_failures:
+            self._worker.ledger.over(Trouble.MODEL)
+        if self._key not in self._asked:
+            self._worker.ledger.over(Trouble.DATA)
+
     def _note_refusals(self) -> None:
         """Let all know what this worker does not serve: what -Q leaves out, and what it could not load just now."""
         worker, now = self._worker, time.monotonic()
@@ -248,7 +268,7 @@ class Loops:
         if self._queues is not None:
             with worker.database.read() as connection:
                 keys = {w.load_key for w in queue.work(connection)}
-            failed |= {key for key in keys if queue_name(key) not in self._queues}
+            failed |= {key for key in keys if self._queue(key) not in self._queues}
         if failed != worker.refuses:
             worker.refuses = frozenset(failed)
             worker.database.write(lambda c: workers.refuse(c, worker.identity.id, sorted(failed)))
@@ -266,7 +286,7 @@ class Loops:
         if old is not None and old != work.load_key:
             log.info("changing to %s", work.spec.name)
         if old is not None:  # nothing is consumed while no model is there to answer it
-            self._consumer.cancel_queue(queue_name(old))
+            self._consumer.cancel_queue(self._queue(old))
         self._key = work.load_key
         try:
             worker.load(work)
@@ -274,21 +294,20 @@ class Loops:
             self._load_failed(work, error)
             return
         self._load_failures.pop(work.load_key, None)
-        worker.message = None
-        self._consumer.add_queue(queue_name(work.load_key))
+        worker.ledger.over(Trouble.MODEL, Trouble.DATA)
+        self._consumer.add_queue(self._queue(work.load_key))
         self._sit(work.load_key)  # a turn begins when the model is loaded, however long that took
 
     def _load_failed(self, work: KeyWork, error: EnvironmentProblem) -> None:
         if self._worker.draining.is_set():
             return
-        self._consumer.cancel_queue(queue_name(work.load_key))
+        self._consumer.cancel_queue(self._queue(work.load_key))
         failures = self._load_failures.get(work.load_key, (0, 0.0))[0] + 1
         pause = min(LOAD_BACKOFF * 2 ** (failures - 1), 300.0)
         self._load_failures[work.load_key] = (failures, time.monotonic() + pause)
-        self._worker.message = f"{work.spec.name} cannot be loaded: {error}" + (
-            f" ({error.hint})" if error.hint else ""
-        )
-        log.error("%s; trying again in %.0f s", self._worker.message, pause)
+        said = f"{work.spec.name} cannot be loaded: {error}" + (f" ({error.hint})" if error.hint else "")
+        self._worker.ledger.note(Trouble.MODEL, said)
+        log.error("%s; trying again in %.0f s", said, pause)
         self._key = None
         self._sit(None)
         self._note_refusals()

@@ -18,11 +18,13 @@ from celery import signals
 from videval.db import requests, workers
 from videval.db.schema import ensure_schema
 from videval.db.session import open_database
-from videval.errors import UsageError, VidevalError
-from workers.broker import BrokerUser
+from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem, UsageError, VidevalError
+from workers.broker import BrokerUser, reach
 from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.device import claim_device, parse_devices
 from workers.heartbeat import Loops
+from workers.ledger import Trouble
+from workers.trial import try_broker
 from workers.worker import Worker
 
 __all__ = ["connect", "this_worker"]
@@ -30,6 +32,8 @@ __all__ = ["connect", "this_worker"]
 log = logging.getLogger(__name__)
 ONE_SIGNAL = 0.5
 """Seconds within which several signals are one: a supervisor passes on what its whole group was sent."""
+WAITS = "waits: "
+"""How a worker's message begins that is about the broker."""
 _state: dict[str, Any] = {}
 _signals: queue.SimpleQueue[float] = queue.SimpleQueue()
 _ending = threading.Lock()
@@ -62,6 +66,8 @@ def _on_init(sender: Any, **kwargs: Any) -> None:
         _begin(sender)
     except VidevalError as error:
         _give_up(error)
+    except OSError as error:
+        _give_up(EnvironmentProblem(f"cannot start: {error}", hint="videval doctor"))
     except Exception:  # Celery would log it and go on without a device
         log.exception("the worker could not start")
         os._exit(1)
@@ -75,11 +81,15 @@ def _begin(sender: Any) -> None:
     ensure_schema(database)
     held = claim_device(settings.lock_path, parse_devices(settings.devices), patience=2.0)
     _state["broker"] = BrokerUser(settings)
+    trouble = _try_broker()
     worker = Worker(settings, database, held)
     database.write(lambda c: workers.register(c, worker.identity))
     dead = database.write(lambda c: workers.predecessors(c, worker.identity))
     database.write(lambda c: requests.expire_workers(c, dead))
     worker.replay_spool()
+    if trouble:
+        worker.ledger.note(Trouble.BROKER, trouble)
+        database.write(lambda c: workers.beat(c, worker.identity.id, worker.pulse()))
     _state["worker"] = worker
     threading.Thread(target=_heed_signals, name="signals", daemon=True).start()
     _state["queues"] = _chosen_queues(sender.options.get("queues") or getattr(sender, "queues", None))
@@ -88,6 +98,32 @@ def _begin(sender: Any) -> None:
         log.warning("-c is not heeded: VIDEVAL_BATCH_SIZE + VIDEVAL_LOOK_AHEAD say how many requests are in hand")
         sender.concurrency = worker.concurrency
     sender.options["without_gossip"] = sender.options["without_mingle"] = True
+
+
+def _try_broker() -> str | None:
+    """Do at once what this worker will do for hours; what passes by itself is waited for, and returned to be said."""
+    try:
+        try_broker(SETTINGS)
+    except BrokerRefuses:
+        raise
+    except BrokerUnavailable as error:
+        log.warning("%s; it is waited for", error)
+        return f"{WAITS}{error}"
+    return None
+
+
+def _watch_broker() -> None:
+    """Start the embedded broker again if it died, and let people see that work stands still because of the broker."""
+    worker: Worker | None = _state.get("worker")
+    if worker is None:
+        return
+    try:
+        _state["broker"].ensure()
+        reach(SETTINGS, writes=True)
+    except BrokerUnavailable as error:
+        worker.ledger.note(Trouble.BROKER, f"{WAITS}{error}")
+    else:
+        worker.ledger.over(Trouble.BROKER)
 
 
 def _chosen_queues(given: Any) -> frozenset[str] | None:
@@ -130,9 +166,7 @@ def _on_ready(sender: Any, **kwargs: Any) -> None:
     consumer, queues = _CeleryConsumer(sender), _state["queues"]
     for name in queues or ():  # consumed as soon as the model is there
         consumer.cancel_queue(name)
-    embedded = SETTINGS.is_embedded_broker
-    ensure = {"ensure_broker": _state["broker"].ensure} if embedded else {}
-    loops = Loops(this_worker(), consumer, queues=queues, **ensure)
+    loops = Loops(this_worker(), consumer, queues=queues, ensure_broker=_watch_broker)
     _state["loops"] = loops
     loops.start()
     log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)

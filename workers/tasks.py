@@ -2,19 +2,35 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 from celery import Celery
 from celery.worker.request import Request
 
-from workers import lifecycle
+from workers import config, lifecycle
 from workers.publish import TASK
 
 __all__ = ["answer", "app"]
 
 log = logging.getLogger(__name__)
-app = Celery("videval")
-app.config_from_object("workers.config")
+
+
+def _forget_celery_variables() -> None:
+    """VIDEVAL_* variables say it all: Celery would prefer CELERY_BROKER_URL and its like to its configuration, and
+    take options of its commands from CELERY_WORKER_*; messages would go where nobody reads them."""
+    asked = os.environ.get("CELERY_BROKER_URL")
+    if asked is not None and asked != config.broker_url:
+        log.warning("CELERY_BROKER_URL (or celery --broker) is not heeded: VIDEVAL_BROKER_URL says where Redis is")
+    for name in [n for n in os.environ if n.startswith("CELERY_")]:
+        del os.environ[name]
+
+
+_forget_celery_variables()
+app = Celery("videval", loader="celery.loaders.app:AppLoader")
+app.config_from_object(config)
+LARGEST_ID = 2**31 - 1
+"""That the database has a number for."""
 HEEDED = ("lang", "task", "id", "root_id", "parent_id", "origin")
 """The headers of a message that mean something here."""
 
@@ -44,8 +60,8 @@ def _arguments_only(body: Any) -> Any:
 
 @app.task(name=TASK, Request=Bell)  # type: ignore[untyped-decorator]
 def answer(request_id: int) -> None:
-    """Answer one request. A message can at worst name a request that exists; whatever else it says is ignored."""
-    if isinstance(request_id, bool) or not isinstance(request_id, int):
+    """Hear the bell of one request. A message can at worst name one that exists; whatever else it says is ignored."""
+    if isinstance(request_id, bool) or not isinstance(request_id, int) or abs(request_id) > LARGEST_ID:
         log.warning("ignored a message that is not about a request id")
         return
     lifecycle.this_worker().answer(request_id)

@@ -4,16 +4,12 @@ import logging
 import os
 import random
 import socket
-import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
@@ -40,18 +36,18 @@ from workers import spool
 from workers.decoders import Decoders
 from workers.device import HeldDevice, lock_domain
 from workers.engine import Engine, Loaded
+from workers.ledger import Held, Ledger, Trouble
 
-__all__ = ["Held", "Worker", "can_serve", "dtype_for", "identity"]
+__all__ = ["Worker", "can_serve", "dtype_for", "identity"]
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
 DEAF_PAUSE = 0.2
 """Seconds between two messages that a worker without a model hears and cannot heed."""
 STAGE_PATIENCE = 2.0
 """Seconds that noting a stage may wait for the database: a batch waits with it."""
-DRAIN_PATIENCE = 10.0
-"""Seconds that a draining worker waits for a database that is gone before it keeps its answers on disk."""
+SOME_BELLS, RECENTLY = 3, 2.0
+"""Bells in a row that rang for nothing, the last of them so many seconds ago: what a worker does then has a name."""
 VERSIONS = ("torch", "transformers", "decord", "av", "videval")
 
 
@@ -80,16 +76,6 @@ def can_serve(work: queue.KeyWork, device_id: str) -> bool:
     return any(fixed in (None, dtype_for(work, device_id)) for fixed in work.dtypes)
 
 
-@dataclass(kw_only=True, eq=False)
-class Held:
-    """A request that this worker holds, and what it is doing with it."""
-
-    claim: Claim
-    stage: Stage = Stage.CLAIMED
-    since: float = field(default_factory=time.monotonic)
-    lost: bool = False
-
-
 class Worker:
     """All that one worker process owns: device, engine, decoders, the requests in hand."""
 
@@ -100,51 +86,72 @@ class Worker:
         self.identity = identity(settings, held_device)
         self.engine = Engine(settings, held_device.device, keep_fds=held_device.fds)
         self.decoders = Decoders(settings, keep_fds=held_device.fds)
-        self.draining = threading.Event()
-        self._draining_since = 0.0
-        self.ending = threading.Event()
-        self.message: str | None = None
+        self.ledger = Ledger(database)
+        self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.done = self.failed = self.refused = 0
         self.refuses: frozenset[str] = frozenset()
         self._not_here_in_a_row = 0
-        self._held: dict[tuple[int, int], Held] = {}
-        self._lock = threading.Lock()
+        self._last_run = 0
+        self._bells_for_nothing = 0
+        self._last_bell = 0.0
 
     # the Celery task
 
     def answer(self, request_id: int) -> None:
-        """Claim, decode, generate, store: a request's whole way through this worker. Never raises."""
+        """Claim, decode, generate, store: a request's whole way through this worker. Never raises.
+
+        The bell of `request_id` means that there is work: it may be another request whose turn it is.
+        """
         claim = self._claim(request_id)
         if claim is None:
             return
-        held = Held(claim=claim)
-        with self._lock:
-            self._held[claim.request_id, claim.attempt] = held
-        try:
-            self._answer(held)
-        except Exception as error:
-            log.exception("request %d: unforeseen", request_id)
-            self._fail(held, Unforeseen(f"{type(error).__name__}: {error}"))
-        finally:
-            with self._lock:
-                del self._held[claim.request_id, claim.attempt]
+        with self.ledger.hold(claim) as held:
+            try:
+                self._answer(held)
+            except Exception as error:
+                log.exception("request %d: unforeseen", claim.request_id)
+                self._fail(held, Unforeseen(f"{type(error).__name__}: {error}"))
 
     def _claim(self, request_id: int) -> Claim | None:
         loaded = None if self.draining.is_set() else self.engine.ready()
         if loaded is None:
-            self._insist(lambda c: queue.unring(c, [request_id]))
+            self.ledger.insist(lambda c: queue.unring(c, [request_id]))
             self.ending.wait(DEAF_PAUSE)  # its queue is about to be left; until then, do not empty it
             return None
+        claim = None if self._rings_for_nothing(request_id, loaded) else self._take(request_id, loaded)
+        self._last_bell = time.monotonic()
+        self._bells_for_nothing = self._bells_for_nothing + 1 if claim is None else 0
+        self._last_run = claim.run.run_id if claim is not None else self._last_run
+        return claim
 
-        def claim(connection: Connection) -> Claim | None:
-            load_key, dtype = loaded.load_key, loaded.dtype
-            lease = self.settings.lease
-            taken = requests.claim(connection, request_id, self.identity, lease=lease, load_key=load_key, dtype=dtype)
-            if taken is None:
-                queue.unring_for_others(connection, request_id, load_key)
+    def _take(self, request_id: int, loaded: Loaded) -> Claim | None:
+        def take(connection: Connection) -> Claim | None:
+            taken = requests.claim_next(
+                connection,
+                request_id,
+                self.identity,
+                lease=self.settings.lease,
+                load_key=loaded.load_key,
+                dtype=loaded.dtype,
+                after=self._last_run,
+            )
+            if taken is None or taken.request_id != request_id:
+                queue.unring_for_others(connection, request_id, loaded.load_key)
             return taken
 
-        return self._insist(claim)
+        return self.ledger.insist(take)
+
+    def _rings_for_nothing(self, request_id: int, loaded: Loaded) -> bool:
+        """Whether nothing is to be had, by a look that holds up no writer. Asked after a bell in vain: there may be
+        thousands more of a run that was paused."""
+        if not self._bells_for_nothing:
+            return False
+        try:
+            with self.database.read() as connection:
+                has_work = requests.has_work(connection, loaded.load_key, loaded.dtype)
+                return not has_work and not queue.rings_for_others(connection, request_id, loaded.load_key)
+        except EnvironmentProblem:
+            return False
 
     def _answer(self, held: Held) -> None:
         claim = held.claim
@@ -179,13 +186,12 @@ class Worker:
 
     def _enter(self, held: Held, stage: Stage) -> None:
         """Note the stage; where a death is held against the request, in its row too."""
-        if self.draining.is_set() and stage in (Stage.DECODE, Stage.PREPARE):
-            raise Released("the worker is draining")
+        if stage in (Stage.DECODE, Stage.PREPARE) and (self.draining.is_set() or held.lost):
+            raise Released("its lease was lost" if held.lost else "the worker is draining")
         held.stage, held.since = stage, time.monotonic()
         try:
-            pair = (held.claim.request_id, held.claim.attempt)
             write = self.database.write
-            write(lambda c: requests.enter_stage(c, [pair], stage), durable=False, patience=STAGE_PATIENCE)
+            write(lambda c: requests.enter_stage(c, [held.pair], stage), durable=False, patience=STAGE_PATIENCE)
         except EnvironmentProblem as error:
             log.warning("stage of request %d not noted: %s", held.claim.request_id, error)
 
@@ -200,10 +206,11 @@ class Worker:
             timed = spool.with_store_time(response, time.monotonic() - began)
             return results.complete(connection, claim, timed, predictions, scores)
 
-        stored = self._insist(complete, otherwise=lambda: spool.keep(self.settings, claim, response))
+        stored = self.ledger.insist(complete, otherwise=lambda: spool.keep(self.settings, claim, response))
         if stored:
             self.done += 1
             self._not_here_in_a_row = 0
+            self.ledger.over(Trouble.DATA)
         elif stored is False:
             self.refused += 1
             log.warning(
@@ -216,22 +223,14 @@ class Worker:
         claim = held.claim
         delay = self.settings.retry_delay * 2**claim.retries * random.uniform(0.75, 1.25)
         notes = "\n".join(getattr(error, "__notes__", [])) or traceback.format_exc()
-        status = self._insist(
-            lambda c: requests.fail(
-                c,
-                claim.request_id,
-                claim.attempt,
-                error,
-                delay=delay,
-                max_retries=self.settings.max_retries,
-                traceback=notes,
-            )
+        retries = self.settings.max_retries
+        status = self.ledger.insist(
+            lambda c: requests.fail(c, *held.pair, error, delay=delay, max_retries=retries, traceback=notes)
         )
         self._note_failure(held, error, status)
 
     def _strike(self, held: Held, error: RequestFailure) -> None:
-        pair = held.claim.request_id, held.claim.attempt
-        self._note_failure(held, error, self._insist(lambda c: requests.strike(c, *pair, error)))
+        self._note_failure(held, error, self.ledger.insist(lambda c: requests.strike(c, *held.pair, error)))
 
     def _note_failure(self, held: Held, error: RequestFailure, status: RequestStatus | None) -> None:
         outcome = "not its own any more" if status is None else _OUTCOMES[status]
@@ -240,36 +239,18 @@ class Worker:
             self.failed += 1
 
     def _release(self, held: Held, *, delay: float = 0.0) -> None:
-        pair = held.claim.request_id, held.claim.attempt
-        self._insist(lambda c: requests.release(c, [pair], delay=delay))
+        self.ledger.insist(lambda c: requests.release(c, [held.pair], delay=delay))
 
     def _not_here(self, held: Held, error: VidevalError) -> None:
-        """This machine cannot do it (no data, no disk, no plugin): say so, leave the request to others, and pause, the
-        longer the oftener in a row, so that a host without its data does not snatch what healthy ones would answer."""
-        self.message = f"{error} ({error.hint})" if error.hint else str(error)
-        log.error("request %d: %s", held.claim.request_id, self.message)
+        """This machine cannot do it (no data, no disk, no plugin): say so, leave the request to others, and pause,
+        longer each time in a row, so that a host without its data does not snatch what healthy ones would answer."""
+        said = f"{error} ({error.hint})" if error.hint else str(error)
+        self.ledger.note(Trouble.DATA, said)
+        log.error("request %d: %s", held.claim.request_id, said)
         self._release(held, delay=self.settings.retry_delay)
         pause = min(1.0, self.settings.retry_delay) * 2 ** min(self._not_here_in_a_row // self.concurrency, 6)
         self._not_here_in_a_row += 1
-        self.ending.wait(pause)
-
-    def _insist(self, work: Callable[[Connection], T], *, otherwise: Callable[[], None] | None = None) -> T | None:
-        """Write to the database, however long it is gone; when the worker must end first, `otherwise` and None."""
-        pause = 0.2
-        while True:
-            try:
-                return self.database.write(work)
-            except EnvironmentProblem as error:
-                log.warning("%s; waiting for it", error)
-                self.message = str(error)
-            if self.ending.wait(pause) or self._drained_long_enough():
-                if otherwise is not None:
-                    otherwise()
-                return None
-            pause = min(pause * 2, 5.0)
-
-    def _drained_long_enough(self) -> bool:
-        return self.draining.is_set() and time.monotonic() - self._draining_since > DRAIN_PATIENCE
+        self.draining.wait(pause)
 
     # what the heartbeat and the dispatcher ask
 
@@ -278,10 +259,14 @@ class Worker:
         """Request threads: a batch, and those that are decoded ahead."""
         return self.settings.batch_size + self.settings.look_ahead
 
+    @property
+    def message(self) -> str | None:
+        """What keeps it from its work, for people; None if nothing does."""
+        return self.ledger.message
+
     def held(self) -> list[Held]:
         """The requests in hand."""
-        with self._lock:
-            return list(self._held.values())
+        return self.ledger.held()
 
     def load(self, work: queue.KeyWork) -> Loaded:
         """Give the engine another model; what waits for the old one is released."""
@@ -333,37 +318,32 @@ class Worker:
     def _state(self, is_busy: bool) -> str:
         if self.engine.is_loading:
             return "loading"
-        return "busy" if is_busy else "idle" if self.engine.loaded else "starting"
+        if is_busy:
+            return "busy"
+        if self._bells_for_nothing >= SOME_BELLS and time.monotonic() - self._last_bell < RECENTLY:
+            return workers.PASSING
+        return "idle" if self.engine.loaded else "starting"
 
     # the end
 
     def drain(self) -> None:
         """Take nothing more, release what waits, finish what is being generated."""
-        self._draining_since = self._draining_since or time.monotonic()
-        self.draining.set()
+        self.ledger.drain()
         self.engine.drain()
 
     def close(self) -> None:
         """End children and give back what is still held; nothing is lost."""
-        self._draining_since = self._draining_since or time.monotonic()
-        self.draining.set()
-        self.ending.set()
+        self.ledger.end()
         self.engine.close()
         self.decoders.close()
-        self._wait_for_threads(5.0)
-        pairs = [(h.claim.request_id, h.claim.attempt) for h in self.held() if h.stage != Stage.STORE]
+        self.ledger.wait_until_empty(5.0)
+        pairs = [h.pair for h in self.held() if h.stage != Stage.STORE]
         try:
             self.database.write(lambda c: requests.release(c, pairs), patience=5.0)
             self.database.write(lambda c: workers.stop(c, self.identity.id, self.message), patience=5.0)
         except EnvironmentProblem as error:
             log.warning("left without saying so: %s", error)
         self.database.close()
-
-    def _wait_for_threads(self, patience: float) -> None:
-        """Request threads give back what they hold, or keep their answers on disk; let them."""
-        deadline = time.monotonic() + patience
-        while self.held() and time.monotonic() < deadline:
-            time.sleep(0.02)
 
     def replay_spool(self) -> int:
         """Store answers that earlier workers of this home kept on disk; returns how many were still wanted."""

@@ -17,7 +17,9 @@ LONG_S = 300.0
 
 
 def _trouble(worker: WorkerInfo) -> str:
-    """What is wrong with a worker; empty if nothing is."""
+    """What is wrong with a worker; empty if nothing is, or if it is gone and a later one has taken its device."""
+    if _is_replaced(worker):
+        return ""
     if worker.state == "lost":
         return "lost: its process is gone, its work was given to others"
     if worker.state not in LIVE_STATES:
@@ -43,6 +45,17 @@ def _headline(found: Sequence[WorkerInfo]) -> str:
     return said + (f", {bad} in trouble" if bad else "")
 
 
+def _is_replaced(worker: WorkerInfo) -> bool:
+    is_gone = worker.state == "lost" or worker.silent_s > SILENT_S
+    return is_gone and worker.succeeded_s is not None
+
+
+def _life(worker: WorkerInfo) -> str:
+    if _is_replaced(worker):
+        return f"restarted {ago(worker.succeeded_s)}"
+    return duration(worker.age_s) if worker.state in LIVE_STATES else "ended"
+
+
 def _row(worker: WorkerInfo) -> dict[str, object]:
     live = worker.state in LIVE_STATES
     return {
@@ -57,7 +70,7 @@ def _row(worker: WorkerInfo) -> dict[str, object]:
         "device busy": 100 * (busy_share([worker]) or 0.0),
         "memory": f"{worker.rss_mb / 1024:.1f} GB",
         "last heard": ago(worker.silent_s),
-        "lives for": duration(worker.age_s) if live else "ended",
+        "lives for": _life(worker),
         "host": worker.host,
     }
 

@@ -76,6 +76,15 @@ def test_a_malformed_table_is_refused_with_its_lines(home: Home, lines: str, mes
     assert nothing_enqueued(home)
 
 
+def test_letters_without_options_are_warned_of_and_options_of_another_name_refused(
+    home: Home, clips: list[str]
+) -> None:
+    open_row = {"video": clips[0], "question": "Where? A. in B. out", "answer": "B"}
+    assert "1 of 1 question(s) without options" in home.run("enqueue", home.questions([open_row]), "fake").stderr
+    hidden = home.questions([open_row | {"ans_a": "in", "ans_b": "out"}], name="hidden.jsonl")
+    assert "'ans_a', 'ans_b'" in home.run("enqueue", hidden, "fake", expect=2).stderr
+
+
 def test_unknown_names_come_back_with_close_matches(home: Home, clips: list[str]) -> None:
     table = home.questions([row(clips)])
     assert "Video-LLaVA-7B" in home.run("enqueue", table, "Video-LLaVA-7b", expect=2).stderr

@@ -104,6 +104,7 @@ def test_run_does_everything_in_one_command_and_stops_what_it_started(home: Home
     assert home.run("broker", "status", expect=3).stdout.startswith("no broker answers")
     states = home.run("status").stdout
     assert "cpu0" not in states
+    assert "is finished: nothing to cancel" in home.run("cancel", "questions").stdout
 
 
 def test_packs_are_asked_at_once_and_taken_apart(home: Home, clips: list[str]) -> None:

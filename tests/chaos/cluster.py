@@ -49,15 +49,16 @@ QUICK = {
 KINDS = {
     "workers.engine_process": "engine",
     "workers.decoder_process": "decoder",
-    "celery": "worker",
+    "--loglevel": "worker",
     "fleet": "supervisor",
+    "guardian.py": "guardian",
     "redis-server": "redis",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process of a cluster: `kind` is worker, engine, decoder, supervisor or redis."""
+    """A process of a cluster: `kind` is worker, engine, decoder, supervisor, redis or guardian (of redis)."""
 
     pid: int
     kind: str

@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from tests.chaos.cluster import Cluster, questions
 from tests.questions import request_ids
+from videval.db.identity import database_id
 
 HOUR = 3600
 
@@ -65,7 +66,7 @@ def test_the_same_message_five_times_at_once_is_one_generation(cluster: Cluster)
         "import sys; from videval.db.queue import Ring; from workers.publish import ring; from videval.settings "
         "import Settings; from workers.broker import using\n"
         f"with using(Settings()): ring([Ring(request_id=i, load_key={key(cluster)!r}, priority=0) "
-        f"for i in {ids} for _ in range(5)]); input()"
+        f"for i in {ids} for _ in range(5)], known_as={database_id(cluster.database)!r}); input()"
     )
     sender = subprocess.Popen(
         [sys.executable, "-c", code], env=cluster.environ, cwd=cluster.folder, stdin=subprocess.PIPE
@@ -88,9 +89,11 @@ def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
     code = (
         "from workers.tasks import app; from workers.publish import queue_name; from workers.broker import using; "
         "from videval.settings import Settings\n"
-        f"q = queue_name({key(cluster)!r})\n"
+        f"q = queue_name({database_id(cluster.database)!r}, {key(cluster)!r})\n"
         "with using(Settings()):\n"
-        "  for args in ([10**9], ['1; DROP TABLE requests'], [True], [None], [], [1, 2], [{'a': 1}], [-1]):\n"
+        "  words = ['1; DROP TABLE requests'], [True], [None], [], [1, 2], [{'a': 1}]\n"
+        "  numbers = [10**9], [-1], [2**31], [10**40]\n"
+        "  for args in (*words, *numbers):\n"
         "    app.send_task('videval.answer', args=args, queue=q)\n"
         "  app.send_task('os.system', args=['true'], queue=q)\n"
         "  more = app.signature('videval.answer', args=(1,), queue='stolen')\n"

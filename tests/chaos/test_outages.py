@@ -58,6 +58,20 @@ def test_flushing_redis_loses_no_request(cluster: Cluster):
     check(cluster, run_id, 60, repeated=0)
 
 
+def test_a_full_redis_is_waited_for_and_said_and_no_worker_ends(cluster: Cluster):
+    run_id = start_run(cluster, 40, 0)
+    before = {w.pid for w in cluster.processes("worker")}
+    with cluster.redis_client() as client:
+        client.config_set("maxmemory", 1)
+        cluster.wait("it to be said", lambda: any("is full: OOM" in (w.message or "") for w in cluster.workers()), 30)
+        assert "OOM" in cluster.command("status")
+        client.config_set("maxmemory", 0)
+    check(cluster, run_id, 40, repeated=0)
+    assert {w.pid for w in cluster.processes("worker")} == before
+    logs = "".join(log.read_text() for log in cluster.folder.glob("worker*.log"))
+    assert "Traceback" not in logs
+
+
 @pytest.fixture
 def with_postgres(cluster: Cluster) -> Cluster:
     """A cluster whose database can go away; SQLite is a file (conftest leaves it out)."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.servers import settings_for, wait_for
@@ -48,7 +49,7 @@ def is_gone(settings: Settings) -> bool:
 
 def test_a_redis_of_the_user_s_own_that_does_not_answer_is_named_without_its_password(tmp_path):
     settings = settings_for(tmp_path, broker_url="redis://me:secret@127.0.0.1:1/0")
-    with pytest.raises(BrokerUnavailable, match=r"no Redis answers at 127\.0\.0\.1:1/0") as raised:
+    with pytest.raises(BrokerUnavailable, match=r"no Redis answers at redis://127\.0\.0\.1:1/0") as raised:
         broker.ensure(settings)
     assert "secret" not in f"{raised.value} {raised.value.hint}"
 
@@ -154,12 +155,12 @@ def test_two_homes_have_two_brokers(tmp_path, settings):
 def test_messages_go_out_by_the_thousand_each_second(settings, monkeypatch):
     """Publishing one at a time would be far below; the limit leaves room for a busy machine."""
     code = (
-        "import time; from workers.broker import using; from workers.publish import queue_length, ring; "
+        "import time; from workers.broker import using; from workers.publish import queue_length, queue_name, ring; "
         "from videval.db.queue import Ring; from videval.settings import Settings\n"
         "rings = [Ring(request_id=i, load_key='k', priority=i % 4 - 1) for i in range(6000)]\n"
         "with using(Settings()):\n"
-        "    ring(rings[:10]); began = time.monotonic(); ring(rings[10:]); took = time.monotonic() - began\n"
-        "    print(5990 / took, *queue_length(Settings(), 'k'))"
+        "    ring(rings[:10], known_as='d'); began = time.monotonic(); ring(rings[10:], known_as='d')\n"
+        "    print(5990 / (time.monotonic() - began), *queue_length(Settings(), queue_name('d', 'k')))"
     )
     environ = dict(os.environ, VIDEVAL_HOME=str(settings.home))
     done = subprocess.run(
@@ -256,3 +257,73 @@ def test_who_has_left_starts_no_broker_again(settings):
 def test_one_that_stands_still_can_be_stopped(settings, paused):
     assert broker.stop(settings)
     assert not alive(paused) and not broker.stop(settings)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that nobody uses ends in less than a second."""
+    monkeypatch.setattr(broker, "UNUSED", 0.4)
+
+
+def user_elsewhere(settings: Settings) -> subprocess.Popen[str]:
+    """A process that uses the broker, until it is killed."""
+    code = (
+        "from videval.settings import Settings; from workers import broker; broker.UNUSED = 0.4\n"
+        "user = broker.BrokerUser(Settings(_env_file=None)); print('in', flush=True); input()"
+    )
+    environ = dict(os.environ, VIDEVAL_HOME=str(settings.home))
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None and other.stdout.readline() == "in\n"
+    return other
+
+
+def test_one_whose_last_user_was_killed_ends_by_itself(settings):
+    other = user_elsewhere(settings)
+    process = pid_of(settings)
+    with other:
+        other.kill()
+    wait_for("it and its guardian to end", lambda: not alive(process) and not guardians_of(settings))
+
+
+def guardians_of(settings: Settings) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [p for p in found if str(settings.runtime_path) in (p.info["cmdline"] or []) and alive(p.pid)]
+
+
+def test_one_that_somebody_still_uses_or_that_is_pinned_does_not_end_by_itself(settings, soon):
+    with broker.using(settings):
+        process = pid_of(settings)
+        time.sleep(1.0)
+        broker.pin(settings)
+    time.sleep(1.0)
+    assert pid_of(settings) == process
+    (settings.runtime_path / "keep").unlink()
+    wait_for("it to end", lambda: not alive(process))
+
+
+def test_one_that_was_started_and_that_nobody_came_to_use_ends_by_itself(settings, soon):
+    broker.ensure(settings)
+    process = pid_of(settings)
+    wait_for("it to end", lambda: not alive(process))
+    broker.ensure(settings)
+    assert pid_of(settings) != process
+
+
+def test_it_ends_with_its_guardian_and_is_back_for_its_users(settings):
+    with broker.using(settings) as user:
+        process = pid_of(settings)
+        (guardian,) = guardians_of(settings)
+        guardian.kill()
+        wait_for("it to end", lambda: not alive(process))
+        user.ensure()
+        assert pid_of(settings) != process
+
+
+@pytest.mark.parametrize("refused", ["users.lock", "redis.log", "broker.lock"])
+def test_what_the_disk_refuses_is_told_with_the_variable_that_names_another_place(settings, refused):
+    (settings.runtime_path / refused).mkdir(parents=True)
+    with pytest.raises(BrokerUnavailable, match="cannot use") as raised:
+        broker.BrokerUser(settings)
+    assert "XDG_RUNTIME_DIR" in raised.value.hint

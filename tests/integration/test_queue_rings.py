@@ -81,7 +81,7 @@ def test_those_that_were_rung_for_longest_ago_come_first(database, run_id):
 
 def test_a_released_request_is_rung_for_at_once(database, run_id):
     request_id = request_ids(database, run_id)[0]
-    ring(database, [request_id] * 1)
+    ring(database, [request_id])
     claim = take(database, request_id)
     database.write(lambda c: requests.release(c, [(claim.request_id, claim.attempt)]))
     assert request_id in due(database)

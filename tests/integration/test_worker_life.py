@@ -5,104 +5,30 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
-from tests.questions import answer, identity, key_of, make_run, request_ids, response, row_of, samples, take
+from tests.one_worker import FakeConsumer, end, new_worker, ready, stored
+from tests.questions import answer, identity, key_of, make_run, request_ids, response, row_of, take
 from tests.servers import wait_for
 from videval.db import queue, requests, runs, workers
-from videval.db.queue import KeyWork
+from videval.db.identity import database_id
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow, RequestRow, ResponseRow, WorkerRow
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable
-from videval.settings import Settings
 from workers import heartbeat, spool
 from workers import worker as worker_module
-from workers.device import claim_device, parse_devices
 from workers.heartbeat import Loops
 from workers.publish import queue_name
 from workers.worker import Worker
-
-
-class FakeConsumer:
-    """Notes what the dispatcher asks of Celery."""
-
-    def __init__(self) -> None:
-        self.queues: list[str] = []
-        self.is_shut_down = False
-
-    def add_queue(self, name: str) -> None:
-        self.queues.append(name)
-
-    def cancel_queue(self, name: str) -> None:
-        if name in self.queues:
-            self.queues.remove(name)
-
-    def is_consuming(self, name: str) -> bool:
-        return name in self.queues
-
-    def shutdown(self) -> None:
-        self.is_shut_down = True
-
-
-class LockedWorker(Worker):
-    """A worker that remembers its locks: the process that holds them goes on after it."""
-
-    held_fds: tuple[int, ...] = ()
-
-
-def new_worker(database: Database, settings: Settings) -> LockedWorker:
-    held = claim_device(settings.lock_path, parse_devices("cpu*4", gpus=[]))
-    worker = LockedWorker(settings, database, held)
-    worker.held_fds = held.fds
-    database.write(lambda c: workers.register(c, worker.identity))
-    return worker
-
-
-def end(worker: LockedWorker) -> None:
-    worker.close()
-    for fd in worker.held_fds:
-        os.close(fd)
-
-
-@pytest.fixture
-def settings(database_settings: Settings) -> Settings:
-    quick = {"retry_delay": 0.05, "batch_size": 2, "decode_deadline": 20.0, "generate_deadline": 20.0}
-    return database_settings.model_copy(update=quick)
-
-
-@pytest.fixture
-def worker(database: Database, settings: Settings) -> Iterator[Worker]:
-    made = new_worker(open_database(settings), settings)
-    yield made
-    end(made)
-
-
-def work_of(database: Database) -> KeyWork:
-    with database.read() as connection:
-        return queue.work(connection)[0]
-
-
-def ready(worker: Worker, database: Database, folder: Path, rows: dict | None = None, count: int = 1) -> list[int]:
-    """A run of so many requests, and its model loaded."""
-    run_id = make_run(database, folder / "data", samples(count, rows), max_attempts=2)
-    worker.load(work_of(database))
-    return request_ids(database, run_id)
 
 
 def last_attempt(database: Database, request_id: int):
     query = select(*AttemptRow.__table__.c).where(AttemptRow.request_id == request_id).order_by(AttemptRow.attempt)
     with database.read() as connection:
         return connection.execute(query).all()[-1]
-
-
-def stored(database: Database) -> int:
-    with database.read() as connection:
-        return connection.execute(select(func.count()).select_from(ResponseRow)).scalar_one()
 
 
 # requests
@@ -180,7 +106,7 @@ def test_a_host_without_its_data_takes_ever_less_from_the_others(worker, databas
     (request_id,) = ready(worker, database, tmp_path)
     shutil.rmtree(tmp_path / "data")
     pauses = []
-    monkeypatch.setattr(worker.ending, "wait", pauses.append)
+    monkeypatch.setattr(worker.draining, "wait", pauses.append)
     for _ in range(3 * worker.concurrency):
         database.write(lambda c: c.execute(update(RequestRow).values(available_at=0.0)))
         worker.answer(request_id)
@@ -499,10 +425,11 @@ def test_two_workers_that_choose_at_once_serve_two_keys(worker, loops, database,
 def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, monkeypatch):
     make_run(database, tmp_path / "data", model="fake:a")
     make_run(database, tmp_path / "data", model="fake:b")
-    chosen = Loops(worker, FakeConsumer(), queues=frozenset({queue_name(key_of("fake:b"))}))
+    named = queue_name(database_id(database), key_of("fake:b"))
+    chosen = Loops(worker, FakeConsumer(), queues=frozenset({named}))
     chosen._dispatch()
     assert worker.engine.loaded.load_key == key_of("fake:b")
-    assert chosen._consumer.queues == [queue_name(key_of("fake:b"))]
+    assert chosen._consumer.queues == [named]
     with database.read() as connection:
         assert connection.execute(select(WorkerRow.refuses)).scalar_one() == [key_of("fake:a")]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import func, select, update
 
-from tests.questions import answer, identity, make_run, request_ids, take
+from tests.questions import answer, identity, key_of, make_run, request_ids, take
 from tests.servers import settings_for
 from videval.db import requests, runs
 from videval.db.records import Claim
@@ -51,6 +51,10 @@ class RequestLife(RuleBasedStateMachine):
         with self.database.read() as connection:
             return connection.execute(select(RequestRow.status).where(RequestRow.id == request_id)).scalar_one()
 
+    def is_active(self) -> bool:
+        with self.database.read() as connection:
+            return connection.execute(select(RunRow.state)).scalar_one() == RunState.ACTIVE
+
     def is_current(self, claim: Claim) -> bool:
         with self.database.read() as connection:
             query = select(RequestRow.status, RequestRow.attempt).where(RequestRow.id == claim.request_id)
@@ -60,11 +64,26 @@ class RequestLife(RuleBasedStateMachine):
     @rule(worker=WORKERS, number=NUMBER)
     def claim(self, worker: str, number: int) -> None:
         request_id = self.ids[number]
+        self.expire()
         before = self.status(request_id)
         claim = take(self.database, request_id, worker)
         if claim is not None:
             assert before == "queued" and claim.attempt == self.attempts[request_id] + 1
             self.attempts[request_id] = claim.attempt
+            self.claims.append(claim)
+
+    @rule(worker=WORKERS, number=NUMBER)
+    def hear_a_bell(self, worker: str, number: int) -> None:
+        waiting = [i for i in self.ids if self.status(i) == "queued"]
+        me, key = identity(worker), key_of()
+        claim = self.database.write(
+            lambda c: requests.claim_next(c, self.ids[number], me, lease=60.0, load_key=key, dtype="float32")
+        )
+        assert claim is None or claim.request_id in waiting
+        assert (claim is not None) == (bool(waiting) and self.is_active()), "no bell is wasted while there is work"
+        if claim is not None:
+            assert claim.attempt == self.attempts[claim.request_id] + 1
+            self.attempts[claim.request_id] = claim.attempt
             self.claims.append(claim)
 
     @precondition(lambda self: self.claims)

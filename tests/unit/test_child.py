@@ -42,5 +42,14 @@ def test_a_worker_whose_child_cannot_be_ended_ends_itself_so_that_others_take_ov
     assert done.returncode == os.EX_UNAVAILABLE and "cannot be ended" in done.stderr and not done.stdout
 
 
-def test_a_child_has_time_to_give_back_its_memory_before_it_counts_as_unkillable():
-    assert child_module.KILL_PATIENCE >= 10
+def test_a_child_that_takes_seconds_to_give_back_its_memory_does_not_count_as_unkillable(child, monkeypatch):
+    real = child.process.wait
+
+    def slowly(timeout: float | None = None) -> int:
+        if timeout is not None and timeout < 8:
+            raise subprocess.TimeoutExpired("child", timeout)
+        return real(timeout)
+
+    monkeypatch.setattr(child.process, "wait", slowly)
+    monkeypatch.setattr(child_module, "_end_with_it", lambda pid: pytest.fail("its worker would have ended with it"))
+    assert child.kill() == "signal SIGKILL"

@@ -336,6 +336,18 @@ def test_the_fleet_page_warns_of_the_silent_and_the_lost(database: Database, ope
     assert "lost: its process is gone" in said(at)
 
 
+def test_a_lost_worker_is_no_trouble_once_a_later_one_has_its_device(database: Database, opened: Open) -> None:
+    add_worker(database, "old@host", state="lost")
+    add_worker(database, "silent@host", silent_s=200)
+    add_worker(database, "new@host")
+    younger = "UPDATE workers SET started_at = started_at + 880 WHERE id = 'new@host'"
+    database.write(lambda c: c.exec_driver_sql(younger))
+    at = opened("fleet")
+    assert at.header[0].value.replace("\\", "") == "2 workers, 2 working"
+    assert "lost: its process is gone" not in said(at) and "silent for" not in said(at)
+    assert list(at.dataframe[0].value["lives for"]).count("restarted 2 min ago") == 2
+
+
 def test_nothing_can_be_changed_unless_it_was_started_so(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=50, failed=5))
     for page in PAGES:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +24,7 @@ from videval.inference import Answer, Released
 from videval.models.catalog import model_spec
 from videval.types import Clip, GenerationSettings, Prompt, Text, Video
 from workers.device import parse_devices
-from workers.engine import Engine
+from workers.engine import Engine, _choose_batch, _Ticket
 
 SETTINGS = GenerationSettings()
 
@@ -115,17 +116,50 @@ def test_children_that_are_killed_while_they_start_do_not_end_the_engine(asker):
 
 
 def test_an_error_in_a_batch_is_the_failure_of_one_and_the_rest_are_answered(asker):
-    hold = asker.ask(alone=True, latency_ms=500)
+    hold = asker.ask(alone=True, latency_ms=500, fake_answer="held")
     batch = [asker.ask(fake_answer="a"), asker.ask(fake_fault="error"), asker.ask(fake_answer="c")]
-    outcomes = [outcome(b) for b in batch]
-    assert outcome(hold) and outcomes[0] == "a" and outcomes[2] == "c" and isinstance(outcomes[1], ModelFailure)
+    assert outcome(hold) == "held"
+    first, second, third = (outcome(b) for b in batch)
+    assert (first, third) == ("a", "c") and isinstance(second, ModelFailure)
     assert asker.engine.loads == 1
 
 
+def in_turn(asker: Asker, *rows: dict[str, object]) -> list[Future[Answer]]:
+    """Ask one after the other, behind what is in hand."""
+    asked, before = [], asker.engine._next_id
+    for n, row in enumerate(rows, start=1):
+        asked.append(asker.ask(**row))
+        wait_for("the engine to have it", lambda n=n: asker.engine._next_id == before + n, 20)
+    return asked
+
+
+def test_who_breaks_the_device_is_guilty_and_its_mates_are_answered_by_a_new_child(asker):
+    """The batch fails of one error; tried one by one, the second breaks the device: the third is innocent."""
+    (hold,) = in_turn(asker, {"latency_ms": 500, "fake_answer": "held"})
+    batch = in_turn(asker, {"fake_fault": "error"}, {"fake_fault": "device"}, {"fake_answer": "c"})
+    assert outcome(hold) == "held"
+    wrong, broken, innocent = (outcome(b) for b in batch)
+    assert isinstance(wrong, ModelFailure) and isinstance(broken, ProcessDied) and innocent == "c"
+    assert asker.engine.loads == 2
+
+
+def test_who_hangs_when_it_is_tried_alone_is_ended_and_its_mates_are_answered(tmp_path):
+    asker = Asker(tmp_path, generate_deadline=1.5)
+    asker.load()
+    try:
+        (hold,) = in_turn(asker, {"latency_ms": 500, "fake_answer": "held"})
+        batch = in_turn(asker, {"fake_fault": "error"}, {"fake_fault": "hang"}, {"fake_answer": "c"})
+        assert outcome(hold) == "held"
+        wrong, hangs, innocent = (outcome(b) for b in batch)
+        assert isinstance(wrong, ModelFailure) and isinstance(hangs, DeadlineExceeded) and innocent == "c"
+    finally:
+        asker.close()
+
+
 def test_out_of_memory_is_the_whole_batch_s_and_the_child_lives_on(asker):
-    hold = asker.ask(alone=True, latency_ms=500)
+    hold = asker.ask(alone=True, latency_ms=500, fake_answer="held")
     batch = [asker.ask(fake_answer="a"), asker.ask(fake_fault="oom")]
-    assert outcome(hold) and all(isinstance(outcome(b), OutOfMemory) for b in batch)
+    assert outcome(hold) == "held" and all(isinstance(outcome(b), OutOfMemory) for b in batch)
     assert outcome(asker.ask(fake_answer="fine")) == "fine" and asker.engine.loads == 1
 
 
@@ -207,19 +241,41 @@ def test_requests_wait_for_a_model_that_is_loaded_again(asker, monkeypatch):
     assert asker.engine.ready().load_key == "k"
 
 
-def test_what_waits_forms_a_batch_up_to_its_size(asker, tmp_path, monkeypatch):
-    hold = asker.ask(alone=True, latency_ms=400)
-    answers = [asker.ask(latency_ms=300) for _ in range(8)]
-    began = time.monotonic()
-    assert outcome(hold) and [outcome(a) for a in answers]
-    assert time.monotonic() - began < 0.4 + 8 * 0.3, "one after the other would have taken longer"
+def test_what_waits_forms_a_batch_up_to_its_size(asker):
+    """Requests of one batch took the same time to the last digit."""
+    hold = asker.ask(alone=True, latency_ms=800, fake_answer="held")
+    answers = [asker.ask(latency_ms=20, fake_answer=str(i)) for i in range(9)]
+    assert outcome(hold) == "held"
+    assert [outcome(a) for a in answers] == [str(i) for i in range(9)]
+    sizes = Counter(a.result().generate_s for a in answers).values()
+    assert 1 < max(sizes) <= asker.settings.batch_size and sum(sizes) == 9
 
 
 def test_who_runs_alone_is_never_in_a_batch(asker):
-    hold = asker.ask(alone=True, latency_ms=400)
+    hold = asker.ask(alone=True, latency_ms=400, fake_answer="held")
     struck = asker.ask(alone=True, fake_fault="oom")
     fine = asker.ask(fake_answer="fine")
-    assert outcome(hold) and isinstance(outcome(struck), OutOfMemory) and outcome(fine) == "fine"
+    assert outcome(hold) == "held" and isinstance(outcome(struck), OutOfMemory) and outcome(fine) == "fine"
+
+
+def ticket(id_: int, *, alone: bool = False, settings: GenerationSettings = SETTINGS) -> _Ticket:
+    return _Ticket(id=id_, prompt={}, settings=settings, alone=alone, load_key="k", on_generate=lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("ready", "size", "chosen"),
+    [
+        ([], 4, []),
+        ([ticket(3), ticket(1), ticket(2)], 2, [1, 2]),
+        ([ticket(2), ticket(1, alone=True)], 4, [1]),
+        ([ticket(1), ticket(2, alone=True), ticket(3)], 4, [1, 3]),
+        ([ticket(1), ticket(2, settings=GenerationSettings(max_new_tokens=9)), ticket(3)], 4, [1, 3]),
+        ([ticket(i) for i in range(9, 0, -1)], 1, [1]),
+    ],
+    ids=["nothing", "oldest first", "oldest is alone", "alone later", "other settings", "one at a time"],
+)
+def test_a_batch_is_the_oldest_and_those_that_may_go_with_it(ready, size, chosen):
+    assert [t.id for t in _choose_batch(ready, size)] == chosen
 
 
 def test_an_engine_whose_owner_cannot_note_the_stage_answers_all_the_same(asker):

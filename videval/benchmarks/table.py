@@ -1,21 +1,23 @@
 """A benchmark from one file of your own: `--data questions.{tsv,csv,jsonl}`.
 
 Columns: `video` (relative to the data root, by default the file's folder) and `question`; if you like
-`index`, `answer`, `candidates` (a JSON or Python list) or `A`, `B`, `C`, ..., `start` and `end` (seconds),
-`task_type`. Any other column travels through to the export, in its place and with its type.
+`index`, `answer`, `candidates` (a list) or `A`, `B`, `C`, ..., `start` and `end` (seconds), `task_type`. Any other
+column travels through to the export, in its place and as it stands.
 
 What is asked: the clip, then the question. With options they follow, one a line as `(A) ...`, and the model
-is told to answer with the letter only. With an answer and no options it is told to answer with a word or a
-short phrase. With neither it gets the question as you wrote it, and what it says is not scored.
-How it is scored: `choice` with options, `exact` with an answer only.
+is told to answer with the letter only; so it is where the question lists its options itself and the answer is a
+letter of theirs. With an answer otherwise it is told to answer with a word or a short phrase. With neither it gets
+the question as you wrote it, and what it says is not scored.
+How it is scored: `choice` with options or where the answer is a letter, `exact` with any other answer.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from videval.benchmarks.base import Benchmark, Shown
+from videval.benchmarks.option_columns import LONE_LETTER
 from videval.benchmarks.prompts import bracketed
 from videval.benchmarks.table_rows import read_table
 from videval.errors import UsageError
@@ -25,6 +27,8 @@ __all__ = ["TableBenchmark", "read_table", "table_variant"]
 
 _LETTER = "Answer with the option's letter only."
 _SHORT = "Answer with a word or a short phrase."
+_LETTER_FIRST = re.compile(r"\s*\(?([A-H])[).:]")
+_LISTED = re.compile(r"(?<![^\W_])\(?([A-Ha-h])\s?[).:]")
 
 
 def table_variant(
@@ -56,18 +60,29 @@ class TableBenchmark(Benchmark):
     times = "real"  # who writes down seconds took them from a player
     supports_pack = True
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, allow_missing: bool = False) -> None:
         self.file = file
+        self.allow_missing = allow_missing
 
     def load(self, root: Path, variant: Variant) -> list[Sample]:
         if self.file is None:
             raise UsageError("a table is read from its file", hint="give the file: --data questions.tsv")
-        return read_table(self.file)
+        return read_table(self.file, videos=None if self.allow_missing else root)
 
     def scorer_for(self, sample: Sample) -> str | None:
         if sample.answer is None:
             return None
-        return "choice" if sample.candidates else "exact"
+        return "choice" if sample.candidates or _answer_is_letter(sample) else "exact"
+
+    def remarks(self, samples: Sequence[Sample], *_: object) -> Iterator[str]:
+        lettered = [s for s in samples if not s.candidates and _answer_is_letter(s)]
+        if lettered:
+            open_ones = sum(s.answer is not None and not s.candidates for s in samples)
+            yield (
+                f"{len(lettered)} of {open_ones} question(s) without options have a letter as their answer (index "
+                f"{lettered[0].id}), and a letter is what will be read in what is said; "
+                "if there are options, put them into candidates or A, B, C"
+            )
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         return (*self.frames_or_video(shown), Text(text=_question(sample)))
@@ -85,5 +100,19 @@ def _question(sample: Sample) -> str:
     if sample.candidates:
         return f"Question: {sample.question}\nOptions:\n{bracketed(sample.candidates)}\n{_LETTER}"
     if sample.answer is not None:
-        return f"Question: {sample.question}\n{_SHORT}"
+        return f"Question: {sample.question}\n{_LETTER if _lists_its_options(sample) else _SHORT}"
     return sample.question
+
+
+def _answer_is_letter(sample: Sample) -> bool:
+    """Whether the answer to a question without options is a letter: B, (b) or "B." alone, "B. out" only of a list."""
+    letter = LONE_LETTER.fullmatch(sample.answer or "")
+    return bool(letter and letter[1].upper() <= "H") or _lists_its_options(sample)
+
+
+def _lists_its_options(sample: Sample) -> bool:
+    """Whether the question itself lists options by their letters, among them the answer's."""
+    answer = sample.answer or ""
+    letter = LONE_LETTER.fullmatch(answer) or _LETTER_FIRST.match(answer)
+    listed = {found.upper() for found in _LISTED.findall(sample.question)}
+    return {"A", "B", letter[1].upper()} <= listed if letter else False

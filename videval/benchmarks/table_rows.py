@@ -1,13 +1,16 @@
-"""Turns the lines of a question table into samples, or into the list of all that is wrong with them."""
+"""Turns the lines of a question file into samples, or into the list of all that is wrong with them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from videval.benchmarks.prompts import LETTERS, literal_list
-from videval.benchmarks.table_file import Cell, Line, Lines, read_lines
+from videval.benchmarks.data import missing_videos
+from videval.benchmarks.option_cells import read_options
+from videval.benchmarks.option_columns import KNOWN, OptionColumns, find_options, suspects
+from videval.benchmarks.prompts import LETTERS
+from videval.benchmarks.table_file import Cell, JsonText, Line, Lines, read_cells
 from videval.errors import InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
 from videval.types import Sample, Scalar
@@ -16,17 +19,48 @@ from videval.video.paths import path_problem
 __all__ = ["read_table"]
 
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_MOST_MISSING = 20
 
 
-def read_table(path: Path) -> list[Sample]:
-    """The samples of a question table; InvalidTable lists every problem of every line."""
-    read = read_lines(path)
+def read_table(path: Path, *, videos: Path | None = None) -> list[Sample]:
+    """The samples of a question file; InvalidTable lists every problem of every line.
+
+    `videos`: a folder; if there is any problem, the videos that are not in it are listed with the others.
+    """
+    read = _with_known_names(read_cells(path))
     table = _Table(columns=read.columns, problems=list(read.problems))
-    table.check_header(read)
-    samples = [table.sample(i, line) for i, line in enumerate(read.lines)] if not table.problems_in_header else []
+    samples = table.samples(read)
+    if table.problems and videos is not None:
+        table.problems += _missing(read, samples, videos)
     if table.problems:
         raise InvalidTable(str(path), sorted(table.problems, key=_line_number))
     return samples
+
+
+def _with_known_names(read: Lines) -> Lines:
+    """The names that videval knows (video, question, ...) in lower case, however the file writes them."""
+    known = {name: name.strip().casefold() for name in read.columns if name.strip().casefold() in KNOWN}
+    twice = [name for name, n in Counter(known.values()).items() if n > 1]
+    names = {name: known.get(name, name) for name in read.columns if known.get(name) not in twice}
+    problems = [f"line 1: the column {name!r} is there twice, if upper case does not count" for name in twice]
+    if not twice and all(old == new for old, new in names.items()):
+        return read
+    lines = [replace(x, cells={names.get(old, old): cell for old, cell in x.cells.items()}) for x in read.lines]
+    columns = tuple(names.get(name, name) for name in read.columns)
+    return Lines(columns=columns, lines=lines, problems=read.problems + problems)
+
+
+def _missing(read: Lines, samples: Sequence[Sample], folder: Path) -> Iterator[str]:
+    lines: dict[str, list[int]] = {}
+    for line, sample in zip(read.lines, samples, strict=False):
+        lines.setdefault(sample.video, []).append(line.number)
+    missing = missing_videos([s for s in samples if s.video], folder)
+    for video in missing[:_MOST_MISSING]:
+        more = f" ({len(lines[video]) - 1} more line(s) ask about it)" if len(lines[video]) > 1 else ""
+        yield f"line {lines[video][0]}: the video {video!r} is not below {folder}{more}"
+    if len(missing) > _MOST_MISSING:
+        last = lines[missing[_MOST_MISSING]][0]
+        yield f"line {last}: ... and {len(missing) - _MOST_MISSING} more video(s) are not there"
 
 
 def _foreign(path: str) -> str:
@@ -45,38 +79,44 @@ class _Table:
 
     columns: Sequence[str]
     problems: list[str]
-    problems_in_header: bool = False
+    options: OptionColumns = field(default_factory=OptionColumns)
     seen: dict[str, int] = field(default_factory=dict)
 
-    def check_header(self, read: Lines) -> None:
+    def samples(self, read: Lines) -> list[Sample]:
+        """The samples of all lines; none if the header does not let them be read."""
         found = list(self._header_problems()) if read.columns else []
-        self.problems_in_header = bool(found) or not read.columns
         self.problems += [f"line 1: {problem}" for problem in found]
-        if read.columns and not read.lines and not self.problems:
+        if found or not read.columns:
+            return []
+        if not read.lines and not self.problems:
             self.problems.append("line 1: the table has columns and no questions")
+        about_options: list[str] = []
+        self.options = find_options(self.columns, about_options)
+        samples = [self._sample(i, line) for i, line in enumerate(read.lines)]
+        if not any(s.candidates for s in samples) and not (about_options or (self.options.names and self.problems)):
+            about_options += self._hidden_options(read)
+        self.problems += [f"line 1: {problem}" for problem in about_options]
+        return samples
 
     def _header_problems(self) -> Iterator[str]:
         for name in ("video", "question"):
             if name not in self.columns:
                 yield f"there is no column {name!r}, only {', '.join(map(repr, self.columns))}"
-        if "candidates" in self.columns and self._letter_columns():
-            yield "the options are in `candidates` and in `A`, `B`: keep one of them"
         if "prediction" in self.columns:
             yield "the column 'prediction' is what videval writes: rename it"
 
-    def _letter_columns(self) -> list[str]:
-        found = []
-        for letter in LETTERS:
-            if letter not in self.columns:
-                break
-            found.append(letter)
-        return found if len(found) > 1 else []
+    def _hidden_options(self, read: Lines) -> Iterator[str]:
+        found = suspects([c for c in self.columns if c not in self.options.names], read.lines)
+        if found:
+            yield (
+                f"what looks like options stands in {', '.join(map(repr, found))}, and nobody would be shown it: "
+                'options are a column candidates (["one", "two"]) or columns A, B, C, ...; rename what is none'
+            )
 
-    def sample(self, position: int, line: Line) -> Sample:
-        """The sample of one line; what is wrong with it is added to `problems`."""
+    def _sample(self, position: int, line: Line) -> Sample:
         check = _Row(line=line, problems=self.problems)
-        options = self._options(check)
-        row = {name: check.scalar(name) for name in line.cells}
+        options = check.options(self.options)
+        row = {name: check.travels(name) for name in line.cells}
         start, end = check.span()
         return Sample(
             id=self._id(check, position),
@@ -98,11 +138,6 @@ class _Table:
         self.seen.setdefault(index, check.line.number)
         return index
 
-    def _options(self, check: "_Row") -> tuple[str, ...]:
-        if "candidates" in self.columns:
-            return check.candidates()
-        return check.lettered(self._letter_columns())
-
 
 @dataclass(kw_only=True, slots=True)
 class _Row:
@@ -117,36 +152,36 @@ class _Row:
     def cell(self, name: str) -> Cell:
         return self.line.cells.get(name)
 
+    def is_empty(self, name: str) -> bool:
+        return self.cell(name) in (None, "")
+
+    def travels(self, name: str) -> Scalar:
+        """The cell as it is stored and comes back."""
+        cell = self.cell(name)
+        return str(cell) if isinstance(cell, str | list | dict) else cell
+
     def text(self, name: str) -> str:
         cell = self.cell(name)
-        if isinstance(cell, (int, float)) and not isinstance(cell, bool):
+        if isinstance(cell, int | float) and not isinstance(cell, bool):
             return str(cell)
-        if isinstance(cell, str) and cell.strip():
+        if isinstance(cell, str) and cell.strip() and not isinstance(cell, JsonText):
             return cell
-        self.problem(f"{name} is empty" if cell is None or cell == "" else f"{name} is not text: {cell!r}")
+        self.problem(f"{name} is empty" if self.is_empty(name) else f"{name} is not text: {cell!r}")
         return ""
 
     def video(self) -> str:
         video = self.text("video")
-        if video and (wrong := path_problem(video) or _foreign(video)):
+        wrong = path_problem(video) or _foreign(video) if video else ""
+        if wrong:
             self.problem(f"video: {wrong}")
-        return video
+        return "" if wrong else video
 
     def index(self) -> str:
         cell = self.cell("index")
-        if isinstance(cell, str | int) and not isinstance(cell, bool) and str(cell).strip():
+        if isinstance(cell, str | int) and not isinstance(cell, bool | JsonText) and str(cell).strip():
             return str(cell)
         self.problem("index is empty" if cell is None else f"index {cell!r} is neither text nor a whole number")
         return ""
-
-    def scalar(self, name: str) -> Scalar:
-        """The cell as it travels through; a list of candidates as Python writes it, as VLMEvalKit does."""
-        cell = self.cell(name)
-        if not isinstance(cell, list | dict):
-            return cell
-        if name != "candidates":
-            self.problem(f"column {name!r} holds a {type(cell).__name__}; cells are text, numbers, true, false or null")
-        return repr(cell)
 
     def span(self) -> tuple[float | None, float | None]:
         start, end = self._seconds("start"), self._seconds("end")
@@ -158,54 +193,57 @@ class _Row:
 
     def _seconds(self, name: str) -> float | None:
         cell = self.cell(name)
-        if cell is None or cell == "":
+        if self.is_empty(name):
             return None
-        if isinstance(cell, (int, float)) and not isinstance(cell, bool) and 0 <= cell < 1e9:
+        if isinstance(cell, int | float) and not isinstance(cell, bool) and 0 <= cell < 1e9:
             return float(cell)
-        if isinstance(cell, str) and _SECONDS.fullmatch(cell):
+        if isinstance(cell, str) and _SECONDS.fullmatch(cell.strip()):
             return float(cell)
         self.problem(f"{name} {cell!r} is not a number of seconds")
         return None
 
-    def candidates(self) -> tuple[str, ...]:
-        cell = self.cell("candidates")
-        if cell is None or cell == "":
-            return ()
-        found: Any = literal_list(cell) if isinstance(cell, str) else cell
-        if not isinstance(found, list):
-            self.problem(f'candidates are not a list: {str(cell)[:60]!r}; write ["one", "two"]')
-            return ()
-        return self._as_options(found)
-
-    def _as_options(self, found: list[Any]) -> tuple[str, ...]:
-        wrong = [c for c in found if not isinstance(c, str | int | float) or isinstance(c, bool) or not str(c).strip()]
-        if wrong:
-            self.problem(f"candidates hold {wrong[0]!r}, which is not text")
+    def options(self, columns: OptionColumns) -> tuple[str, ...]:
+        """The options of this row; none if there are none, or if something is wrong with them."""
+        name = columns.list_column
+        found = self._listed(name) if name else self._lettered(columns.lettered)
         if len(found) > len(LETTERS):
-            self.problem(f"{len(found)} candidates, there are {len(LETTERS)} letters")
-        return () if wrong else option_texts([str(c) for c in found])
+            self.problem(f"{len(found)} {name or 'options'}, there are {len(LETTERS)} letters")
+            return ()
+        return option_texts(found)
 
-    def lettered(self, columns: Sequence[str]) -> tuple[str, ...]:
-        cells = [self.cell(c) for c in columns]
-        while cells and cells[-1] is None:
-            cells.pop()
-        gaps = [c for c, cell in zip(columns, cells, strict=False) if cell is None]
+    def _listed(self, name: str) -> tuple[str, ...]:
+        if self.is_empty(name):
+            return ()
+        try:
+            return read_options(str(self.cell(name)))
+        except ValueError as error:
+            self.problem(f"{name} {error}")
+            return ()
+
+    def _lettered(self, columns: Sequence[str]) -> tuple[str, ...]:
+        filled = list(columns)
+        while filled and self.is_empty(filled[-1]):
+            filled.pop()
+        gaps = [name for name in filled if self.is_empty(name)]
         if gaps:
             self.problem(f"option {gaps[0]} is empty and a later one is not")
             return ()
-        return self._as_options(list(cells))
+        return tuple(self.text(name) for name in filled)
 
     def answer(self, options: Sequence[str]) -> str | None:
-        cell = self.cell("answer")
-        if cell is None or cell == "":
+        if self.is_empty("answer"):
             return None
         answer = self.text("answer")
-        if answer and options:
-            self._check_answer(answer, options)
+        if answer and options and not _is_one_of(answer, options):
+            self.problem(f"answer {answer!r} is none of the candidates {list(options)!r}, and no letter of theirs")
         return answer
 
-    def _check_answer(self, answer: str, options: Sequence[str]) -> None:
-        try:
-            answer_letter(Sample(id="", video="", question="", answer=answer, candidates=tuple(options)))
-        except UsageError:
-            self.problem(f"answer {answer!r} is none of the candidates {list(options)!r}, and no letter of theirs")
+
+def _is_one_of(answer: str, options: Sequence[str]) -> bool:
+    if answer in options or answer in LETTERS[: len(options)]:
+        return True
+    try:
+        answer_letter(Sample(id="", video="", question="", answer=answer, candidates=tuple(options)))
+    except UsageError:
+        return False
+    return True

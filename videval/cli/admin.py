@@ -1,127 +1,21 @@
-"""doctor, db, broker, prepare, verify, dashboard."""
+"""db, broker, prepare, verify, dashboard."""
 
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.data import Report, prepare, verify
-from videval.cli.console import console, opened, say, warn
+from videval.cli.console import opened, say, warn
 from videval.db import schema
-from videval.db.session import open_database
-from videval.errors import DataMissing, UsageError, VidevalError
+from videval.errors import DataMissing, UsageError
 from videval.settings import Settings
 from workers import broker
-from workers.device import is_free, list_gpus, parse_devices
 
 __all__ = ["add_to"]
-
-LEAST_FREE_GB = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One line of the doctor: what was looked at, whether a run could start with it, and the line that mends it."""
-
-    what: str
-    ok: bool
-    says: str
-    mend: str = ""
-
-
-def _tried(what: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(what=what, ok=True, says=look())
-    except VidevalError as error:
-        return Finding(what=what, ok=False, says=str(error), mend=error.hint)
-
-
-def _database(settings: Settings) -> str:
-    database = open_database(settings)
-    try:
-        found = schema.current(database)
-        if found is not None:
-            schema.check(database)
-        state = f"schema {found}" if found else f"empty; the first command makes schema {schema.head()}"
-        return f"{database.url}, {state}"
-    finally:
-        database.close()
-
-
-def _broker(settings: Settings) -> str:
-    if not settings.is_embedded_broker:
-        broker.ensure(settings)
-        return f"{settings.broker.rsplit('@', 1)[-1]} answers"
-    running = "runs" if broker.ping(settings) else "is started when needed"
-    return f"embedded ({broker.server_binary()}), {running}"
-
-
-def _devices(settings: Settings) -> str:
-    devices = parse_devices(settings.devices)
-    free = {d.label: is_free(settings.lock_path, d.id) for d in devices}
-    listed = ", ".join(f"{label}{'' if ok else ' (in use)'}" for label, ok in free.items())
-    gpus = "; ".join(f"{g.name} {g.memory_gb:.0f} GB" for g in list_gpus()) or "no GPU: models run on the CPU"
-    return f"{listed} ({gpus})"
-
-
-def _package(name: str, mend: str) -> Finding:
-    try:
-        return Finding(what=name, ok=True, says=version(name))
-    except PackageNotFoundError:
-        return Finding(what=name, ok=False, says="not installed", mend=mend)
-
-
-def _disk(what: str, folder: Path) -> Finding:
-    there = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(there).free / 1e9
-    ok = free > LEAST_FREE_GB and os.access(there, os.W_OK)
-    says = f"{folder}: {free:.0f} GB free" + ("" if os.access(there, os.W_OK) else ", not writable")
-    return Finding(what=what, ok=ok, says=says, mend="" if ok else "free some space, or set VIDEVAL_HOME")
-
-
-def _data_root(settings: Settings) -> Finding:
-    named = [os.environ[n] for n in ("LMUData",) if os.environ.get(n)]
-    roots = [str(settings.data_root)] if settings.data_root else []
-    missing = [r for r in (*roots, *named) if not Path(r).expanduser().is_dir()]
-    if missing:
-        return Finding(
-            what="data roots", ok=False, says=f"not a folder: {', '.join(missing)}", mend="VIDEVAL_DATA_ROOT"
-        )
-    said = ", ".join((*roots, *named)) or "none set; benchmarks go to VIDEVAL_HOME, a file's videos lie beside it"
-    return Finding(what="data roots", ok=True, says=said)
-
-
-def _findings(settings: Settings) -> Iterator[Finding]:
-    yield _tried("database", lambda: _database(settings))
-    yield _tried("broker", lambda: _broker(settings))
-    yield _tried("devices", lambda: _devices(settings))
-    for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
-        yield _package(name, f"pip install {name}")
-    yield _data_root(settings)
-    yield _disk("home", settings.home_path)
-    yield _disk("frame cache", settings.frame_cache_path)
-
-
-def doctor_command() -> None:
-    """Say what is configured, reachable and missing, each with the line that mends it; exit 0 if a run could start."""
-    bad = 0
-    for finding in _findings(Settings()):
-        mark = Text("ok  ", style="green") if finding.ok else Text("BAD ", style="bold red")
-        console.print(mark + Text(f"{finding.what:<13}{finding.says}", style=""), soft_wrap=True)
-        if not finding.ok:
-            bad += 1
-            say(f"      -> {finding.mend}")
-    if bad:
-        raise typer.Exit(3)
-
 
 db_app = typer.Typer(help="The database's schema.", no_args_is_help=True)
 
@@ -132,7 +26,8 @@ def db_upgrade() -> None:
     with opened(Settings(), create=False) as database:
         before = schema.current(database)
         schema.upgrade(database)
-        say(f"{database.url}: schema {before or 'none'} -> {schema.current(database)}")
+        now = schema.current(database)
+        say(f"{database.url}: " + (f"already at {now}" if now == before else f"schema {before or 'none'} -> {now}"))
 
 
 @db_app.command("status")
@@ -183,7 +78,7 @@ def broker_status() -> None:
 
 def _say_broker(settings: Settings) -> None:
     if settings.is_embedded_broker:
-        pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ""
+        pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ", ends when nobody uses it"
         say(f"embedded Redis answers at {settings.broker_socket}{pinned}")
     else:
         say(f"Redis answers at {settings.broker.rsplit('@', 1)[-1]}")
@@ -246,7 +141,8 @@ def dashboard_command(
     environ = dict(os.environ)
     if allow_actions:
         environ["VIDEVAL_DASHBOARD_ALLOW_ACTIONS"] = "1"
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.address", host, "--server.port", str(port)]
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(app)]
+    command += ["--server.address", host, "--server.port", str(port)]
     command += ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
     say(f"dashboard at http://{host}:{port}   (Ctrl-C ends it; runs go on)")
     sys.stdout.flush()
@@ -255,7 +151,6 @@ def dashboard_command(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command("doctor")(doctor_command)
     app.add_typer(db_app, name="db")
     app.add_typer(broker_app, name="broker")
     app.command("prepare")(prepare_command)

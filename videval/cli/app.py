@@ -8,7 +8,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from videval import __version__
-from videval.cli import admin, control, ordering, outcome, page, running
+from videval.cli import admin, control, doctor, ordering, outcome, page, running
 from videval.cli.console import console, errors
 from videval.errors import VidevalError
 
@@ -38,7 +38,7 @@ def _root(
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
 
 
-for module in (ordering, running, control, outcome, page, admin):
+for module in (ordering, running, control, outcome, page, doctor, admin):
     module.add_to(app)
 
 

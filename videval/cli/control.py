@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from rich.text import Text
 from videval.benchmarks.base import NO_SCORER
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import benchmark_names
+from videval.changes import Changed, cancel, pause, resume
 from videval.cli.console import console, opened, percent, say, seconds
 from videval.cli.ordering import ring_for
 from videval.db import runs as run_rows
@@ -215,35 +217,29 @@ def _ring(settings: Settings, database: Database, info: RunInfo) -> None:
         say(f"  the broker is away ({error}); any worker sends the messages when it is back")
 
 
-def _set(run: str, state: RunState, done: str) -> None:
+def _change(run: str, change: Callable[[Database, RunInfo], Changed]) -> None:
     settings = Settings()
     with opened(settings) as database:
         info = find(database, run)
-        if state == RunState.CANCELLED:
-            count = database.write(lambda c: run_rows.cancel(c, info.run_id))
-            say(f"{info.name} {done}: {count} request(s) will not be answered")
-            return
-        if info.state == RunState.CANCELLED:
-            raise UsageError(f"{info.name} is cancelled", hint=f"videval retry {info.name}")
-        database.write(lambda c: run_rows.set_state(c, info.run_id, state))
-        say(f"{info.name} {done}")
-        if state == RunState.ACTIVE:
+        changed = change(database, info)
+        say(changed.said)
+        if changed.goes_on:
             _ring(settings, database, info)
 
 
 def pause_command(run: Annotated[str, typer.Argument(help="a run")]) -> None:
     """Stop handing out a run's requests; what is being generated is finished."""
-    _set(run, RunState.PAUSED, "paused")
+    _change(run, pause)
 
 
 def resume_command(run: Annotated[str, typer.Argument(help="a run")]) -> None:
     """Go on with a paused run."""
-    _set(run, RunState.ACTIVE, "goes on")
+    _change(run, resume)
 
 
 def cancel_command(run: Annotated[str, typer.Argument(help="a run")]) -> None:
     """Give up what a run has not answered yet; its answers stay."""
-    _set(run, RunState.CANCELLED, "cancelled")
+    _change(run, cancel)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -118,8 +118,9 @@ def run_command(
     dtype: Annotated[str, typer.Option(help="auto, bfloat16, float16 or float32")] = "auto",
     priority: Annotated[int, typer.Option(min=-3, max=3, help="0 is normal, higher is sooner")] = 0,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="only the first N requests, as a trial that can grow")
+        int | None, typer.Option(min=1, help="only N requests, as a trial that can grow; its videos are a sample")
     ] = None,
+    in_order: Annotated[bool, typer.Option("--in-order", help="in the benchmark's order, videos not shuffled")] = False,
     max_attempts: Annotated[int | None, typer.Option(min=1, help="strikes until a request counts as poison")] = None,
     allow_missing: Annotated[bool, typer.Option(help="go on without the questions whose videos are missing")] = False,
     new: Annotated[bool, typer.Option("--new", help="another run, although one exists")] = False,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from videval.db.session import db_now
@@ -16,6 +16,7 @@ __all__ = [
     "due",
     "mark_published",
     "pending_of_run",
+    "rings_for_others",
     "take_turn",
     "unring",
     "unring_for_others",
@@ -135,14 +136,21 @@ def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     )
 
 
+def _waits_for_others(request_id: int, load_key: str) -> ColumnElement[bool]:
+    other = select(RunRow.id).where(RunRow.load_key != load_key)
+    is_waiting = RequestRow.status == RequestStatus.QUEUED
+    return and_(RequestRow.id == request_id, is_waiting, RequestRow.run_id.in_(other))
+
+
+def rings_for_others(connection: Connection, request_id: int, load_key: str) -> bool:
+    """Whether the bell of this request is for workers with another model."""
+    return connection.execute(select(RequestRow.id).where(_waits_for_others(request_id, load_key))).first() is not None
+
+
 def unring_for_others(connection: Connection, request_id: int, load_key: str) -> None:
     """Forget the bell of a request that a worker with another model heard: those who have it must hear it again."""
-    other = select(RunRow.id).where(RunRow.load_key != load_key)
-    connection.execute(
-        update(RequestRow)
-        .where(RequestRow.id == request_id, RequestRow.status == RequestStatus.QUEUED, RequestRow.run_id.in_(other))
-        .values(published_at=None, published=0)
-    )
+    waits = _waits_for_others(request_id, load_key)
+    connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0))
 
 
 def take_turn(connection: Connection, chore: str, every: float) -> bool:

@@ -1,7 +1,7 @@
 """Between rows and records: what the rest of videval sees of the tables."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Scalar
@@ -155,8 +155,3 @@ def sample_of(row: Any) -> Sample:
         end=row.end,
         row=row.row,
     )
-
-
-def as_json(record: Any) -> dict[str, Any]:
-    """A frozen record as a JSON object."""
-    return asdict(record)

@@ -1,5 +1,7 @@
 """The life of a request: claim, renew, complete, fail, strike, release, expire. Each is one transaction.
 
+The taking is in `videval.db.claims`, the storing of an answer in `videval.db.results`.
+
 `attempt` only grows and is the fencing token: whoever completes or fails a request must carry the attempt that
 is still running. Strikes, not attempts, decide that a request is poison.
 """
@@ -8,36 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    CursorResult,
-    and_,
-    case,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, and_, select, tuple_, update
 
-from videval.db.records import Claim, StoredSample, WorkerIdentity, run_config, sample_of
+from videval.db.claims import claim, claim_as_it_was, claim_next, has_work, owned, requeued, samples_of_request, settle
 from videval.db.session import db_now
-from videval.db.tables import AttemptRow, RequestRow, RequestSampleRow, RunRow, SampleRow, WorkerRow
+from videval.db.tables import AttemptRow, RequestRow, RunRow, WorkerRow
 from videval.errors import ErrorKind, RequestFailure
-from videval.types import AttemptOutcome, RequestStatus, RunState, Stage
+from videval.types import AttemptOutcome, RequestStatus, Stage
 
 __all__ = [
     "ExpiredRequest",
     "claim",
     "claim_as_it_was",
+    "claim_next",
     "enter_stage",
     "expire_leases",
     "expire_workers",
     "fail",
     "finish_attempt",
+    "has_work",
     "owned",
     "release",
     "renew",
@@ -58,121 +49,6 @@ class ExpiredRequest:
     attempt: int
     struck: bool
     status: RequestStatus
-
-
-def claim(
-    connection: Connection, request_id: int, worker: WorkerIdentity, *, lease: float, load_key: str, dtype: str
-) -> Claim | None:
-    """Take a request for this worker, or None if it is not to be had (done, taken, paused, not yet due).
-
-    `lease` seconds. `load_key` and `dtype` are those of the model that this worker holds: a run of another model
-    is not taken, nor one whose dtype is fixed to another one; one that has none yet is fixed to this.
-    """
-    row = connection.execute(_take(request_id, worker.id, lease, load_key, dtype)).one_or_none()
-    if row is None:
-        return None
-    if not _fix_dtype(connection, row.run_id, dtype):
-        _settle(connection, request_id, row.attempt, _requeued())
-        return None
-    connection.execute(insert(AttemptRow).values(_new_attempt(request_id, row.attempt, worker)))
-    return _claim_of(connection, request_id, row, queue_s=max(0.0, row.queue_s))
-
-
-def _fix_dtype(connection: Connection, run_id: int, dtype: str) -> bool:
-    """Fix a run's dtype at its first claim; False if another worker fixed it to another one at the same moment."""
-    open_ = update(RunRow).where(RunRow.id == run_id, RunRow.dtype.is_(None)).values(dtype=dtype)
-    connection.execute(open_)
-    return connection.execute(select(RunRow.dtype).where(RunRow.id == run_id)).scalar_one() == dtype
-
-
-def _claim_of(connection: Connection, request_id: int, row: Any, *, queue_s: float) -> Claim:
-    run = connection.execute(select(*RunRow.__table__.c).where(RunRow.id == row.run_id)).one()
-    return Claim(
-        request_id=request_id,
-        attempt=row.attempt,
-        alone=row.alone,
-        packed=row.key.startswith("pack:"),
-        retries=row.retries,
-        queue_s=queue_s,
-        run=run_config(run),
-        samples=samples_of_request(connection, request_id),
-    )
-
-
-def claim_as_it_was(connection: Connection, request_id: int, attempt: int) -> Claim | None:
-    """The claim of an attempt that nobody has succeeded, to store an answer that was kept on disk."""
-    row = connection.execute(
-        select(*RequestRow.__table__.c).where(RequestRow.id == request_id, RequestRow.attempt == attempt)
-    ).one_or_none()
-    return None if row is None else _claim_of(connection, request_id, row, queue_s=0.0)
-
-
-def _take(request_id: int, worker_id: str, lease: float, load_key: str, dtype: str) -> Any:
-    run_wants_it = exists().where(
-        RunRow.id == RequestRow.run_id,
-        RunRow.state == RunState.ACTIVE,
-        RunRow.load_key == load_key,
-        or_(RunRow.dtype.is_(None), RunRow.dtype == dtype),
-    )
-    since = func.coalesce(RequestRow.published_at, RequestRow.created_at)
-    due = case((RequestRow.available_at > since, RequestRow.available_at), else_=since)
-    return (
-        update(RequestRow)
-        .where(
-            RequestRow.id == request_id,
-            RequestRow.status == RequestStatus.QUEUED,
-            RequestRow.available_at <= db_now(),
-            run_wants_it,
-        )
-        .values(
-            status=RequestStatus.RUNNING,
-            attempt=RequestRow.attempt + 1,
-            worker_id=worker_id,
-            lease_expires_at=db_now() + lease,
-        )
-        .returning(
-            RequestRow.run_id,
-            RequestRow.key,
-            RequestRow.attempt,
-            RequestRow.alone,
-            RequestRow.retries,
-            (db_now() - due).label("queue_s"),
-        )
-    )
-
-
-def _new_attempt(request_id: int, attempt: int, worker: WorkerIdentity) -> dict[str, Any]:
-    return {
-        "request_id": request_id,
-        "attempt": attempt,
-        "worker_id": worker.id,
-        "worker": worker.name,
-        "stage": Stage.CLAIMED,
-        "outcome": AttemptOutcome.RUNNING,
-        "struck": False,
-        "started_at": db_now(),
-        "environment": dict(worker.environment),
-    }
-
-
-def samples_of_request(connection: Connection, request_id: int) -> tuple[StoredSample, ...]:
-    """The samples that a request asks about, in order."""
-    rows = connection.execute(
-        select(*SampleRow.__table__.c)
-        .join(RequestSampleRow, RequestSampleRow.sample_id == SampleRow.id)
-        .where(RequestSampleRow.request_id == request_id)
-        .order_by(RequestSampleRow.position)
-    )
-    return tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in rows)
-
-
-def owned(request_id: int, attempt: int) -> ColumnElement[bool]:
-    """The fence: the request is still running under this attempt."""
-    return and_(
-        RequestRow.id == request_id,
-        RequestRow.attempt == attempt,
-        RequestRow.status == RequestStatus.RUNNING,
-    )
 
 
 def renew(connection: Connection, held: Sequence[Held], lease: float) -> set[Held]:
@@ -212,22 +88,6 @@ def finish_attempt(
     )
 
 
-def _settle(connection: Connection, request_id: int, attempt: int, values: dict[str, Any]) -> bool:
-    result: CursorResult[Any] = connection.execute(
-        update(RequestRow).where(owned(request_id, attempt)).values(lease_expires_at=None, worker_id=None, **values)
-    )
-    return result.rowcount == 1
-
-
-def _requeued(delay: float = 0.0) -> dict[str, Any]:
-    return {
-        "status": RequestStatus.QUEUED,
-        "available_at": db_now() + delay,
-        "published_at": None,
-        "published": 0,
-    }
-
-
 def _failed(kind: ErrorKind, message: str) -> dict[str, Any]:
     return {
         "status": RequestStatus.FAILED,
@@ -261,11 +121,11 @@ def fail(
         values = _failed(error.kind, str(error))
         outcome, status = AttemptOutcome.FAILED, RequestStatus.FAILED
     else:
-        values = _requeued(delay) | {"retries": RequestRow.retries + 1}
+        values = requeued(delay) | {"retries": RequestRow.retries + 1}
         if error.kind == ErrorKind.OOM:
             values["alone"] = True
         outcome, status = AttemptOutcome.REQUEUED, RequestStatus.QUEUED
-    if not _settle(connection, request_id, attempt, values):
+    if not settle(connection, request_id, attempt, values):
         return None
     finish_attempt(
         connection,
@@ -292,7 +152,7 @@ def strike(connection: Connection, request_id: int, attempt: int, error: Request
     if row is None:
         return None
     values, status = _struck(row, error.kind, str(error))
-    if not _settle(connection, request_id, attempt, values):
+    if not settle(connection, request_id, attempt, values):
         return None
     outcome = AttemptOutcome.FAILED if status == RequestStatus.FAILED else AttemptOutcome.REQUEUED
     finish_attempt(connection, request_id, attempt, outcome, error_kind=error.kind, error=str(error), struck=True)
@@ -304,7 +164,7 @@ def _struck(row: Any, kind: ErrorKind, message: str) -> tuple[dict[str, Any], Re
     base = {"strikes": strikes, "alone": True}
     if strikes >= row.max_attempts:
         return base | _failed(kind, f"{message} ({strikes} times)"), RequestStatus.FAILED
-    return base | _requeued(), RequestStatus.QUEUED
+    return base | requeued(), RequestStatus.QUEUED
 
 
 def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0) -> int:
@@ -314,7 +174,7 @@ def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0)
     """
     count = 0
     for request_id, attempt in held:
-        if _settle(connection, request_id, attempt, _requeued(delay)):
+        if settle(connection, request_id, attempt, requeued(delay)):
             finish_attempt(connection, request_id, attempt, AttemptOutcome.RELEASED)
             count += 1
     return count
@@ -351,8 +211,8 @@ def _expire(connection: Connection, *where: ColumnElement[bool]) -> list[Expired
 def _give_up(connection: Connection, row: Any) -> ExpiredRequest:
     struck = row.stage in STRIKING_STAGES
     message = f"its worker died while it was in stage {row.stage}"
-    values, status = _struck(row, ErrorKind.CRASH, message) if struck else (_requeued(), RequestStatus.QUEUED)
-    _settle(connection, row.id, row.attempt, values)
+    values, status = _struck(row, ErrorKind.CRASH, message) if struck else (requeued(), RequestStatus.QUEUED)
+    settle(connection, row.id, row.attempt, values)
     finish_attempt(
         connection,
         row.id,

@@ -6,14 +6,13 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from videval.db.records import Claim, StoredSample, sample_of
 from videval.db.requests import finish_attempt, owned
 from videval.db.session import db_now
 from videval.db.tables import (
-    AttemptRow,
     PredictionRow,
     RequestRow,
     RequestSampleRow,
@@ -38,15 +37,14 @@ from videval.types import (
 
 __all__ = [
     "Answered",
+    "Reading",
     "SampleResult",
-    "Scored",
+    "answered",
+    "answered_ids",
     "complete",
     "failures",
-    "iter_answered",
     "iter_results",
-    "iter_scored",
-    "store_predictions",
-    "store_scores",
+    "store_readings",
     "upsert",
 ]
 
@@ -73,12 +71,13 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """A sample with its verdict by one scorer, for reports."""
+class Reading:
+    """What was read in a response: a prediction for each of its samples, and scores by sample id."""
 
-    sample: Sample
-    verdict: str
-    value: float | None
+    request_id: int
+    samples: Sequence[StoredSample]
+    predictions: Sequence[Prediction]
+    scores: Mapping[str, Score]
 
 
 def upsert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]) -> None:
@@ -132,8 +131,8 @@ def complete(
     if result.rowcount != 1:
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
-    store_predictions(connection, claim.run.run_id, claim.request_id, claim.samples, predictions)
-    store_scores(connection, claim.run.run_id, claim.run.scorer, claim.samples, scores)
+    reading = Reading(request_id=claim.request_id, samples=claim.samples, predictions=predictions, scores=scores)
+    store_readings(connection, claim.run.run_id, claim.run.scorer, [reading])
     finish_attempt(connection, claim.request_id, claim.attempt, AttemptOutcome.DONE, stage=Stage.STORE)
     return True
 
@@ -177,54 +176,34 @@ def _response(claim: Claim, response: Response) -> dict[str, Any]:
     }
 
 
-def store_predictions(
-    connection: Connection,
-    run_id: int,
-    request_id: int,
-    samples: Sequence[StoredSample],
-    predictions: Sequence[Prediction],
-) -> None:
-    """Give samples their predictions, replacing older ones."""
-    row_ids = {s.sample.id: s.row_id for s in samples}
+def store_readings(connection: Connection, run_id: int, scorer: str, readings: Iterable[Reading]) -> None:
+    """Give samples their predictions, replacing older ones, and store what a scorer says of them, dropping what it
+    said of those that it no longer scores. Of several readings of a sample the last one counts."""
+    predicted: dict[int, dict[str, Any]] = {}
+    scores: dict[int, Score | None] = {}
+    for reading in readings:
+        row_ids = {s.sample.id: s.row_id for s in reading.samples}
+        for p in reading.predictions:
+            row_id = row_ids[p.sample_id]
+            said = {"request_id": reading.request_id, "state": p.state, "text": p.text, "how": p.how}
+            predicted[row_id] = {"run_id": run_id, "sample_id": row_id, "created_at": db_now(), **said}
+        scores |= {row_id: reading.scores.get(sample_id) for sample_id, row_id in row_ids.items()}
+    upsert(connection, PredictionRow, list(predicted.values()), keys=["run_id", "sample_id"])
+    _store_scores(connection, {"run_id": run_id, "scorer": scorer}, scores)
+
+
+def _store_scores(connection: Connection, of: Mapping[str, Any], scores: Mapping[int, Score | None]) -> None:
+    """Scores by the row id of their samples; None drops an older one."""
+    dropped = [row_id for row_id, score in scores.items() if score is None]
+    if dropped:
+        mine = (SampleScoreRow.run_id == of["run_id"]) & (SampleScoreRow.scorer == of["scorer"])
+        connection.execute(delete(SampleScoreRow).where(mine, SampleScoreRow.sample_id.in_(dropped)))
     rows = [
-        {
-            "run_id": run_id,
-            "sample_id": row_ids[p.sample_id],
-            "request_id": request_id,
-            "state": p.state,
-            "text": p.text,
-            "how": p.how,
-            "created_at": db_now(),
-        }
-        for p in predictions
+        {**of, "sample_id": row_id, "created_at": db_now(), "verdict": s.verdict, "value": s.value, "read": s.read}
+        for row_id, s in scores.items()
+        if s is not None
     ]
-    upsert(connection, PredictionRow, rows, keys=["run_id", "sample_id"])
-
-
-def store_scores(
-    connection: Connection,
-    run_id: int,
-    scorer: str,
-    samples: Iterable[StoredSample],
-    scores: Mapping[str, Score],
-) -> None:
-    """Store what a scorer says of these samples (by sample id), dropping what it said of those it no longer scores."""
-    for stored in samples:
-        score = scores.get(stored.sample.id)
-        if score is None:
-            stale = (SampleScoreRow.run_id == run_id) & (SampleScoreRow.sample_id == stored.row_id)
-            connection.execute(delete(SampleScoreRow).where(stale, SampleScoreRow.scorer == scorer))
-            continue
-        row = {
-            "run_id": run_id,
-            "sample_id": stored.row_id,
-            "scorer": scorer,
-            "verdict": score.verdict,
-            "value": score.value,
-            "read": score.read,
-            "created_at": db_now(),
-        }
-        upsert(connection, SampleScoreRow, [row], keys=["run_id", "sample_id", "scorer"])
+    upsert(connection, SampleScoreRow, rows, keys=["run_id", "sample_id", "scorer"])
 
 
 def iter_results(connection: Connection, run_id: int) -> Iterator[SampleResult]:
@@ -281,8 +260,14 @@ def failures(connection: Connection, run_id: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def iter_answered(connection: Connection, run_id: int) -> Iterator[Answered]:
-    """The stored responses of a run with their samples: packs first, then questions that were asked alone."""
+def answered_ids(connection: Connection, run_id: int) -> list[int]:
+    """The requests of a run that are answered, oldest first: packs before questions that were asked again alone."""
+    done = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.DONE)
+    return sorted(connection.execute(select(RequestRow.id).where(done)).scalars())
+
+
+def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answered]:
+    """The stored responses to these requests with their samples, in the order of the ids."""
     rows = connection.execute(
         select(
             RequestRow.id.label("request_id"),
@@ -293,43 +278,18 @@ def iter_answered(connection: Connection, run_id: int) -> Iterator[Answered]:
         .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
         .join(RequestSampleRow, RequestSampleRow.request_id == RequestRow.id)
         .join(SampleRow, SampleRow.id == RequestSampleRow.sample_id)
-        .where(RequestRow.run_id == run_id, RequestRow.status == RequestStatus.DONE)
+        .where(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.DONE)
         .order_by(RequestRow.id, RequestSampleRow.position)
     )
+    found = []
     for _, group in groupby(rows, key=lambda row: row.request_id):
-        found = list(group)
-        yield Answered(
-            request_id=found[0].request_id,
-            packed=found[0].request_key.startswith("pack:"),
-            text=found[0].text,
-            samples=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in found),
+        of_request = list(group)
+        found.append(
+            Answered(
+                request_id=of_request[0].request_id,
+                packed=of_request[0].request_key.startswith("pack:"),
+                text=of_request[0].text,
+                samples=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),
+            )
         )
-
-
-def iter_scored(connection: Connection, run_id: int, scorer: str) -> Iterator[Scored]:
-    """Every scored sample of a run by one scorer, in the benchmark's order."""
-    rows = connection.execute(
-        select(*SampleRow.__table__.c, SampleScoreRow.verdict, SampleScoreRow.value)
-        .join(SampleScoreRow, SampleScoreRow.sample_id == SampleRow.id)
-        .where(SampleScoreRow.run_id == run_id, SampleScoreRow.scorer == scorer)
-        .order_by(SampleRow.position)
-    )
-    for row in rows:
-        yield Scored(sample=sample_of(row), verdict=row.verdict, value=row.value)
-
-
-def environments(connection: Connection, run_id: int) -> list[dict[str, Any]]:
-    """Every combination of hardware and library versions that answered requests of a run."""
-    rows = connection.execute(
-        select(AttemptRow.environment)
-        .join(RequestRow, RequestRow.id == AttemptRow.request_id)
-        .where(RequestRow.run_id == run_id, AttemptRow.outcome == AttemptOutcome.DONE)
-    )
-    distinct = {repr(sorted(r.environment.items())): r.environment for r in rows}
-    return [distinct[k] for k in sorted(distinct)]
-
-
-def insert_many(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows in one statement."""
-    if rows:
-        connection.execute(insert(table), list(rows))
+    return found

@@ -44,7 +44,6 @@ __all__ = [
     "find_copies",
     "find_run",
     "list_runs",
-    "planned_keys",
     "retry",
     "sample_ids",
     "set_state",
@@ -89,7 +88,6 @@ class RequestPlan:
     position: int
     video: str
     sample_row_ids: tuple[int, ...]
-    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,11 +182,6 @@ def create_run(connection: Connection, new: NewRun) -> int:
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
 
 
-def planned_keys(connection: Connection, run_id: int) -> set[str]:
-    """The keys of the requests that a run has."""
-    return set(connection.execute(select(RequestRow.key).where(RequestRow.run_id == run_id)).scalars())
-
-
 def add_requests(connection: Connection, run_id: int, plans: Sequence[RequestPlan]) -> int:
     """Insert requests that the run does not have yet; returns how many were new."""
     wanted = [p.key for p in plans]
@@ -222,7 +215,7 @@ def _new_request(run_id: int, plan: RequestPlan) -> dict[str, Any]:
         "attempt": 0,
         "strikes": 0,
         "retries": 0,
-        "alone": plan.alone,
+        "alone": False,
         "available_at": 0.0,
         "published": 0,
     }

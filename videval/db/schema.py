@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, column, inspect, select, table
 
 from videval.db.session import Database
-from videval.errors import SchemaMismatch
+from videval.errors import SchemaMismatch, UsageError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -69,10 +69,16 @@ def upgrade(database: Database, revision: str = "head") -> None:
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
-    """Take the schema back to `revision`; "base" drops everything."""
+    """Take the schema back to `revision`; "base" drops everything. UsageError if that is no earlier one."""
     from alembic import command
+    from alembic.util import CommandError
 
-    _run(database, lambda config: command.downgrade(config, revision))
+    try:
+        _run(database, lambda config: command.downgrade(config, revision))
+    except CommandError as error:
+        known = sorted(path.name.split("_")[0] for path in (_migrations() / "versions").glob("[0-9]*.py"))
+        hint = f"one of base, {', '.join(known)}, and older than what `videval db status` says"
+        raise UsageError(f"the schema cannot be taken back to {revision!r}: {error}", hint=hint) from error
 
 
 def _run(database: Database, step: Callable[["Config"], None]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from videval.db.records import WorkerIdentity
 from videval.db.results import upsert
@@ -13,6 +14,7 @@ from videval.db.tables import WorkerRow
 
 __all__ = [
     "LIVE_STATES",
+    "PASSING",
     "Pulse",
     "SeatInfo",
     "WorkerInfo",
@@ -28,7 +30,9 @@ __all__ = [
     "take_seat",
 ]
 
-LIVE_STATES = ("starting", "idle", "loading", "busy", "draining")
+PASSING = "passing over messages"
+"""The state of a worker that hears one bell after the other and finds nothing to do: a run was paused, say."""
+LIVE_STATES = ("starting", "idle", "loading", "busy", "draining", PASSING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +67,9 @@ class SeatInfo:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerInfo:
     """A worker as people see it; `age_s` since its start, `silent_s` since its last heartbeat, `served_s` since it
-    began to serve its load key (database clock)."""
+    began to serve its load key, `succeeded_s` since a later worker took its device, None if none did (database
+    clock). One that is lost or silent and has a successor is no trouble any more.
+    """
 
     id: str
     name: str
@@ -86,6 +92,7 @@ class WorkerInfo:
     age_s: float
     silent_s: float
     served_s: float
+    succeeded_s: float | None
 
 
 def register(connection: Connection, worker: WorkerIdentity) -> None:
@@ -141,12 +148,28 @@ def _ids(connection: Connection, lock_domain: str, devices: Sequence[str], *, be
     return list(rows.scalars())
 
 
+def _successor_began() -> Any:
+    """When the next worker on the same device began that is not lost itself: the device's lock says that its
+    predecessors were gone then. After a machine is started anew the lock domain is another one, and the host the
+    same."""
+    later = aliased(WorkerRow)
+    return (
+        select(func.min(later.started_at))
+        .where(later.device == WorkerRow.device, later.started_at > WorkerRow.started_at, later.state != "lost")
+        .where(or_(later.lock_domain == WorkerRow.lock_domain, later.host == WorkerRow.host))
+        .scalar_subquery()
+    )
+
+
 def _infos(connection: Connection, *where: Any) -> list[WorkerInfo]:
     age = (db_now() - WorkerRow.started_at).label("age_s")
     silent = (db_now() - WorkerRow.heartbeat_at).label("silent_s")
     served = func.coalesce(db_now() - WorkerRow.serving_since, 0.0).label("served_s")
+    succeeded = (db_now() - _successor_began()).label("succeeded_s")
     rows = connection.execute(
-        select(*WorkerRow.__table__.c, age, silent, served).where(*where).order_by(WorkerRow.host, WorkerRow.name)
+        select(*WorkerRow.__table__.c, age, silent, served, succeeded)
+        .where(*where)
+        .order_by(WorkerRow.host, WorkerRow.name)
     )
     return [WorkerInfo(**{f: getattr(r, f) for f in WorkerInfo.__dataclass_fields__}) for r in rows]
 

@@ -5,7 +5,8 @@ A sample's own columns steer it:
 - `latency_ms`: a batch takes as long as its slowest request asks for;
 - `fake_answer`: what is said, to the character (an empty cell says nothing about it);
 - `fake_fault`: `error` (ModelFailure), `oom` (OutOfMemory), `crash` (SIGKILL to itself), `hang` (never returns),
-  `memory` (grows by 64 MiB every 50 ms up to 4 GiB, then OutOfMemory).
+  `device` (ProcessDied, as of a broken CUDA context), `memory` (grows by 64 MiB every 50 ms up to 4 GiB, then
+  OutOfMemory).
 
 So does the environment, read when the model is loaded: VIDEVAL_FAKE_LOG is a file that gets one JSON line for each
 request that a generate() call starts on, VIDEVAL_FAKE_LOAD_S the seconds that loading takes,
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import NoReturn
 
-from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory
+from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied
 from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Prompt, Scalar
 from videval.video.cache import load_frames
 
@@ -141,6 +142,10 @@ def _hang() -> None:
     Event().wait()
 
 
+def _device() -> NoReturn:
+    raise ProcessDied("the fake model was asked to break its device")
+
+
 def _memory() -> NoReturn:
     held: list[bytes] = []
     while len(held) * MEMORY_STEP < MEMORY_LIMIT:
@@ -154,5 +159,6 @@ FAULTS: Mapping[str, Callable[[], None]] = {
     "oom": _oom,
     "crash": _crash,
     "hang": _hang,
+    "device": _device,
     "memory": _memory,
 }

@@ -40,8 +40,10 @@ class RunStatus:
 
     @property
     def state(self) -> str:
-        """What people call it: an active run with nothing left to do is finished."""
-        return "finished" if self.counts.finished and self.run.state == RunState.ACTIVE else self.run.state
+        """What people call it: a run with nothing left to do is finished, also if its last answers came while it was
+        paused."""
+        is_over = self.counts.finished and self.run.state in (RunState.ACTIVE, RunState.PAUSED)
+        return "finished" if is_over else self.run.state
 
 
 def run_statuses(database: Database) -> list[RunStatus]:

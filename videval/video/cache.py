@@ -24,7 +24,7 @@ from numpy.lib import format as npy
 from videval.errors import EnvironmentProblem, VideoFailure
 from videval.types import Clip, FrameSampling
 from videval.video.decode import FOLDER_FPS, Allocate, Decoded, Frames, Watch, decode
-from videval.video.eviction import evict, pinned, touch
+from videval.video.eviction import evict, held, touch
 from videval.video.sampling import Span
 
 __all__ = ["FrameCache", "clip_from_json", "clip_to_json", "load_frames"]
@@ -102,12 +102,8 @@ class FrameCache:
         max_pixels: int | None = None,
     ) -> Iterator[Clip]:
         """Like `clip`, and the clip is not thrown out of the cache until the block ends."""
-        while True:
-            clip = self.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
-            with pinned(Path(clip.path)) as is_there:
-                if is_there:
-                    yield clip
-                    return
+        with held(lambda: self.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)) as clip:
+            yield clip
 
     def _one_at_a_time(self, key: str) -> AbstractContextManager[object]:
         """A lock that few other clips share: there are 4096 lock files, which are never removed."""

@@ -4,16 +4,19 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
-__all__ = ["evict", "pinned", "touch"]
+from videval.types import Clip
+
+__all__ = ["evict", "held", "pinned", "touch"]
 
 log = logging.getLogger(__name__)
 
+HOLD_TRIES = 3
 _ABANDONED = 3600.0
 """Seconds after which a temporary file has no writer any more (a decode has minutes)."""
 
@@ -28,12 +31,27 @@ def pinned(array: Path) -> Iterator[bool]:
     """Keep a clip from being thrown out while the block runs; False if it was thrown out already."""
     try:
         file = array.open("rb")
-    except FileNotFoundError:
+    except OSError:
         yield False
         return
     with file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield _is_same(file.fileno(), array)
+
+
+@contextmanager
+def held(get: Callable[[], Clip]) -> Iterator[Clip]:
+    """The clip that `get` gives, not thrown out of the cache until the block ends.
+
+    One that was thrown out before it could be held is asked for again; who maps one that cannot be held says why.
+    """
+    for _ in range(HOLD_TRIES):
+        clip = get()
+        with pinned(Path(clip.path)) as is_there:
+            if is_there:
+                yield clip
+                return
+    yield clip
 
 
 def evict(folder: Path, budget: int) -> None:

@@ -1,0 +1,189 @@
+"""pause, resume and cancel: what each does to a run in each state, on each back end, also when two act at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.questions import answer, make_run, request_ids, take
+from videval.changes import Changed, cancel, pause, resume
+from videval.db import requests, runs
+from videval.db.records import RunInfo
+from videval.db.session import Database, open_database
+from videval.errors import UsageError, VideoFailure
+from videval.report import run_status
+from videval.runs import find
+from videval.types import RunState
+
+BROKEN = VideoFailure("cannot be read")
+VERBS = {"pause": pause, "resume": resume, "cancel": cancel}
+
+
+def info(database: Database, run_id: int) -> RunInfo:
+    with database.read() as connection:
+        return next(r for r in runs.list_runs(connection) if r.run_id == run_id)
+
+
+def set_state(database: Database, run_id: int, state: RunState) -> None:
+    database.write(lambda c: runs.set_state(c, run_id, state))
+
+
+def waiting(database: Database, folder: Path) -> int:
+    return make_run(database, folder / "data", 3)
+
+
+def in_work(database: Database, folder: Path) -> int:
+    run_id = waiting(database, folder)
+    first, second, third = request_ids(database, run_id)
+    answer(database, take(database, first))
+    answer(database, take(database, second))
+    take(database, third)
+    return run_id
+
+
+def answered(database: Database, folder: Path) -> int:
+    run_id = waiting(database, folder)
+    for request_id in request_ids(database, run_id):
+        answer(database, take(database, request_id))
+    return run_id
+
+
+def all_failed(database: Database, folder: Path) -> int:
+    run_id = waiting(database, folder)
+    for request_id in request_ids(database, run_id):
+        claim = take(database, request_id)
+        pair = claim.request_id, claim.attempt
+        database.write(lambda c, pair=pair: requests.fail(c, *pair, BROKEN, delay=0.0, max_retries=0))
+    return run_id
+
+
+def with_state(make, state: RunState):
+    def made(database: Database, folder: Path) -> int:
+        run_id = make(database, folder)
+        if state == RunState.CANCELLED:
+            database.write(lambda c: runs.cancel(c, run_id))
+        else:
+            set_state(database, run_id, state)
+        return run_id
+
+    return made
+
+
+RUNS = {
+    "waiting": waiting,
+    "in work": in_work,
+    "finished": answered,
+    "failed": all_failed,
+    "paused": with_state(waiting, RunState.PAUSED),
+    "paused in work": with_state(in_work, RunState.PAUSED),
+    "paused and finished": with_state(answered, RunState.PAUSED),
+    "cancelled": with_state(in_work, RunState.CANCELLED),
+    "cancelled and finished": with_state(answered, RunState.CANCELLED),
+    "creating": with_state(waiting, RunState.CREATING),
+}
+MATRIX = [
+    ("waiting", "pause", "paused; what", "paused"),
+    ("waiting", "resume", "is not paused", "active"),
+    ("waiting", "cancel", "cancelled: 3 requests will not", "cancelled"),
+    ("in work", "pause", "paused; what", "paused"),
+    ("in work", "resume", "is not paused", "active"),
+    ("in work", "cancel", "cancelled: 1 request will not", "cancelled"),
+    ("finished", "pause", "is finished: nothing to pause", "active"),
+    ("finished", "resume", "is finished: nothing to resume", "active"),
+    ("finished", "cancel", "is finished: nothing to cancel", "active"),
+    ("failed", "pause", "is finished: nothing to pause", "active"),
+    ("failed", "resume", "is finished: nothing to resume", "active"),
+    ("failed", "cancel", "is finished: nothing to cancel", "active"),
+    ("paused", "pause", "is paused already", "paused"),
+    ("paused", "resume", "goes on", "active"),
+    ("paused", "cancel", "cancelled: 3 requests will not", "cancelled"),
+    ("paused in work", "pause", "is paused already", "paused"),
+    ("paused in work", "resume", "goes on", "active"),
+    ("paused in work", "cancel", "cancelled: 1 request will not", "cancelled"),
+    ("paused and finished", "pause", "is finished: nothing to pause", "paused"),
+    ("paused and finished", "resume", "is finished: nothing to resume", "active"),
+    ("paused and finished", "cancel", "is finished: nothing to cancel", "paused"),
+    ("cancelled", "pause", UsageError, "cancelled"),
+    ("cancelled", "resume", UsageError, "cancelled"),
+    ("cancelled", "cancel", "is cancelled already", "cancelled"),
+    ("cancelled and finished", "pause", UsageError, "cancelled"),
+    ("cancelled and finished", "resume", UsageError, "cancelled"),
+    ("cancelled and finished", "cancel", "is cancelled already", "cancelled"),
+    ("creating", "pause", UsageError, "creating"),
+    ("creating", "resume", UsageError, "creating"),
+    ("creating", "cancel", "cancelled: 3 requests will not", "cancelled"),
+]
+
+
+@pytest.mark.parametrize(("state", "verb", "said", "after"), MATRIX, ids=[f"{m[0]}, {m[1]}" for m in MATRIX])
+def test_what_each_verb_does_in_each_state(database, tmp_path, state, verb, said, after):
+    run_id = RUNS[state](database, tmp_path)
+    run, counts = info(database, run_id), counts_of(database, run_id)
+    if said is UsageError:
+        with pytest.raises(UsageError, match=f"{run.name} is ") as raised:
+            VERBS[verb](database, run)
+        assert "enqueue again" in raised.value.hint
+    else:
+        changed = VERBS[verb](database, run)
+        assert changed.said.startswith(run.name) and said in changed.said
+        assert changed.is_changed == (after != run.state) and changed.goes_on == (said == "goes on")
+    assert info(database, run_id).state == after
+    assert after == "cancelled" or counts_of(database, run_id) == counts, "no request was touched"
+
+
+def counts_of(database: Database, run_id: int):
+    with database.read() as connection:
+        return runs.counts(connection, run_id)
+
+
+def test_a_run_that_finished_between_two_clicks_is_left_alone(database, tmp_path):
+    run_id = in_work(database, tmp_path)
+    shown = info(database, run_id)
+    with database.read() as connection:
+        (held,) = connection.exec_driver_sql("SELECT id, attempt FROM requests WHERE status = 'running'").all()
+    claim = requests_as_held(database, held)
+    answer(database, claim)
+    for verb in (pause, cancel):
+        assert "is finished" in verb(database, shown).said
+    assert info(database, run_id).state == RunState.ACTIVE
+
+
+def requests_as_held(database: Database, held):
+    with database.read() as connection:
+        return requests.claim_as_it_was(connection, held.id, held.attempt)
+
+
+def test_a_run_that_was_cancelled_in_another_window_is_not_resumed(database, tmp_path):
+    run_id = RUNS["paused"](database, tmp_path)
+    shown = info(database, run_id)
+    cancel(database, shown)
+    with pytest.raises(UsageError, match="is cancelled"):
+        resume(database, shown)
+    assert info(database, run_id).state == RunState.CANCELLED
+
+
+def test_of_many_that_cancel_and_resume_at_once_the_rows_agree_with_the_state(database, database_settings, tmp_path):
+    run_id = RUNS["paused"](database, tmp_path)
+    shown = info(database, run_id)
+    others = [open_database(database_settings) for _ in range(4)]
+
+    def act(number: int) -> Changed | UsageError:
+        try:
+            return (cancel if number % 2 else resume)(others[number % 4], shown)
+        except UsageError as error:
+            return error
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(act, range(8)))
+    finally:
+        for opened in others:
+            opened.close()
+    assert sum(isinstance(f, Changed) and f.is_changed and "cancelled:" in f.said for f in found) == 1
+    assert info(database, run_id).state == RunState.CANCELLED and counts_of(database, run_id).cancelled == 3
+
+
+def test_a_run_whose_last_answers_came_while_it_was_paused_is_called_finished(database, tmp_path):
+    run_id = RUNS["paused and finished"](database, tmp_path)
+    assert run_status(database, info(database, run_id)).state == "finished"
+    assert run_status(database, find(database, info(database, run_id).name)).counts.finished

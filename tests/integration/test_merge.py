@@ -1,0 +1,130 @@
+"""merge: predictions and scores from the stored responses again, in chunks that hold nobody up."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, update
+
+from tests.questions import answer, make_run, order, request_ids, samples, take
+from videval import merge as merge_module
+from videval.db import results, runs
+from videval.db.records import RunInfo
+from videval.db.session import Database, open_database
+from videval.db.tables import PredictionRow, RequestRow, ResponseRow, SampleScoreRow
+from videval.merge import merge
+from videval.runs import ask_again, enqueue
+from videval.types import RunState
+
+
+@pytest.fixture
+def run(database: Database, tmp_path: Path) -> RunInfo:
+    """Ten answered questions, whose answers were scored by somebody who calls everything right."""
+    run_id = make_run(database, tmp_path / "data", 10)
+    for number, request_id in enumerate(request_ids(database, run_id)):
+        answer(database, take(database, request_id), "A" if number % 2 else "B")
+    return info(database)
+
+
+def info(database: Database) -> RunInfo:
+    with database.read() as connection:
+        return runs.list_runs(connection)[0]
+
+
+def verdicts(database: Database) -> dict[str, int]:
+    query = select(SampleScoreRow.verdict, func.count()).group_by(SampleScoreRow.verdict)
+    with database.read() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def predictions(database: Database) -> list[tuple[str, str | None]]:
+    query = select(PredictionRow.state, PredictionRow.text).order_by(PredictionRow.sample_id)
+    with database.read() as connection:
+        return [(row.state, row.text) for row in connection.execute(query)]
+
+
+def test_answers_are_scored_again_and_once_more_with_the_same_result(database, run):
+    assert verdicts(database) == {"right": 10}
+    merged = merge(database, run)
+    assert (merged.responses, merged.predictions, merged.scored, dict(merged.vlmevalkit)) == (10, 10, 10, {})
+    assert verdicts(database) == {"right": 5, "wrong": 5}
+    assert merge(database, run) == merged and verdicts(database) == {"right": 5, "wrong": 5}
+
+
+@pytest.mark.parametrize(("chunk", "heard"), [(4, [4, 8, 10]), (5, [5, 10]), (500, [10])])
+def test_never_more_than_a_chunk_is_in_hand_and_progress_is_told(database, run, monkeypatch, chunk, heard):
+    monkeypatch.setattr(merge_module, "CHUNK", chunk)
+    sizes, told = [], []
+    real = results.answered
+    monkeypatch.setattr(results, "answered", lambda c, ids: sizes.append(len(ids)) or real(c, ids))
+    merged = merge(database, run, on_progress=lambda done, total: told.append((done, total)))
+    assert merged.responses == 10 and max(sizes) <= chunk
+    assert told == [(n, 10) for n in heard]
+
+
+def test_while_answers_are_read_and_scored_others_write(database, database_settings, run, monkeypatch):
+    """Inside a write transaction of its own, SQLite would let nobody else write."""
+    other = open_database(database_settings)
+    real = merge_module.score
+
+    def score_and_let_others_write(*args):
+        other.write(lambda c: runs.set_state(c, run.run_id, RunState.ACTIVE), patience=2.0)
+        return real(*args)
+
+    monkeypatch.setattr(merge_module, "score", score_and_let_others_write)
+    try:
+        assert merge(database, run).scored == 10
+    finally:
+        other.close()
+
+
+def test_a_run_without_answers_is_merged_too(database, tmp_path):
+    make_run(database, tmp_path / "data", 2)
+    assert merge(database, info(database)).responses == 0
+
+
+def test_what_was_reopened_meanwhile_is_left_to_its_next_answer(database, run, monkeypatch):
+    real = results.answered_ids
+
+    def reopen_one(connection, run_id: int) -> list[int]:
+        ids = real(connection, run_id)
+        database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == ids[0]).values(status="queued")))
+        return ids
+
+    monkeypatch.setattr(results, "answered_ids", reopen_one)
+    assert merge(database, run).responses == 9
+
+
+@pytest.fixture
+def packed(database: Database, tmp_path: Path) -> RunInfo:
+    """One pack of three questions whose answer holds one of them; the two others are then asked alone."""
+    plain = order(tmp_path / "data", samples(3, videos=1))
+    asked = replace(plain, variant=replace(plain.variant, pack=True, name=plain.variant.name + "_pack"))
+    done = enqueue(database, asked)
+    (pack,) = request_ids(database, done.run.run_id)
+    answer(database, take(database, pack), "x")
+    say(database, pack, '{"0": "A"}')
+    merge(database, done.run)
+    return done.run
+
+
+def say(database: Database, request_id: int, text: str) -> None:
+    change = update(ResponseRow).where(ResponseRow.request_id == request_id).values(text=text)
+    database.write(lambda c: c.execute(change))
+
+
+def test_a_pack_is_taken_apart_and_what_is_absent_has_no_score(database, packed):
+    assert [state for state, _ in predictions(database)] == ["answered", "absent", "absent"]
+    assert sum(verdicts(database).values()) == 1, "the scores that were there before are dropped"
+    assert merge(database, packed).vlmevalkit["PARSE_OK"] == 1
+
+
+@pytest.mark.parametrize("chunk", [1, 500])
+def test_what_was_asked_again_alone_counts_and_not_the_pack(database, packed, monkeypatch, chunk):
+    assert ask_again(database, packed) == 2
+    for request_id in request_ids(database, packed.run_id)[1:]:
+        answer(database, take(database, request_id), "A")
+    monkeypatch.setattr(merge_module, "CHUNK", chunk)
+    merged = merge(database, packed)
+    assert predictions(database) == [("answered", "A")] * 3 and verdicts(database) == {"right": 3}
+    assert (merged.responses, merged.vlmevalkit["VALIDQ"], merged.vlmevalkit["INVALIDQ"]) == (3, 1, 2)

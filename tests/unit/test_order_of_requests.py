@@ -1,0 +1,139 @@
+"""In which order requests go out: videos shuffled, the same every time; the questions of a video together."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from tests.questions import answer, order, samples, take
+from tests.servers import settings_for
+from videval.db import results
+from videval.db.schema import ensure_schema
+from videval.db.session import Database, open_database
+from videval.db.tables import RequestRow
+from videval.runs import Order, _turn, enqueue
+from videval.types import Sample
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(settings_for(tmp_path))
+    ensure_schema(opened)
+    yield opened
+    opened.close()
+
+
+def asked(folder: Path, count: int = 60, videos: int = 20, **values: object) -> Order:
+    """Questions of which those about one video do not stand together in the benchmark."""
+    return order(folder / "data", samples(count, videos=videos), in_order=False, **values)
+
+
+def requests_of(database: Database, run_id: int) -> list[tuple[str, str]]:
+    """(key, video) in the order in which messages go out and claims are made."""
+    query = select(RequestRow.key, RequestRow.video).where(RequestRow.run_id == run_id).order_by(RequestRow.id)
+    with database.read() as connection:
+        return [(row.key, row.video) for row in connection.execute(query)]
+
+
+def test_videos_are_shuffled_and_a_video_s_questions_stay_together_in_their_order(database, tmp_path):
+    found = requests_of(database, enqueue(database, asked(tmp_path)).run.run_id)
+    videos = [video for video, _ in groupby(found, key=lambda pair: pair[1])]
+    assert sorted(videos) == sorted(f"v{i}.mp4" for i in range(20)), "each video once"
+    assert videos != [f"v{i}.mp4" for i in range(20)]
+    for video, group in groupby(found, key=lambda pair: pair[1]):
+        number = int(video[1:-4])
+        assert [key for key, _ in group] == [f"sample:{number + 20 * k}" for k in range(3)]
+
+
+def test_the_order_is_the_same_for_every_run_on_a_snapshot(database, tmp_path):
+    first = requests_of(database, enqueue(database, asked(tmp_path)).run.run_id)
+    for other in (asked(tmp_path, model="fake:b"), asked(tmp_path, max_pixels=64, priority=2)):
+        assert requests_of(database, enqueue(database, other).run.run_id) == first
+
+
+def test_the_order_is_the_same_in_every_process_and_on_every_python():
+    said = [_turn("d1", f"v{i}.mp4").hex()[:8] for i in range(3)]
+    assert said == ["736ce5cd", "52a30794", "1f84f9db"]
+    code = "from videval.runs import _turn; print([_turn('d1', f'v{i}.mp4').hex()[:8] for i in range(3)])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == str(said)
+
+
+def test_another_content_has_another_order(database, tmp_path):
+    changed = asked(tmp_path)
+    changed = replace(changed, samples=[replace(s, question=s.question + "!") for s in changed.samples])
+    one, two = (requests_of(database, enqueue(database, o).run.run_id) for o in (asked(tmp_path), changed))
+    assert sorted(one) == sorted(two) and one != two
+
+
+def test_a_video_with_a_name_that_is_no_text_has_its_place_too():
+    assert len({_turn("d", name) for name in ("\ud800.mp4", "a\x00b.mp4", "", "漢字.mp4")}) == 4
+
+
+def test_in_order_is_the_benchmark_s_own(database, tmp_path):
+    found = requests_of(database, enqueue(database, replace(asked(tmp_path), in_order=True)).run.run_id)
+    assert found[:4] == [
+        ("sample:0", "v0.mp4"),
+        ("sample:20", "v0.mp4"),
+        ("sample:40", "v0.mp4"),
+        ("sample:1", "v1.mp4"),
+    ]
+
+
+def test_the_order_is_no_part_of_the_run_key(database, tmp_path):
+    first = enqueue(database, asked(tmp_path))
+    again = enqueue(database, replace(asked(tmp_path), in_order=True))
+    assert first.run.run_id == again.run.run_id and again.added == 0
+
+
+def test_a_trial_is_a_sample_and_grows_to_the_full_run_in_the_same_order_with_nothing_asked_twice(database, tmp_path):
+    full = requests_of(database, enqueue(database, asked(tmp_path), new=True).run.run_id)
+    for limit in (7, 31, None):
+        done = enqueue(database, replace(asked(tmp_path, model="fake:b"), limit=limit))
+        assert requests_of(database, done.run.run_id) == full[:limit]
+
+
+def test_a_trial_that_was_begun_in_order_grows_too(database, tmp_path):
+    enqueue(database, replace(asked(tmp_path), in_order=True, limit=5))
+    found = requests_of(database, enqueue(database, asked(tmp_path)).run.run_id)
+    assert [key for key, _ in found[:5]] == [f"sample:{i}" for i in (0, 20, 40, 1, 21)]
+    assert len(found) == len(set(found)) == 60
+
+
+def test_a_trial_of_a_benchmark_that_is_sorted_by_task_meets_all_of_its_tasks(database, tmp_path):
+    """40 videos, the last half of them of a task of its own: of 20 requests about half are of each."""
+    found = requests_of(database, enqueue(database, asked(tmp_path, 40, 40, limit=20)).run.run_id)
+    second_half = sum(int(video[1:-4]) >= 20 for _, video in found)
+    assert 5 <= second_half <= 15
+
+
+def test_packs_are_shuffled_as_well(database, tmp_path):
+    plain = asked(tmp_path)
+    packed = replace(plain, variant=replace(plain.variant, pack=True, name=plain.variant.name + "_pack"))
+    keys = [key for key, _ in requests_of(database, enqueue(database, packed).run.run_id)]
+    videos = dict.fromkeys(video for _, video in requests_of(database, enqueue(database, plain).run.run_id))
+    assert keys == [f"pack:{video}" for video in videos]
+
+
+def test_questions_without_their_videos_change_nothing_about_the_others(database, tmp_path):
+    whole = asked(tmp_path)
+    full = requests_of(database, enqueue(database, whole).run.run_id)
+    (tmp_path / "data" / "v3.mp4").unlink()
+    found = requests_of(database, enqueue(database, replace(whole, allow_missing=True), new=True).run.run_id)
+    assert found == [pair for pair in full if pair[1] != "v3.mp4"]
+
+
+def test_results_stand_in_the_benchmark_s_order_whatever_was_answered_first(database, tmp_path):
+    run_id = enqueue(database, asked(tmp_path, 12, 6)).run.run_id
+    with database.read() as connection:
+        ids = connection.execute(select(RequestRow.id).order_by(RequestRow.id)).scalars().all()
+    for request_id in ids:
+        answer(database, take(database, request_id))
+    with database.read() as connection:
+        found: list[Sample] = [r.sample for r in results.iter_results(connection, run_id)]
+    assert [s.id for s in found] == [str(i) for i in range(12)]

@@ -1,0 +1,18 @@
+"""Tests see nothing of the settings of whoever runs them."""
+
+import os
+from pathlib import Path
+
+from tests.servers import settings_for
+from videval.settings import Settings
+
+
+def test_no_setting_of_the_user_s_environment_is_left():
+    assert [n for n in os.environ if n.startswith(("VIDEVAL_", "CELERY_"))] == []
+
+
+def test_a_dotenv_of_the_user_s_is_read_by_commands_and_not_by_tests(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("VIDEVAL_LEASE=1.5\n")
+    assert Settings(_env_file=".env").lease == 1.5
+    assert Settings().lease == settings_for(tmp_path).lease == 60.0
