@@ -1,17 +1,21 @@
-"""The dashboard: `videval dashboard`, or `streamlit run dashboard/app.py`. Looks, and by default changes nothing.
+"""The dashboard: `videval dashboard`, which serves it by `server.py`. Looks, and by default changes nothing.
 
-Only Streamlit is imported at the top: the navigation stands before anything slow is loaded. The pages are in `views`:
+Nothing slow is imported at the top: the navigation stands before it is loaded. The pages are in `views`:
 a folder named `pages` would be served by Streamlit itself until this script has run once, past the password.
 """
+
+from pathlib import Path
 
 import streamlit as st
 
 __all__ = ["main"]
 
+ICON = Path(__file__).parent / "static" / "icon.png"  # Streamlit would fetch one that it knows by name from elsewhere
+
 
 def main() -> None:
     """One rendering."""
-    st.set_page_config(page_title="videval", page_icon=":material/movie:", layout="wide")
+    st.set_page_config(page_title="videval", page_icon=str(ICON), layout="wide")
     pages = [
         st.Page("views/runs.py", title="Runs", icon=":material/list:", default=True),
         st.Page("views/run.py", title="Run", icon=":material/monitoring:", url_path="run"),

@@ -8,6 +8,7 @@ from functools import cache
 
 import streamlit as st
 
+from dashboard.busy import BusyMeter
 from dashboard.data import PATIENCE_S, Data
 from dashboard.downloads import Exports
 from dashboard.frames import FrameShop
@@ -28,6 +29,7 @@ class Backend:
     database: Database
     store: Store
     book: ScoreBook
+    meter: BusyMeter
     frames: FrameShop
     exports: Exports
 
@@ -50,6 +52,7 @@ def _backend(database_url: str, home: str) -> Backend:
         database=database,
         store=Store(),
         book=ScoreBook(database),
+        meter=BusyMeter(),
         frames=FrameShop(),
         exports=Exports(database),
     )
@@ -87,4 +90,4 @@ def data() -> Data:
     shared = backend()
     until: float | None = st.session_state.get("rendering-until")
     patience = PATIENCE_S if until is None else max(0.0, until - time.monotonic())
-    return Data(shared.settings, shared.database, shared.store, shared.book, patience_s=patience)
+    return Data(shared.settings, shared.database, shared.store, shared.book, meter=shared.meter, patience_s=patience)

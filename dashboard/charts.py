@@ -55,7 +55,6 @@ def _time(epoch: float) -> datetime:
 
 CLOCK = _tip("time", "%H:%M:%S", kind="temporal")
 TIME_AXIS = _field("time", "temporal")
-GROUP_AXIS = _field("group", "nominal", axis={"labelOverlap": False})
 
 
 def progress(course: Sequence[Moment], total: int) -> Chart:
@@ -112,9 +111,13 @@ def stages(spent: TimeSpent) -> Chart:
 
 
 def _intervals(
-    colour: str, tips: Sequence[Spec], title: str, middle: str, *, format: str = ".0%", **axis: Any
+    rows: Rows, colour: str, tips: Sequence[Spec], title: str, middle: str, *, format: str = ".0%", **axis: Any
 ) -> list[Spec]:
-    """Layers: a grey line at `middle`, and for each group a line from `low` to `high` with a dot at `mean`."""
+    """Layers: a grey line at `middle`, and for each group a line from `low` to `high` with a dot at `mean`.
+
+    The groups stand in the order of the rows: Vega-Lite on its own would put task 10 before task 2.
+    """
+    y = _field("group", "nominal", sort=[row["group"] for row in rows], axis={"labelOverlap": False})
     x = _field("low", "quantitative", title, axis={"format": format}, **axis)
     return [
         {
@@ -123,11 +126,11 @@ def _intervals(
         },
         {
             "mark": {"type": "rule", "color": colour, "strokeWidth": 2.5},
-            "encoding": {"y": GROUP_AXIS, "x": x, "x2": {"field": "high"}, "tooltip": tips},
+            "encoding": {"y": y, "x": x, "x2": {"field": "high"}, "tooltip": tips},
         },
         {
             "mark": {"type": "point", "filled": True, "size": 80, "color": colour, "opacity": 1},
-            "encoding": {"y": GROUP_AXIS, "x": _field("mean", "quantitative", title), "tooltip": tips},
+            "encoding": {"y": y, "x": _field("mean", "quantitative", title), "tooltip": tips},
         },
     ]
 
@@ -146,7 +149,7 @@ def scores(groups: Sequence[GroupScore], overall: GroupScore) -> Chart:
         for g in groups
     ]
     tips = [_name("group"), *(_tip(f, ".1%") for f in ("mean", "low", "high")), _tip("n")]
-    layers = _intervals(COLOURS["blue"], tips, "score and 95 % interval", "overall", scale={"domain": [0, 1]})
+    layers = _intervals(rows, COLOURS["blue"], tips, "score and 95 % interval", "overall", scale={"domain": [0, 1]})
     return _chart(rows, {"layer": layers}, height=28 * len(rows) + 80)
 
 
@@ -179,7 +182,7 @@ def differences(groups: Sequence[GroupDifference]) -> Chart:
         rows.append({"group": g.group, "n": found.n} | in_points | span)
     tips = [_name("group"), *(_tip(f, "+.1f") for f in ("mean", "low", "high")), _tip("n")]
     title = "difference in points, 95 % paired interval"
-    layers = _intervals(COLOURS["orange"], tips, title, "zero", format="+.1~f")
+    layers = _intervals(rows, COLOURS["orange"], tips, title, "zero", format="+.1~f")
     layers.append(
         {
             "mark": {"type": "rule", "opacity": 0},

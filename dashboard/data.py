@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from dashboard.busy import Busy, BusyMeter
 from dashboard.scorebook import ScoreBook
 from dashboard.store import Answer, Store
 from videval import report
@@ -33,6 +34,8 @@ PATIENCE_S = 0.5
 SCORE_BUDGET_S = 0.7
 SEARCH_BUDGET_S = 0.5
 SPAN = 10_000
+LOST_S = 60.0
+"""Seconds without a heartbeat after which a worker is not counted on."""
 MOST_SIBLINGS = 50
 
 
@@ -92,12 +95,14 @@ class Data:
         store: Store,
         book: ScoreBook,
         *,
+        meter: BusyMeter | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._settings = settings
         self._database = database
         self._store = store
         self._book = book
+        self._meter = meter or BusyMeter()
         self._deadline = time.monotonic() + patience_s
 
     def _get(self, key: Hashable, fetch: Callable[[], T], fresh_s: float = REFRESH_S * 0.9) -> Answer[T]:
@@ -113,7 +118,7 @@ class Data:
     def _overview(self) -> Overview:
         statuses = report.run_statuses(self._database)
         with self._database.read() as connection:
-            live = [w for w in workers.live_workers(connection) if w.silent_s < 60]
+            live = [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
         return Overview(statuses=tuple(statuses), live=tuple(live))
 
     def scores(self, overview: Overview) -> Answer[Mapping[int, ScoreReport]]:
@@ -244,6 +249,22 @@ class Data:
                 return workers.list_workers(connection)
 
         return self._get("workers", fetch)
+
+    def busy(self, load_key: str = "") -> Busy:
+        """How busy the devices of all live workers are, or of those that hold one model."""
+
+        def fetch() -> list[WorkerInfo]:
+            with self._database.read() as connection:
+                found = [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
+            self._meter.note(found)
+            return found
+
+        live = self._get("live", fetch).value or []
+        return self._meter.of(w for w in live if load_key in ("", w.load_key))
+
+    def busy_of(self, worker: WorkerInfo) -> Busy:
+        """How busy one worker's device is."""
+        return self._meter.of([worker])
 
     def health(self) -> Answer[Health]:
         """Whether all answers, and how much waits."""

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dashboard.courtesy import step_back
 from videval.db.records import RunInfo
@@ -16,18 +17,21 @@ from videval.db.session import Database
 from videval.errors import VidevalError
 from videval.export import ExportFormat, export_path, export_table, run_table
 from videval.report import RunStatus
+from videval.report.page import run_page
 
-__all__ = ["Exports", "Ready"]
+__all__ = ["Exports", "FileFormat", "Ready"]
 
 log = logging.getLogger(__name__)
 KEPT = 6
 """Files that are kept in memory, those that were begun last."""
+FileFormat = ExportFormat | Literal["html"]
+"""A table of the answers, or the report."""
 Standing = tuple[int, int, float | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ready:
-    """A file to download, or why there is none; with companions it is a zip of them all."""
+    """A file to download, or why there is none; with companions it is a zip of them all. `rows`: 0 of a report."""
 
     name: str = ""
     content: bytes = b""
@@ -55,7 +59,7 @@ class Exports:
         self._jobs: OrderedDict[tuple[int, str], _Job] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, status: RunStatus, format: ExportFormat) -> None:
+    def begin(self, status: RunStatus, format: FileFormat) -> None:
         """Start to build a file of a run as it stands, anew if there is one."""
         key = status.run.run_id, format
         with self._lock:
@@ -67,16 +71,16 @@ class Exports:
             while len(self._jobs) > KEPT:
                 self._jobs.popitem(last=False)[1].future.cancel()
 
-    def is_asked_for(self, run: RunInfo, format: ExportFormat) -> bool:
+    def is_asked_for(self, run: RunInfo, format: FileFormat) -> bool:
         """Whether this file was begun."""
         return (run.run_id, format) in self._jobs
 
-    def answers_if_outdated(self, status: RunStatus, format: ExportFormat) -> int | None:
+    def answers_if_outdated(self, status: RunStatus, format: FileFormat) -> int | None:
         """How many answers the run had when this file was begun; None if it has not gone on since."""
         job = self._jobs.get((status.run.run_id, format))
         return job.standing[0] if job is not None and job.standing != _standing(status) else None
 
-    def ready(self, run: RunInfo, format: ExportFormat) -> Ready | None:
+    def ready(self, run: RunInfo, format: FileFormat) -> Ready | None:
         """The file; None while it is being built, or if it is no longer kept."""
         job = self._jobs.get((run.run_id, format))
         return job.future.result() if job is not None and job.future.done() and not job.future.cancelled() else None
@@ -85,8 +89,10 @@ class Exports:
         """End the thread."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _build(self, run: RunInfo, format: ExportFormat) -> Ready:
+    def _build(self, run: RunInfo, format: FileFormat) -> Ready:
         try:
+            if format == "html":
+                return Ready(name=f"{run.name}.html", content=run_page(self._database, run).encode())
             with tempfile.TemporaryDirectory(prefix="videval-export-") as folder:
                 target = export_path(Path(folder), run.model, run.variant, run.name, format)
                 done = export_table(run_table(self._database, run), target, format)

@@ -4,27 +4,22 @@ import streamlit as st
 
 from dashboard import charts as charts  # slow to import: here before a page is timed
 from dashboard.backend import backend, one_rendering, the_settings
+from dashboard.choose import no_runs
 from dashboard.courtesy import step_back
 from dashboard.guard import admit
-from dashboard.show import no_runs
+from dashboard.theme import STYLE
 from dashboard.words import plain
 from videval.errors import VidevalError
 from videval.settings import Settings
 
 __all__ = ["enter"]
 
-TIGHTER = """<style>
-.stMainBlockContainer {padding-top: 4rem; padding-bottom: 3rem}
-[data-testid=stMetricValue] {font-size: 1.65rem}
-</style>"""
-"""Less empty space above the first sentence, and figures that stand in one row."""
-
 
 def enter(page: st.Page) -> None:
     """Show a page to whoever may see it."""
     step_back()
     settings = the_settings()
-    st.html(TIGHTER)
+    st.html(STYLE)
     if admit(settings) and _is_ready(settings):
         with one_rendering():
             page.run()

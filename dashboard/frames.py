@@ -30,12 +30,13 @@ MOST_FRAMES = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """Frames as JPEG files with their numbers and times (seconds), or why there are none."""
+    """Frames as JPEG files with their numbers and times (seconds), or why there are none; `codec`: FFmpeg's name."""
 
     images: tuple[bytes, ...] = ()
     numbers: tuple[int, ...] = ()
     times: tuple[float, ...] = ()
     total: int = 0
+    codec: str = ""
     error: str = ""
 
 
@@ -101,7 +102,13 @@ def _decoded(job: dict[str, Any]) -> Seen:
             return Seen(error=lines[-1] if lines else f"the decoder died (exit {done.returncode})")
         said = json.loads(done.stdout)
         images = tuple((Path(folder) / f"{i}.jpg").read_bytes() for i in range(said["shown"]))
-    return Seen(images=images, numbers=tuple(said["numbers"]), times=tuple(said["times"]), total=said["total"])
+    return Seen(
+        images=images,
+        numbers=tuple(said["numbers"]),
+        times=tuple(said["times"]),
+        total=said["total"],
+        codec=said["codec"],
+    )
 
 
 def _write(frames: Any, folder: Path) -> int:
@@ -113,6 +120,20 @@ def _write(frames: Any, folder: Path) -> int:
         image.thumbnail((WIDEST, WIDEST))
         image.save(folder / f"{i}.jpg", quality=88)
     return shown
+
+
+def _codec(path: Path) -> str:
+    """How the picture is coded; empty if the container does not say."""
+    import av
+
+    if not path.is_file():
+        return ""
+    try:
+        with av.open(str(path)) as container:
+            streams = container.streams.video
+            return str(streams[0].codec_context.name) if streams else ""
+    except (av.error.FFmpegError, OSError):
+        return ""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -134,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     shown = _write(found.frames, Path(arguments[0]))
     said = {"numbers": found.choice.indices, "times": found.timestamps, "total": found.info.total_frames}
-    sys.stdout.write(json.dumps(said | {"shown": shown}))
+    sys.stdout.write(json.dumps(said | {"shown": shown, "codec": _codec(Path(job["path"]))}))
     return 0
 
 

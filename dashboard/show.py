@@ -6,27 +6,29 @@ from typing import Any, Literal, TypeVar
 import streamlit as st
 
 from dashboard.backend import data, is_whole_page
+from dashboard.busy import Busy
 from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
 from dashboard.store import Answer
-from dashboard.theme import OUTCOME_COLOURS
-from dashboard.words import ago, count, duration, floored, percent, plain, plural, rate
-from videval.db.records import RunInfo
+from dashboard.theme import OUTCOME_COLOURS, STALE_STYLE
+from dashboard.words import NOTHING, ago, count, eta, floored, percent, plain, plural, rate
 from videval.db.runs import Counts
 from videval.metrics import Estimate
 from videval.report import RunStatus
 
 __all__ = [
     "again_if_pending",
+    "as_of",
     "bar",
     "chart",
-    "choose_run",
     "figure",
     "fragment",
     "headline",
     "interval",
     "numbers",
+    "short_title",
     "state_badge",
+    "time_left",
     "unwrapped",
 ]
 
@@ -62,15 +64,28 @@ def again_if_pending(*answers: Answer[Any]) -> None:
 def unwrapped(answer: Answer[T], what: str, *, again: bool = False) -> T | None:
     """The value of an answer; None after having said why there is none. `again`: the page, which does not refresh on
     its own, is then rendered once more in a moment."""
+    if answer.value is not None:
+        return answer.value
     if answer.error is not None:
         st.error(plain(answer.error), icon=":material/cloud_off:")
         if answer.error.hint:
             st.text(answer.error.hint)
+    elif answer.is_unanswered:
+        st.warning(f"Reading {plain(what)}: the database does not answer.", icon=":material/cloud_off:")
     elif answer.is_pending:
         st.caption(f"Reading {plain(what)} …")
-    if answer.value is None and again:
+    if again:
         _again()
-    return answer.value
+    return None
+
+
+def as_of(answer: Answer[Any]) -> None:
+    """Say of when a value is that is not of now, beside the headline, and grey what rests on it."""
+    if not answer.is_stale:
+        return
+    why = "the database does not answer" if answer.is_unanswered else "being read anew"
+    st.badge(f"as of {ago(answer.age_s)}, {why}", color="orange", icon=":material/cloud_off:")
+    st.html(STALE_STYLE)
 
 
 def state_badge(status: RunStatus) -> None:
@@ -125,8 +140,20 @@ def headline(status: RunStatus) -> str:
         return f"Paused: {answered}, {count(counts.waiting)} left"
     if not status.live:
         return f"{answered}, {count(counts.waiting)} left, and no worker holds its model"
-    end = f"done in about {duration(status.eta_s)}" if status.eta_s is not None else "no answer yet to plan with"
-    return f"{answered}, {end}"
+    end = time_left(status)
+    return f"{answered}, {f'done in about {end}' if end else 'no answer of late to plan with'}"
+
+
+def time_left(status: RunStatus) -> str:
+    """How long a run will still take; empty while it has no speed to plan with."""
+    return eta(status.eta_s) if status.eta_s is not None else ""
+
+
+def short_title(status: RunStatus) -> str:
+    """A run in the few words that a browser's tab has room for."""
+    if status.state == "finished":
+        return f"✓ {status.run.variant}"
+    return f"{percent(floored(status.counts.done / max(status.counts.total, 1), 2), 0)} {status.run.variant}"
 
 
 def _failed(counts: Counts) -> str:
@@ -145,8 +172,9 @@ def numbers(status: RunStatus, score: Any) -> None:
         figure("Failed", count(counts.failed), _requests(counts.failed))
         if going:
             figure("Rate now", rate(status.rate_now), f"{rate(status.rate)} overall")
-            figure("Time left", duration(status.eta_s), f"on {plural(status.live, 'worker')}")
-            figure("Devices busy", percent(status.efficiency, 0), "of their time")
+            figure("Time left", time_left(status) or NOTHING, f"on {plural(status.live, 'worker')}")
+            busy = data().busy(status.run.load_key)
+            figure("Devices busy", percent(busy.share, 0), busy.of_what, help=_over_all(busy))
         else:
             since = status.now - status.last_at if status.last_at else None
             figure("Rate", rate(status.rate), "overall")
@@ -159,42 +187,15 @@ def numbers(status: RunStatus, score: Any) -> None:
             )
 
 
-def figure(label: str, value: str, below: str = "") -> None:
+def _over_all(busy: Busy) -> str | None:
+    if busy.minute is None:
+        return None
+    return f"{plain(percent(busy.mean, 0))} of the time since their workers started"
+
+
+def figure(label: str, value: str, below: str = "", *, help: str | None = None) -> None:
     """One number with its name above and what it means below."""
     with st.container(width="content", gap=None):
-        st.metric(label, plain(value), width="content")
+        st.metric(label, plain(value), width="content", help=help)
         if below:
             st.caption(plain(below))
-
-
-def choose_run(label: str = "Run", *, key: str = "run") -> RunInfo | None:
-    """The run of the link (`?run=NAME`), else the one looked at last, else the newest; a box to choose another."""
-    overview = unwrapped(data().overview(), "the runs", again=True)
-    if overview is None:
-        return None
-    if not overview.statuses:
-        no_runs()
-        return None
-    runs = {s.run.name: s.run for s in overview.statuses}
-    wanted = st.query_params.get(key) or st.session_state.get("last_run")
-    if wanted is not None and wanted not in runs and st.query_params.get(key):
-        st.warning("There is no run of this name here; this is the newest one.", icon=":material/search_off:")
-    names = list(runs)
-    index = names.index(wanted) if wanted in runs else 0
-    chosen = st.selectbox(label, names, index=index, key=f"choose-{key}-{wanted}")
-    if chosen != wanted:
-        st.query_params[key] = chosen
-        if wanted is not None and "sample" in st.query_params:
-            del st.query_params["sample"]
-    st.session_state["last_run"] = chosen
-    return runs[chosen]
-
-
-def no_runs() -> None:
-    """What to do when there is nothing yet."""
-    with st.container(border=True):
-        st.subheader("No runs yet")
-        st.text("A run is one benchmark asked of one model. Make one, then start a worker for each GPU:")
-        st.code("videval enqueue MVBench_8frame Video-LLaVA-7B\nvideval fleet", language="bash")
-        st.text("To try it without a GPU or any data:")
-        st.code("videval list benchmarks\nvideval list models", language="bash")

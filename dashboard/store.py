@@ -10,11 +10,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from dashboard.courtesy import step_back
-from videval.errors import VidevalError
+from videval.errors import DatabaseUnavailable, VidevalError
 
 __all__ = ["Answer", "Store"]
 
@@ -23,15 +23,25 @@ log = logging.getLogger(__name__)
 TELL_US = "the dashboard's log has the whole story; please report it"
 RESTS = 10.0
 """A value that took t seconds to fetch is not fetched again within RESTS x t."""
+SILENT_S = 4.0
+"""Seconds that a fetch takes before one may say that nobody answers (three times as long as the last one, if that is
+more)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer(Generic[T]):
-    """What the store has: a value (None while it is read for the first time), or why there is none."""
+    """What the store has: a value (None while it is read for the first time), or why there is none; or both, if the
+    database went away after the value was read.
+
+    `age_s`: seconds since it was read; `is_stale`: it is older than two of its periods, or nobody answers any more.
+    """
 
     value: T | None = None
     error: VidevalError | None = None
     is_known: bool = False
+    age_s: float = 0.0
+    is_stale: bool = False
+    is_unanswered: bool = False
 
     @property
     def is_pending(self) -> bool:
@@ -43,8 +53,19 @@ class Answer(Generic[T]):
 class _Entry:
     answer: Answer[Any] = field(default_factory=Answer)
     fetched_at: float = float("-inf")
+    read_at: float = float("-inf")
+    asked_at: float = float("-inf")
     took_s: float = 0.0
     running: "Future[None] | None" = None
+
+    def shown(self, now: float, fresh_s: float) -> Answer[Any]:
+        """The answer with its age."""
+        late = self.running is not None and now - self.asked_at > max(SILENT_S, 3 * self.took_s)
+        is_unanswered = late or self.answer.error is not None
+        age_s = now - self.read_at if self.answer.is_known else 0.0
+        is_old = age_s > 2 * max(fresh_s, RESTS * self.took_s)
+        is_stale = self.answer.is_known and (is_old or is_unanswered)
+        return replace(self.answer, age_s=age_s, is_stale=is_stale, is_unanswered=is_unanswered)
 
 
 class Store:
@@ -66,17 +87,22 @@ class Store:
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
             if self._clock() - entry.fetched_at > max(fresh_s, RESTS * entry.took_s) and entry.running is None:
+                entry.asked_at = self._clock()
                 entry.running = self._pool.submit(self._fetch, entry, fetch, self._generation)
             running = entry.running
             is_worth_waiting = entry.answer.is_pending or entry.took_s < patience_s
         if running is not None and patience_s > 0 and is_worth_waiting:
             wait([running], timeout=patience_s)
-        return entry.answer
+        with self._lock:
+            return entry.shown(self._clock(), fresh_s)
 
     def _fetch(self, entry: _Entry, fetch: Callable[[], Any], generation: int) -> None:
         began = self._clock()
         try:
             answer: Answer[Any] = Answer(value=fetch(), is_known=True)
+        except DatabaseUnavailable as error:
+            known = entry.answer  # what was read before it went away is still worth showing, as of then
+            answer = Answer(value=known.value, error=error, is_known=known.is_known)
         except VidevalError as error:
             answer = Answer(error=error)
         except Exception as error:
@@ -87,6 +113,8 @@ class Store:
             entry.answer = answer
             entry.running = None
             now = self._clock()
+            if answer.error is None:
+                entry.read_at = now
             entry.fetched_at = now if generation == self._generation else float("-inf")
             entry.took_s = now - began if answer.error is None else 0.0  # what failed is tried again soon
 

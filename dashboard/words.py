@@ -4,7 +4,24 @@ import math
 import re
 import time
 
-__all__ = ["ago", "count", "duration", "floored", "percent", "plain", "plural", "points", "rate", "shortened", "when"]
+__all__ = [
+    "NOTHING",
+    "ago",
+    "count",
+    "duration",
+    "eta",
+    "floored",
+    "percent",
+    "plain",
+    "plural",
+    "points",
+    "rate",
+    "shortened",
+    "when",
+]
+
+NOTHING = "–"
+"""What stands where there is no number and no text."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
@@ -16,7 +33,7 @@ def plain(text: object) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """0.954 as 95.4 %."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
 def floored(share: float, digits: int = 3) -> float:
@@ -27,13 +44,13 @@ def floored(share: float, digits: int = 3) -> float:
 
 def points(value: float | None) -> str:
     """A difference of two shares in percentage points, with its sign."""
-    return "–" if value is None else f"{100 * value:+.1f} pts".replace("-0.0", "0.0").replace("+0.0", "0.0")
+    return NOTHING if value is None else f"{100 * value:+.1f} pts".replace("-0.0", "0.0").replace("+0.0", "0.0")
 
 
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: 420 ms, 4.2 s, 14 s, 9 min, 2 h 10 min, 3 d 4 h."""
     if seconds is None:
-        return "–"
+        return NOTHING
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "0 s"
     if seconds < 10:
@@ -49,10 +66,15 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def eta(seconds: float | None) -> str:
+    """How long something will still take; nobody can tell milliseconds ahead."""
+    return "a few seconds" if seconds is not None and seconds < 10 else duration(seconds)
+
+
 def rate(per_second: float | None) -> str:
     """Answers per second, or per minute or hour where that reads better."""
     if not per_second:
-        return "–"
+        return NOTHING
     if per_second >= 0.1:
         return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:.0f}/s"
     return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
@@ -75,7 +97,7 @@ def ago(seconds: float | None) -> str:
 
 def when(epoch: float | None) -> str:
     """A time of day with its date, in this machine's zone."""
-    return "–" if epoch is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+    return NOTHING if epoch is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
 
 
 def shortened(text: str | None, length: int = 120) -> str:

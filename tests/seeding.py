@@ -225,7 +225,7 @@ def _answers(connection: Any, seed: Seed, run_id: int, base: int, first: int, at
 def add_worker(database: Database, name: str, *, state: str = "busy", silent_s: float = 2.0, **values: Any) -> None:
     """Write a worker that is in the middle of its work."""
     activity = json.dumps({"1": {"stage": "generate", "seconds": 0.7, "request": 1}})
-    row = {"model": "fake", "load_key": "fake|fake", "device": "gpu0", "message": None} | values
+    row = {"model": "fake", "load_key": "fake|fake", "device": name.partition("@")[0], "message": None} | values
     database.write(
         lambda c: c.exec_driver_sql(
             f"""INSERT INTO workers (id, name, host, lock_domain, pid, device, device_name, state, model, load_key,

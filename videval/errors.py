@@ -31,6 +31,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar
 
+from videval.words import plural
+
 __all__ = [
     "ApiFailure",
     "BrokerRefuses",
@@ -102,7 +104,7 @@ class InvalidTable(UsageError):
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         shown = "\n".join(f"  {p}" for p in problems)
-        super().__init__(f"{source}: {len(problems)} problem(s), nothing was enqueued\n{shown}")
+        super().__init__(f"{source}: {plural(len(problems), 'problem')}, nothing was enqueued\n{shown}")
         self.problems = tuple(problems)
 
 

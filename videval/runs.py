@@ -20,6 +20,7 @@ from videval.models.catalog import check_frames, load_key
 from videval.registry import RULE
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RunState, Sample, Variant
 from videval.video.paths import resolve_video
+from videval.words import plural
 
 __all__ = ["Enqueued", "Order", "ask_again", "enqueue", "find", "missing_videos"]
 
@@ -141,8 +142,9 @@ def _exists(path: Path) -> bool:
 
 def _refuse_missing(order: Order, missing: Sequence[str]) -> None:
     shown = "\n".join(f"  {v}" for v in missing[:20]) + (f"\n  ... and {len(missing) - 20} more" * (len(missing) > 20))
+    gone = plural(len(missing), "video")
     raise DataMissing(
-        f"{len(missing)} video(s) of {order.variant.name} are not below {order.root}, nothing was enqueued:\n{shown}",
+        f"{gone} of {order.variant.name} not below {order.root}, nothing was enqueued:\n{shown}",
         hint="fetch them, or go on without their questions: --allow-missing",
     )
 

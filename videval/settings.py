@@ -11,6 +11,7 @@ from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationErro
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videval.errors import EnvironmentProblem
+from videval.words import what_is_right
 
 __all__ = ["Settings"]
 
@@ -20,6 +21,12 @@ Seconds = Annotated[float, Field(gt=0)]
 def _default_home() -> Path:
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "videval"
+
+
+def _said(problem: Any) -> str:
+    """What is wrong with one variable, by a problem that pydantic found."""
+    name = "_".join(str(part) for part in problem["loc"])
+    return f"VIDEVAL_{name.upper()} is {what_is_right(problem)}, not {str(problem['input'])!r}"
 
 
 class Settings(BaseSettings):
@@ -74,8 +81,8 @@ class Settings(BaseSettings):
         try:
             return handler(given)
         except ValidationError as error:
-            wrong = [f"VIDEVAL_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-            raise EnvironmentProblem("; ".join(wrong), hint="set or unset it, in the environment or .env") from None
+            found = "; ".join(_said(problem) for problem in error.errors())
+            raise EnvironmentProblem(found, hint="set it right or unset it, in the environment or .env") from None
 
     @property
     def is_embedded_broker(self) -> bool:

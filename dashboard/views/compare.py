@@ -1,33 +1,67 @@
 """Two or more runs on the same questions: who is better, by how much, how sure that is, and on which samples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import charts
 from dashboard.backend import data
-from dashboard.show import chart, figure, fragment, unwrapped
-from dashboard.words import count, percent, plain, plural, points
+from dashboard.choose import hold, title
+from dashboard.sample import question, responses, said
+from dashboard.show import again_if_pending, as_of, chart, figure, fragment, unwrapped
+from dashboard.table import Row, link, table
+from dashboard.video import frames, video
+from dashboard.words import count, percent, plain, plural, points, shortened
+from videval.db.browse import SampleLine
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
 
+MOST_FLIPPED = 100  # of each way
 
-def _choose(statuses: Sequence[RunStatus]) -> tuple[RunInfo | None, list[RunInfo]]:
-    """The run that others are compared with, and the others: those that were asked the same questions."""
+
+def _choose(statuses: Sequence[RunStatus]) -> tuple[RunInfo, list[RunInfo]] | None:
+    """The run that others are compared with, and the others: those that were asked the same questions.
+
+    None until a run is chosen. What the link asks for and cannot be had is named, and nothing is put in its place.
+    """
     runs = {s.run.name: s.run for s in statuses}
     snapshots = [r.snapshot_id for r in runs.values()]
-    first = st.query_params.get("a") or next((r.name for r in runs.values() if snapshots.count(r.snapshot_id) > 1), "")
-    names = list(runs)
+    wanted, asked = st.query_params.get("a"), list(dict.fromkeys(st.query_params.get_all("b")))
+    first = wanted or next(r.name for r in runs.values() if snapshots.count(r.snapshot_id) > 1)
+    names, index = list(runs), None
+    if first in names:
+        index = names.index(first)
+    else:
+        _say(f"There is no run {first} here.")
     left, right = st.columns([1, 2])
     with left:
-        a = st.selectbox("Run", names, index=names.index(first) if first in names else 0, key="compare-a")
+        a = st.selectbox("Run", names, index=index, placeholder="Choose a run", key=f"compare-a-{wanted}")
+    if a is None:
+        return None
     same = [r.name for r in runs.values() if r.snapshot_id == runs[a].snapshot_id and r.name != a]
-    asked = [b for b in dict.fromkeys(st.query_params.get_all("b")) if b in same]
+    bad = [b for b in asked if b not in same] if a == first else []
+    for b in bad:
+        _say_why_not(runs, a, b)
+    default = [b for b in asked if b in same] or ([] if bad else same[:1])
     with right:
-        chosen = st.multiselect("compared with", same, default=asked or same[:1], key=f"compare-b-{a}")
-    st.query_params["a"], st.query_params["b"] = a, chosen
-    return runs[a], [runs[b] for b in chosen]
+        others = st.multiselect("compared with", same, default=default, key=f"compare-b-{a}-{bad}")
+    is_as_asked = a == wanted and others == [b for b in asked if b in same]
+    hold(a=a, b=others or bad, sample=st.query_params.get("sample", "") if is_as_asked else "")
+    return runs[a], [runs[b] for b in others]
+
+
+def _say(what: str) -> None:
+    st.warning(plain(what), icon=":material/search_off:")
+
+
+def _say_why_not(runs: Mapping[str, RunInfo], a: str, b: str) -> None:
+    """Why a run of the link is not compared, if it is not."""
+    if b not in runs:
+        _say(f"There is no run {b} here.")
+    elif b == a:
+        _say(f"{b} is compared with itself; choose another run.")
+    elif runs[b].snapshot_id != runs[a].snapshot_id:
+        _say(f"{b} is on other questions and cannot be compared with {a}.")
 
 
 def _verdict(a: RunInfo, b: RunInfo, found: Comparison) -> str:
@@ -48,10 +82,12 @@ def _verdict(a: RunInfo, b: RunInfo, found: Comparison) -> str:
 
 @fragment
 def _show(a: RunInfo, b: RunInfo) -> None:
-    found = unwrapped(data().compare(a, b), "the comparison")
+    answer = data().compare(a, b)
+    found = unwrapped(answer, "the comparison")
     if found is None:
         return
     difference = found.difference
+    as_of(answer)
     with st.container(border=True):
         st.subheader(plain(_verdict(a, b, found)))
         if difference.mean is None:
@@ -69,9 +105,27 @@ def _show(a: RunInfo, b: RunInfo) -> None:
             f"Over {plural(difference.n, 'question')} of {plural(difference.clusters, 'video')} that both answered; "
             "the interval is a paired bootstrap that draws whole videos, p is exact and takes questions as independent."
         )
-    _groups(found)
+    _fourfold(a, b, found)
     _flipped(a, b, found)
-    _cards(a, b)
+
+
+def _fourfold(a: RunInfo, b: RunInfo, found: Comparison) -> None:
+    """On how many questions both, one or none of them was right."""
+    neither = found.difference.n - found.both_right - found.num_only_a - found.num_only_b
+    counts = {"right": (found.both_right, found.num_only_a), "wrong": (found.num_only_b, neither)}
+    rows = [
+        Row(id=of_a, cells={a.name: of_a, f"{b.name} right": right, f"{b.name} wrong": wrong})
+        for of_a, (right, wrong) in counts.items()
+    ]
+    table(rows, name="Questions that both, one or none answered right", key=f"fourfold-{a.run_id}-{b.run_id}")
+
+
+@fragment
+def _rest(a: RunInfo, b: RunInfo) -> None:
+    found = data().compare(a, b).value
+    if found is not None and found.difference.mean is not None:
+        _groups(found)
+        _cards(a, b)
 
 
 def _groups(found: Comparison) -> None:
@@ -84,48 +138,78 @@ def _groups(found: Comparison) -> None:
 
 def _flipped(a: RunInfo, b: RunInfo, found: Comparison) -> None:
     st.subheader("Samples that flipped")
-    left, right = st.columns(2)
-    with left:
-        _one_way(a, b, found.only_a, found.num_only_a)
-    with right:
-        _one_way(b, a, found.only_b, found.num_only_b)
-
-
-def _one_way(good: RunInfo, bad: RunInfo, ids: tuple[int, ...], number: int) -> None:
-    st.caption(f"{count(number)} right only in {plain(good.name)}")
+    ways = {
+        f"{count(found.num_only_a)} right only in {a.name}": found.only_a,
+        f"{count(found.num_only_b)} right only in {b.name}": found.only_b,
+    }
+    chosen = st.segmented_control(
+        "Show", list(ways), format_func=plain, key=f"flipped-way-{a.run_id}-{b.run_id}", label_visibility="collapsed"
+    )
+    ids = tuple(sorted(i for way, ids in ways.items() if chosen in (None, way) for i in ids[:MOST_FLIPPED]))
     if not ids:
+        st.caption("None.")
         return
-    ids = ids[:100]
     reading = data()
-    right, wrong = reading.lines(good, ids).value, reading.lines(bad, ids).value
-    if right is None or wrong is None:
+    of_a, of_b = reading.lines(a, ids).value, reading.lines(b, ids).value
+    if of_a is None or of_b is None:
         st.caption("Reading the samples …")
         return
-    said = {line.row_id: line.prediction for line in right}
+    _flipped_table(a, b, of_a, of_b)
+
+
+def _flipped_table(a: RunInfo, b: RunInfo, of_a: Sequence[SampleLine], of_b: Sequence[SampleLine]) -> None:
+    in_b = {line.row_id: line for line in of_b}
     rows = [
-        {
-            "sample": w.key,
-            f"{good.name} said": said.get(w.row_id),
-            f"{bad.name} said": w.prediction,
-            "answer": w.answer,
-            "question": w.question,
-        }
-        for w in wrong
+        Row(
+            id=line.key,
+            href=link("compare", a=a.name, b=b.name, sample=line.key),
+            cells={
+                "sample": line.key,
+                "question": shortened(line.question, 90),
+                "right answer": line.answer,
+                f"{a.name} said": shortened(line.prediction, 60),
+                f"{b.name} said": shortened(in_b[line.row_id].prediction, 60),
+            },
+        )
+        for line in of_a
+        if line.row_id in in_b
     ]
-    key = f"flipped-{good.run_id}-{bad.run_id}-{hash(ids)}"
-    chosen = st.dataframe(
-        pd.DataFrame(rows), hide_index=True, height=300, on_select="rerun", selection_mode="single-row", key=key
-    )
-    selected = chosen["selection"]["rows"]
-    if selected and selected[0] < len(wrong):
-        st.switch_page("views/samples.py", query_params={"run": bad.name, "sample": wrong[selected[0]].key})
+    current = st.query_params.get("sample", "")
+    key = f"flipped-{a.run_id}-{b.run_id}"
+    opened = table(rows, name="Samples that flipped", key=key, height=320, current=current)
+    if opened and opened != current:
+        st.query_params["sample"] = opened
+        st.rerun()
+
+
+def _side_by_side(runs: Sequence[RunInfo], key: str) -> None:
+    """One sample: its video once, and what each run said."""
+    answers = [data().sample(run, key) for run in runs]
+    again_if_pending(*answers)
+    views = [answer.value for answer in answers]
+    if views[0] is None:
+        return
+    with st.container(border=True):
+        st.subheader(f"Sample {plain(key)}")
+        left, right = st.columns(2, gap="large")
+        with left:
+            video(views[0])
+        with right:
+            frames(views[0])
+            question(views[0])
+        for run, view, place in zip(runs, views, st.columns(len(runs), gap="large"), strict=True):
+            with place:
+                st.markdown(f"**{plain(run.name)}**")
+                if view is not None:
+                    said(view)
+                    responses(view)
 
 
 def _cards(a: RunInfo, b: RunInfo) -> None:
     st.subheader("What differs in their run cards")
-    rows = [{"what": d.what, a.name: d.a, b.name: d.b} for d in card_differences(a, b)]
+    rows = [Row(id=d.what, cells={"what": d.what, a.name: d.a, b.name: d.b}) for d in card_differences(a, b)]
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        table(rows, name="What differs in the run cards", key=f"cards-{a.run_id}-{b.run_id}")
     else:
         st.caption("Nothing: they were asked for in the same way.")
 
@@ -141,13 +225,20 @@ def page() -> None:
         st.text("Two runs on the same questions can be compared. Ask another model, or with other frames:")
         st.code("videval enqueue MVBench_8frame Video-LLaVA-7B\nvideval enqueue MVBench_8frame OTHER-MODEL")
         return
-    a, others = _choose(overview.statuses)
-    if a is None:
+    chosen = _choose(overview.statuses)
+    if chosen is None:
         return
+    a, others = chosen
+    title(" vs ".join(run.variant if a.model == run.model else run.model for run in (a, *others)))
     if not others:
         st.text("Choose a run to compare with. Only runs on the same questions are listed.")
+        return
     for b in others:
         _show(a, b)
+    if sample := st.query_params.get("sample"):
+        _side_by_side((a, *others), sample)
+    for b in others:
+        _rest(a, b)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.backend import data
+from dashboard.choose import hold, title
 from dashboard.data import Health
-from dashboard.show import figure, fragment, unwrapped
+from dashboard.show import as_of, figure, fragment, unwrapped
+from dashboard.table import Figure, Row, Value, share, table
 from dashboard.words import ago, count, duration, percent, plain, plural, rate
 from videval.db.workers import LIVE_STATES, WorkerInfo
-from videval.report import busy_share
 
 SILENT_S = 30.0
 LONG_S = 300.0
+RECENT_S = 3600.0  # that long a restart is worth telling
 
 
 def _trouble(worker: WorkerInfo) -> str:
@@ -56,51 +57,59 @@ def _life(worker: WorkerInfo) -> str:
     return duration(worker.age_s) if worker.state in LIVE_STATES else "ended"
 
 
-def _row(worker: WorkerInfo) -> dict[str, object]:
+def _row(worker: WorkerInfo, trouble: str) -> Row:
     live = worker.state in LIVE_STATES
-    return {
+    pace = worker.done / worker.age_s if worker.age_s else 0.0
+    cells: dict[str, Value] = {
         "worker": worker.name,
-        "state": ("⚠ " if _trouble(worker) else "") + worker.state,
-        "does now": _does(worker) if live else "",
+        "state": ("⚠ " if trouble else "") + worker.state,
+        "does now": _does(worker) if live else None,
         "model": worker.model or "none loaded",
         "device": worker.device_name or worker.device,
         "answered": worker.done,
         "failed": worker.failed,
-        "rate": rate(worker.done / worker.age_s if worker.age_s else 0.0),
-        "device busy": 100 * (busy_share([worker]) or 0.0),
-        "memory": f"{worker.rss_mb / 1024:.1f} GB",
-        "last heard": ago(worker.silent_s),
-        "lives for": _life(worker),
+        "rate": Figure(text=rate(pace), value=pace),
+        "device busy": share(data().busy_of(worker).share or 0.0, 0, bar=True) if live else None,
+        "memory": Figure(text=f"{worker.rss_mb / 1024:.1f} GB", value=worker.rss_mb),
+        "last heard": Figure(text=ago(worker.silent_s), value=worker.silent_s),
+        "lives for": Figure(text=_life(worker), value=worker.age_s),
         "host": worker.host,
     }
+    return Row(cells=cells, id=worker.id)
 
 
 @fragment
 def _workers() -> None:
-    found = unwrapped(data().workers(), "the workers")
+    reading = data()
+    answer, busy = reading.workers(), reading.busy()
+    found = unwrapped(answer, "the workers")
     if found is None:
         return
+    live = [w for w in found if w.state in LIVE_STATES]
+    title(plural(len(live), "worker"))
     if not found:
         st.header("No worker")
         st.text("Start one for each device of this machine, or a single one:")
         st.code("videval fleet\ncelery -A workers worker", language="bash")
         return
-    st.header(plain(_headline(found)))
-    live = [w for w in found if w.state in LIVE_STATES]
-    st.text(f"devices busy {percent(busy_share(live), 0)} of the time since their workers started")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(plain(_headline(found)), width="content")
+        as_of(answer)
+    st.text(f"devices busy {percent(busy.share, 0)} {busy.of_what}")
+    troubles = {w.id: _trouble(w) for w in found}
     for worker in found:
-        trouble = _trouble(worker)
-        if trouble:
-            st.warning(f"**{plain(worker.name)}** {plain(trouble)}", icon=":material/warning:")
+        if troubles[worker.id]:
+            st.warning(f"**{plain(worker.name)}** {plain(troubles[worker.id])}", icon=":material/warning:")
+    _restarts(found)
     order = sorted(found, key=lambda w: (w.state not in LIVE_STATES, w.host, w.name))
-    st.dataframe(
-        pd.DataFrame([_row(w) for w in order]),
-        hide_index=True,
-        column_config={
-            "worker": st.column_config.TextColumn("worker", pinned=True),
-            "device busy": st.column_config.ProgressColumn("device busy", format="%.0f %%", min_value=0, max_value=100),
-        },
-    )
+    table([_row(w, troubles[w.id]) for w in order], name="Workers", key="workers", height=600)
+
+
+def _restarts(found: Sequence[WorkerInfo]) -> None:
+    """Say which workers of late were replaced by a new one on their device."""
+    for worker in found:
+        if _is_replaced(worker) and worker.succeeded_s is not None and worker.succeeded_s < RECENT_S:
+            st.caption(f"{plain(worker.name)} restarted {ago(worker.succeeded_s)}")
 
 
 @fragment
@@ -110,8 +119,8 @@ def _health() -> None:
         return
     st.subheader("Queues")
     if health.queues:
-        st.dataframe(pd.DataFrame(_queues(health)), hide_index=True)
-        st.caption("Rows decide; a message is only a bell. Fewer messages than rows is normal, workers ring again.")
+        table(_queues(health), name="Queues", key="queues")
+        st.caption("Fewer messages than rows is normal: workers ring again.")
     else:
         st.caption("Nothing waits: every active run is answered.")
     st.subheader("Database and broker")
@@ -124,25 +133,29 @@ def _health() -> None:
         st.text(f"broker: {health.broker_error}")
 
 
-def _queues(health: Health) -> list[dict[str, object]]:
-    def at_most(n: int) -> str:
-        return f"{count(n)}{' or more' if n >= 1000 else ''}"
+def _queues(health: Health) -> list[Row]:
+    def at_most(n: int) -> Figure:
+        return Figure(text=f"{count(n)}{' or more' if n >= 1000 else ''}", value=n)
 
     return [
-        {
-            "model": q.work.spec.name,
-            "waiting rows": at_most(q.work.waiting),
-            "running rows": at_most(q.work.running),
-            "messages": "unknown" if q.messages is None else count(q.messages),
-            "dtype": ", ".join(sorted({d or "not fixed yet" for d in q.work.dtypes})),
-            "priority": q.work.priority,
-        }
+        Row(
+            id=q.work.load_key,
+            cells={
+                "model": q.work.spec.name,
+                "waiting rows": at_most(q.work.waiting),
+                "running rows": at_most(q.work.running),
+                "messages": "unknown" if q.messages is None else q.messages,
+                "dtype": ", ".join(sorted({d or "not fixed yet" for d in q.work.dtypes})),
+                "priority": q.work.priority,
+            },
+        )
         for q in health.queues
     ]
 
 
 def page() -> None:
     """The page."""
+    hold()
     _workers()
     _health()
 

@@ -1,34 +1,40 @@
 """One run: how far, how fast, where the time goes, its score and how sure that is, what went wrong, its files."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import actions, charts
-from dashboard.backend import backend, data
-from dashboard.show import bar, chart, choose_run, fragment, headline, numbers, state_badge, unwrapped
+from dashboard.backend import data
+from dashboard.choose import choose_run, title
+from dashboard.files import TABLES, files
+from dashboard.show import as_of, bar, chart, fragment, headline, numbers, short_title, state_badge, unwrapped
+from dashboard.table import Figure, Row, Value, link, share, table
 from dashboard.words import count, duration, percent, plain, plural, shortened
 from videval.db.records import RunInfo
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
-from videval.export import ExportFormat
-from videval.report import RunStatus, ScoreReport
+from videval.measures import measure_table
+from videval.report import GroupScore, ScoreReport, failed_videos
 
-FILES: tuple[ExportFormat, ...] = ("xlsx", "tsv", "jsonl", "parquet", "json")
+MOST_GROUPS, MOST_VIDEOS = 20, 20
 
 
 @fragment
 def _top(run: RunInfo) -> None:
-    status = unwrapped(data().run(run), "the run")
+    answer = data().run(run)
+    status = unwrapped(answer, "the run")
     if status is None:
         return
+    title(short_title(status))
     score = data().score(status).value
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(plain(headline(status)), width="content")
         state_badge(status)
-    st.text(f"{status.run.variant} asked of {status.run.model}")
+        as_of(answer)
+    st.text(f"{status.run.variant} on {status.run.model}")
     bar(status.counts, height=18)
     numbers(status, score)
     if score is not None and score.needs:
@@ -86,32 +92,50 @@ def _by_group(score: ScoreReport) -> None:
     if len(groups) > 1:
         chart(charts.scores(groups, overall), "score of each group with its interval")
     total = overall.right + overall.wrong + overall.unparsed
+    dashed = "; dashed: all of them" if len(groups) > 1 else ""
     st.caption(
         f"{count(overall.right)} right, {count(overall.wrong)} wrong, {count(overall.unparsed)} unparsed of "
-        f"{count(total)}; dashed: all of them" + (f"; mean of the groups {percent(score.macro)}" if groups else "")
+        f"{count(total)} in {plural(overall.videos, 'video')}{dashed}"
     )
+    if score.caution:
+        st.caption(plain(score.caution))
+    _measures(score)
     with st.expander("As a table"):
-        rows = [g for found in score.groups.values() for g in found] + [overall]
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "by": g.column,
-                        "group": g.group,
-                        "score": percent(g.estimate.mean),
-                        "low": percent(g.estimate.low),
-                        "high": percent(g.estimate.high),
-                        "n": g.estimate.n,
-                        "videos": g.estimate.clusters,
-                        "right": g.right,
-                        "wrong": g.wrong,
-                        "unparsed": g.unparsed,
-                    }
-                    for g in rows
-                ]
-            ),
-            hide_index=True,
-        )
+        _score_table([g for found in score.groups.values() for g in found] + [overall])
+
+
+def _measures(score: ScoreReport) -> None:
+    """What the benchmark gives by name beside the score: averages, and numbers of groups."""
+    for m in score.measures:
+        if not m.group:
+            st.caption(plain(f"{m.name}: {percent(m.value)}" + (f" ({m.about})" if m.about != m.name else "")))
+    names, values = measure_table(score.measures)
+    if values:
+        st.caption(plain(next(m.about for m in score.measures if m.group)))
+        rows = [
+            Row(id=group, cells={"group": group, **dict(zip(names, map(share, shares), strict=True))})
+            for group, shares in values
+        ]
+        table(rows, name="Numbers of groups", key="measures", height=400)
+
+
+def _score_table(rows: Sequence[GroupScore]) -> None:
+    def line(g: GroupScore) -> dict[str, Value]:
+        return {
+            "group": g.group,
+            "by": g.column,
+            "score": share(g.estimate.mean),
+            "low": share(g.estimate.low),
+            "high": share(g.estimate.high),
+            "n": g.estimate.n,
+            "videos": g.estimate.clusters,
+            "right": g.right,
+            "wrong": g.wrong,
+            "unparsed": g.unparsed,
+        }
+
+    lines = [Row(cells=line(g), id=f"{g.column} {g.group}") for g in rows]
+    table(lines, name="Scores by group", key="scores", height=600)
 
 
 @fragment
@@ -134,26 +158,22 @@ def _time(run: RunInfo) -> None:
 
 
 def _slowest(run: RunInfo, slowest: Sequence[Slow]) -> None:
-    rows = [
-        {
-            "sample": s.key.partition(":")[2],
-            "decode + generate": duration(s.decode_s + s.generate_s),
+    rows = []
+    for s in slowest:
+        kind, _, key = s.key.partition(":")
+        seconds = s.decode_s + s.generate_s
+        cells: dict[str, Value] = {
+            "sample": key,
+            "decode + generate": Figure(text=duration(seconds), value=seconds),
             "frames": s.num_frames,
             "new tokens": s.new_tokens,
             "video": s.video,
         }
-        for s in slowest
-    ]
-    chosen = st.dataframe(
-        pd.DataFrame(rows), hide_index=True, height=230, on_select="rerun", selection_mode="single-row", key="slowest"
-    )
-    selected = chosen["selection"]["rows"]
-    if selected and slowest[selected[0]].key.startswith("sample:"):
-        _open_sample(run, rows[selected[0]]["sample"])
-
-
-def _open_sample(run: RunInfo, key: object) -> None:
-    st.switch_page("views/samples.py", query_params={"run": run.name, "sample": str(key)})
+        href = link("samples", run=run.name, sample=key) if kind == "sample" else ""
+        rows.append(Row(cells=cells, id=key, href=href))
+    opened = table(rows, name="Slowest requests", key="slowest", height=260)
+    if opened:
+        st.switch_page("views/samples.py", query_params={"run": run.name, "sample": opened})
 
 
 @fragment
@@ -165,19 +185,26 @@ def _failures(run: RunInfo) -> None:
     if not found:
         st.caption("None so far.")
         return
-    for number, group in enumerate(found[:20]):
-        _failure(run, number, group)
-    if len(found) > 20:
-        st.caption(f"and {len(found) - 20} more messages: videval errors {plain(run.name)}")
+    totals = Counter[str]()
+    for group in found:
+        totals[group.kind] += group.count
+    for number, group in enumerate(found[:MOST_GROUPS]):
+        _failure(run, number, group, totals[group.kind])
+    if len(found) > MOST_GROUPS:
+        st.caption(f"and {len(found) - MOST_GROUPS} more messages: videval errors {plain(run.name)}")
 
 
-def _failure(run: RunInfo, number: int, group: FailureGroup) -> None:
+def _failure(run: RunInfo, number: int, group: FailureGroup, total: int) -> None:
+    """A kind of failure; `total`: how many requests failed in this kind, whatever they said."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(f"{group.count:,} x {plain(group.kind)}", color="red", icon=":material/error:")
             for key in group.examples:
-                query = {"run": run.name, "sample": key, "outcome": "failed"}
+                query = {"run": run.name, "sample": key, "outcome": "failed", "kind": group.kind}
                 st.page_link("views/samples.py", label=f"sample {plain(key)}", query_params=query)
+            query = {"run": run.name, "outcome": "failed", "kind": group.kind}
+            shown = f"show all {count(total)} of kind {plain(group.kind)}" if total > 1 else "show it"
+            st.page_link("views/samples.py", label=shown, query_params=query)
             if actions.is_allowed():
                 st.button(
                     "Retry these",
@@ -187,59 +214,29 @@ def _failure(run: RunInfo, number: int, group: FailureGroup) -> None:
                     on_click=lambda: actions.attempt(lambda: actions.retry(run, (group.kind,))),
                 )
         st.text(shortened(group.message, 400))
-
-
-@fragment
-def _files(run: RunInfo) -> None:
-    st.subheader("Export")
-    status = data().run(run).value
-    if status is None or not status.counts.done:
-        is_over = status is not None and status.counts.finished and status.counts.total
-        st.caption("Nothing was answered." if is_over else "There is something to export from the first answer on.")
-        return
-    unanswered = status.counts.total - status.counts.done
-    if unanswered:
-        st.caption(f"{plural(unanswered, 'request')} without an answer: a file has empty predictions there.")
-    with st.container(horizontal=True):
-        for format in FILES:
-            _file(status, format)
-
-
-def _file(status: RunStatus, format: ExportFormat) -> None:
-    exports, run = backend().exports, status.run
-
-    def begin() -> None:
-        exports.begin(status, format)
-
-    if not exports.is_asked_for(run, format):
-        st.button(f"Build {format}", key=f"build-{format}", on_click=begin)
-        return
-    ready = exports.ready(run, format)
-    if ready is None:
-        st.button(f"Building {format} …", key=f"building-{format}", disabled=True)
-    elif ready.error:
-        st.error(plain(ready.error))
-        st.button(f"Build {format} again", key=f"retry-{format}", on_click=begin)
-    else:
-        answers = exports.answers_if_outdated(status, format)
-        held = f"{count(ready.rows)} rows" if answers is None else f"as of {plural(answers, 'answer')}, outdated"
-        st.download_button(
-            f"Download {format} ({held})",
-            ready.content,
-            file_name=ready.name,
-            key=f"download-{format}",
-            icon=":material/download:",
-            on_click="ignore",
-            type="primary" if answers is None else "secondary",
-        )
-        st.button("Build anew", key=f"again-{format}", type="tertiary", on_click=begin)
+        if len(group.videos) > 1:
+            st.text(failed_videos(group, most=MOST_VIDEOS))
 
 
 def _card(run: RunInfo) -> None:
     with st.expander("Run card: all that the numbers depend on", icon=":material/description:"):
-        card = unwrapped(data().card(run), "the run card")
+        card = unwrapped(data().card(run), "the run card", again=True)
         if card is not None:
             st.code(json.dumps(card, indent=2, ensure_ascii=False), language="json")
+
+
+def _ways_on(run: RunInfo) -> None:
+    """Where to go from here."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        query = {"run": run.name}
+        st.page_link("views/samples.py", label="Samples", icon=":material/movie:", query_params=query)
+        query = {"a": run.name}
+        st.page_link("views/compare.py", label="Compare", icon=":material/compare_arrows:", query_params=query)
+        with st.popover("Report", icon=":material/description:", type="tertiary"):
+            st.text("This run as one page of HTML, to send to somebody.")
+            files(run, ("html",))
+        with st.popover("Export", icon=":material/download:", type="tertiary"):
+            files(run, TABLES)
 
 
 def page() -> None:
@@ -248,15 +245,12 @@ def page() -> None:
     if run is None:
         return
     _top(run)
+    _ways_on(run)
     _course(run)
     _scores(run)
     _time(run)
     _failures(run)
-    _files(run)
     _card(run)
-    st.page_link(
-        "views/samples.py", label="Look at the samples", icon=":material/movie:", query_params={"run": run.name}
-    )
 
 
 if __name__ == "__main__":

@@ -2,15 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.actions import enqueue_form
 from dashboard.backend import data
+from dashboard.choose import hold, no_runs, title
 from dashboard.data import Overview
-from dashboard.show import bar, fragment, headline, interval, no_runs, numbers, state_badge, unwrapped
-from dashboard.words import count, duration, floored, percent, plain, plural, rate, when
-from videval.report import RunStatus, ScoreReport, busy_share
+from dashboard.show import (
+    as_of,
+    bar,
+    fragment,
+    headline,
+    interval,
+    numbers,
+    short_title,
+    state_badge,
+    time_left,
+    unwrapped,
+)
+from dashboard.table import Figure, Row, Value, link, share, table
+from dashboard.words import count, eta, floored, percent, plain, plural, rate, when
+from videval.report import RunStatus, ScoreReport
 
 MOST_CARDS = 4
 STATES = ("running", "paused", "finished", "cancelled", "creating")
@@ -29,8 +41,8 @@ def _sentence(overview: Overview) -> str:
     if len(going) == 1:
         return f"1 run going: {headline(going[0])}"
     left = sum(s.counts.waiting for s in going)
-    etas = [s.eta_s for s in going]
-    end = f", all done in about {duration(max(e for e in etas if e is not None))}" if None not in etas else ""
+    etas = [s.eta_s for s in going if s.eta_s is not None]
+    end = f", all done in about {eta(max(etas))}" if len(etas) == len(going) else ""
     return f"{len(going)} runs going, {count(left)} answers to go{end}"
 
 
@@ -40,10 +52,10 @@ def _below(overview: Overview) -> str:
         return "No worker is live. Start one per device: videval fleet   (or: celery -A workers worker)"
     speed = sum(s.rate_now for s in overview.statuses)
     hosts = len({w.host for w in live})
-    busy = busy_share(live)
+    busy = data().busy()
     where = f"{plural(len(live), 'worker')} on {plural(hosts, 'host')}"
     doing = f"{rate(speed)} answered" if speed else "idle"
-    return f"{where}, {doing}; devices busy {percent(busy, 0)} of the time since their workers started"
+    return f"{where}, {doing}; devices busy {percent(busy.share, 0)} {busy.of_what}"
 
 
 def _card(status: RunStatus, score: ScoreReport | None) -> None:
@@ -51,30 +63,31 @@ def _card(status: RunStatus, score: ScoreReport | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link("views/run.py", label=f"**{plain(status.run.name)}**", query_params={"run": status.run.name})
             state_badge(status)
-            st.caption(plain(f"{status.run.variant} asked of {status.run.model}"))
+            st.caption(plain(f"{status.run.variant} on {status.run.model}"))
         bar(status.counts)
         numbers(status, score)
 
 
-def _row(status: RunStatus, score: ScoreReport | None) -> dict[str, object]:
+def _row(status: RunStatus, score: ScoreReport | None) -> Row:
     counts, found = status.counts, score.overall.estimate if score else None
-    finished = counts.done + counts.failed
-    return {
+    pace = status.rate_now if status.state == "active" else status.rate
+    cells: dict[str, Value] = {
         "run": status.run.name,
         "state": _state(status),
-        "progress": 100 * floored(finished / max(counts.total, 1), 2),
-        "score": 100 * found.mean if found and found.mean is not None else None,
-        "95 % interval": interval(found) if found and found.n else "",
-        "coverage": 100 * floored(score.coverage) if score and score.scorable else None,
-        "time left": duration(status.eta_s) if status.state == "active" else "",
+        "progress": share(floored((counts.done + counts.failed) / max(counts.total, 1), 2), 0, bar=True),
+        "score": share(found.mean if found else None),
+        "95 % interval": interval(found) if found and found.n else None,
+        "coverage": share(floored(score.coverage) if score and score.scorable else None),
+        "time left": Figure(text=time_left(status), value=status.eta_s) if time_left(status) else None,
         "answered": counts.done,
         "failed": counts.failed,
         "waiting": counts.waiting,
-        "rate": rate(status.rate_now if status.state == "active" else status.rate),
+        "rate": Figure(text=rate(pace), value=pace),
         "benchmark": status.run.variant,
         "model": status.run.model,
         "enqueued": when(status.run.created_at),
     }
+    return Row(cells=cells, id=status.run.name, href=link("run", run=status.run.name))
 
 
 def _matches(status: RunStatus, text: str, states: Sequence[str]) -> bool:
@@ -84,23 +97,10 @@ def _matches(status: RunStatus, text: str, states: Sequence[str]) -> bool:
 
 
 def _table(statuses: Sequence[RunStatus], scores: Scores) -> None:
-    rows = pd.DataFrame([_row(s, scores.get(s.run.run_id)) for s in statuses])
-    chosen = st.dataframe(
-        rows,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
-        key="runs-table",
-        column_config={
-            "run": st.column_config.TextColumn("run", pinned=True),
-            "progress": st.column_config.ProgressColumn("progress", format="%.0f %%", min_value=0, max_value=100),
-            "score": st.column_config.NumberColumn("score", format="%.1f %%"),
-            "coverage": st.column_config.NumberColumn("coverage", format="%.1f %%"),
-        },
-    )
-    selected = chosen["selection"]["rows"]
-    if selected and selected[0] < len(statuses):
-        st.switch_page("views/run.py", query_params={"run": statuses[selected[0]].run.name})
+    rows = [_row(s, scores.get(s.run.run_id)) for s in statuses]
+    opened = table(rows, name="All runs", key="runs-table", height=600)
+    if opened:
+        st.switch_page("views/run.py", query_params={"run": opened})
 
 
 def _cell(status: RunStatus, score: ScoreReport | None) -> str:
@@ -118,23 +118,31 @@ def _matrix(statuses: Sequence[RunStatus], scores: Scores) -> None:
     cells: dict[str, dict[str, str]] = {}
     for status in reversed(statuses):
         cells.setdefault(status.run.model, {})[status.run.variant] = _cell(status, scores.get(status.run.run_id))
-    frame = pd.DataFrame.from_dict(cells, orient="index").sort_index().sort_index(axis=1).fillna("not run")
-    st.dataframe(frame)
+    variants = sorted({v for row in cells.values() for v in row})
+    rows = [
+        Row(cells={"model": model, **{v: cells[model].get(v, "not run") for v in variants}}) for model in sorted(cells)
+    ]
+    table(rows, name="Models and benchmarks", key="matrix", height=600)
     st.caption("✓ finished, ▶ running, ‖ paused, … being created, ✕ cancelled; the newest run of each pair")
 
 
 @fragment
 def _live() -> None:
-    overview = unwrapped(data().overview(), "the runs")
+    answer = data().overview()
+    overview = unwrapped(answer, "the runs")
     if overview is None:
         return
     if not overview.statuses:
         no_runs()
         return
     scores = unwrapped(data().scores(overview), "the scores") or {}
-    st.header(plain(_sentence(overview)))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(plain(_sentence(overview)), width="content")
+        as_of(answer)
     st.text(_below(overview))
     going = [s for s in overview.statuses if s.state in ("active", "paused", "creating")]
+    active = [s for s in going if s.state == "active"]
+    title(short_title(active[0]) if len(active) == 1 else plural(len(active), "run") if active else "")
     for status in going[:MOST_CARDS]:
         _card(status, scores.get(status.run.run_id))
     if len(going) > MOST_CARDS:
@@ -146,7 +154,7 @@ def _live() -> None:
     found = [s for s in overview.statuses if _matches(s, text, states)]
     if found:
         _table(found, scores)
-        st.caption("Select a row to open its run; click a column's name to sort by it.")
+        st.caption("A click on a row, or Enter, opens its run; a click on a column's name sorts by it.")
     else:
         st.text("No run matches. Clear the search to see all of them.")
     st.subheader("Models and benchmarks")
@@ -155,6 +163,7 @@ def _live() -> None:
 
 def page() -> None:
     """The page."""
+    hold()
     _live()
     enqueue_form()
 

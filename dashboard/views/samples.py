@@ -3,19 +3,22 @@
 import re
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.backend import data
+from dashboard.choose import choose_run, title
 from dashboard.sample import COLOURS, show_sample
-from dashboard.show import again_if_pending, choose_run, unwrapped
+from dashboard.show import again_if_pending, as_of, fragment, unwrapped
+from dashboard.table import Row, link, table
 from dashboard.words import plain, shortened
 from videval.db.browse import OUTCOMES, SampleFilter, SampleLine
 from videval.db.records import RunInfo
-from videval.errors import VidevalError
+from videval.errors import ErrorKind, VidevalError
 from videval.report import group_columns
+from videval.report.index import natural
 
 ROW_ID = re.compile("[0-9]{1,18}")
+FILTERS = ("outcome", "kind", "worker", "video", "column", "group", "text")  # of SampleFilter, and in the address
 
 
 def _set(**wanted: str) -> None:
@@ -29,22 +32,39 @@ def _set(**wanted: str) -> None:
 
 def _wanted(run: RunInfo) -> SampleFilter:
     """The filter of the link, with widgets to change it."""
-    asked = {name: st.query_params.get(name, "") for name in ("outcome", "column", "group", "text")}
+    asked = {name: st.query_params.get(name, "") for name in FILTERS}
     columns = _columns(run)
     column = asked["column"] if asked["column"] in columns else next(iter(columns), "")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        outcomes = ["", *OUTCOMES]
-        at = outcomes.index(asked["outcome"]) if asked["outcome"] in outcomes else 0
-        outcome = st.selectbox("Show", outcomes, index=at, format_func=lambda o: o or "all samples", key="outcome")
+        outcome = _one_of("Show", OUTCOMES, asked["outcome"], "all samples", key="outcome")
         if len(columns) > 1:
             column = st.selectbox("Group by", columns, index=columns.index(column), key="column")
         group = _group(run, column, asked["group"])
         text = st.text_input("Search", asked["text"], placeholder="in question, answer, video, id", key="text")
-    chosen = {"outcome": outcome, "column": column if group else "", "group": group, "text": text.strip()}
-    if any(chosen[name] != asked[name] for name in ("outcome", "group", "text")):
+        more = _more(asked)
+    if column:
+        again_if_pending(data().group_values(run, column))
+    chosen = {"outcome": outcome, "column": column if group else "", "group": group, "text": text.strip()} | more
+    if any(chosen[name] != asked[name] for name in FILTERS if name != "column"):
         _set(sample="", **{"from": ""})
     _set(**chosen)
     return SampleFilter(**chosen)
+
+
+def _one_of(label: str, values: Sequence[str], asked: str, all_of_them: str, *, key: str) -> str:
+    options = ["", *values]
+    at = options.index(asked) if asked in options else 0
+    return str(st.selectbox(label, options, index=at, format_func=lambda o: o or all_of_them, key=key))
+
+
+def _more(asked: dict[str, str]) -> dict[str, str]:
+    """The filters that are wanted less often."""
+    used = sum(bool(asked[name]) for name in ("kind", "worker", "video"))
+    with st.popover(f"More filters ({used})" if used else "More filters", icon=":material/filter_list:"):
+        kind = _one_of("Kind of failure", tuple(ErrorKind), asked["kind"], "any", key="kind")
+        worker = st.text_input("Worker", asked["worker"], placeholder="gpu0@host", key="worker")
+        video = st.text_input("Video", asked["video"], placeholder="a part of its name", key="video")
+    return {"kind": kind, "worker": worker.strip(), "video": video.strip()}
 
 
 def _columns(run: RunInfo) -> tuple[str, ...]:
@@ -60,17 +80,25 @@ def _group(run: RunInfo, column: str, asked: str) -> str:
         return ""
     answer = data().group_values(run, column)
     found = answer.value
-    groups = ["", *(sorted(found) if found is not None else filter(None, [asked]))]
+    groups = ["", *(sorted(found, key=natural) if found is not None else filter(None, [asked]))]
     at = groups.index(asked) if asked in groups else 0
     group = st.selectbox(column, groups, index=at, format_func=lambda g: g or "all", key=f"group-{column}")
-    again_if_pending(answer)
     return str(group)
 
 
-def _select(lines: Sequence[SampleLine], table: str) -> None:
-    selected = st.session_state[table]["selection"]["rows"]
-    if selected:
-        _set(sample=lines[selected[0]].key)
+def _row(run: RunInfo, line: SampleLine) -> Row:
+    asked = {name: st.query_params.get(name, "") for name in FILTERS}
+    return Row(
+        id=line.key,
+        href=link("samples", run=run.name, sample=line.key, **asked),
+        cells={
+            "sample": line.key,
+            "result": line.outcome,
+            "said": shortened(line.prediction, 60) if line.prediction is not None else None,
+            "answer": line.answer,
+            "question": shortened(line.question, 90),
+        },
+    )
 
 
 def _list(run: RunInfo, wanted: SampleFilter) -> tuple[SampleLine, ...]:
@@ -81,26 +109,11 @@ def _list(run: RunInfo, wanted: SampleFilter) -> tuple[SampleLine, ...]:
     if found is None:
         return ()
     if found.lines:
-        table = f"samples-{hash((wanted, from_id))}"
-        st.dataframe(
-            pd.DataFrame(
-                [
-                    {
-                        "sample": line.key,
-                        "result": line.outcome,
-                        "said": shortened(line.prediction, 60),
-                        "answer": line.answer,
-                        "question": shortened(line.question, 90),
-                    }
-                    for line in found.lines
-                ]
-            ),
-            hide_index=True,
-            height=min(38 + 35 * len(found.lines), 640),
-            key=table,
-            selection_mode="single-row",
-            on_select=lambda: _select(found.lines, table),
-        )
+        rows = [_row(run, line) for line in found.lines]
+        opened = table(rows, name="Samples", key=f"samples-{hash((wanted, from_id))}", height=640)
+        if opened:
+            _set(sample=opened)
+            st.rerun()
     elif found.next_id is None:
         st.text("No sample matches. Widen the filter to see more.")
     else:
@@ -135,16 +148,24 @@ def _steps(run: RunInfo, wanted: SampleFilter, line: SampleLine) -> None:
     again_if_pending(*sides.values())
 
 
+@fragment
+def _freshness(run: RunInfo) -> None:
+    as_of(data().run(run))
+
+
 def page() -> None:
     """The page."""
-    run = choose_run()
+    run = choose_run(keep=FILTERS, of_the_run=("sample", "from"))
     if run is None:
         return
+    _freshness(run)
     wanted = _wanted(run)
-    shown = f"Samples: {wanted.outcome or 'all'}" + (f", {wanted.group}" if wanted.group else "")
+    narrowed = ", ".join(filter(None, (wanted.kind, wanted.group, wanted.worker, wanted.video)))
+    shown = f"Samples: {wanted.outcome or 'all'}" + (f", {narrowed}" if narrowed else "")
     with st.expander(plain(shown), expanded="sample" not in st.query_params, icon=":material/list:"):
         lines = _list(run, wanted)
     key = st.query_params.get("sample") or (lines[0].key if lines else "")
+    title(f"sample {key} · {run.variant}" if key else run.variant)
     if not key:
         return
     answer = data().sample(run, key)

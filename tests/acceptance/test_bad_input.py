@@ -32,7 +32,7 @@ def test_a_missing_video_is_named_and_nothing_is_enqueued_unless_allowed(
     assert gone in done.stderr and "--allow-missing" in done.stderr
     assert nothing_enqueued(home)
     said = home.run("enqueue", table, "fake", "--allow-missing")
-    assert "1 question(s) are left out" in said.stderr
+    assert "1 question left out" in said.stderr
     home.worker()
     home.wait()
     assert "coverage: 1 of 2 questions (50.0 %)" in home.run("score", "questions").stdout

@@ -108,7 +108,7 @@ def test_packs_malformed_in_twenty_ways_are_read_as_a_person_would(home: Home) -
     assert found["failure text"][0] is None
     assert found["prose only"] == [None] * 3 and found["empty"] == [None] * 3
     merged = home.run("merge", "mmbench").stdout
-    assert "20 response(s), 60 prediction(s)" in merged
+    assert "20 responses, 60 predictions" in merged
     statistics = Counter(
         {w[1]: int(w[0]) for line in merged.splitlines() if "VLMEvalKit" in line and (w := line.split())}
     )

@@ -46,7 +46,7 @@ def test_two_bare_workers_answer_every_question_with_the_real_model_code_and_the
 ) -> None:
     table = home.questions(rows(clips))
     said = home.run("enqueue", table, f"video_llava:{checkpoint}", "--max-new-tokens", "4").stdout
-    assert "9 request(s) added" in said
+    assert "9 requests added" in said
     assert "the model's own, in place of 'interior'" in said
     for _ in range(2):
         home.worker("cpu:0,cpu:1")
@@ -80,13 +80,13 @@ def test_each_worker_takes_a_device_and_one_too_many_is_told_so(home: Home, clip
 
 def test_the_same_enqueue_resumes_and_a_trial_grows(home: Home, clips: list[str]) -> None:
     table = home.questions(rows(clips))
-    assert "3 request(s) added" in home.run("enqueue", table, "fake", "--limit", "3").stdout
+    assert "3 requests added" in home.run("enqueue", table, "fake", "--limit", "3").stdout
     again = home.run("enqueue", table, "fake").stdout
     assert "goes on with run questions-8frame--fake--1" in again
-    assert "6 request(s) added" in again
-    assert "0 request(s) added" in home.run("enqueue", table, "fake").stdout
+    assert "6 requests added" in again
+    assert "0 requests added" in home.run("enqueue", table, "fake").stdout
     assert "new run questions-8frame--fake--2" in home.run("enqueue", table, "fake", "--new").stdout
-    assert home.run("enqueue", table, "fake", "--limit", "2").stdout.count("0 request(s) added") == 1
+    assert home.run("enqueue", table, "fake", "--limit", "2").stdout.count("0 requests added") == 1
 
 
 def test_a_worker_on_an_empty_redis_finds_its_work_in_the_rows(home: Home, clips: list[str]) -> None:
@@ -116,7 +116,7 @@ def test_packs_are_asked_at_once_and_taken_apart(home: Home, clips: list[str]) -
     read = read_export(next(home.folder.glob("outputs/fake/*_pack.xlsx")))
     assert [r["prediction"] for r in read] == [r["answer"] for r in asked]
     merged = home.run("merge", "questions").stdout
-    assert "3 response(s), 6 prediction(s), 6 scored" in merged
+    assert "3 responses, 6 predictions, 6 scored" in merged
     assert "PARSE_OK" in merged
 
 
@@ -124,7 +124,7 @@ def test_what_a_pack_did_not_answer_is_asked_again_alone(home: Home, clips: list
     asked = [row | {"video": clips[0]} for row in rows(clips, 3)]
     asked[0]["fake_answer"] = '{"0": "B"}'
     home.run("run", home.questions(asked), "fake", "--pack", "--devices", "cpu:0")
-    assert "2 request(s) will be tried again" in home.run("retry", "questions", "--unanswered").stdout
+    assert "2 requests will be tried again" in home.run("retry", "questions", "--unanswered").stdout
     home.worker()
     home.wait()
     home.run("export", "questions")

@@ -1,182 +1,35 @@
 """The dashboard in a real browser beside a run that is going on: what a user sees, clicks, plays and downloads."""
 
-import json
 import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browsers import (
+    BROKEN,
+    HEVC,
+    PATIENCE_MS,
+    QUESTIONS,
+    RUN,
+    SCREENSHOTS,
+    SMALL,
+    UNREADABLE,
+    Installation,
+    nobody_else,
+    wait_until,
+)
+from tests.browsers import a_browser as a_browser
+from tests.browsers import an_installation as an_installation
+from tests.browsers import an_open_page as an_open_page
 from tests.servers import dashboard_answers, free_port
-from videval.db import browse, runs
-from videval.db.runs import Counts
-from videval.db.session import open_database
 from videval.export import read_export
-from videval.settings import Settings
-from videval.video.encode import write_video
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.flaky(reruns=1)]
-
-ROOT = Path(__file__).parents[2]
-SCREENSHOTS = ROOT / "screenshots"
-PATIENCE_MS = 25_000
-CLIPS, QUESTIONS = 6, 300
-BROKEN = 23
-TASKS = ("Action Sequence", "Moving Direction", "State Change", "Object Existence")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-@dataclass(kw_only=True)
-class Installation:
-    """A home with a run that is being answered, and the dashboard beside it."""
-
-    folder: Path
-    url: str
-    environ: dict[str, str]
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    def start(self, name: str, *command: str, **environ: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, *command],
-                env=self.environ | environ,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.started.append(process)
-        return process
-
-    def command(self, *arguments: str) -> None:
-        call = [sys.executable, "-c", "from videval.cli import main; main()", *arguments]
-        done = subprocess.run(
-            call, env=self.environ, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def outcome(self, key: str) -> str:
-        """What became of a sample of the large run."""
-        database = open_database(Settings(home=self.folder / "home"), read_only=True)
-        try:
-            with database.read() as connection:
-                line = browse.sample_line(connection, runs.find_run(connection, RUN)[0], key)
-        finally:
-            database.close()
-        return line.outcome if line else ""
-
-    def counts(self, name: str) -> Counts:
-        database = open_database(Settings(home=self.folder / "home"), read_only=True)
-        try:
-            with database.read() as connection:
-                return runs.counts(connection, runs.find_run(connection, name)[0].run_id)
-        finally:
-            database.close()
-
-
-def _write_clips(data: Path) -> None:
-    for clip in range(CLIPS):
-        frames = np.full((36, 180, 320, 3), (40 + 25 * clip, 70, 150 - 20 * clip), np.uint8)
-        for t in range(36):
-            left = t * 7 if clip % 2 else (35 - t) * 7
-            frames[t, 60:120, left : left + 60] = (240, 200, 60)
-        write_video(data / f"clip{clip}.mp4", frames, 12.0)
-    (data / "broken.mp4").write_bytes((data / "clip0.mp4").read_bytes()[:700])
-
-
-def _write_questions(data: Path) -> Path:
-    rows = []
-    for i in range(QUESTIONS):
-        clip = i // 4 % CLIPS
-        row: dict[str, Any] = {
-            "index": i,
-            "video": "broken.mp4" if i == BROKEN else f"clip{clip}.mp4",
-            "question": "Which way does the *square* move? <b>Look!</b>",
-            **dict(zip("ABCD", ("to the left", "to the right", "up", "it stays"), strict=True)),
-            "answer": "AB"[clip % 2],
-            "task_type": TASKS[i % 4],
-            "latency_ms": 150 + 37 * i % 300,
-        }
-        if i % 5 < 3:
-            row["fake_answer"] = row["answer"]
-        rows.append(json.dumps(row))
-    file = data / "squares.jsonl"
-    file.write_text("\n".join(rows))
-    return file
-
-
-def wait_until(look: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    folder = tmp_path_factory.mktemp("browser")
-    data, port = folder / "data", free_port()
-    environ = os.environ | {
-        "VIDEVAL_HOME": str(folder / "home"),
-        "XDG_RUNTIME_DIR": str(folder),
-        "VIDEVAL_LOCK_DIR": str(folder / "locks"),
-        "VIDEVAL_HEARTBEAT": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    made = Installation(folder=folder, url=f"http://127.0.0.1:{port}", environ=environ)
-    _write_clips(data)
-    file = _write_questions(data)
-    made.command("enqueue", str(file), "fake", "--frames", "4", "--limit", "40")
-    made.command("enqueue", str(file), "fake", "--frames", "8")
-    dashboard = "from videval.cli import main; main()"
-    made.start("dashboard", "-c", dashboard, "dashboard", "--port", str(port), "--allow-actions")
-    for device in ("cpu:0", "cpu:1"):
-        made.start(device.replace(":", ""), "-m", "celery", "-A", "workers", "worker", VIDEVAL_DEVICES=device)
-    wait_until(lambda: dashboard_answers(made.url), "the dashboard answers")
-    yield made
-    for process in made.started:
-        process.send_signal(signal.SIGTERM)
-    for process in made.started:
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
-
-
-RUN, SMALL = "squares-8frame--fake--1", "squares-4frame--fake--1"
-
-
-@pytest.fixture
-def page(browser: Browser, installation: Installation) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
-    yield opened
-    context.close()
 
 
 def figure(page: Page, label: str) -> str:
@@ -268,9 +121,61 @@ def test_a_failed_sample_shows_its_reason_and_where_it_happened(page: Page, inst
 def test_two_runs_are_compared(page: Page, installation: Installation) -> None:
     wait_until(lambda: installation.counts(SMALL).done >= 38, "the small run", 120)
     page.goto(f"{installation.url}/compare?a={RUN}&b={SMALL}")
-    expect(page.get_by_text("Samples that flipped")).to_be_visible()
+    expect(page.get_by_role("heading", name="Samples that flipped")).to_be_visible()
     expect(page.get_by_text(re.compile("is better by|No clear difference|No difference:"))).to_be_visible()
     assert figure(page, "Difference").endswith("pts")
+    flipped = page.get_by_role("table", name="Samples that flipped").get_by_role("row")
+    if flipped.count() > 1:
+        flipped.nth(1).click()
+        expect(page.get_by_role("heading", name=re.compile("^Sample "))).to_be_visible()
+        expect(page.get_by_text("Response, to the character")).to_have_count(2)
+        expect(page.locator("video")).to_have_count(1)
+
+
+def test_a_row_opens_by_a_click_on_its_name_and_by_enter(page: Page, installation: Installation) -> None:
+    page.goto(installation.url)
+    page.get_by_role("table", name="All runs").get_by_role("cell", name="fake", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/run\?run="))
+    page.get_by_role("link", name="Runs").first.click()
+    expect(page.get_by_role("heading", name="All runs")).to_be_visible()
+    assert page.url == f"{installation.url}/"
+    page.get_by_role("table", name="All runs").get_by_role("link", name=SMALL).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/run?run={SMALL}")
+    slowest = page.get_by_role("table", name="Slowest requests").get_by_role("link").first
+    key = slowest.inner_text()
+    slowest.click()
+    page.wait_for_url(re.compile(f"samples.run={SMALL}&sample={key}$"))
+    assert shown_sample(page) == key
+
+
+def test_a_link_of_the_navigation_keeps_the_run(page: Page, installation: Installation) -> None:
+    page.goto(f"{installation.url}/run?run={SMALL}")
+    page.get_by_role("link", name="Samples").first.click()
+    page.wait_for_url(f"**/samples?run={SMALL}")
+    wait_until(lambda: page.title().endswith("squares_4frame · videval"), "the tab's title")
+
+
+def test_a_video_that_the_browser_cannot_play_is_a_flip_book(page: Page, installation: Installation) -> None:
+    page.goto(f"{installation.url}/samples?run={RUN}&sample={HEVC}")
+    expect(page.get_by_text("This browser cannot play HEVC (H.265).")).to_be_visible()
+    expect(page.locator("video")).to_have_count(0)
+    large = page.locator("[data-testid=stImage] img[alt]").first
+    before = large.get_attribute("alt")
+    page.get_by_role("slider", name="Frame").focus()
+    page.keyboard.press("ArrowRight")
+    wait_until(lambda: large.get_attribute("alt") != before, "the next frame")
+
+
+def test_only_what_can_be_focused_has_a_ring(page: Page, installation: Installation) -> None:
+    page.goto(installation.url)
+    page.get_by_role("heading", name="All runs").wait_for()
+    ring = "(e => [e.dataset.testid, getComputedStyle(e).outlineStyle, getComputedStyle(e).boxShadow])"
+    page.mouse.click(640, 880)
+    assert page.evaluate(f"{ring}(document.activeElement)")[1:] == ["none", "none"]
+    page.get_by_test_id("stTopNavLink").first.focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{ring}(document.activeElement)")[:2] == ["stTopNavLink", "solid"]
 
 
 def test_the_fleet_page_names_both_workers(page: Page, installation: Installation) -> None:
@@ -280,6 +185,7 @@ def test_the_fleet_page_names_both_workers(page: Page, installation: Installatio
 
 def test_the_xlsx_downloads_and_reads_back(page: Page, installation: Installation, tmp_path: Path) -> None:
     page.goto(f"{installation.url}/run?run={SMALL}")
+    page.get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Build xlsx").click()
     with page.expect_download(timeout=PATIENCE_MS) as started:
         page.get_by_role("button", name=re.compile("Download xlsx")).click()
@@ -288,6 +194,44 @@ def test_the_xlsx_downloads_and_reads_back(page: Page, installation: Installatio
     rows = read_export(file)
     assert len(rows) == 40
     assert sum(1 for row in rows if row["prediction"]) >= 38
+
+
+def test_the_report_stands_on_its_own(page: Page, installation: Installation, tmp_path: Path) -> None:
+    page.goto(f"{installation.url}/run?run={SMALL}")
+    page.get_by_role("button", name="Report").click()
+    page.get_by_role("button", name="Build html").click()
+    with page.expect_download(timeout=PATIENCE_MS) as started:
+        page.get_by_role("button", name=re.compile("Download html")).click()
+    file = tmp_path / "report.html"
+    started.value.save_as(file)
+    page.goto(file.as_uri())
+    expect(page.get_by_role("main").get_by_role("heading", name=SMALL)).to_be_visible()
+
+
+def test_the_password_is_asked_for_once_and_leads_to_the_page_that_was_asked_for(
+    browser: Browser, installation: Installation
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = ("-c", "from videval.cli import main; main()", "dashboard", "--host", "0.0.0.0", "--port", str(port))
+    installation.start("locked", *command, VIDEVAL_DASHBOARD_PASSWORD="open sesame")
+    wait_until(lambda: dashboard_answers(url), "the locked dashboard answers")
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{url}/run?run={SMALL}")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button").click()
+    expect(page.get_by_text("That is not the password.")).to_be_visible()
+    page.get_by_label("Password").fill("open sesame")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Progress")).to_be_visible()
+    assert page.url == f"{url}/run?run={SMALL}"
+    for opened in (page, context.new_page()):  # a reload, another tab
+        opened.goto(f"{url}/fleet")
+        expect(opened.get_by_role("heading", name=re.compile("worker"))).to_be_visible(timeout=PATIENCE_MS)
+    assert [c["httpOnly"] for c in context.cookies() if c["name"] == f"videval-session-{port}"] == [True]
+    context.close()
 
 
 LINKS = {
@@ -300,26 +244,34 @@ LINKS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "wide"), [(1280, True), (390, False)])
-def test_screenshots_of_every_page(
-    browser: Browser, installation: Installation, theme: Any, width: int, wide: bool
+@pytest.mark.parametrize(("theme", "size"), [("light", "wide"), ("dark", "phone")])
+def test_every_page_fits_its_screen_and_can_be_read(
+    browser: Browser, installation: Installation, theme: Any, size: str
 ) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900 if wide else 844})
-    for name, link in LINKS.items():
-        opened = context.new_page()
-        opened.goto(f"{installation.url}/{link}")
-        opened.locator("[data-testid=stHeading]").first.wait_for(timeout=PATIENCE_MS)
-        for unfinished in (opened.get_by_test_id("stSkeleton"), opened.get_by_text(re.compile("^(Reading|Decoding) "))):
-            expect(unfinished).to_have_count(0, timeout=PATIENCE_MS)
-        opened.wait_for_timeout(2500)
-        size = "wide" if wide else "phone"
-        opened.screenshot(path=SCREENSHOTS / f"{name}-{theme}-{size}.png")
-        scrolled = opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert scrolled <= 1, f"{name} is wider than a {size} screen"
-        opened.close()
+    width, height = (1280, 900) if size == "wide" else (390, 844)
+    context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": height})
+    with nobody_else(context, installation.url):
+        for name, link in LINKS.items():
+            _photograph(context.new_page(), f"{installation.url}/{link}", f"{name}-{theme}-{size}")
     context.close()
+
+
+def _photograph(opened: Page, url: str, name: str) -> None:
+    """Look at a page until nothing of it is being read, and hold it against what everybody needs."""
+    opened.goto(url)
+    opened.locator("[data-testid=stHeading]").first.wait_for(timeout=PATIENCE_MS)
+    for unfinished in (opened.get_by_test_id("stSkeleton"), opened.get_by_text(re.compile("^(Reading|Decoding) "))):
+        expect(unfinished).to_have_count(0, timeout=PATIENCE_MS)
+    opened.wait_for_timeout(1000)
+    opened.screenshot(path=SCREENSHOTS / f"{name}.png")
+    scrolled = opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert scrolled <= 1, f"{name} is wider than its screen"
+    assert opened.evaluate(UNREADABLE) == [], name
+    assert opened.locator("img:not([alt]), img[alt='']").count() == 0, name
+    assert opened.locator("th").filter(has_not_text=re.compile(r"\S")).count() == 0, name
+    assert opened.get_by_role("main").count() == 1, name
+    opened.close()
 
 
 def test_a_failure_is_tried_again_and_succeeds(page: Page, installation: Installation) -> None:

@@ -87,7 +87,7 @@ def test_the_commands_that_the_page_names_exist() -> None:
 
     from videval.cli import app
 
-    known = set(get_command(app.app).commands)  # type: ignore[attr-defined]
+    known = set(get_command(app.app).list_commands(None))  # type: ignore[attr-defined]
     said = re.findall(r"^\$ videval (\w+)", "\n".join(blocks("console")), re.MULTILINE)
     assert said
     assert set(said) <= known

@@ -1,7 +1,6 @@
 """Every page on every kind of database: empty, going, half finished, failed, packed, very large."""
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,72 +8,15 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from dashboard import backend as shared
 from dashboard.store import Answer
-from tests.seeding import Seed, add_worker, new_database, seed_run, snapshot_of
+from tests.dashboards import APP, PAGES, Open, said, settled, table
+from tests.dashboards import its_database as its_database
+from tests.dashboards import opens_pages as opens_pages
+from tests.dashboards import settings_of_this_test as settings_of_this_test
+from tests.seeding import Seed, add_worker, seed_run, snapshot_of
 from videval.db.session import Database
 
-APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-PAGES = ("runs", "run", "samples", "compare", "fleet")
 BROKEN_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64)
-Open = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def settings_of_this_test() -> Iterator[None]:
-    """As if each test were a dashboard of its own."""
-    shared.the_settings.cache_clear()
-    yield
-    shared.the_settings.cache_clear()
-
-
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A database with its schema that the dashboard looks at."""
-    monkeypatch.setenv("VIDEVAL_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    made = new_database(tmp_path)
-    yield made
-    made.close()
-    shared.backend().close()
-    shared._backend.clear()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Opens a page and looks until nothing is being read any more."""
-    address = config.get_option("server.address")
-    config.set_option("server.address", "127.0.0.1")
-
-    def look(page: str, **query: str) -> AppTest:
-        at = AppTest.from_file(APP, default_timeout=60)
-        at.run()
-        at.switch_page(f"views/{page}.py")
-        for name, value in query.items():
-            at.query_params[name] = value
-        return settled(at)
-
-    yield look
-    config.set_option("server.address", address)
-
-
-def settled(at: AppTest) -> AppTest:
-    deadline = time.monotonic() + 40
-    while True:
-        at.run()
-        assert not at.exception, at.exception
-        if not any("Reading" in c.value or "Decoding" in c.value for c in at.caption):
-            return at
-        assert time.monotonic() < deadline, "something is being read for ever"
-        time.sleep(0.1)
-
-
-def said(at: AppTest) -> str:
-    """All that a page says, without the signs that keep Markdown away."""
-    kinds = (at.header, at.subheader, at.text, at.caption, at.code, at.warning, at.error, at.info)
-    texts = [str(e.value) for kind in kinds for e in kind]
-    texts += [f"{m.label}={m.value}" for m in at.metric] + [b.label for b in at.button]
-    return "\n".join(texts).replace("\\", "")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -146,11 +88,11 @@ def test_the_table_of_runs_can_be_searched_and_the_matrix_shows_what_is_missing(
     seed_run(database, Seed(done=100, model="alpha", variant="MVBench_8frame"))
     seed_run(database, Seed(done=100, model="beta", variant="Video-MME_1fps"))
     at = opened("runs")
-    table, matrix = at.dataframe[0].value, at.dataframe[1].value
-    assert set(table["model"]) == {"alpha", "beta"}
+    matrix = table(at, "Models and benchmarks")
+    assert set(table(at, "All runs")["model"]) == {"alpha", "beta"}
     assert "not run" in set(matrix.to_numpy().ravel())
     at.text_input(key="runs-search").set_value("beta mme").run()
-    assert list(at.dataframe[0].value["model"]) == ["beta"]
+    assert list(table(at, "All runs")["model"]) == ["beta"]
     at.text_input(key="runs-search").set_value("gamma").run()
     assert "No run matches" in said(at)
 
@@ -197,20 +139,18 @@ def test_a_run_whose_benchmark_is_gone_is_still_looked_at(database: Database, op
     gone = seed_run(database, Seed(done=80, failed=2, model="gone"))
     database.write(lambda c: c.exec_driver_sql(f"UPDATE runs SET benchmark = 'plugin_that_left' WHERE id = {gone}"))
     runs = opened("runs")
-    scores = runs.dataframe[0].value.set_index("run")["score"]
-    assert scores.notna().to_dict() == {"table_8frame--good--1": True, "table_8frame--gone--2": False}
+    scores = table(runs, "All runs").set_index("run")["score"]
+    assert (scores != "–").to_dict() == {"table_8frame--good--1": True, "table_8frame--gone--2": False}
     assert "plugin_that_left" in said(opened("run", run="table_8frame--gone--2"))
-    assert list(opened("samples", run="table_8frame--gone--2", outcome="failed").dataframe[0].value["sample"]) == [
-        "q80",
-        "q81",
-    ]
+    samples = opened("samples", run="table_8frame--gone--2", outcome="failed")
+    assert list(table(samples, "Samples")["sample"]) == ["q80", "q81"]
 
 
 @pytest.mark.parametrize("asked", ["²", "-1", "1e3", "9" * 40, "x"])
 def test_a_row_in_the_link_that_is_no_number_is_the_beginning(database: Database, opened: Open, asked: str) -> None:
     seed_run(database, Seed(done=80))
     at = opened("samples", **{"from": asked})
-    assert at.dataframe[0].value["sample"].iloc[0] == "q0"
+    assert table(at, "Samples")["sample"].iloc[0] == "q0"
 
 
 def test_a_group_in_the_link_stays_while_the_groups_are_being_read(
@@ -220,7 +160,7 @@ def test_a_group_in_the_link_stays_while_the_groups_are_being_read(
     monkeypatch.setattr("dashboard.data.Data.group_values", lambda *_: Answer())
     at = opened("samples", column="task_type", group="State Change")
     assert at.query_params["group"] in ("State Change", ["State Change"])
-    assert list(at.dataframe[0].value["sample"])[:2] == ["q2", "q6"]
+    assert list(table(at, "Samples")["sample"])[:2] == ["q2", "q6"]
 
 
 def test_a_video_that_cannot_be_looked_at_leaves_the_rest_of_the_page(
@@ -270,14 +210,14 @@ def test_a_gif_that_is_cut_leaves_the_rest_of_the_page(
 def test_the_samples_page_filters_and_steps(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=80, failed=6))
     at = opened("samples", outcome="failed")
-    assert list(at.dataframe[0].value["sample"]) == [f"q{i}" for i in range(80, 86)]
+    assert list(table(at, "Samples")["sample"]) == [f"q{i}" for i in range(80, 86)]
     at.button(key="step-Next").click()
     settled(at)
     assert at.query_params["sample"] in (["q81"], "q81")
     assert "boom" in said(at)
     at.selectbox(key="outcome").select("wrong")
     settled(at)
-    assert set(at.dataframe[0].value["result"]) == {"wrong"}
+    assert set(table(at, "Samples")["result"]) == {"wrong"}
 
 
 def test_a_link_to_a_sample_shows_it_with_its_text_as_text(database: Database, opened: Open) -> None:
@@ -297,17 +237,21 @@ def test_in_pack_mode_the_answers_stand_beside_the_response(database: Database, 
     seed_run(database, Seed(done=40, pack=True, variant="table_8frame_pack"))
     at = opened("samples", sample="q5")
     assert "The pack: 4 questions asked at once" in said(at)
-    pack = next(d.value for d in at.dataframe if "taken" in d.value)
-    assert list(pack["sample"]) == ["q4", "q5", "q6", "q7"]
+    assert list(table(at, "Questions of the pack")["sample"]) == ["q4", "q5", "q6", "q7"]
 
 
 def test_two_runs_on_the_same_questions_are_compared(database: Database, opened: Open) -> None:
     first = seed_run(database, Seed(done=100, right=90, model="alpha"))
     seed_run(database, Seed(done=100, right=20, model="beta"), snapshot=snapshot_of(database, first))
-    text = said(opened("compare"))
-    assert "table_8frame--alpha--1 is better by" in text
-    assert "right only in table_8frame--alpha--1" in text
-    assert "What differs in their run cards" in text
+    at = opened("compare")
+    assert "table_8frame--alpha--1 is better by" in said(at)
+    assert "What differs in their run cards" in said(at)
+    four = table(at, "Questions that both, one or none answered right").set_index("table_8frame--beta--2")
+    assert four.to_numpy().tolist() == [["20", "0"], ["70", "10"]]
+    flipped = table(at, "Samples that flipped")
+    said_by = ["table_8frame--beta--2 said", "table_8frame--alpha--1 said"]
+    assert list(flipped) == ["sample", "question", "right answer", *said_by]
+    assert len(flipped) == 70
 
 
 def test_runs_that_agree_on_everything_do_not_differ(database: Database, opened: Open) -> None:
@@ -337,15 +281,15 @@ def test_the_fleet_page_warns_of_the_silent_and_the_lost(database: Database, ope
 
 
 def test_a_lost_worker_is_no_trouble_once_a_later_one_has_its_device(database: Database, opened: Open) -> None:
-    add_worker(database, "old@host", state="lost")
-    add_worker(database, "silent@host", silent_s=200)
-    add_worker(database, "new@host")
+    add_worker(database, "old@host", device="gpu0", state="lost")
+    add_worker(database, "silent@host", device="gpu0", silent_s=200)
+    add_worker(database, "new@host", device="gpu0")
     younger = "UPDATE workers SET started_at = started_at + 880 WHERE id = 'new@host'"
     database.write(lambda c: c.exec_driver_sql(younger))
     at = opened("fleet")
     assert at.header[0].value.replace("\\", "") == "2 workers, 2 working"
     assert "lost: its process is gone" not in said(at) and "silent for" not in said(at)
-    assert list(at.dataframe[0].value["lives for"]).count("restarted 2 min ago") == 2
+    assert list(table(at, "Workers")["lives for"]).count("restarted 2 min ago") == 2
 
 
 def test_nothing_can_be_changed_unless_it_was_started_so(database: Database, opened: Open) -> None:
@@ -435,4 +379,4 @@ def test_a_hundred_thousand_requests_are_no_trouble(database: Database, opened: 
         at.run()
         assert time.monotonic() - began < 3.0, page
     at = opened("samples", outcome="failed")
-    assert len(at.dataframe[0].value) == 25
+    assert len(table(at, "Samples")) == 25

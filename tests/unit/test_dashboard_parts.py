@@ -15,14 +15,14 @@ import openpyxl
 import pytest
 from sqlalchemy import event
 
-from dashboard import charts, words
+from dashboard import charts, video, words
 from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
 from dashboard.frames import FrameShop, Seen, video_path
 from dashboard.guard import is_loopback
-from dashboard.sample import played_span
 from dashboard.scorebook import ScoreBook
 from dashboard.store import Store
+from dashboard.video import played_span
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
 from videval import report
 from videval.db import runs, stats
@@ -399,6 +399,7 @@ def test_the_frames_are_decoded_again_in_a_process_of_their_own(database: Databa
     assert seen.error == ""
     assert len(seen.images) == len(seen.numbers) == len(seen.times) == 8
     assert seen.total == 20
+    assert seen.codec == "h264"
     assert all(image.startswith(b"\xff\xd8") for image in seen.images)
     bad: Seen = wait_for(lambda: shop.get(tmp_path / "broken.mp4", config, sample, 3.0, wait_s=0.1))
     assert "broken.mp4" in bad.error
@@ -509,3 +510,27 @@ def test_a_refreshed_chart_gets_new_rows_and_nothing_else(database: Database) ->
     before, after = charts.progress(course[:-2], 100), charts.progress(course, 100)
     assert before.spec == after.spec
     assert len(before.data) < len(after.data)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "unplayable", "words"),
+    [
+        ("clip.mp4", "h264", (), ""),
+        ("clip.mp4", "", (), ""),
+        ("clip.mp4", "hevc", (), ""),
+        ("clip.mp4", "hevc", ("clip.mp4",), "This browser cannot play HEVC (H.265)."),
+        ("clip.mp4", "", ("clip.mp4",), "This browser cannot play this video."),
+        ("clip.mp4", "mpeg4", (), "Browsers do not play MPEG-4 Part 2."),
+        ("clip.mkv", "prores", (), "Browsers do not play prores."),
+        ("clip.avi", "h264", (), "Browsers do not play .avi files."),
+        ("folder", "", (), "The video is a folder of images."),
+    ],
+)
+def test_what_a_browser_cannot_play_is_said_by_its_codec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, codec: str, unplayable: tuple[str, ...], words: str
+) -> None:
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(video.st, "session_state", {video.UNPLAYABLE: {str(tmp_path / n) for n in unplayable}})
+    assert video._obstacle(tmp_path / name, codec).startswith(words)
+    assert bool(video._obstacle(tmp_path / name, codec)) is bool(words)

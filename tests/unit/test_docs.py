@@ -1,6 +1,6 @@
 """The pages say what is true: links resolve, commands parse, tables equal the code.
 
-Run as a module, it prints the README's table of settings: `python -m tests.unit.test_docs`.
+Run as a module, it prints the README's tables of commands and settings: `python -m tests.unit.test_docs`.
 """
 
 import ast
@@ -9,7 +9,7 @@ import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from typer.main import get_command
 import videval.models
 import videval.scorers
 from videval import errors, registry
+from videval.cli import commands
 from videval.cli.app import app
 from videval.errors import ErrorKind, ModelFailure, RequestFailure, UsageError, VidevalError
 from videval.models import catalog
@@ -113,7 +114,7 @@ def said_commands(page: Path) -> Iterator[str]:
     """Every `videval ...` command of a page, from its examples and from its prose, where a name alone may stand."""
     inline = re.findall(r"`([^`\n]+)`", prose_of(page))
     for line in (*example_lines(page), *inline):
-        for command in re.split(r"&&|\|\||[|;]|\s#\s", line):
+        for command in re.split(r"&&|\|\||[|;>]|\s#\s", line):
             words = re.sub(r"^\s*(?:[A-Z][A-Z_]*=\S*\s+)*", "", command)
             if re.match(r"videval\s+[a-z-]", words):
                 yield words.strip()
@@ -123,11 +124,11 @@ def parse(command: str) -> None:
     """Parse a `videval ...` command as typed and run nothing; a command's name alone only has to exist."""
     current: Any = get_command(app)
     words = shlex.split(command, comments=True)[1:]
-    if words[:1] == ["--version"]:
+    if words[:1] in (["--version"], ["--install-completion"]):
         return
-    while hasattr(current, "commands"):
-        assert words and words[0] in current.commands, f"{command!r}: no such command"
-        current = current.commands[words.pop(0)]
+    while hasattr(current, "list_commands"):
+        assert words and words[0] in current.list_commands(None), f"{command!r}: no such command"
+        current = current.get_command(None, words.pop(0))
     if not words:
         return
     try:
@@ -150,9 +151,20 @@ def test_every_command_of_the_pages_parses_with_its_options(page: str, command: 
     parse(command)
 
 
+def command_rows() -> list[list[str]]:
+    """The README's table of commands, as the code has it."""
+    return [
+        [f"`videval {c.name}`", c.summary, f"`{c.examples[-1]}`"] for group in commands.COMMANDS.values() for c in group
+    ]
+
+
+def test_the_table_of_commands_is_that_of_the_code() -> None:
+    assert table_rows(README, "## Commands") == command_rows(), as_markdown(command_rows())
+
+
 def test_the_readme_names_every_command() -> None:
     said = text_of(README)
-    missing = [name for name in get_command(app).commands if f"videval {name}" not in said]  # type: ignore[attr-defined]
+    missing = [name for name in get_command(app).list_commands(None) if f"videval {name}" not in said]  # type: ignore[attr-defined]
     assert not missing
 
 
@@ -259,9 +271,9 @@ def settings_rows() -> list[list[str]]:
     ]
 
 
-def as_markdown(rows: list[list[str]]) -> str:
+def as_markdown(rows: list[list[str]], head: Sequence[str] = ("variable", "default", "what it is")) -> str:
     """A table as it stands in the README."""
-    lines = [["variable", "default", "what it is"], ["---", "---", "---"], *rows]
+    lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
@@ -461,4 +473,5 @@ def test_the_readme_is_the_packages_description_and_says_its_python() -> None:
 
 
 if __name__ == "__main__":
+    sys.stdout.write(as_markdown(command_rows(), ("command", "what it does", "for example")) + "\n")
     sys.stdout.write(as_markdown(settings_rows()))

@@ -11,8 +11,8 @@ import pytest
 from tests.questions import identity, order, samples
 from tests.trees import tree
 from videval.benchmarks.catalog import benchmark, benchmark_names
-from videval.cli.ordering import asked_from, enqueue_command, place
-from videval.cli.running import run_command
+from videval.cli.enqueue import asked_from, enqueue_command, place
+from videval.cli.run import run_command
 from videval.db import requests
 from videval.db.records import Claim
 from videval.db.schema import ensure_schema

@@ -6,18 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from videval.benchmarks.base import Shown
 from videval.benchmarks.option_cells import read_options
 from videval.benchmarks.table import TableBenchmark, read_table
 from videval.errors import InvalidTable
 from videval.scoring import rule_scorer
-from videval.types import Clip, Sample, Verdict
-
-CLIP = Clip(
-    path="c.npy", frame_numbers=(0,), timestamps=(0.0,), total_frames=1, fps=25.0,
-    width=8, height=8, decoder="test", policy="interior",
-)  # fmt: skip
-SHOWN = Shown(clip=CLIP, form="video", root=Path())
+from videval.types import Sample, Verdict
 
 
 def csv_file(folder: Path, header: str, *rows: str) -> Path:
@@ -218,18 +211,6 @@ def test_an_answer_that_is_a_letter_is_looked_for_as_a_letter(
     sample = Sample(id="1", video="a", question=question, answer=answer)
     scorer = TableBenchmark().scorer_for(sample)
     assert rule_scorer(str(scorer)).score(sample, said).verdict is verdict
-
-
-def test_the_model_is_asked_for_a_letter_where_the_question_lists_its_options() -> None:
-    asked = {
-        sample.question: str(TableBenchmark().prompt(sample, SHOWN)[-1])
-        for sample in (
-            Sample(id="1", video="a", question="Who?\nA. he\nB. she", answer="B"),
-            Sample(id="2", video="a", question="Which letter is on the door?", answer="B"),
-        )
-    }
-    assert "option's letter only" in asked["Who?\nA. he\nB. she"]
-    assert "a word or a short phrase" in asked["Which letter is on the door?"]
 
 
 def test_letters_without_options_are_remarked_on(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class Benchmark(ABC):
     def remarks(
         self, samples: Sequence[Sample], variant: Variant, spec: ModelSpec, prompts: PromptSet
     ) -> Iterator[str]:
-        """What this model is not shown, or cannot be asked, of these questions; said at enqueue."""
+        """What is odd about these questions, or is not shown to or cannot be asked of this model; said at enqueue."""
         yield from ()
 
     @abstractmethod

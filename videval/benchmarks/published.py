@@ -21,6 +21,7 @@ from videval.errors import DataMissing, InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
 from videval.types import Sample, Scalar, Variant
 from videval.video.paths import path_problem
+from videval.words import plural
 
 __all__ = ["Archive", "Download", "PublishedBenchmark", "Row", "as_row", "part_of", "read_records", "write_table"]
 
@@ -158,7 +159,7 @@ class PublishedBenchmark(Benchmark):
         lacking = [file for file in files if self.supports_subtitles and not (root / file).is_file()]
         if lacking:
             some = ", ".join(lacking[:5])
-            yield f"{len(lacking)} subtitle file(s) are not there; _subs asks without them: {some}"
+            yield f"{plural(len(lacking), 'subtitle file')} not there; _subs asks without them: {some}"
 
     def sample(self, row: Row, root: Path = Path()) -> Sample:
         """One row as a sample; ValueError or KeyError says what is wrong with it."""

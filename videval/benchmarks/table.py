@@ -5,9 +5,8 @@ Columns: `video` (relative to the data root, by default the file's folder) and `
 column travels through to the export, in its place and as it stands.
 
 What is asked: the clip, then the question. With options they follow, one a line as `(A) ...`, and the model
-is told to answer with the letter only; so it is where the question lists its options itself and the answer is a
-letter of theirs. With an answer otherwise it is told to answer with a word or a short phrase. With neither it gets
-the question as you wrote it, and what it says is not scored.
+is told to answer with the letter only. With an answer and no options it is told to answer with a word or a
+short phrase. With neither it gets the question as you wrote it, and what it says is not scored.
 How it is scored: `choice` with options or where the answer is a letter, `exact` with any other answer.
 """
 
@@ -100,7 +99,7 @@ def _question(sample: Sample) -> str:
     if sample.candidates:
         return f"Question: {sample.question}\nOptions:\n{bracketed(sample.candidates)}\n{_LETTER}"
     if sample.answer is not None:
-        return f"Question: {sample.question}\n{_LETTER if _lists_its_options(sample) else _SHORT}"
+        return f"Question: {sample.question}\n{_SHORT}"
     return sample.question
 
 

@@ -1,35 +1,110 @@
-"""The one console that the command line writes to, and small helpers to say things."""
+"""The one console that the command line writes to, and what commands begin with: settings, database, run."""
 
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 
-from videval.db.schema import ensure_schema
-from videval.db.session import Database, open_database
-from videval.settings import Settings
+if TYPE_CHECKING:
+    from videval.db.records import RunInfo
+    from videval.db.session import Database
+    from videval.settings import Settings
 
-__all__ = ["console", "errors", "opened", "percent", "say", "seconds", "warn"]
+__all__ = [
+    "console",
+    "errors",
+    "opened",
+    "opened_run",
+    "say",
+    "say_json",
+    "settings_with",
+    "speaking_through",
+    "spinner",
+    "warn",
+]
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+UNBOUNDED = 10_000
+"""Columns of a pipe: who reads it wants whole names."""
+
+
+class _Console(Console):
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The terminal's size, or COLUMNS; a pipe has no end."""
+        if self.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+            return super().size
+        return ConsoleDimensions(UNBOUNDED, 25)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line's boundary: a reader that has seen enough is no failure."""
+        raise BrokenPipeError
+
+
+console = _Console(highlight=False)
+errors = _Console(stderr=True, highlight=False)
+_voices: list[Console] = [errors]
+"""Where warnings go: the last one."""
+
+
+def spinner() -> str:
+    """A spinner that the terminal can show."""
+    return "dots" if console.encoding.startswith("utf") else "line"
 
 
 def say(text: str) -> None:
-    """Print plain text: nothing in it is markup."""
+    """Print plain text: nothing in it is markup, and the terminal wraps it."""
     console.print(escape(text), soft_wrap=True)
 
 
 def warn(text: str) -> None:
     """Say something on standard error."""
-    errors.print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=True)
+    _voices[-1].print(f"[yellow]{escape(text)}[/yellow]", soft_wrap=_voices[-1] is errors)
 
 
 @contextmanager
-def opened(settings: Settings, *, create: bool = True) -> Iterator[Database]:
+def speaking_through(other: Console) -> Iterator[None]:
+    """Have warnings printed by another console, which knows what else stands on the terminal."""
+    _voices.append(other)
+    try:
+        yield
+    finally:
+        _voices.pop()
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON, for scripts."""
+    import json
+
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(f"{text}\n")
+
+
+def settings_with(**given: Any) -> "Settings":
+    """The settings of the environment; what is given and not None wins."""
+    from videval.settings import Settings
+
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def opened(settings: "Settings | None" = None, *, create: bool = True) -> Iterator["Database"]:
     """The database of these settings with its schema checked; made first if it is empty and `create`."""
-    database = open_database(settings)
+    from videval.db.schema import ensure_schema
+    from videval.db.session import open_database
+
+    database = open_database(settings or settings_with())
     try:
         if create:
             ensure_schema(database)
@@ -38,19 +113,10 @@ def opened(settings: Settings, *, create: bool = True) -> Iterator[Database]:
         database.close()
 
 
-def percent(value: float | None) -> str:
-    """0.954 as 95.4 %."""
-    return "-" if value is None else f"{100 * value:.1f} %"
+@contextmanager
+def opened_run(name: str, settings: "Settings | None" = None) -> Iterator[tuple["Database", "RunInfo"]]:
+    """The database, and the run of this name or this beginning of a name."""
+    from videval.runs import find
 
-
-def seconds(value: float | None) -> str:
-    """A duration as people say it."""
-    if value is None:
-        return "-"
-    if value < 90:
-        return f"{value:.0f} s"
-    minutes, hours = value / 60, value / 3600
-    return f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h"
-
-
-Progress = Callable[[int, int], None]
+    with opened(settings) as database:
+        yield database, find(database, name)

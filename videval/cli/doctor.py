@@ -45,6 +45,8 @@ def _tried(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what=what, ok=True, says=look())
     except VidevalError as error:
         return Finding(what=what, ok=False, says=str(error), mend=error.hint)
+    except OSError as error:
+        return Finding(what=what, ok=False, says=str(error), mend="another place: VIDEVAL_HOME, VIDEVAL_LOCK_DIR")
 
 
 def _database(settings: Settings) -> str:

@@ -41,9 +41,13 @@ _RANK = {"done": 0, "running": 1, "queued": 2, "cancelled": 3, "failed": 4}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleFilter:
-    """Which samples are wanted; empty fields do not narrow. `text` is looked for in id, video, question, answers."""
+    """Which samples are wanted; empty fields do not narrow. `text` is looked for in id, video, question, answers;
+    `kind`: of its failure; `worker`: a part of the name of one that tried it; `video`: a part of its name."""
 
     outcome: str = ""
+    kind: str = ""
+    worker: str = ""
+    video: str = ""
     column: str = ""
     group: str = ""
     text: str = ""
@@ -164,6 +168,13 @@ def _in_status(run: RunInfo, statuses: list[str]) -> ColumnElement[bool]:
     return and_(SampleRow.id.in_(asked), PredictionRow.sample_id.is_(None))
 
 
+def _asked_by(run: RunInfo) -> Select[Any]:
+    """The requests of the run that ask a sample; for EXISTS."""
+    same = and_(RequestSampleRow.request_id == RequestRow.id, RequestSampleRow.sample_id == SampleRow.id)
+    joined: Select[Any] = select(RequestRow.id).join(RequestSampleRow, same).where(RequestRow.run_id == run.run_id)
+    return joined.correlate(SampleRow)
+
+
 def _wanted(run: RunInfo, wanted: SampleFilter) -> list[ColumnElement[bool]]:
     where: list[ColumnElement[bool]] = []
     if wanted.outcome in tuple(Verdict):
@@ -176,6 +187,14 @@ def _wanted(run: RunInfo, wanted: SampleFilter) -> list[ColumnElement[bool]]:
         where.append(_in_status(run, [wanted.outcome]))
     elif wanted.outcome == "waiting":
         where.append(_in_status(run, [RequestStatus.QUEUED, RequestStatus.RUNNING]))
+    if wanted.kind:
+        failed = (RequestRow.status == RequestStatus.FAILED) & (RequestRow.error_kind == wanted.kind)
+        where.append(_asked_by(run).where(failed).exists())
+    if wanted.worker:
+        tried = _asked_by(run).join(AttemptRow, AttemptRow.request_id == RequestRow.id)
+        where.append(tried.where(AttemptRow.worker.icontains(wanted.worker, autoescape=True)).exists())
+    if wanted.video:
+        where.append(SampleRow.video.icontains(wanted.video, autoescape=True))
     if wanted.column and wanted.group:
         where.append(SampleRow.row[wanted.column].as_string() == wanted.group)
     if wanted.text:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import import_module
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Executable, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from videval.db.records import Claim, StoredSample, sample_of
 from videval.db.requests import finish_attempt, owned
@@ -95,7 +95,7 @@ def _upsert(
     dialect_name: str, table: Any, given: tuple[str, ...], now: tuple[str, ...], keys: tuple[str, ...]
 ) -> Executable:
     """The statement, made once for each shape of row: making it costs more than running it."""
-    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    dialect = import_module(f"sqlalchemy.dialects.{dialect_name}")  # only writers wait for it
     values: dict[str, Any] = {c: bindparam(c) for c in given} | {c: db_now() for c in now}
     statement = dialect.insert(table).values(values)
     replaced = {c: statement.excluded[c] for c in values if c not in keys}

@@ -41,8 +41,10 @@ __all__ = [
     "counts",
     "counts_of_runs",
     "create_run",
+    "failures_by_kind",
     "find_copies",
     "find_run",
+    "known_samples",
     "list_runs",
     "retry",
     "sample_ids",
@@ -132,6 +134,12 @@ def sample_ids(connection: Connection, snapshot_id: int) -> dict[str, int]:
     """Row id of each stored sample of a snapshot by its key."""
     rows = connection.execute(select(SampleRow.key, SampleRow.id).where(SampleRow.snapshot_id == snapshot_id))
     return {row.key: row.id for row in rows}
+
+
+def known_samples(connection: Connection, snapshot_id: int, keys: Sequence[str]) -> set[str]:
+    """Those of these sample ids that a snapshot has."""
+    mine = (SampleRow.snapshot_id == snapshot_id) & SampleRow.key.in_(list(keys))
+    return set(connection.execute(select(SampleRow.key).where(mine)).scalars())
 
 
 def add_samples(connection: Connection, snapshot_id: int, samples: Sequence[tuple[int, Sample]]) -> None:
@@ -255,6 +263,13 @@ def counts_of_runs(connection: Connection, run_ids: Sequence[int] | None = None)
 def counts(connection: Connection, run_id: int) -> Counts:
     """How many requests of one run stand where."""
     return counts_of_runs(connection, [run_id]).get(run_id, Counts())
+
+
+def failures_by_kind(connection: Connection, run_id: int) -> dict[str, int]:
+    """How many requests of a run failed, by the kind of failure."""
+    failed = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.FAILED)
+    rows = connection.execute(select(RequestRow.error_kind, func.count()).where(failed).group_by(RequestRow.error_kind))
+    return {kind or "": n for kind, n in rows}
 
 
 def set_state(connection: Connection, run_id: int, state: RunState) -> None:

@@ -100,7 +100,7 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
         return {
             k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}" if key else name).items()
         }
-    return {key: str(value)}
+    return {key: "-" if value is None else str(value)}
 
 
 def card_differences(a: RunInfo, b: RunInfo) -> list[CardDifference]:

@@ -179,10 +179,10 @@ def run_page(database: Database, run: RunInfo) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(run.name)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{escape(run.name)}</h1><p>{escape(run.variant)} asked of {escape(run.model)}; {escape(status.state)}; "
+        f"<title>{escape(run.name)}</title><style>{STYLE}</style></head><body><main>"
+        f"<h1>{escape(run.name)}</h1><p>{escape(run.variant)} on {escape(run.model)}; {escape(status.state)}; "
         f"as of {_clock(status.now or time.time())}</p>"
         f'<div class="figures">{_figures(status, score)}</div>{_bar(status)}'
         f"{_course(database, run, status.counts.total)}{_scores(database, run, score)}{_time(database, run)}"
-        f"{_failures(database, run)}<h2>Run card</h2><pre>{escape(card)}</pre></body></html>\n"
+        f"{_failures(database, run)}<h2>Run card</h2><pre>{escape(card)}</pre></main></body></html>\n"
     )

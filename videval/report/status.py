@@ -35,6 +35,7 @@ class RunStatus:
     live: int = 0
     efficiency: float | None = None
     answered: int = 0
+    first_at: float | None = None
     last_at: float | None = None
     now: float = 0.0
 
@@ -85,6 +86,7 @@ def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, al
         live=len(mine),
         efficiency=busy_share(mine) if going else None,
         answered=pace.answered,
+        first_at=pace.first_at,
         last_at=pace.last_at,
         now=pace.now,
     )

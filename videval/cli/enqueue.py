@@ -1,41 +1,62 @@
 """enqueue: from what the user types to rows and messages."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videval.cli.console import console, opened, say, warn
-from videval.db.session import Database
+from videval.cli import complete
+from videval.cli.busy import busy
+from videval.cli.console import opened, say, settings_with, warn
 from videval.errors import BrokerUnavailable, UsageError
-from videval.orders import Asked, make_order
-from videval.runs import Enqueued, Order, enqueue
-from videval.settings import Settings
-from videval.types import FrameSampling
-from workers.broker import using
-from workers.publish import publish_run
+from videval.words import plural
 
-__all__ = ["add_to", "asked_from", "place", "ring_for"]
+if TYPE_CHECKING:
+    from videval.db.session import Database
+    from videval.orders import Asked
+    from videval.runs import Enqueued, Order
+    from videval.settings import Settings
+    from videval.types import FrameSampling
+
+__all__ = ["ModelArgument", "WhatArgument", "asked_from", "enqueue_command", "ordered", "place", "ring_for"]
+
+WhatArgument = Annotated[
+    str | None,
+    typer.Argument(help="a variant (MVBench_8frame) or a file (questions.tsv)", autocompletion=complete.variants),
+]
+ModelArgument = Annotated[
+    str | None, typer.Argument(help="a model (Video-LLaVA-7B) or ADAPTER:PATH", autocompletion=complete.models)
+]
 
 
-def _in_words(sampling: FrameSampling) -> str:
+def _in_words(sampling: "FrameSampling") -> str:
     amount = f"{sampling.num_frames} frames" if sampling.num_frames else f"{sampling.fps:g} frames per second"
     cap = f", at most {sampling.max_frames}" if sampling.max_frames else ""
     return f"{amount}{cap} by the policy '{sampling.policy}'"
 
 
-def _answer_length(order: Order) -> str:
+def ordered(asked: "Asked", settings: "Settings") -> "Order":
+    """Read the questions and check all that can be checked before anything is written."""
+    from videval.orders import make_order
+
+    with busy("reading the questions"):
+        return make_order(asked, settings)
+
+
+def _answer_length(order: "Order") -> str:
     tokens, own = order.generation.max_new_tokens, order.benchmark.answer_length
     return f"{tokens} tokens" + (f" (as {order.benchmark.name} says)" if tokens == own else "")
 
 
-def place(database: Database, order: Order, *, new: bool = False) -> Enqueued:
+def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueued":
     """Write the rows, say what was done, and what replaced what."""
-    with console.status("writing requests"):
-        done = enqueue(database, order, new=new)
+    from videval.runs import enqueue
+
+    with busy("writing requests") as tell:
+        done = enqueue(database, order, new=new, on_progress=tell)
     sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
     verb = "new run" if done.created else "goes on with run"
-    say(f"{verb} {done.run.name}: {done.added} request(s) added")
+    say(f"{verb} {done.run.name}: {plural(done.added, 'request')} added")
     replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
     say(
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
@@ -45,23 +66,25 @@ def place(database: Database, order: Order, *, new: bool = False) -> Enqueued:
     for remark in order.remarks():
         warn(f"  {remark}")
     if done.run.missing:
-        warn(
-            f"  {len(done.run.missing)} question(s) are left out, since their videos are missing; coverage will say so"
-        )
+        left_out = plural(len(done.run.missing), "question")
+        warn(f"  {left_out} left out, since their videos are missing; coverage will say so")
     return done
 
 
-def ring_for(database: Database, run_id: int) -> int:
+def ring_for(database: "Database", run_id: int) -> int:
     """Publish what nobody rang for yet; returns how many messages were sent."""
+    from workers.publish import publish_run
+
     sent = 0
-    for sent in publish_run(database, run_id):  # noqa: B007
-        pass
+    with busy("sending messages") as tell:
+        for sent in publish_run(database, run_id):
+            tell(sent, 0)
     return sent
 
 
 def enqueue_command(
-    variant: Annotated[str | None, typer.Argument(help="a variant (MVBench_8frame) or a file (questions.tsv)")] = None,
-    model: Annotated[str | None, typer.Argument(help="a model (Video-LLaVA-7B) or ADAPTER:PATH")] = None,
+    variant: WhatArgument = None,
+    model: ModelArgument = None,
     *,
     data: Annotated[Path | None, typer.Option(help="a table of questions: tsv, csv or jsonl")] = None,
     data_root: Annotated[Path | None, typer.Option(help="folder that video paths are relative to")] = None,
@@ -84,13 +107,18 @@ def enqueue_command(
     allow_missing: Annotated[bool, typer.Option(help="go on without the questions whose videos are missing")] = False,
     new: Annotated[bool, typer.Option("--new", help="another run, although one exists")] = False,
 ) -> None:
-    """Enqueue one request per question (per video with packs); the same again resumes the run."""
+    """Write a row and send a message for each question (for each video with packs).
+
+    The same again resumes the run and adds only what it lacks.
+    """
     given = dict(locals())
     enqueue_it(asked_from(given), new=new)
 
 
-def asked_from(given: dict[str, object]) -> Asked:
+def asked_from(given: dict[str, object]) -> "Asked":
     """The options of a command; with --data the one positional argument is the model."""
+    from videval.orders import Asked
+
     variant, model = given["variant"], given["model"]
     if model is None and given["data"] is not None:
         variant, model = None, variant
@@ -100,10 +128,12 @@ def asked_from(given: dict[str, object]) -> Asked:
     return Asked(**{**fields, "what": variant, "model": model})  # type: ignore[arg-type]
 
 
-def enqueue_it(asked: Asked, *, new: bool) -> None:
+def enqueue_it(asked: "Asked", *, new: bool) -> None:
     """Rows first; if the broker is gone then, the rows stand and any worker rings for them."""
-    settings = Settings()
-    order = make_order(asked, settings)
+    from workers.broker import using
+
+    settings = settings_with()
+    order = ordered(asked, settings)
     with opened(settings) as database:
         done = place(database, order, new=new)
         try:
@@ -113,9 +143,4 @@ def enqueue_it(asked: Asked, *, new: bool) -> None:
             warn(f"  the rows stand, but not all messages were sent: {error}")
             warn("  the next enqueue, or any worker, sends the rest")
             raise
-        say(f"  {sent} message(s) sent; answer them with: celery -A workers worker   (once per device)")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("enqueue")(enqueue_command)
+        say(f"  {plural(sent, 'message')} sent; answer with: celery -A workers worker   (once per device)")

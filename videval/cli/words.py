@@ -1,0 +1,59 @@
+"""Numbers and times as people say them, and names that fit."""
+
+import time
+
+__all__ = ["duration", "middle", "percent", "rate", "time_left", "when"]
+
+SOON = 10.0
+"""Seconds below which a guess of the time left says no number."""
+
+
+def percent(value: float | None) -> str:
+    """0.954 as 95.4 %."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """14 s, 9 min, 2 h 10 min, 3 d 4 h."""
+    if seconds is None:
+        return "-"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def time_left(seconds: float | None) -> str:
+    """What is left of a run; no false precision near its end."""
+    return "a few seconds" if seconds is not None and seconds < SOON else duration(seconds)
+
+
+def rate(per_second: float) -> str:
+    """Answers per second, or per minute where that reads better; a dash where there are none."""
+    if per_second <= 0:
+        return "-"
+    return f"{per_second:.1f}/s" if per_second >= 0.1 else f"{per_second * 60:.1f}/min"
+
+
+def when(epoch: float | None) -> str:
+    """Day and time in this machine's zone: 25 Nov 21:04; with the year if it is another one."""
+    if epoch is None:
+        return "-"
+    at, now = time.localtime(epoch), time.localtime()
+    day = f"{at.tm_mday} {time.strftime('%b', at)}"
+    return f"{day} {at.tm_hour:02}:{at.tm_min:02}" if at.tm_year == now.tm_year else f"{day} {at.tm_year}"
+
+
+def middle(text: str, width: int) -> str:
+    """A name of at most `width` characters: what is too much is left out in the middle, since both ends tell."""
+    if len(text) <= width:
+        return text
+    if width < 2:
+        return text[:width]
+    tail = width // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

@@ -1,0 +1,52 @@
+"""Words that every layer says."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["in_our_words", "plural", "what_is_right"]
+
+_FIXED = {
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "path_type": "a path",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 request`, `2 requests`, `20,000 requests`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def what_is_right(problem: Mapping[str, Any]) -> str:
+    """What a value has to be, by a problem that pydantic found: `a number`, `at least 1`."""
+    kind, context = str(problem["type"]), problem.get("ctx", {})
+    if kind in ("int_parsing", "int_type"):
+        return "a whole number" if _is_number(problem.get("input")) else "a number"
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
+        return f"{words} {context[name]:g}"
+    return _FIXED.get(kind) or in_our_words(str(problem["msg"]))
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def in_our_words(message: str) -> str:
+    """What a parser says, as the end of a sentence of ours."""
+    text = re.sub(r"^(Value error, )?(Input|Value) should be ", "", message).rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}"
