@@ -162,6 +162,7 @@ _VP8 = {"b": "800k", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"
 _VP9 = {"b": "800k", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "realtime"}
 _AV1 = {"preset": "12", "crf": "30"}
 _OLD = {"b": "800k"}
+_GAPS = [n + 3 * (n // 5) for n in range(40)]
 _MS = {"video_track_timescale": "1000"}
 
 FILMS = [
@@ -177,6 +178,7 @@ FILMS = [
     Film(name="h264_no_edits.mp4", b_frames=2, options=_x264(_STEADY), muxer={"use_editlist": "0"}, decord=True),
     Film(name="h264_uneven.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, decord=True),
     Film(name="h264_uneven_b.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, b_frames=3, options=_x264(_STEADY)),
+    Film(name="h264_short_no_edits.mp4", gop=3, b_frames=8, muxer={"use_editlist": "0"}),
     Film(name="h264_one_frame.mp4", frames=1, decord=True),
     Film(name="h264_10_bits.mp4", pixels="yuv420p10le"),
     Film(name="h264_open.mp4", b_frames=3, options=_OPEN),
@@ -199,9 +201,12 @@ FILMS = [
     Film(name="h264_refresh.ts", gop=250, options=_REFRESH, format="mpegts"),
     Film(name="h264.avi"),
     Film(name="h264_b.avi", b_frames=3, options=_x264(_STEADY)),
+    Film(name="h264_gaps.avi", pts=_GAPS),
+    Film(name="mpeg4_gaps.avi", codec="mpeg4", options=_OLD, pts=_GAPS),
     # HEVC
     Film(name="hevc_closed.mp4", codec="libx265", options=_x265("open-gop=0:bframes=4")),
     Film(name="hevc_open.mp4", codec="libx265", options=_x265("open-gop=1:bframes=4")),
+    Film(name="hevc_leading.mp4", codec="libx265", options=_x265("open-gop=0:bframes=4:radl=2")),
     Film(name="hevc_no_key_table.mp4", codec="libx265", options=_x265("open-gop=1"), change=without_key_table),
     Film(name="hevc_open.mkv", codec="libx265", options=_x265("open-gop=1:bframes=4")),
     Film(name="hevc_open.ts", codec="libx265", options=_x265("open-gop=1:bframes=4"), format="mpegts"),

@@ -64,7 +64,11 @@ def test_a_decoder_that_hangs_is_ended_at_its_deadline(decoders, videos):
 
 
 @pytest.mark.parametrize("name", ["decord_crashes.mp4", "decord_hangs.mp4"])
-def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_asked_again(decoders, videos, name, caplog):
+def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_asked_again(
+    decoders, videos, name, caplog, monkeypatch
+):
+    monkeypatch.setattr("workers.decoders.DECORD_PATIENCE", 1.5)
+    decoders._settings = decoders._settings.model_copy(update={"decode_deadline": 60.0})
     assert ask(decoders, videos / "a.mp4").decoder.startswith("decord")
     clip = ask(decoders, videos / name)
     assert clip.decoder.startswith("PyAV")

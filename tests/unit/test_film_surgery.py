@@ -1,5 +1,7 @@
 """Files that were trimmed, cut, turned or mirrored are shown as players show them."""
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
 from videval.video.decode import decode
+from videval.video.footage import _count as counting
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader
 
@@ -125,18 +128,20 @@ def test_a_matrix_that_says_nothing_turns_nothing(tmp_path):
     assert numbers == list(shown.choice.indices)
 
 
-def test_a_seek_that_ends_elsewhere_is_made_up_for_by_decoding_on(tmp_path, monkeypatch):
-    footage = examine(BY_NAME["h264_b.mkv"].write(tmp_path))
+@pytest.mark.parametrize("frames_off", [-14, -2, 3, 14])
+@pytest.mark.parametrize("name", ["h264_b.mkv", "h264_no_key_table.mp4"])
+def test_a_seek_that_ends_elsewhere_is_made_up_for(tmp_path, monkeypatch, name, frames_off):
+    """It may end at another start, before or behind, or at a picture that only says that it is a key frame."""
+    footage = examine(BY_NAME[name].write(tmp_path))
     seeks = []
 
     def astray(self, container, stream, start):
         seeks.append(start)
-        container.seek(footage.timeline.times[-1], stream=stream)
-        return jump(self, container, stream, start)
+        number = footage.timeline.next_from(start) + frames_off
+        container.seek(footage.timeline.times[min(39, max(0, number))], stream=stream)
 
-    jump = PyavReader._jump
-    monkeypatch.setattr(PyavReader, "_jump", astray)
-    assert [said(pixels) for _, pixels in PyavReader(footage).read([5, 20, 39])] == [5, 20, 39]
+    monkeypatch.setattr(PyavReader, "_seek", astray)
+    assert [said(pixels) for _, pixels in PyavReader(footage).read([5, 20, 38])] == [5, 20, 38]
     assert seeks
 
 
@@ -165,3 +170,58 @@ def test_a_video_that_changes_its_size_is_brought_to_its_first(tmp_path):
     shown, numbers = shown_of(tmp_path / "a.h264", count=16)
     assert numbers == [n % 40 for n in shown.choice.indices]
     assert shown.frames.shape == (16, 48, 64, 3) and shown.info.total_frames == 80
+
+
+def test_pictures_that_vp8_never_shows_are_not_counted(tmp_path):
+    source, path = BY_NAME["vp8.webm"].write(tmp_path), tmp_path / "hidden.webm"
+    with av.open(str(source)) as given, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(p for p in given.demux(video=0) if p.size):
+            data = bytearray(bytes(packet))
+            data[0] &= ~0x10 if number in (5, 17) else 0xFF
+            changed = av.Packet(bytes(data))
+            changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
+            changed.stream, changed.is_keyframe = stream, packet.is_keyframe
+            out.mux(changed)
+    kept = [n for n in range(40) if n not in (5, 17)]
+    shown, numbers = shown_of(path, count=38)
+    assert numbers == kept and shown.info.total_frames == 38
+    assert not examine(path).timeline.is_counted
+    assert shown.timestamps == pytest.approx([n / FPS for n in kept], abs=2e-3)
+
+
+def test_what_a_reader_finds_elsewhere_is_left_to_the_next_and_never_shown(tmp_path, monkeypatch):
+    path = BY_NAME["h264_b.mp4"].write(tmp_path)
+    true = examine(path)
+    times = list(true.timeline.times)
+    del times[20]  # a picture that is shown although the packets deny it
+    wrong = replace(true, timeline=replace(true.timeline, times=tuple(times)))
+    monkeypatch.setattr("videval.video.decode.examine", lambda path: wrong)
+    _, numbers = shown_of(path, count=40)
+    assert numbers == list(range(40)), "decord counts another number, PyAV meets another time, counting is right"
+    monkeypatch.setattr("videval.video.decode.counted", lambda footage: wrong)
+    with pytest.raises(VideoFailure, match=r"decord: it counts 40.*; PyAV: frame 20 is not where.*; PyAV, count"):
+        shown_of(path, count=40)
+
+
+def test_a_video_on_which_decord_gives_up_is_read_by_pyav(tmp_path, monkeypatch):
+    path = BY_NAME["h264_b.mp4"].write(tmp_path)
+    assert shown_of(path)[0].info.decoder.startswith("decord")
+
+    def gives_up(self, numbers):
+        raise RuntimeError("cannot find video stream")
+
+    monkeypatch.setattr("videval.video.decode.DecordReader.read", gives_up)
+    shown, numbers = shown_of(path)
+    assert numbers == list(shown.choice.indices)
+    assert shown.info.decoder.startswith("PyAV")
+
+
+def test_another_file_under_the_same_name_is_looked_at_anew(tmp_path, monkeypatch):
+    looks = []
+    monkeypatch.setattr("videval.video.footage._count", lambda path, why: looks.append(path) or counting(path, why))
+    path = BY_NAME["h264.ts"].write(tmp_path)
+    assert shown_of(path)[0].info.total_frames == shown_of(path, "stride")[0].info.total_frames == 40
+    assert len(looks) == 1, "a second span of the same file costs no second look"
+    replace(BY_NAME["h264.ts"], frames=20).write(tmp_path)
+    assert shown_of(path)[0].info.total_frames == 20

@@ -182,8 +182,8 @@ def test_the_default_set_by_name_is_the_same_run_and_another_set_is_another(
 
 def test_a_first_protocol_under_its_default_prompts_has_the_key_that_it_always_had(tmp_path: Path) -> None:
     made = order(tmp_path, samples(2))
-    sampling = made.sampling()
-    before = (made.variant.name, asdict(sampling), load_key(made.spec, "auto"), asdict(made.generation), "video", None)
+    sampling, model = made.sampling(), load_key(made.spec, "auto")
+    before = (made.variant.name, sampling.to_json(), model, asdict(made.generation), "video", None)
     assert _run_key(made, sampling, "content") == _digest("content", *before)
 
 

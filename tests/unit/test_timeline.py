@@ -120,13 +120,20 @@ def test_whatever_the_groups_no_frame_is_lost_and_none_is_started_from_behind_it
 # counted by decoding
 
 
-def test_decoded_times_are_taken_if_they_ascend_and_else_frames_are_counted():
-    assert by_decoding([5, 10, 15], 3).times == (5, 10, 15) and by_decoding([5, 10, 15], 3).has_times
-    assert by_decoding([5, 10, 15], 3).end == 18 and by_decoding([5, 10, 15], 0).end == 20
-    for times in ([1, 4, 3], [1, 1], [None, 2], [None]):
-        counted = by_decoding(times, 5)
-        assert counted.times == tuple(range(len(times))) and not counted.has_times
-        assert counted.end == len(times) and counted.is_counted and counted.start_for(0) is None
+def test_decoded_frames_have_their_own_times_if_these_ascend():
+    found = by_decoding(3, [5, 10, 15], [0, 5, 10], 3)
+    assert (found.times, found.end, found.clock, found.is_counted) == ((5, 10, 15), 18, "shown", True)
+    assert by_decoding(3, [5, 10, 15], [], 0).end == 20
+
+
+@pytest.mark.parametrize("shown", [[1, 4, 3], [1, 1, 2], [None, 2, 3], []])
+def test_else_they_are_shown_at_the_container_s_decoding_times_or_numbered(shown):
+    found = by_decoding(3, shown, [0, 5, 10], 5)
+    assert (found.times, found.end, found.clock) == ((0, 5, 10), 15, "decoded")
+    for decoded in ([0, 5], [0, 5, None], [0, 0, 5]):
+        found = by_decoding(3, shown, decoded, 5)
+        assert (found.times, found.end, found.clock) == ((0, 1, 2), 3, "number")
+        assert found.is_counted and found.start_for(0) is None
 
 
 # bitstreams: the first bytes of coded pictures

@@ -4,6 +4,7 @@ The packets are read through once, without decoding. Where they prove which fram
 are found by jumping; where they do not, all frames are decoded once to count them.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -32,6 +33,8 @@ _ONE_PICTURE_EACH = {"h264", "hevc", "vp8", "vp9", "av1"}
 """Codecs with a packet for each picture (but VP8's hidden ones); so have those without dependent pictures."""
 _NOT_INTERLACED = (0, 1)
 """Field orders unknown and progressive: an interlaced picture may come as two packets."""
+_GUESSED_TIMES = {"avi"}
+"""Containers that know decoding times only; the display times that FFmpeg gives are guesses."""
 _BITS = 8
 _GUESSED_FPS = 25.0
 _UPRIGHT = (1, 0, 0, 1)
@@ -93,7 +96,16 @@ class FootageReader:
 
 
 def examine(path: Path) -> Footage:
-    """Look at a video file; its frames are decoded only where its packets prove nothing. Raises READ_ERRORS."""
+    """Look at a video file; its frames are decoded only where its packets prove nothing. Raises READ_ERRORS.
+
+    The last few files are remembered: questions about other spans of one video follow each other.
+    """
+    found = path.stat()
+    return _examined(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=4)
+def _examined(path: Path, identity: tuple[int, ...]) -> Footage:
     try:
         return _proven(path)
     except Unproven as reason:
@@ -200,29 +212,34 @@ def _objection(container: InputContainer, stream: VideoStream, packets: list[Pac
 
 
 def _count(path: Path, objection: str) -> Footage:
-    times: list[int | None] = []
+    shown: list[int | None] = []
+    decoded: list[int | None] = []
     first, last = None, None
     with open_video(path, threads=2) as (container, stream):
         for packet in first_key_on(container, stream):
+            decoded += [packet.dts] * bool(packet.size)
             for last in packet.decode():
                 first = first or last
-                times.append(last.pts)
+                shown.append(last.pts)
         if first is None or last is None:
             raise ReadError("no frames")
-        return _describe(path, stream, by_decoding(times, last.duration or 0), first, objection)
+        count = len(shown)
+        if container.format.name in _GUESSED_TIMES:
+            shown.clear()
+        return _describe(path, stream, by_decoding(count, shown, decoded, last.duration or 0), first, objection)
 
 
 def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoFrame, objection: str) -> Footage:
     total, tick, fps, turn = len(timeline.times), float(stream.time_base or 0), _rate(stream), _turn(frame)
     notes = [f"the header says {stream.frames} frames, {total} are shown"] if stream.frames > total else []
     if not fps:
-        span = (timeline.times[-1] - timeline.times[0]) * tick if timeline.has_times else 0.0
+        span = (timeline.times[-1] - timeline.times[0]) * tick if timeline.clock != "number" else 0.0
         fps = (total - 1) / span if span > 0 else _GUESSED_FPS
         notes.append(f"the container does not say its frame rate: taken as {fps:g}")
     return Footage(
         path=path,
         timeline=timeline,
-        tick=tick if timeline.has_times and tick else 1 / fps,
+        tick=tick if timeline.clock != "number" and tick else 1 / fps,
         fps=fps,
         width=frame.width,
         height=frame.height,

@@ -54,7 +54,7 @@ class PyavReader(FootageReader):
 
     def _jump(self, container: InputContainer, stream: VideoStream, start: int) -> _Numbered:
         """The frames from a start on, or from an earlier one where the container's seek ends there."""
-        container.seek(start, stream=stream)
+        self._seek(container, stream, start)
         packets = packets_of(container, stream)
         landed = next(packets)
         if landed.pts is None or landed.pts > start or landed.pts not in self.footage.timeline.starts:
@@ -62,6 +62,9 @@ class PyavReader(FootageReader):
         return self._numbered(
             itertools.chain([landed], packets), self.footage.timeline.next_from(landed.pts), since=landed.pts
         )
+
+    def _seek(self, container: InputContainer, stream: VideoStream, start: int) -> None:
+        container.seek(start, stream=stream)
 
     def _numbered(self, packets: Iterator["Packet[VideoStream]"], number: int, since: int | None = None) -> _Numbered:
         """Number decoded frames from `number` on; ReadError unless each one's time is the one that is its turn.
@@ -73,7 +76,7 @@ class PyavReader(FootageReader):
             for frame in packet.decode():
                 if since is not None and frame.pts is not None and frame.pts < since:
                     continue
-                if number >= len(timeline.times) or (timeline.has_times and frame.pts != timeline.times[number]):
+                if number >= len(timeline.times) or (timeline.clock == "shown" and frame.pts != timeline.times[number]):
                     raise ReadError(f"frame {number} is not where the container says")
                 yield number, frame
                 number += 1

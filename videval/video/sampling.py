@@ -54,6 +54,11 @@ class _Stretch:
     first: int
     length: int
 
+    @property
+    def last(self) -> int:
+        """The number of its last frame."""
+        return self.first + self.length - 1
+
 
 def frame_indices(total_frames: int, fps: float, sampling: FrameSampling, span: Span | None = None) -> list[int]:
     """Choose 0-based frame numbers of a video, in the policy's own order; see `choose_frames`."""
@@ -111,16 +116,19 @@ def _by_clock(clock: Clock, fps: float, sampling: FrameSampling, span: Span | No
         notes += _span_notes(span, clock.end, starts_before=span[0] < -_ROUNDING, starts_after=late,
                              reaches_past=not late and span[1] > clock.end + 0.5 / fps)  # fmt: skip
     stretch = _stretch_by_clock(clock, span, notes)
-    last = stretch.first + stretch.length - 1
     if sampling.policy == "segment":
-        return _midpoints(stretch.first, last, sampling.num_frames or 0)
-    if sampling.policy != "rate":
-        return [stretch.first + i for i in _BY_COUNT[sampling.policy](stretch.length, sampling.num_frames or 0)]
-    end = clock.times[last + 1] if last + 1 < len(clock.times) else clock.end
-    start, end = clock.times[stretch.first], end if span is None else min(end, span[1])
-    rate = sampling.fps or 0.0
-    numbers = [min(clock.at(start + k / rate), last) for k in range(int((end - start) * rate + _ROUNDING))]
-    return numbers or _too_short(stretch, sampling, notes)
+        return _midpoints(stretch.first, stretch.last, sampling.num_frames or 0)
+    if sampling.policy == "rate":
+        end = clock.end if span is None else span[1]
+        return _rate_by_clock(clock, stretch, end, sampling.fps or 0.0) or _too_short(stretch, sampling, notes)
+    return [stretch.first + i for i in _BY_COUNT[sampling.policy](stretch.length, sampling.num_frames or 0)]
+
+
+def _rate_by_clock(clock: Clock, stretch: _Stretch, end: float, fps: float) -> list[int]:
+    """The frame on the screen every 1/fps seconds, from the first of the stretch to its last one's end, or to `end`."""
+    start, behind = clock.times[stretch.first], stretch.last + 1
+    end = min(end, clock.times[behind] if behind < len(clock.times) else clock.end)
+    return [min(clock.at(start + k / fps), stretch.last) for k in range(int((end - start) * fps + _ROUNDING))]
 
 
 def _stretch_by_clock(clock: Clock, span: Span | None, notes: list[str]) -> _Stretch:

@@ -8,6 +8,7 @@ import bisect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Packet", "Timeline", "Unproven", "by_decoding", "by_packets", "objection_to_decord"]
 
@@ -38,15 +39,15 @@ class Timeline:
     """The shown frames of a video: `times` in ticks, ascending, one for each; `end` is where the last one ends.
 
     `starts` are times (of shown frames or not) from which decoding gives every later frame right. `is_counted`: made
-    by decoding, so there is no other place to start than the beginning; `has_times` is False where not even the
-    decoder knew times, and `times` are 0, 1, 2, ...
+    by decoding, so there is no other place to start than the beginning. `clock` says whose times they are: the frames'
+    own; those at which the container has them decoded, where it knows no other; or numbers, 0, 1, 2, ...
     """
 
     times: tuple[int, ...]
     end: int
     starts: tuple[int, ...] = ()
     is_counted: bool = False
-    has_times: bool = True
+    clock: Literal["shown", "decoded", "number"] = "shown"
 
     def next_from(self, time: int) -> int:
         """The number of the first frame that is shown at this time or later."""
@@ -82,12 +83,17 @@ def by_packets(packets: Sequence[Packet]) -> Timeline:
     )
 
 
-def by_decoding(times: Sequence[int | None], last_duration: int) -> Timeline:
-    """The timeline of frames as a decoder gave them; counted where it gave no times, or not in their order."""
-    known = [t for t in times if t is not None]
-    if len(known) == len(times) and all(a < b for a, b in itertools.pairwise(known)):
-        return Timeline(times=tuple(known), end=_end(known, last_duration), is_counted=True)
-    return Timeline(times=tuple(range(len(times))), end=len(times), is_counted=True, has_times=False)
+def by_decoding(count: int, shown: Sequence[int | None], decoded: Sequence[int | None], last_duration: int) -> Timeline:
+    """The timeline of this many frames as a decoder gave them: by their times if they ascend, else by decoding times.
+
+    Frames come out in the order of display, and the container shows the n-th one at the n-th decoding time.
+    """
+    clocks: dict[Literal["shown", "decoded"], Sequence[int | None]] = {"shown": shown, "decoded": decoded}
+    for clock, times in clocks.items():
+        known = [t for t in times if t is not None]
+        if len(known) == len(times) == count and _ascend(known):
+            return Timeline(times=tuple(known), end=_end(known, last_duration), is_counted=True, clock=clock)
+    return Timeline(times=tuple(range(count)), end=count, is_counted=True, clock="number")
 
 
 def objection_to_decord(packets: Sequence[Packet]) -> str:
@@ -104,7 +110,7 @@ def objection_to_decord(packets: Sequence[Packet]) -> str:
     if not _are_closed(packets, _times(packets)):
         return "pictures are shown before a key frame that is decoded before them"
     decoded = [p.dts for p in packets if p.dts is not None]
-    if len(decoded) < len(packets) or not all(a < b for a, b in itertools.pairwise(decoded)):
+    if len(decoded) < len(packets) or not _ascend(decoded):
         return "decoding times do not ascend"
     keys = [(p.pts, p.dts) for p in packets if p.is_key and p.pts is not None and p.dts is not None]
     if len({shown - decoded for shown, decoded in keys}) != 1:
@@ -139,6 +145,10 @@ def _are_closed(packets: Sequence[Packet], times: Sequence[int]) -> bool:
     lowest = list(itertools.accumulate(reversed(times), min))[::-1]
     pairs = zip(_with_highest(packets, times), lowest, strict=True)
     return all(highest < time == low for (packet, time, highest), low in pairs if packet.is_key)
+
+
+def _ascend(times: Sequence[int]) -> bool:
+    return all(a < b for a, b in itertools.pairwise(times))
 
 
 def _end(times: Sequence[int], last_duration: int) -> int:
