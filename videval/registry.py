@@ -24,6 +24,7 @@ ADAPTERS: Mapping[str, str] = {
 
 SCORERS: Mapping[str, str] = {
     "choice": "videval.scorers.choice:ChoiceScorer",
+    "letter": "videval.scorers.choice:LetterScorer",
     "yes_no": "videval.scorers.exact:YesNoScorer",
     "exact": "videval.scorers.exact:ExactScorer",
     "number": "videval.scorers.exact:NumberScorer",

@@ -67,6 +67,15 @@ def test_bounds_and_numbers_of_built_tables_stay_3_0(tmp_path: Path) -> None:
     assert [str(row["correct_choice"]) for row in rows] == ["0", "1"]
 
 
+@pytest.mark.parametrize("answer", ["1.50", "2.0", "007", "3", "1e5"])
+def test_an_answer_stays_as_it_is_published_though_its_column_holds_numbers_only(tmp_path: Path, answer: str) -> None:
+    row = f"Action Count\tvideo/perception/videos/\tvideo\tFalse\tv.mp4\tq\t{answer}\t['{answer}', 'x']\t0\n"
+    header = "task_type\tprefix\tdata_type\tbound\tvideo\tquestion\tanswer\tcandidates\tindex\n"
+    (tmp_path / "MVBench.tsv").write_text(header + row)
+    found = benchmark("MVBench")
+    assert [s.answer for s in found.load(tmp_path, found.variant(num_frames=8))] == [answer]
+
+
 def test_an_answer_that_is_not_public_leaves_the_others_readable(tmp_path: Path) -> None:
     root = tree("LongVideoBench", tmp_path)
     published = json.loads((root / "lvb_val.json").read_text())

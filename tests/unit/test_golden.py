@@ -54,6 +54,14 @@ def test_what_differs_is_printed_with_why_and_the_count_comes_last(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_a_case_of_an_unknown_kind_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = {"id": "x", "benchmark": "MVBench", "expected": {"colour": "red"}}
+    assert main([str(written(tmp_path / "some.json", odd, prompt_case()))]) == 1
+    said = capsys.readouterr().out
+    assert "no such kind of case: it expects colour" in said
+    assert said.splitlines()[-1] == "1/2"
+
+
 def test_other_frames_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case = prompt_case("p0017")
     case["expected"]["frame_numbers"][0] += 1

@@ -54,6 +54,11 @@ def test_what_names_no_option_or_two_is_unparsed(candidates: tuple[str, ...], te
     assert read(candidates, text) is None
 
 
+@pytest.mark.parametrize("text", ["(2) It is 1", "2) It is 1", "2. It is 1", "Option 2: It is 1", "It is 1"])
+def test_a_sentence_that_ends_in_another_options_number_is_read_as_a_whole(text: str) -> None:
+    assert read(("Option 1: It is 2", "Option 2: It is 1"), text) == "B"
+
+
 def test_numbers_count_as_they_stand_and_not_by_their_place() -> None:
     assert [read(CLIPS, text) for text in ("3", "Clip 1", "clip 2, the green one", "blue")] == ["A", "B", "C", "B"]
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videval import registry
+from videval.benchmarks.catalog import benchmark
 from videval.errors import UsageError
 from videval.protocols import Scorer
 from videval.scorers.choice import ChoiceScorer, WordsScorer, answer_letter
@@ -19,6 +20,7 @@ from videval.scorers.exact import (
     read_yes_no,
 )
 from videval.scorers.options import match_option, normalised, option_texts
+from videval.scoring import rule_scorer
 from videval.types import Sample, Verdict
 
 OPTIONS = ("the book", "the cup.", "a phone", "a red phone")
@@ -64,6 +66,15 @@ def test_an_answer_is_a_letter_or_a_text_or_both(answer: str) -> None:
 def test_an_answer_that_is_an_options_whole_text_is_that_option() -> None:
     assert answer_letter(sample("A", ("B", "A"))) == "B"
     assert answer_letter(sample("C", ())) == "C"
+
+
+@pytest.mark.parametrize(
+    "name", ["EgoSchema", "LongVideoBench", "LVBench", "NExT-QA", "Video-MME", "VideoMMMU", "WorldSense"]
+)
+def test_where_answers_are_published_as_letters_a_letter_is_never_another_options_text(name: str) -> None:
+    asked = sample("A", ("C", "A", "D", "B"))
+    scorer = rule_scorer(benchmark(name).scorer_for(asked) or "")
+    assert [scorer.score(asked, text).verdict for text in ("A", "(A) C", "B", "(B) A")] == [RIGHT, RIGHT, WRONG, WRONG]
 
 
 def test_letters_written_into_the_candidates_are_no_part_of_them() -> None:
@@ -152,6 +163,8 @@ def test_words_without_candidates_are_the_answer_itself() -> None:
         ("**No**, he does not", "no"),
         ("No, but yes to the other", "no"),
         ("True", "yes"),
+        ("Nope.", "no"),
+        ("Yeah, it does", "yes"),
         ("I would say yes", "yes"),
         ("yes at first, but the answer is no", "no"),
         ("Answer: **Yes**", "yes"),
@@ -220,14 +233,14 @@ def test_normalised_keeps_what_makes_numbers_differ() -> None:
     assert normalised("don’t") == normalised("don't")
 
 
-ANSWERS = {"choice": "B", "final_choice": "B", "words": "the cup.", "yes_no": "yes", "number": "3"}
+ANSWERS = {"choice": "B", "letter": "B", "final_choice": "B", "words": "the cup.", "yes_no": "yes", "number": "3"}
 WEIRD = st.sampled_from(["Answer:", "=", "is ", "1e400", "nan", "-", ",", ".", "<think>", "</answer>", "\0", "B", "\n"])
 
 
 @given(st.text() | st.lists(WEIRD).map("".join), st.sampled_from(sorted(registry.SCORERS)))
 def test_no_text_breaks_a_scorer(text: str, name: str) -> None:
     scorer = registry.load("scorer", "scorers", registry.SCORERS, name)()
-    candidates = OPTIONS if name in ("choice", "final_choice", "words") else ()
+    candidates = OPTIONS if name in ("choice", "letter", "final_choice", "words") else ()
     score = scorer.score(sample(ANSWERS.get(name, "x"), candidates), text)
     assert (score.value is None) == (score.verdict is UNPARSED)
     assert score.value is None or 0 <= score.value <= 1

@@ -9,7 +9,8 @@ its kind needs, which follows from what is expected:
 - score (`score`): of one `prediction` to `row`, under `protocol` "videval" or "vlmevalkit";
 - rating (`rating`): the reference's whole table for `rows` and `predictions`;
 - means (`means`): percentages that the report has to show under these names;
-- variants (`names`): published variant names, each of which has to parse to itself.
+- variants (`names`): published variant names, each of which has to parse to itself;
+- unknown: anything else; counted as differing.
 
 `row` (or `rows`) is of the question table, or with `published` of that published file; `files` are written beside it.
 
@@ -88,7 +89,7 @@ def read_cases(file: Path) -> list[Case]:
         raise Unreadable(f"{file}: cannot be read: {error}") from error
     try:
         return list(_family(found) if "family" in found else _cases(found["cases"]))
-    except (KeyError, TypeError, AttributeError, StopIteration) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise NotCases(f"{file}: not a file of cases") from error
 
 
@@ -100,7 +101,7 @@ def prompts_of(case: Case, benchmark: Benchmark) -> PromptSet:
 
 def _cases(found: Sequence[Mapping[str, Any]]) -> Iterator[Case]:
     for body in found:
-        kind = next(_KINDS[field] for field in _KINDS if field in body["expected"])
+        kind = next((_KINDS[field] for field in _KINDS if field in body["expected"]), "unknown")
         kind += f" ({body['protocol']})" if "protocol" in body else ""
         yield Case(id=body["id"], benchmark=body["benchmark"], kind=kind, body=body)
 

@@ -26,9 +26,12 @@ def difference(case: Case) -> str:
     """What videval gives otherwise than was recorded; empty if it agrees."""
     if case.family:
         return f"videval has no benchmark of the family {case.benchmark} yet"
+    check = _CHECKS.get(case.kind.partition(" (")[0])
+    if check is None:
+        return f"no such kind of case: it expects {', '.join(case.expected) or 'nothing'}"
     with tempfile.TemporaryDirectory() as folder:
         try:
-            _CHECKS[case.kind.partition(" (")[0]](case, Path(folder))
+            check(case, Path(folder))
         except Differs as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 (whatever videval raises on it, the other cases go on)

@@ -43,7 +43,7 @@ class EgoSchema(PublishedBenchmark):
     questions = 500
     videos = 500
     size_gb = 105.7
-    scorer = "choice"
+    scorer = "letter"
     lettered = True
     frame_policy = "uniform"
     prompt_sets = (PromptSet.PAPER, PromptSet.LMMS_EVAL)

@@ -46,7 +46,7 @@ class LongVideoBench(PublishedBenchmark):
     questions = 1337
     videos = 753
     size_gb = 161.6
-    scorer = "choice"
+    scorer = "letter"
     vlmevalkit = "longvideobench"
     groups = ("duration_group", "question_category", "topic_category")
     supports_subtitles = True

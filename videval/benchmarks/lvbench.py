@@ -41,7 +41,7 @@ class LVBench(PublishedBenchmark):
     license = "CC-BY-NC-SA-4.0"
     questions = 1549
     videos = 103
-    scorer = "choice"
+    scorer = "letter"
     groups = ("type", "question_type")
     frame_policy = "uniform"
     prompt_sets = (PromptSet.PAPER, PromptSet.LMMS_EVAL)

@@ -45,7 +45,7 @@ class NExTQA(PublishedBenchmark):
     questions = 8564
     videos = 1000
     size_gb = 6.5
-    scorer = "choice"
+    scorer = "letter"
     groups = ("type",)
     frame_policy = "uniform"
     prompt_sets = (PromptSet.PAPER, PromptSet.LMMS_EVAL)

@@ -4,8 +4,8 @@
 None; in jsonl a number that Python would write otherwise (1.50) is a text, and so are lists and objects.
 
 `read_lines` gives typed cells, for published tables. Types in tsv and csv belong to a column: it is a number column
-only if each of its cells is a plain number that reads back as it stands (`7`, `-2.5`, or all with equally many
-decimals); `007` anywhere makes it text, and `nan`, `None`, `NA` are text always. jsonl keeps the types it has.
+only if each of its cells is a plain number that reads back as it stands (`7`, `-2.5`); `007` or `1.50` anywhere makes
+it text, and `nan`, `None`, `NA` are text always. jsonl keeps the types it has.
 """
 
 import csv
@@ -30,7 +30,6 @@ LONGEST_CELL = 10_000_000
 _SEPARATORS = {".tsv": "\t", ".csv": ","}
 _SAID_BY_EXCEL = re.compile(r"sep=(.)(?=\r|\n)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,20})?(?:e-[0-9]{2})?")
-_EXACT_DIGITS = 15
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 Cell = Scalar | list[Any] | dict[str, Any]
@@ -167,16 +166,9 @@ def _with_numbers(read: Lines) -> Lines:
 def _cast_of(cells: Iterable[str]) -> Callable[[str], Scalar]:
     """How a column's cells are read: as numbers if each can be given back as it stands, else as text."""
     filled = [c for c in cells if c]
-    if filled and all(_NUMBER.fullmatch(c) for c in filled) and _gives_back(filled):
+    if filled and all(_NUMBER.fullmatch(c) and str(_number(c)) == c for c in filled):
         return lambda cell: _number(cell) if cell else None
     return lambda cell: cell or None
-
-
-def _gives_back(cells: list[str]) -> bool:
-    decimals = {len(c.partition(".")[2]) for c in cells}
-    if len(decimals) == 1 and all(len(c) <= _EXACT_DIGITS and "e" not in c for c in cells):
-        return True
-    return all(str(_number(c)) == c for c in cells)
 
 
 def _number(cell: str) -> int | float:

@@ -62,7 +62,7 @@ class VideoMME(PublishedBenchmark):
     questions = 2700
     videos = 900
     size_gb = 101.0
-    scorer = "choice"
+    scorer = "letter"
     vlmevalkit = "videomme"
     groups = ("duration", "domain", "sub_category", "task_type")
     supports_subtitles = True

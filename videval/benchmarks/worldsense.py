@@ -42,7 +42,7 @@ class WorldSense(PublishedBenchmark):
     license = "CC-BY-NC-SA-4.0"
     questions = 3172
     videos = 1662
-    scorer = "choice"
+    scorer = "letter"
     vlmevalkit = "worldsense"
     groups = ("duration", "domain", "sub_category", "task_domain", "task_type", "audio_class")
     lettered = True

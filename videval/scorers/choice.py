@@ -7,10 +7,18 @@ from collections.abc import Sequence
 
 from videval.scorers.heads import Heads, heads_of
 from videval.scorers.mmmu import after_answer
-from videval.scorers.options import answer_letter, match_option, normalised, option_texts, same_option, without_thinking
+from videval.scorers.options import (
+    answer_letter,
+    letter_answer,
+    match_option,
+    normalised,
+    option_texts,
+    same_option,
+    without_thinking,
+)
 from videval.types import Sample, Score, Verdict
 
-__all__ = ["ChoiceScorer", "FinalChoiceScorer", "WordsScorer", "answer_letter", "extract_choice"]
+__all__ = ["ChoiceScorer", "FinalChoiceScorer", "LetterScorer", "WordsScorer", "answer_letter", "extract_choice"]
 
 _SAID = r"(?:(?:is|are|was|would\s+be|should\s+be|must\s+be|could\s+be|seems\s+to\s+be|to\s+be)\b|[:=\-–—]|是|为|选)"
 _FILLER = r"(?:most\s+likely|likely|probably|clearly|therefore|thus|either|option|choice|letter|answer|the)\b"
@@ -143,10 +151,11 @@ class ChoiceScorer:
     """
 
     name = "choice"
+    _answer = staticmethod(answer_letter)
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample's answer is not among its candidates."""
-        answer, options = answer_letter(sample), option_texts(sample.candidates)
+        answer, options = self._answer(sample), option_texts(sample.candidates)
         heads = heads_of(options)
         if heads:
             said, options = _headed_option(text, heads), heads.sentences
@@ -155,7 +164,17 @@ class ChoiceScorer:
         return _verdict(said, said is not None and same_option(said, answer, options))
 
 
-class FinalChoiceScorer(ChoiceScorer):
+class LetterScorer(ChoiceScorer):
+    """Choice questions whose answers are published as letters: "A" is the first option, even if another says "A".
+
+    `read` is the letter.
+    """
+
+    name = "letter"
+    _answer = staticmethod(letter_answer)
+
+
+class FinalChoiceScorer(LetterScorer):
     """Choice questions whose response ends with `Answer: ...`: the option chosen there, or in the whole if it is bare.
 
     `read` is the letter.

@@ -8,10 +8,14 @@ from videval.types import Sample, Score, Verdict
 
 __all__ = ["ExactScorer", "NumberScorer", "YesNoScorer", "mean_relative_accuracy", "read_number", "read_yes_no"]
 
-_YES_NO = {"yes": "yes", "y": "yes", "true": "yes", "no": "no", "n": "no", "false": "no", "1": "yes", "0": "no"}
-_YES_NO_WORD = re.compile(r"\b(yes|no|true|false)\b", re.IGNORECASE)
-_DECLARED = re.compile(r"\banswer\b\W{0,4}(?:is|would be|:)?[\s:*\"'(]{0,6}(yes|no|true|false)\b", re.IGNORECASE)
-_LEADING = re.compile(r"\W{0,6}(yes|no|true|false)\b(?!\s+(?:one|longer|more|doubt|way|idea)\b)", re.IGNORECASE)
+_YES_NO = {
+    **dict.fromkeys(("yes", "y", "yeah", "yep", "true", "1"), "yes"),
+    **dict.fromkeys(("no", "n", "nope", "false", "0"), "no"),
+}
+_SAID = "yes|yeah|yep|no|nope|true|false"
+_YES_NO_WORD = re.compile(rf"\b({_SAID})\b", re.IGNORECASE)
+_DECLARED = re.compile(rf"\banswer\b\W{{0,4}}(?:is|would be|:)?[\s:*\"'(]{{0,6}}({_SAID})\b", re.IGNORECASE)
+_LEADING = re.compile(rf"\W{{0,6}}({_SAID})\b(?!\s+(?:one|longer|more|doubt|way|idea)\b)", re.IGNORECASE)
 _BOTH = re.compile(r"\W*(?:yes\W+(?:or|and)\W+no|yes\W*/\W*no|no\W+(?:or|and)\W+yes)\b", re.IGNORECASE)
 
 _NUMBER = r"[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3})?|[-+−]?\.\d+"

@@ -33,7 +33,8 @@ class Heads:
 
     def _readings(self, sign: str, sentence: str) -> set[str]:
         head = f"{self.word} {sign}"
-        return {normalised(reading) for reading in (sign, head, sentence, f"{head}: {sentence}")}
+        said = (sign, head, sentence, f"{sign}) {sentence}", f"{head}: {sentence}")
+        return {normalised(reading) for reading in said}
 
     def as_letters(self, text: str) -> str:
         """The text with "(B)" for the second option's head, and "B" for its sign where that ends a clause.

@@ -14,6 +14,7 @@ from videval.types import Sample
 
 __all__ = [
     "answer_letter",
+    "letter_answer",
     "listed",
     "literal_list",
     "match_option",
@@ -125,6 +126,13 @@ def answer_letter(sample: Sample) -> str:
             hint=f"candidates: {', '.join(map(repr, sample.candidates)) or 'none'}",
         )
     return letter
+
+
+def letter_answer(sample: Sample) -> str:
+    """The same where answers are published as letters: "A" is the first option, whatever the texts of others are."""
+    answer = (sample.answer or "").strip()
+    known = string.ascii_uppercase[: len(sample.candidates) or 8]
+    return answer if answer in tuple(known) else answer_letter(sample)
 
 
 def _by_text(answer: str, options: Sequence[str]) -> str | None:
