@@ -176,7 +176,8 @@ class _Decoder:
             while True:
                 patience = min(DECORD_PATIENCE, deadline / 4) if self.reader == DECORD else deadline
                 if not self._child.connection.poll(max(0.0, min(patience, ends - time.monotonic()))):
-                    raise DeadlineExceeded(f"{message['path']}: decoding took longer than {patience:g} s")
+                    setting = "" if self.reader == DECORD else " (VIDEVAL_DECODE_DEADLINE)"
+                    raise DeadlineExceeded(f"{message['path']}: decoding took longer than {patience:g} s{setting}")
                 answer = self._child.receive()
                 if "reader" not in answer:
                     return answer

@@ -139,17 +139,6 @@ def test_an_unknown_codec_is_a_failure(tmp_path):
         decode(tmp_path / "a.mp4", EIGHT)
 
 
-def test_frames_that_pyav_repaired_are_counted_in_a_note(tmp_path):
-    with av.open(str(BIKES)) as container:
-        big = max((p for p in container.demux(video=0) if p.size and not p.is_keyframe), key=lambda p: p.size)
-    data, middle = bytearray(BIKES.read_bytes()), big.pos + big.size // 2
-    data[middle : middle + 20] = b"\xaa" * 20
-    (tmp_path / "a.mp4").write_bytes(data)
-    reader = PyavReader(examine(tmp_path / "a.mp4"))
-    list(reader.read(range(reader.info.total_frames)))
-    assert any("damaged frames shown as repaired" in note for note in reader.notes())
-
-
 def test_an_audio_file_has_no_video_stream(tmp_path):
     with wave.open(str(tmp_path / "a.wav"), "wb") as audio:
         audio.setparams((1, 2, 8000, 0, "NONE", ""))

@@ -53,7 +53,7 @@ def test_more_candidates_than_letters_is_an_error() -> None:
 @pytest.mark.parametrize("scorer", [YesNoScorer(), ExactScorer(), NumberScorer()])
 def test_a_sample_that_cannot_be_scored_is_named(scorer: Scorer) -> None:
     with pytest.raises(UsageError, match=r"sample 7 \(v\.mp4\)"):
-        scorer.score(sample("..."), "yes")
+        scorer.score(sample(" "), "yes")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,20 @@ def test_yes_no_scores() -> None:
 
 def test_exact_compares_words_only() -> None:
     verdicts = [ExactScorer().score(sample("A red car.", ()), t).verdict for t in ("a RED  car", "red car", " .. ")]
+    assert verdicts == [RIGHT, WRONG, UNPARSED]
+
+
+@pytest.mark.parametrize("answer", ["→", "😀", "?", "...", "👍🏽"])
+def test_an_answer_without_words_is_compared_as_it_stands(answer: str) -> None:
+    texts = (f" {answer}\n", "←", "to the left", "")
+    assert [ExactScorer().score(sample(answer, ()), t).verdict for t in texts] == [RIGHT, WRONG, WRONG, UNPARSED]
+
+
+@pytest.mark.parametrize("options", [("←", "→", "↑"), ("😀", "😢", "😡"), ("!", "?", "…")])
+def test_options_without_words_are_not_all_the_same(options: tuple[str, ...]) -> None:
+    verdicts = [ChoiceScorer().score(sample("B", options), t).verdict for t in ("B", "A", options[1], options[2])]
+    assert verdicts == [RIGHT, WRONG, RIGHT, WRONG]
+    verdicts = [WordsScorer().score(sample(options[1], options), t).verdict for t in (options[1], options[2], "-")]
     assert verdicts == [RIGHT, WRONG, UNPARSED]
 
 

@@ -221,3 +221,10 @@ def test_letters_without_options_are_remarked_on(tmp_path: Path) -> None:
     assert list(TableBenchmark().remarks(samples[1:2])) == []
     with_options = read_table(csv_file(tmp_path, "video,question,A,B,answer", "a,q,x,y,B"))
     assert list(TableBenchmark().remarks(with_options)) == []
+
+
+@pytest.mark.parametrize("answer", ["0", "2", "3"])
+def test_an_answer_that_is_the_number_of_an_option_is_refused_with_what_to_write(tmp_path: Path, answer: str) -> None:
+    (problem,) = problems(csv_file(tmp_path, "video,question,A,B,C,answer", f"a,q,x,y,z,{answer}"))
+    assert problem.startswith(f"line 2: answer '{answer}' is none of the candidates ['x', 'y', 'z']")
+    assert problem.endswith("numbers are not places: write A for the first one")

@@ -204,6 +204,11 @@ def test_ragged_rows_and_columns_that_are_there_twice_are_named(tmp_path: Path, 
     assert words in " ".join(problems(write(tmp_path, text)))
 
 
+def test_an_option_that_is_there_twice_under_one_name_is_said_once(tmp_path: Path) -> None:
+    found = problems(write(tmp_path, "video,question,A,B,B,answer\na,q,x,y,z,A\n"))
+    assert list(found) == ["line 1: column 'B' is there twice"]
+
+
 def test_names_that_videval_knows_count_without_case_and_blanks_around_them(tmp_path: Path) -> None:
     text = " Video ,QUESTION,Answer,Task_Type, Camera \na,q,x,t,north\n"
     (sample,) = read_table(write(tmp_path, text))

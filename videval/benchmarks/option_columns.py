@@ -76,7 +76,7 @@ def _labelled(columns: Sequence[str], problems: list[str]) -> Iterator[tuple[str
         found = None if _plain(name) in _LIST_NAMES else _LABELLED.fullmatch(_plain(name))
         if found and (found[1] or found[2] in ascii_lowercase):
             labels = series.setdefault((found[1], found[2].isdigit()), {})
-            if found[2] in labels:
+            if labels.get(found[2], name) != name:  # the same name twice is the header's problem
                 problems.append(f"columns {labels[found[2]]!r} and {name!r} are the same option: rename one of them")
             labels.setdefault(found[2], name)
     return ((prefix, labels) for (prefix, _), labels in series.items())

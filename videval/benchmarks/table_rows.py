@@ -235,7 +235,10 @@ class _Row:
             return None
         answer = self.text("answer")
         if answer and options and not _is_one_of(answer, options):
-            self.problem(f"answer {answer!r} is none of the candidates {list(options)!r}, and no letter of theirs")
+            mend = "; numbers are not places: write A for the first one" if answer.isdecimal() else ""
+            self.problem(
+                f"answer {answer!r} is none of the candidates {list(options)!r}, and no letter of theirs{mend}"
+            )
         return answer
 
 

@@ -61,13 +61,18 @@ class YesNoScorer:
 
 
 class ExactScorer:
-    """Right if the same words were said as the answer's, without case, punctuation and white space."""
+    """Right if the same words were said as the answer's, without case, punctuation and white space.
+
+    An answer without words, an arrow or a smiley, is compared as it stands.
+    """
 
     name = "exact"
 
     def score(self, sample: Sample, text: str) -> Score:
-        """Score what was said; UsageError if the sample has no answer. Only a text without words is unparsed."""
-        answer, said = normalised(sample.answer or ""), normalised(without_thinking(text))
+        """Score what was said; UsageError if the sample has no answer. A text without words is unparsed, unless
+        the answer has none."""
+        read = normalised if normalised(sample.answer or "") else str.strip
+        answer, said = read(sample.answer or ""), read(without_thinking(text))
         if not answer:
             raise UsageError(f"sample {sample.id} ({sample.video}): it has no answer to compare with")
         if not said:

@@ -14,6 +14,7 @@ from videval.types import Sample
 
 __all__ = [
     "answer_letter",
+    "comparable",
     "letter_answer",
     "listed",
     "literal_list",
@@ -37,6 +38,11 @@ def normalised(text: str) -> str:
         r"(?<!\d)[.,:/](?=\s|$|\D)|(?<=\d)[.,:](?!\d)|[^\w\s.,:/+%°<>=*&#@$€£¥^√-]|(?<=\w)-(?=\D)|_", " ", folded
     )
     return " ".join(words.split())
+
+
+def comparable(text: str) -> str:
+    """What makes two options the same: their words or, where a text has none (an arrow, a smiley), its signs."""
+    return normalised(text) or text.strip()
 
 
 def literal_list(cell: str) -> list[Any] | None:
@@ -81,8 +87,8 @@ def match_option(text: str, options: Sequence[str]) -> str | None:
     The longest option is looked for first and its words are used up, so "a red car" is not also "red"; an option
     that is said elsewhere besides makes it two, and none is read. Nor is one that stands beside a "not".
     """
-    said = normalised(text)
-    wanted = [(normalised(option), letter) for option, letter in zip(options, string.ascii_uppercase, strict=False)]
+    said = comparable(text)
+    wanted = [(comparable(option), letter) for option, letter in zip(options, string.ascii_uppercase, strict=False)]
     whole = [letter for words, letter in wanted if words and words == said]
     if whole:
         return whole[0]
@@ -103,7 +109,7 @@ def same_option(letter: str, answer: str, options: Sequence[str]) -> bool:
     """Whether two letters name the same option; tables may hold one text twice."""
     if letter == answer or not options:
         return letter == answer
-    return normalised(_option(options, letter)) == normalised(_option(options, answer))
+    return comparable(_option(options, letter)) == comparable(_option(options, answer))
 
 
 def _option(options: Sequence[str], letter: str) -> str:

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -174,6 +174,8 @@ def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[
     packets: list[Packet] = []
     frame: VideoFrame | None = None
     for packet in packets_of(container, stream):
+        if packet.is_corrupt:
+            raise Unproven("a packet is damaged")
         if packet.size:
             packets.append(_facts(packet, codec.canonical_name, extradata, intra_only=codec.intra_only))
         if frame is None and packets and packets[0].is_start:
@@ -214,9 +216,10 @@ def _objection(container: InputContainer, stream: VideoStream, packets: list[Pac
 def _count(path: Path, objection: str) -> Footage:
     shown: list[int | None] = []
     decoded: list[int | None] = []
-    first, last = None, None
+    first, last, damaged = None, None, 0
     with open_video(path, threads=2) as (container, stream):
         for packet in first_key_on(container, stream):
+            damaged += packet.is_corrupt
             decoded += [packet.dts] * bool(packet.size)
             for last in packet.decode():
                 first = first or last
@@ -226,7 +229,10 @@ def _count(path: Path, objection: str) -> Footage:
         count = len(shown)
         if container.format.name in _GUESSED_TIMES:
             shown.clear()
-        return _describe(path, stream, by_decoding(count, shown, decoded, last.duration or 0), first, objection)
+        timeline = by_decoding(count, shown, decoded, last.duration or 0)
+        footage = _describe(path, stream, timeline, first, objection)
+        said = f"{damaged} packets are damaged, or others are missing before them: so may frames be"
+        return replace(footage, notes=(*footage.notes, said)) if damaged else footage
 
 
 def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoFrame, objection: str) -> Footage:
@@ -236,6 +242,8 @@ def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoF
         span = (timeline.times[-1] - timeline.times[0]) * tick if timeline.clock != "number" else 0.0
         fps = (total - 1) / span if span > 0 else _GUESSED_FPS
         notes.append(f"the container does not say its frame rate: taken as {fps:g}")
+    if timeline.clock == "number":
+        notes.append(f"its frames have no times, or none that ascend: they are counted at {fps:g} per second")
     return Footage(
         path=path,
         timeline=timeline,

@@ -14,7 +14,8 @@ from videval.video.readers import Frames, ReadError
 
 __all__ = ["PyavReader"]
 
-_Numbered = Iterator[tuple[int, VideoFrame]]
+_Numbered = Iterator[tuple[int, VideoFrame, bool]]
+"""Decoded frames with their numbers, and whether they were repaired or are made from one that was."""
 
 
 class PyavReader(FootageReader):
@@ -38,8 +39,8 @@ class PyavReader(FootageReader):
 
     def notes(self) -> tuple[str, ...]:
         """What the container does not say or says wrongly, and frames that the decoder had to repair."""
-        damaged = [f"{self._damaged} damaged frames shown as repaired by the decoder"] if self._damaged else []
-        return (*super().notes(), *damaged)
+        said = f"{self._damaged} frames are damaged, or made from damaged ones: shown as the decoder repaired them"
+        return (*super().notes(), *([said] if self._damaged else []))
 
     def _walk(self, numbers: Sequence[int], *, jump: bool) -> Iterator[tuple[int, Frames]]:
         timeline = self.footage.timeline
@@ -71,20 +72,21 @@ class PyavReader(FootageReader):
 
         Those shown before the time `since` belong to what lies before the jump, and are not whole.
         """
-        timeline = self.footage.timeline
+        timeline, is_damaged = self.footage.timeline, False
         for packet in packets:
             for frame in packet.decode():
+                is_damaged = frame.is_corrupt or (is_damaged and not frame.key_frame)
                 if since is not None and frame.pts is not None and frame.pts < since:
                     continue
                 if number >= len(timeline.times) or (timeline.clock == "shown" and frame.pts != timeline.times[number]):
                     raise ReadError(f"frame {number} is not where the container says")
-                yield number, frame
+                yield number, frame, is_damaged
                 number += 1
 
     def _pixels(self, number: int, frames: _Numbered) -> Frames:
-        for at, frame in frames:
+        for at, frame, is_damaged in frames:
             if at == number:
-                self._damaged += frame.is_corrupt
+                self._damaged += is_damaged
                 return upright(frame, self.footage.width, self.footage.height, self.footage.turn)
         raise ReadError(f"frame {number} is not where the container says")
 
