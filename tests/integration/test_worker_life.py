@@ -212,7 +212,7 @@ def test_an_answer_in_hand_is_kept_until_the_database_is_back(worker, database, 
     wait_for("it to be in work", lambda: worker.held() and worker.held()[0].stage != "claimed", 30)
     outage.begin()
     wait_for("it to try to store", lambda: worker.held()[0].stage == "store" and outage.tries >= 2, 30)
-    assert worker.message == str(error)
+    wait_for("it to say so", lambda: worker.message == str(error), 30)
     outage.end()
     thread.join(30)
     assert row_of(database, request_id).status == "done" and row_of(database, request_id).strikes == 0

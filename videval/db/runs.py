@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, select, update
 
 from videval.db.records import RunInfo, run_info
 from videval.db.session import db_now
@@ -284,13 +284,8 @@ def unanswered_samples(connection: Connection, run_id: int) -> list[tuple[int, s
     rows = connection.execute(
         select(SampleRow.id, SampleRow.key, SampleRow.video)
         .join(PredictionRow, PredictionRow.sample_id == SampleRow.id)
-        .where(
-            PredictionRow.run_id == run_id,
-            or_(
-                PredictionRow.state == PredictionState.ABSENT,
-                PredictionRow.state == PredictionState.UNPARSABLE,
-            ),
-        )
+        .where(PredictionRow.run_id == run_id)
+        .where(PredictionRow.state.in_([PredictionState.ABSENT, PredictionState.UNPARSABLE]))
         .order_by(SampleRow.position)
     )
     return [(row.id, row.key, row.video) for row in rows]
