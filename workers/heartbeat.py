@@ -271,7 +271,10 @@ class Loops:
         if self._queues is not None:
             with worker.database.read() as connection:
                 keys = {w.load_key for w in queue.work(connection)}
-            failed |= {key for key in keys if self._queue(key) not in self._queues}
+            left_out = {key for key in keys if self._queue(key) not in self._queues}
+            for key in left_out - worker.refuses:
+                log.warning("-Q leaves %s to others: its queue is %s", key, self._queue(key))
+            failed |= left_out
         if failed != worker.refuses:
             worker.refuses = frozenset(failed)
             worker.database.write(lambda c: workers.refuse(c, worker.identity.id, sorted(failed)))
