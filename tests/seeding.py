@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from videval.db.runs import NewRun, add_snapshot, create_run
+from videval.db.runs import NewRun, create_run
 from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
+from videval.db.snapshots import add_snapshot
 from videval.settings import Settings
 from videval.types import FrameSampling, GenerationSettings, ModelSpec
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from videval import __version__
 from videval.benchmarks.base import Benchmark
 from videval.db import runs as rows
+from videval.db import snapshots
 from videval.db.records import RunInfo
 from videval.db.runs import NewRun, RequestPlan
 from videval.db.session import Database
@@ -206,7 +207,7 @@ def enqueue(
         run_id = database.write(lambda c: _create(c, order, make))
     else:
         run_id = copies[-1].run_id
-    ids = _read(database, lambda c: rows.sample_ids(c, snapshot_id))
+    ids = _read(database, lambda c: snapshots.sample_ids(c, snapshot_id))
     plans, added = _plans(order, ids, set(missing), digest), 0
     for chunk in _chunks(plans):
         added += database.write(lambda c, chunk=chunk: rows.add_requests(c, run_id, chunk))  # type: ignore[misc]
@@ -230,14 +231,14 @@ def _store_snapshot(database: Database, order: Order) -> tuple[int, str]:
     digest = _snapshot_digest(order)
     columns = list(dict.fromkeys(c for s in order.samples for c in s.row))
     snapshot_id = database.write(
-        lambda c: rows.add_snapshot(
+        lambda c: snapshots.add_snapshot(
             c, digest=digest, benchmark=order.benchmark.name, columns=columns, num_samples=len(order.samples)
         )
     )
-    stored = _read(database, lambda c: len(rows.sample_ids(c, snapshot_id)))
+    stored = _read(database, lambda c: len(snapshots.sample_ids(c, snapshot_id)))
     if stored < len(order.samples):
         for chunk in _chunks(list(enumerate(order.samples))):
-            database.write(lambda c, chunk=chunk: rows.add_samples(c, snapshot_id, chunk))  # type: ignore[misc]
+            database.write(lambda c, chunk=chunk: snapshots.add_samples(c, snapshot_id, chunk))  # type: ignore[misc]
     return snapshot_id, digest
 
 

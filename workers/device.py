@@ -16,9 +16,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from videval.db.queue import KeyWork
 from videval.errors import EnvironmentProblem, NoFreeDevice, UsageError
+from videval.models.catalog import concrete_dtype
 
-__all__ = ["Device", "Gpu", "HeldDevice", "claim_device", "is_free", "list_gpus", "lock_domain", "parse_devices"]
+__all__ = [
+    "Device",
+    "Gpu",
+    "HeldDevice",
+    "can_serve",
+    "claim_device",
+    "dtype_for",
+    "is_free",
+    "list_gpus",
+    "lock_domain",
+    "parse_devices",
+]
 
 GRAMMAR = "auto, or a comma list of N, GPU-uuid, MIG-uuid, a+b, cpu:K, cpu*N"
 NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
@@ -285,3 +298,13 @@ def is_free(folder: Path, device_id: str) -> bool:
             return False
         os.close(fd)
     return True
+
+
+def dtype_for(work: KeyWork, device_id: str) -> str:
+    """What a device (by its id in the workers table) would load a model with."""
+    return concrete_dtype(work.spec.dtype, "cpu" if device_id.startswith("cpu:") else "cuda:0")
+
+
+def can_serve(work: KeyWork, device_id: str) -> bool:
+    """Whether some run of this load key is open to the dtype of this device."""
+    return any(fixed in (None, dtype_for(work, device_id)) for fixed in work.dtypes)

@@ -14,11 +14,11 @@ from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
-from workers.device import is_free
+from workers.device import can_serve, is_free
 from workers.dispatcher import Demand, Seat, assign
 from workers.ledger import Trouble
 from workers.publish import publish_due, queue_name
-from workers.worker import Worker, can_serve
+from workers.worker import Worker
 
 __all__ = ["Consumer", "Loops"]
 
@@ -67,6 +67,7 @@ class Loops:
         self._stop = threading.Event()
         self._key: str | None = None
         self._asked: frozenset[str] = frozenset()
+        self._for_others: frozenset[str] = frozenset()
         self._known_as = ""
         self._load_failures: dict[str, tuple[int, float]] = {}
         self._num_seats = 1
@@ -225,18 +226,20 @@ class Loops:
             self._switch(choice)
 
     def _keep_consuming(self) -> None:
-        """A queue that was added while the broker was away might not be consumed."""
+        """A queue that was added while the broker was away might not be consumed; one whose work is for workers with
+        another dtype is left to them."""
         loaded = self._worker.engine.loaded
         if loaded is None or loaded.load_key != self._key:
             return
-        name = self._queue(loaded.load_key)
-        if not self._consumer.is_consuming(name):
-            self._consumer.add_queue(name)
+        name, is_mine = self._queue(loaded.load_key), loaded.load_key not in self._for_others
+        if is_mine != self._consumer.is_consuming(name):
+            (self._consumer.add_queue if is_mine else self._consumer.cancel_queue)(name)
 
     def _choose(self, connection: Connection) -> KeyWork | None:
         """What this worker should serve, by what all workers can see; None: go on as it is."""
         me, work = self._worker.identity, queue.work(connection)
         self._asked = frozenset(w.load_key for w in work)
+        self._for_others = frozenset(w.load_key for w in work if not can_serve(w, me.device))
         demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in work]
         found = workers.seats(connection, silent_s=self._settings.lease * 2)
         self._num_seats = len(found)
@@ -268,7 +271,10 @@ class Loops:
         if self._queues is not None:
             with worker.database.read() as connection:
                 keys = {w.load_key for w in queue.work(connection)}
-            failed |= {key for key in keys if self._queue(key) not in self._queues}
+            left_out = {key for key in keys if self._queue(key) not in self._queues}
+            for key in left_out - worker.refuses:
+                log.warning("-Q leaves %s to others: its queue is %s", key, self._queue(key))
+            failed |= left_out
         if failed != worker.refuses:
             worker.refuses = frozenset(failed)
             worker.database.write(lambda c: workers.refuse(c, worker.identity.id, sorted(failed)))

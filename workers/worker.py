@@ -28,22 +28,21 @@ from videval.errors import (
     VidevalError,
 )
 from videval.inference import Released, infer
-from videval.models.catalog import concrete_dtype
 from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import RequestStatus, Response, Stage
 from workers import spool
 from workers.decoders import Decoders
-from workers.device import HeldDevice, lock_domain
+from workers.device import HeldDevice, dtype_for, lock_domain
 from workers.engine import Engine, Loaded
 from workers.ledger import Held, Ledger, Trouble
 
-__all__ = ["Worker", "can_serve", "dtype_for", "identity"]
+__all__ = ["Worker", "identity"]
 
 log = logging.getLogger(__name__)
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
 DEAF_PAUSE = 0.2
-"""Seconds between two messages that a worker without a model hears and cannot heed."""
+"""Seconds between two messages that a worker hears and cannot heed: it has no model, or they are for others."""
 STAGE_PATIENCE = 2.0
 """Seconds that noting a stage may wait for the database: a batch waits with it."""
 SOME_BELLS, RECENTLY = 3, 2.0
@@ -64,16 +63,6 @@ def identity(settings: Settings, held: HeldDevice) -> WorkerIdentity:
         device_name=held.device.name,
         environment={name: version(name) for name in VERSIONS} | {"device": held.device.name},
     )
-
-
-def dtype_for(work: queue.KeyWork, device_id: str) -> str:
-    """What a device (by its id in the workers table) would load a model with."""
-    return concrete_dtype(work.spec.dtype, "cpu" if device_id.startswith("cpu:") else "cuda:0")
-
-
-def can_serve(work: queue.KeyWork, device_id: str) -> bool:
-    """Whether some run of this load key is open to the dtype of this device."""
-    return any(fixed in (None, dtype_for(work, device_id)) for fixed in work.dtypes)
 
 
 class Worker:
@@ -125,7 +114,10 @@ class Worker:
         return claim
 
     def _take(self, request_id: int, loaded: Loaded) -> Claim | None:
-        def take(connection: Connection) -> Claim | None:
+        """The request whose turn it is. A bell that was for others goes back to them, and not at once to this worker
+        again."""
+
+        def take(connection: Connection) -> tuple[Claim | None, bool]:
             taken = requests.claim_next(
                 connection,
                 request_id,
@@ -135,11 +127,13 @@ class Worker:
                 dtype=loaded.dtype,
                 after=self._last_run,
             )
-            if taken is None or taken.request_id != request_id:
-                queue.unring_for_others(connection, request_id, loaded.load_key)
-            return taken
+            is_own = taken is not None and taken.request_id == request_id
+            return taken, not is_own and queue.unring_for_others(connection, request_id, loaded.load_key, loaded.dtype)
 
-        return self.ledger.insist(take)
+        claim, was_for_others = self.ledger.insist(take) or (None, False)
+        if claim is None and was_for_others:
+            self.ending.wait(DEAF_PAUSE)
+        return claim
 
     def _rings_for_nothing(self, request_id: int, loaded: Loaded) -> bool:
         """Whether nothing is to be had, by a look that holds up no writer. Asked after a bell in vain: there may be
@@ -149,7 +143,8 @@ class Worker:
         try:
             with self.database.read() as connection:
                 has_work = requests.has_work(connection, loaded.load_key, loaded.dtype)
-                return not has_work and not queue.rings_for_others(connection, request_id, loaded.load_key)
+                mine = (loaded.load_key, loaded.dtype)
+                return not has_work and not queue.rings_for_others(connection, request_id, *mine)
         except EnvironmentProblem:
             return False
 

@@ -21,6 +21,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("runs", schema=None) as batch_op:
-        batch_op.drop_column("protocol")
-        batch_op.drop_column("prompts")
+    for name in ("protocol", "prompts"):  # in a batch SQLite would drop the table, which requests refer to
+        op.drop_column("runs", name)

@@ -115,21 +115,11 @@ def test_the_last_user_stops_it_and_no_earlier_one(settings):
 
 
 def test_a_user_that_was_killed_does_not_count(settings):
-    code = (
-        "import sys; from videval.settings import Settings; from workers.broker import BrokerUser\n"
-        "user = BrokerUser(Settings(_env_file=None)); print('in', flush=True); input()"
-    )
-    environ = dict(os.environ, VIDEVAL_HOME=str(settings.home))
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert other.stdout is not None and other.stdin is not None and other.stdout.readline() == "in\n"
+    other = user_elsewhere(settings)
     mine = broker.BrokerUser(settings)
-    other.kill()
-    other.wait()
-    other.stdout.close()
-    other.stdin.close()
-    assert broker.ping(settings), "it has a session of its own"
+    with other:
+        other.kill()
+    assert broker.ping(settings)
     mine.leave()
     wait_for("it to stop", lambda: is_gone(settings))
 
@@ -301,6 +291,14 @@ def test_one_that_somebody_still_uses_or_that_is_pinned_does_not_end_by_itself(s
     assert pid_of(settings) == process
     (settings.runtime_path / "keep").unlink()
     wait_for("it to end", lambda: not alive(process))
+
+
+def test_ctrl_c_in_the_terminal_of_who_started_it_reaches_neither_it_nor_its_guardian(settings):
+    with user_elsewhere(settings) as other, broker.using(settings):
+        group = os.getpgid(other.pid)
+        sessions = {os.getsid(p) for p in (pid_of(settings), *(g.pid for g in guardians_of(settings)))}
+        assert len(sessions) == 1 and not sessions & {group, os.getsid(other.pid)}
+        other.kill()
 
 
 def test_one_that_was_started_and_that_nobody_came_to_use_ends_by_itself(settings, soon):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from tests.cli import caller
 from tests.fake_servers import redis_that_says
 from tests.servers import TcpRedis, settings_for
 from videval.cli import doctor
@@ -133,6 +134,21 @@ def test_a_user_without_channels_is_found_before_a_worker_meets_it(tmp_path, ser
     with pytest.raises(BrokerRefuses) as raised:
         try_broker(settings)
     assert "NOPERM" in told(raised.value) and "&*" in raised.value.hint
+
+
+def test_the_broker_s_status_is_what_redis_says(tmp_path, server, monkeypatch, capsys):
+    videval = caller(tmp_path / "home", monkeypatch, capsys)
+    with redis.Redis.from_url(server.url) as admin:
+        admin.config_set("requirepass", "s3kr1t")
+    for url, code, words in (
+        (server.url, 3, "NOAUTH"),
+        (server.url.replace("://", "://:wr0ng@"), 3, "WRONGPASS"),
+        (server.url.replace("://", "://:s3kr1t@"), 0, "Redis answers at redis://"),
+    ):
+        monkeypatch.setenv("VIDEVAL_BROKER_URL", url)
+        said = videval("broker", "status")
+        assert said.code == code and words in said.out + said.err, said
+        assert "s3kr1t" not in said.out + said.err and "wr0ng" not in said.out + said.err
 
 
 def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -4,16 +4,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
-from tests.questions import answer, make_run, request_ids, take
+from tests.questions import answer, identity, key_of, make_run, request_ids, take
+from tests.servers import wait_for
 from videval.changes import Changed, cancel, pause, resume
 from videval.db import requests, runs
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
+from videval.db.tables import AttemptRow, RunRow
 from videval.errors import UsageError, VideoFailure
 from videval.report import run_status
 from videval.runs import find
-from videval.types import RunState
+from videval.types import AttemptOutcome, RunState
 
 BROKEN = VideoFailure("cannot be read")
 VERBS = {"pause": pause, "resume": resume, "cancel": cancel}
@@ -187,3 +190,27 @@ def test_a_run_whose_last_answers_came_while_it_was_paused_is_called_finished(da
     run_id = RUNS["paused and finished"](database, tmp_path)
     assert run_status(database, info(database, run_id)).state == "finished"
     assert run_status(database, find(database, info(database, run_id).name)).counts.finished
+
+
+def is_blocked(database: Database) -> bool:
+    """Whether somebody waits for a row that another one changes (SQLite's writers wait before they look)."""
+    if database.dialect == "sqlite":
+        return True
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.read() as connection:
+        return connection.exec_driver_sql(query).first() is not None
+
+
+def test_an_attempt_that_began_while_its_run_was_being_cancelled_is_closed_too(database, tmp_path):
+    run_id = waiting(database, tmp_path)
+    (first, *_), me = request_ids(database, run_id), identity()
+    database.write(lambda c: c.execute(update(RunRow).values(dtype="float32")))  # else it waits at the run's own row
+    with ThreadPoolExecutor(1) as pool:
+        with database.engine.connect() as connection, connection.begin():
+            dtypes = {"load_key": key_of(), "dtype": "float32"}
+            assert requests.claim(connection, first, me, lease=60.0, **dtypes) is not None
+            job = pool.submit(cancel, database, info(database, run_id))
+            wait_for("the cancel to wait for the claim", lambda: is_blocked(database))
+        assert "3 requests" in job.result(60).said
+    with database.read() as connection:
+        assert connection.execute(select(AttemptRow.outcome)).scalars().all() == [AttemptOutcome.RELEASED]

@@ -90,8 +90,17 @@ def test_a_released_request_is_rung_for_at_once(database, run_id):
 def test_a_bell_that_a_worker_with_another_model_heard_is_forgotten(database, run_id):
     request_id, other = request_ids(database, run_id)[:2]
     ring(database, [request_id, other])
-    database.write(lambda c: queue.unring_for_others(c, request_id, key_of("fake:other")))
-    database.write(lambda c: queue.unring_for_others(c, other, key_of()))
+    assert database.write(lambda c: queue.unring_for_others(c, request_id, key_of("fake:other"), "float32"))
+    assert not database.write(lambda c: queue.unring_for_others(c, other, key_of(), "float32"))
+    assert request_id in due(database) and other not in due(database)
+
+
+def test_a_bell_that_a_worker_with_another_dtype_heard_is_forgotten(database, run_id):
+    first, request_id, other = request_ids(database, run_id)[:3]
+    take(database, first, dtype="bfloat16")
+    ring(database, [request_id, other])
+    assert database.write(lambda c: queue.unring_for_others(c, request_id, key_of(), "float32"))
+    assert not database.write(lambda c: queue.unring_for_others(c, other, key_of(), "bfloat16"))
     assert request_id in due(database) and other not in due(database)
 
 

@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from tests.questions import answer, make_run, request_ids, take
 from tests.servers import settings_for
 from videval.db import runs, schema, workers
 from videval.db.session import Database, open_database
@@ -80,6 +81,20 @@ def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty
     with empty.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM runs")).scalar_one() == 5
         assert "prompts" not in {column["name"] for column in inspect(connection).get_columns("runs")}
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(database, tmp_path, revision):
+    run_id = make_run(database, tmp_path / "data", 3)
+    asked = request_ids(database, run_id)
+    answer(database, take(database, asked[0]))
+    schema.downgrade(database, revision)
+    schema.upgrade(database)
+    with database.read() as connection:
+        found = runs.counts(connection, run_id)
+        (run,) = runs.list_runs(connection)
+    assert (found.done, found.total, run.prompts) == (1, 3, "paper")
+    assert request_ids(database, run_id) == asked
 
 
 def _insert(table: str, row: dict[str, object]) -> str:

@@ -115,6 +115,14 @@ def test_runs_that_take_turns_keep_their_own_order_so_that_a_video_s_questions_s
         assert mine == request_ids(database, run_id)[: len(mine)]
 
 
+def test_a_run_that_is_being_rung_for_keeps_its_order_too(database, two):
+    """Its first workers begin while its last messages are not sent yet."""
+    asked = request_ids(database, two[0])
+    database.write(lambda c: queue.mark_published(c, asked[:3]))
+    claims = [hear(database, asked[0]) for _ in range(8)]
+    assert [c.request_id for c in claims if c.run.run_id == two[0]] == asked[:4]
+
+
 def test_what_waits_for_its_time_is_passed_over_by_others_of_its_run(database, two):
     big, small = two
     set_state(database, small, RunState.PAUSED)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.one_worker import FakeConsumer, ready, stored, work_of
-from tests.questions import key_of, make_run, request_ids, row_of
+from tests.questions import key_of, make_run, request_ids, row_of, take
 from videval.db import queue, runs, workers
 from videval.db.session import Database
 from videval.errors import DatabaseUnavailable, ModelUnavailable
-from videval.types import RunState, Stage
+from videval.types import RequestStatus, RunState, Stage
 from workers import ledger
 from workers.heartbeat import Loops
 
@@ -84,6 +84,26 @@ def test_another_model_s_bell_is_rung_again_for_those_who_have_it(worker, databa
     database.write(lambda c: queue.mark_published(c, [request_id]))
     worker.answer(request_id)
     assert row_of(database, request_id).published_at is None and stored(database) == 1
+
+
+def test_a_worker_leaves_bells_to_those_that_have_the_dtype_of_all_that_is_left(worker, database, tmp_path):
+    """It has answered the run that was for it; the other one is that of a device with another dtype."""
+    theirs = request_ids(database, make_run(database, tmp_path / "data", 4, max_pixels=4))
+    database.write(lambda c: queue.mark_published(c, theirs))
+    (mine,) = request_ids(database, make_run(database, tmp_path / "data", 1))
+    taken = take(database, theirs[0], dtype="bfloat16")
+    loops = Loops(worker, consumer := FakeConsumer())
+    loops._dispatch()
+    worker.answer(theirs[1])
+    assert row_of(database, mine).status == RequestStatus.DONE and len(consumer.queues) == 1
+    worker.answer(theirs[2])
+    worker.answer(theirs[3])
+    assert [row_of(database, i).published_at for i in theirs[1:]] == [None] * 3, "to be rung for again, soon"
+    loops._dispatch()
+    assert consumer.queues == []
+    make_run(database, tmp_path / "data", 1, max_pixels=9)
+    loops._dispatch()
+    assert len(consumer.queues) == 1 and row_of(database, taken.request_id).attempt == 1
 
 
 def test_two_runs_of_one_model_share_a_worker_by_turns(worker, database, tmp_path):

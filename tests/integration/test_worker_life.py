@@ -422,7 +422,7 @@ def test_two_workers_that_choose_at_once_serve_two_keys(worker, loops, database,
     end(other)
 
 
-def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, monkeypatch):
+def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, caplog):
     make_run(database, tmp_path / "data", model="fake:a")
     make_run(database, tmp_path / "data", model="fake:b")
     named = queue_name(database_id(database), key_of("fake:b"))
@@ -432,6 +432,10 @@ def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, t
     assert chosen._consumer.queues == [named]
     with database.read() as connection:
         assert connection.execute(select(WorkerRow.refuses)).scalar_one() == [key_of("fake:a")]
+    chosen._dispatch()
+    said = [message for message in caplog.messages if "-Q" in message]
+    other = queue_name(database_id(database), key_of("fake:a"))
+    assert said == [f"-Q leaves {key_of('fake:a')} to others: its queue is {other}"], "once, with its name"
 
 
 def test_a_model_that_one_worker_cannot_load_goes_to_another(worker, loops, database, settings, tmp_path, monkeypatch):

@@ -52,7 +52,7 @@ def retry_command(
 
 def _refuse_unknown(database: "Database", info: "RunInfo", indexes: list[str]) -> None:
     """UsageError for samples that the run's benchmark does not have."""
-    from videval.db.runs import known_samples
+    from videval.db.snapshots import known_samples
 
     with database.read() as connection:
         known = known_samples(connection, info.snapshot_id, indexes)

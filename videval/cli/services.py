@@ -83,20 +83,22 @@ def broker_status() -> None:
     from workers import broker
 
     settings = settings_with()
-    if not broker.ping(settings):
-        say("no broker answers" + ("; it is started when needed" if settings.is_embedded_broker else ""))
+    if settings.is_embedded_broker and not broker.ping(settings):
+        say("no broker answers; it is started when needed")
         raise typer.Exit(3)
+    broker.reach(settings)
     _say_broker(settings)
 
 
 def _say_broker(settings: "Settings") -> None:
     from workers import broker
+    from workers.address import broker_address
 
     if settings.is_embedded_broker:
         pinned = ", stays when nobody uses it" if broker.is_pinned(settings) else ", ends when nobody uses it"
         say(f"embedded Redis answers at {settings.broker_socket}{pinned}")
     else:
-        say(f"Redis answers at {settings.broker.rsplit('@', 1)[-1]}")
+        say(f"Redis answers at {broker_address(settings).shown}")
 
 
 def broker_stop() -> None:

@@ -50,11 +50,13 @@ FITS = and_(
 
 
 def _next_of(run: SQLColumnExpression[int]) -> Any:
-    """The waiting request of a run that was rung for longest ago: the order of the run, as its bells went out.
+    """The waiting request of a run that was rung for longest ago: the order of the run, as its bells went out; those
+    that nobody rang for yet come last.
 
     That is the order of an index: however many wait, one is read.
     """
-    return select(RequestRow.id).where(RequestRow.run_id == run, WAITS).order_by(RequestRow.published_at).limit(1)
+    as_rung = RequestRow.published_at.asc().nulls_last()
+    return select(RequestRow.id).where(RequestRow.run_id == run, WAITS).order_by(as_rung).limit(1)
 
 
 RUNNING = (

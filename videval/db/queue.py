@@ -136,21 +136,24 @@ def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     )
 
 
-def _waits_for_others(request_id: int, load_key: str) -> ColumnElement[bool]:
-    other = select(RunRow.id).where(RunRow.load_key != load_key)
+def _waits_for_others(request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
+    """`RunRow.dtype != dtype` is false of a run whose dtype is open."""
+    other = select(RunRow.id).where(or_(RunRow.load_key != load_key, RunRow.dtype != dtype))
     is_waiting = RequestRow.status == RequestStatus.QUEUED
     return and_(RequestRow.id == request_id, is_waiting, RequestRow.run_id.in_(other))
 
 
-def rings_for_others(connection: Connection, request_id: int, load_key: str) -> bool:
-    """Whether the bell of this request is for workers with another model."""
-    return connection.execute(select(RequestRow.id).where(_waits_for_others(request_id, load_key))).first() is not None
+def rings_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
+    """Whether the bell of this request is for workers with another model, or with another dtype of it."""
+    waits = _waits_for_others(request_id, load_key, dtype)
+    return connection.execute(select(RequestRow.id).where(waits)).first() is not None
 
 
-def unring_for_others(connection: Connection, request_id: int, load_key: str) -> None:
-    """Forget the bell of a request that a worker with another model heard: those who have it must hear it again."""
-    waits = _waits_for_others(request_id, load_key)
-    connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0))
+def unring_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
+    """Forget the bell of a request that a worker with another model heard: those who have it must hear it again.
+    Whether it was one."""
+    waits = _waits_for_others(request_id, load_key, dtype)
+    return connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0)).rowcount == 1
 
 
 def take_turn(connection: Connection, chore: str, every: float) -> bool:

@@ -27,7 +27,6 @@ from videval.types import (
     PromptSet,
     RequestStatus,
     RunState,
-    Sample,
 )
 
 __all__ = [
@@ -35,8 +34,6 @@ __all__ = [
     "NewRun",
     "RequestPlan",
     "add_requests",
-    "add_samples",
-    "add_snapshot",
     "cancel",
     "counts",
     "counts_of_runs",
@@ -44,10 +41,8 @@ __all__ = [
     "failures_by_kind",
     "find_copies",
     "find_run",
-    "known_samples",
     "list_runs",
     "retry",
-    "sample_ids",
     "set_state",
     "unanswered_samples",
 ]
@@ -116,58 +111,6 @@ class Counts:
     def finished(self) -> bool:
         """Whether nothing is left to do."""
         return self.waiting == 0 and self.total > 0
-
-
-def add_snapshot(
-    connection: Connection, *, digest: str, benchmark: str, columns: Sequence[str], num_samples: int
-) -> int:
-    """The id of the snapshot with this digest, made if there is none."""
-    known = connection.execute(select(SnapshotRow.id).where(SnapshotRow.digest == digest)).scalar()
-    if known is not None:
-        return known
-    values = {"digest": digest, "benchmark": benchmark, "columns": list(columns), "num_samples": num_samples}
-    made = insert(SnapshotRow).values(created_at=db_now(), **values).returning(SnapshotRow.id)
-    return connection.execute(made).scalar_one()
-
-
-def sample_ids(connection: Connection, snapshot_id: int) -> dict[str, int]:
-    """Row id of each stored sample of a snapshot by its key."""
-    rows = connection.execute(select(SampleRow.key, SampleRow.id).where(SampleRow.snapshot_id == snapshot_id))
-    return {row.key: row.id for row in rows}
-
-
-def known_samples(connection: Connection, snapshot_id: int, keys: Sequence[str]) -> set[str]:
-    """Those of these sample ids that a snapshot has."""
-    mine = (SampleRow.snapshot_id == snapshot_id) & SampleRow.key.in_(list(keys))
-    return set(connection.execute(select(SampleRow.key).where(mine)).scalars())
-
-
-def add_samples(connection: Connection, snapshot_id: int, samples: Sequence[tuple[int, Sample]]) -> None:
-    """Store (position, sample) pairs of a snapshot that are not stored yet."""
-    keys = [sample.id for _, sample in samples]
-    known = set(
-        connection.execute(
-            select(SampleRow.key).where(SampleRow.snapshot_id == snapshot_id, SampleRow.key.in_(keys))
-        ).scalars()
-    )
-    rows = [
-        {
-            "snapshot_id": snapshot_id,
-            "position": position,
-            "key": s.id,
-            "video": s.video,
-            "question": s.question,
-            "answer": s.answer,
-            "candidates": list(s.candidates),
-            "start": s.start,
-            "end": s.end,
-            "row": dict(s.row),
-        }
-        for position, s in samples
-        if s.id not in known
-    ]
-    if rows:
-        connection.execute(insert(SampleRow), rows)
 
 
 def find_copies(connection: Connection, key: str) -> list[RunInfo]:
@@ -284,16 +227,17 @@ def cancel(connection: Connection, run_id: int) -> int:
     """Cancel a run: what is not finished never will be. Returns how many requests that were."""
     connection.execute(update(RunRow).where(RunRow.id == run_id).values(state=RunState.CANCELLED))
     open_ = RequestRow.status.in_([RequestStatus.QUEUED, RequestStatus.RUNNING])
-    running = select(RequestRow.id).where(RequestRow.run_id == run_id, RequestRow.status == RequestStatus.RUNNING)
-    connection.execute(
-        update(AttemptRow)
-        .where(AttemptRow.request_id.in_(running), AttemptRow.outcome == AttemptOutcome.RUNNING)
-        .values(outcome=AttemptOutcome.RELEASED, finished_at=db_now())
-    )
     result = connection.execute(
         update(RequestRow)
         .where(RequestRow.run_id == run_id, open_)
         .values(status=RequestStatus.CANCELLED, lease_expires_at=None, worker_id=None, finished_at=db_now())
+    )
+    cancelled = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.CANCELLED)
+    tried = select(RequestRow.id).where(cancelled, RequestRow.attempt > 0)
+    connection.execute(  # only now: also one that was being claimed at this moment is there to be seen
+        update(AttemptRow)
+        .where(AttemptRow.request_id.in_(tried), AttemptRow.outcome == AttemptOutcome.RUNNING)
+        .values(outcome=AttemptOutcome.RELEASED, finished_at=db_now())
     )
     return result.rowcount
 
