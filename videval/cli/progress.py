@@ -110,7 +110,7 @@ def _bar(share: float, size: int) -> Text:
 
 def _pace(status: "RunStatus") -> str:
     if status.counts.finished:
-        return "all done"
+        return "finished"
     if not status.live and not status.rate_now:
         return "waiting for a worker"
     left = f", {time_left(status.eta_s)} left" if status.eta_s is not None and status.rate_now else ""
