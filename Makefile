@@ -20,7 +20,7 @@ demo: install
 	$(DEMO) $(BIN)/videval prepare MovingShapes
 	$(DEMO) $(BIN)/videval run MovingShapes_8frame Video-LLaVA-tiny --devices 'cpu*2' --output demo/outputs
 	@echo
-	@echo 'Now open the dashboard:  VIDEVAL_HOME=demo/home $(BIN)/videval dashboard'
+	@echo 'The demo has a home of its own. To look at it:  VIDEVAL_HOME=demo/home $(BIN)/videval dashboard'
 
 test: install
 	$(BIN)/python -m pytest tests

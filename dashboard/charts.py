@@ -54,7 +54,17 @@ def _time(epoch: float) -> datetime:
 
 
 CLOCK = _tip("time", "%H:%M:%S", kind="temporal")
-TIME_AXIS = _field("time", "temporal")
+AXIS_CLOCK = {
+    "milliseconds": "%H:%M:%S",
+    "seconds": "%H:%M:%S",
+    "minutes": "%H:%M",
+    "hours": "%H:%M",
+    "date": "%-d %b",
+    "week": "%-d %b",
+    "month": "%b",
+}
+"""How the ticks of a time axis are written, by what they are a multiple of."""
+TIME_AXIS = _field("time", "temporal", axis={"format": AXIS_CLOCK, "labelOverlap": "greedy", "labelSeparation": 8})
 
 
 def progress(course: Sequence[Moment], total: int) -> Chart:

@@ -107,9 +107,10 @@ def bar(counts: Counts, *, height: int = 14) -> None:
     }
     total = max(counts.total, 1)
     pieces = "".join(
-        f'<div style="width:{100 * n / total:.3f}%;min-width:{2 if n else 0}px;background:{OUTCOME_COLOURS[name]};'
+        f'<div style="width:{100 * n / total:.3f}%;min-width:2px;background:{OUTCOME_COLOURS[name]};'
         f'opacity:{0.3 if name == "waiting" else 1}"></div>'
         for name, n in parts.items()
+        if n
     )
     label = ", ".join(f"{n} {name}" for name, n in parts.items() if n)
     st.html(
@@ -145,8 +146,8 @@ def headline(status: RunStatus) -> str:
 
 
 def time_left(status: RunStatus) -> str:
-    """How long a run will still take; empty while it has no speed to plan with."""
-    return eta(status.eta_s) if status.eta_s is not None else ""
+    """How long a run will still take; empty if it does not go on, or has no speed to plan with."""
+    return eta(status.eta_s) if status.state == "active" and status.eta_s is not None else ""
 
 
 def short_title(status: RunStatus) -> str:

@@ -84,7 +84,7 @@ def table(rows: Sequence[Row], *, name: str, key: str, height: int | None = None
         ],
         "named": bool(right) and not right[0],
         "height": height,
-        "current": current,
+        "current": current or None,
     }
     opened = _component()(key=key, data=data, on_open_change=_nothing).open
     return str(opened) if opened else None

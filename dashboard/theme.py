@@ -42,6 +42,7 @@ STYLE = """<style>
 [data-testid=stMetricValue] {font-size: 1.65rem}
 [data-testid=stCaptionContainer], [data-testid=stCaptionContainer] p, [data-testid=stImageCaption] {color: inherit}
 [data-testid=stCaptionContainer] {opacity: .78}
+[data-testid=stPageLink] p {white-space: normal; overflow-wrap: anywhere}
 [data-testid=stMain]:focus, [data-testid=stMain]:focus-visible {outline: none; box-shadow: none}
 [data-testid=stTopNavLink]:focus-visible, [data-testid=stSidebarNavLink]:focus-visible, a:focus-visible
 {outline: 2px solid currentColor; outline-offset: 2px; box-shadow: none}

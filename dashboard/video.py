@@ -58,8 +58,10 @@ def _player(path: Path, view: SampleView) -> None:
     if path.suffix.lower() == ".gif":
         _moving_image(path)
     elif obstacle:
-        st.info(plain(obstacle), icon=":material/videocam_off:")
-        if seen is not None and seen.images:
+        frames = seen.images if seen is not None else ()
+        told = f"{obstacle} These are the frames that the model saw." if frames else obstacle
+        st.info(plain(told), icon=":material/videocam_off:")
+        if seen is not None and frames:
             _flip_book(seen)
     elif size_mb > LARGEST_MB and not st.button(f"Load the video ({size_mb:,.0f} MB)"):
         st.caption("It is large, so it is loaded when you ask for it.")
@@ -74,13 +76,13 @@ def _obstacle(path: Path, codec: str) -> str:
     """Why the browser cannot play a video; empty if it can, or as long as nobody knows that it cannot."""
     called = CALLED.get(codec, codec)
     if path.is_dir():
-        return "The video is a folder of images. These are the frames of it that the model saw."
+        return "The video is a folder of images."
     if path.suffix.lower() not in PLAYED:
-        return f"Browsers do not play {path.suffix} files. These are the frames that the model saw."
+        return f"Browsers do not play {path.suffix} files."
     if codec and codec not in PLAYED_CODECS:
-        return f"Browsers do not play {called}. These are the frames that the model saw."
+        return f"Browsers do not play {called}."
     if str(path) in st.session_state.get(UNPLAYABLE, ()):
-        return f"This browser cannot play {called or 'this video'}. These are the frames that the model saw."
+        return f"This browser cannot play {called or 'this video'}."
     return ""
 
 

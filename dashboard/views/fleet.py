@@ -46,9 +46,14 @@ def _headline(found: Sequence[WorkerInfo]) -> str:
     return said + (f", {bad} in trouble" if bad else "")
 
 
+def _is_history(worker: WorkerInfo) -> bool:
+    """Whether it ended as it should and a later one has its device: nobody looks for it."""
+    return worker.state == "stopped" and worker.succeeded_s is not None
+
+
 def _is_replaced(worker: WorkerInfo) -> bool:
-    is_gone = worker.state == "lost" or worker.silent_s > SILENT_S
-    return is_gone and worker.succeeded_s is not None
+    is_fallen = worker.state == "lost" or (worker.state in LIVE_STATES and worker.silent_s > SILENT_S)
+    return is_fallen and worker.succeeded_s is not None
 
 
 def _life(worker: WorkerInfo) -> str:
@@ -101,15 +106,18 @@ def _workers() -> None:
         if troubles[worker.id]:
             st.warning(f"**{plain(worker.name)}** {plain(troubles[worker.id])}", icon=":material/warning:")
     _restarts(found)
-    order = sorted(found, key=lambda w: (w.state not in LIVE_STATES, w.host, w.name))
+    order = sorted((w for w in found if not _is_history(w)), key=lambda w: (w.state not in LIVE_STATES, w.host, w.name))
     table([_row(w, troubles[w.id]) for w in order], name="Workers", key="workers", height=600)
 
 
 def _restarts(found: Sequence[WorkerInfo]) -> None:
     """Say which workers of late were replaced by a new one on their device."""
+    last: dict[str, float] = {}
     for worker in found:
         if _is_replaced(worker) and worker.succeeded_s is not None and worker.succeeded_s < RECENT_S:
-            st.caption(f"{plain(worker.name)} restarted {ago(worker.succeeded_s)}")
+            last[worker.name] = min(worker.succeeded_s, last.get(worker.name, RECENT_S))
+    for name, seconds in last.items():
+        st.caption(f"{plain(name)} restarted {ago(seconds)}")
 
 
 @fragment
@@ -120,7 +128,7 @@ def _health() -> None:
     st.subheader("Queues")
     if health.queues:
         table(_queues(health), name="Queues", key="queues")
-        st.caption("Fewer messages than rows is normal: workers ring again.")
+        st.caption("Fewer messages than rows is normal: workers send again what is missing.")
     else:
         st.caption("Nothing waits: every active run is answered.")
     st.subheader("Database and broker")

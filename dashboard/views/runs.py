@@ -105,7 +105,7 @@ def _table(statuses: Sequence[RunStatus], scores: Scores) -> None:
 
 def _cell(status: RunStatus, score: ScoreReport | None) -> str:
     mean = score.overall.estimate.mean if score else None
-    shown = percent(mean) if mean is not None else "not scored"
+    shown = "not scored" if score and mean is None else percent(mean)
     if status.state == "finished":
         return f"✓ {shown}" + (f", {status.counts.failed} failed" if status.counts.failed else "")
     share = percent(floored(status.counts.done / max(status.counts.total, 1), 2), 0)

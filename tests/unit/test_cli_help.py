@@ -41,6 +41,11 @@ def test_every_help_shows_two_examples_of_that_command(command, videval: Call) -
     assert all(f"videval {command.name}" in e for e in command.examples)
 
 
+@pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)
+def test_no_help_breaks_a_name_at_its_hyphen(command, videval: Call) -> None:
+    assert [line for line in videval(*command.words, "-h", columns=80).lines if line.endswith("-")] == []
+
+
 def test_at_80_columns_every_command_is_one_line_in_its_group_and_nothing_is_cut(videval: Call) -> None:
     said = videval("--help", columns=80)
     assert [line.rstrip(":") for line in said.lines if line.rstrip(":") in GROUPS] == GROUPS

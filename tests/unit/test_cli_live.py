@@ -72,7 +72,10 @@ def test_the_bar_takes_what_the_numbers_leave(columns: int, status: RunStatus) -
     ("changed", "said"),
     [
         ({"eta_s": 0.602}, "6.7/s, a few seconds left"),
-        ({"rate_now": 0.0, "eta_s": 0.602}, "waiting for the first answer"),
+        ({"rate_now": 0.0, "eta_s": 0.602}, "waiting for the next answer"),
+        ({"rate_now": 0.0, "counts": Counts(queued=300)}, "waiting for the first answer"),
+        ({"rate_now": 0.0, "counts": Counts(done=300)}, "finished"),
+        ({"rate_now": 0.0, "live": 0, "counts": Counts(done=300)}, "finished"),
         ({"rate_now": 0.0, "live": 0, "eta_s": None}, "waiting for a worker"),
         ({"eta_s": None}, "6.7/s"),
     ],

@@ -11,6 +11,8 @@ from rich.text import Text
 from tests.cli import Call, terminal
 from tests.seeding import Seed, add_worker, new_database, seed_run
 from tests.unit.test_docs import README, table_rows
+from videval.benchmarks.catalog import benchmark_names
+from videval.cli.console import explain
 from videval.cli.table import Column, as_table
 from videval.cli.words import duration, middle, percent, rate, time_left, when
 from videval.words import plural
@@ -69,10 +71,27 @@ def test_no_table_is_wider_than_the_terminal_and_no_word_is_broken(
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_benchmarks_are_a_line_each_with_a_variant_to_copy(columns: int, videval: Call) -> None:
     lines = videval("list", "benchmarks", columns=columns).lines
-    found = {line.split()[0]: line for line in lines[1:-2]}
-    assert len(found) == len(lines[1:-2]) >= 18
+    found = {line.split()[0]: line for line in lines[1:-3]}
+    assert list(found) == list(benchmark_names())
+    assert max(map(len, lines)) <= columns
     assert re.search(r"\bLongVideoBench_8frame\b", found["LongVideoBench"])
     assert "choice" in found["MVBench"] and "judge*" in found["MMBench-Video"]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("words", [["list", "benchmarks", "MLVU"], ["list", "models", "Video-LLaVA-tiny"]])
+def test_sentences_break_between_words(words: list[str], columns: int, videval: Call) -> None:
+    wide, narrow = videval(*words), videval(*words, columns=columns)
+    assert narrow.out.split() == wide.out.split()
+    assert max(map(len, narrow.lines)) <= columns
+
+
+def test_a_path_that_is_wider_than_the_terminal_is_not_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    explain(f"  at {'x' * 30} and on-and-on-and-on it goes")
+    assert capsys.readouterr().out.split() == ["at", "x" * 30, "and", "on-and-on-and-on", "it", "goes"]
 
 
 def test_one_benchmark_is_told_in_full_with_its_variants_alone_on_their_lines(videval: Call) -> None:
@@ -126,8 +145,8 @@ def test_workers_stand_below_and_only_a_late_one_says_when_it_was_heard(videval:
 def test_failures_name_their_samples_and_each_kind_its_retry_line(videval: Call) -> None:
     said = videval("errors", "short")
     assert said.lines[0].split() == ["failed", "kind", "message", "videos", "samples"]
-    assert "try video again: videval retry short_8frame--fake--1 --kind video" in said.lines
-    assert "all about one: videval errors short_8frame--fake--1 --index q17" in said.lines
+    assert "to try kind video again: videval retry short_8frame--fake--1 --kind video" in said.lines
+    assert "all about one of them: videval errors short_8frame--fake--1 --index q17" in said.lines
     one = videval("errors", "short", "--index", "q17")
     assert "kind video: clip" in one.out and "Traceback (most recent call last): <b>boom</b>" in one.out
     assert videval("errors", "short", "--index", "none").code == 2

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "console",
     "errors",
+    "explain",
     "opened",
     "opened_run",
     "say",
@@ -62,6 +64,13 @@ def spinner() -> str:
 def say(text: str) -> None:
     """Print plain text: nothing in it is markup, and the terminal wraps it."""
     console.print(escape(text), soft_wrap=True)
+
+
+def explain(text: str) -> None:
+    """Print a sentence that a narrow terminal breaks between words only; what goes on is indented."""
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    lines = textwrap.wrap(text, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    say("\n".join(lines))
 
 
 def warn(text: str) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from videval.cli import complete
 from videval.cli.busy import busy
-from videval.cli.console import opened, say, settings_with, warn
+from videval.cli.console import explain, opened, say, settings_with, warn
 from videval.errors import BrokerUnavailable, UsageError
 from videval.words import plural
 
@@ -56,13 +56,13 @@ def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueu
         done = enqueue(database, order, new=new, on_progress=tell)
     sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
     verb = "new run" if done.created else "goes on with run"
-    say(f"{verb} {done.run.name}: {plural(done.added, 'request')} added")
+    explain(f"{verb} {done.run.name}: {plural(done.added, 'request')} added")
     replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
-    say(
+    explain(
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
         + (f", {order.spec.note}" if order.spec.note else "")
     )
-    say(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
+    explain(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
     for remark in order.remarks():
         warn(f"  {remark}")
     if done.run.missing:
@@ -93,7 +93,7 @@ def enqueue_command(
     pack: Annotated[bool, typer.Option(help="ask all questions of a video at once, for --data")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="cap on frames, for variants by rate")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=16, help="cap on pixels per frame")] = None,
-    prompts: Annotated[str | None, typer.Option(help="whose wording: paper, vlmevalkit or lmms-eval")] = None,
+    prompts: Annotated[str | None, typer.Option(help="wording of paper, vlmevalkit or lmms-eval")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="length of an answer")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
     seed: Annotated[int | None, typer.Option(help="seed, when the temperature is above 0")] = None,

@@ -82,9 +82,9 @@ def show_failures(database: "Database", run: "RunInfo") -> bool:
     if found:
         show_table(COLUMNS, [_row(group) for group in found])
         for kind in dict.fromkeys(g.kind for g in found):
-            say(f"try {kind or 'them'} again: {_retry(run, kind)}")
+            say(f"to try {f'kind {kind}' if kind else 'them'} again: {_retry(run, kind)}")
         if found[0].examples:
-            say(f"all about one: videval errors {run.name} --index {found[0].examples[0]}")
+            say(f"all about one of them: videval errors {run.name} --index {found[0].examples[0]}")
     return bool(found)
 
 

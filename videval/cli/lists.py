@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from videval.cli import complete
-from videval.cli.console import opened, say, say_json, settings_with
+from videval.cli.console import explain, opened, say, say_json, settings_with
 from videval.cli.table import Column, show_table
 from videval.errors import UsageError
 
@@ -87,7 +87,8 @@ def list_benchmarks(
         show_table(BENCHMARKS, [_benchmark_row(b) for b in found])
         if any(b["needs"] for b in found):
             say("* and what needs a judge is answered and exported, not scored")
-        say("any count or rate does: MVBench_17frame, Video-MME_0.5fps   details: videval list benchmarks NAME")
+        say("any count or rate does: MVBench_17frame, Video-MME_0.5fps")
+        say("details, and every variant: videval list benchmarks NAME")
 
 
 def _benchmark_json(bench: "Benchmark", settings: "Settings") -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _benchmark_json(bench: "Benchmark", settings: "Settings") -> dict[str, Any]:
 def _benchmark_row(known: dict[str, Any]) -> list[str | Text]:
     scored = f"{known['scorer'] or 'judge'}{'*' if known['needs'] else ''}".replace("_", "/")
     variants = known["variants"]
-    more = f" and {len(variants) - 1}" if len(variants) > 1 else ""
+    more = f" (+{len(variants) - 1})" if len(variants) > 1 else ""
     return [
         known["name"],
         f"{known['questions']:,}" if known["questions"] else "-",
@@ -168,7 +169,8 @@ def list_models(
         _show_model(found[0])
     else:
         show_table(MODELS, [[s.name, s.adapter, _frames(s), s.checkpoint] for s in found])
-        say("or ADAPTER:PATH, for example video_llava:./my-checkpoint   details: videval list models NAME")
+        say("or ADAPTER:PATH, for example video_llava:./my-checkpoint")
+        say("details: videval list models NAME")
 
 
 def _show_model(spec: "ModelSpec") -> None:
@@ -191,7 +193,7 @@ def _say_facts(name: str, facts: dict[str, str]) -> None:
     say(name)
     for what, fact in facts.items():
         if fact:
-            say(f"  {what:<12}{fact}")
+            explain(f"  {what:<12}{fact}")
 
 
 def _frames(spec: "ModelSpec") -> str:

@@ -109,10 +109,13 @@ def _bar(share: float, size: int) -> Text:
 
 
 def _pace(status: "RunStatus") -> str:
+    if status.counts.finished:
+        return "finished"
     if not status.live and not status.rate_now:
         return "waiting for a worker"
     left = f", {time_left(status.eta_s)} left" if status.eta_s is not None and status.rate_now else ""
-    return f"{rate(status.rate_now)}{left}" if status.rate_now else "waiting for the first answer"
+    first = "the first" if not _over(status.counts) else "the next"
+    return f"{rate(status.rate_now)}{left}" if status.rate_now else f"waiting for {first} answer"
 
 
 def plain_line(status: "RunStatus", score: str) -> str:

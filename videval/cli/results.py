@@ -8,7 +8,7 @@ import typer
 
 from videval.cli import complete
 from videval.cli.busy import busy
-from videval.cli.console import opened_run, say, say_json, settings_with, warn
+from videval.cli.console import explain, opened_run, say, say_json, settings_with, warn
 from videval.cli.table import Column, show_table
 from videval.cli.words import percent
 from videval.errors import Incomplete, UsageError
@@ -72,7 +72,7 @@ def _show_measures(measures: "Sequence[Measured]") -> None:
         show_table(columns, [[group, *map(percent, values)] for group, values in rows])
     for m in measures:
         if not m.group:
-            say(f"{m.name}: {percent(m.value)}" + ("" if m.name == m.about else f" ({m.about})"))
+            explain(f"{m.name}: {percent(m.value)}" + ("" if m.name == m.about else f" ({m.about})"))
 
 
 def show_score(database: "Database", run: "RunInfo") -> None:
@@ -93,7 +93,7 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
     if report.caution:
-        say(report.caution)
+        explain(report.caution)
 
 
 def _score_json(report: "ScoreReport") -> dict[str, Any]:
@@ -152,7 +152,7 @@ def export_command(
         str, typer.Option(help="xlsx, tsv, json, jsonl or parquet", autocompletion=complete.formats)
     ] = "xlsx",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder; default: outputs")] = None,
-    partial: Annotated[bool, typer.Option(help="export an incomplete run too")] = False,
+    partial: Annotated[bool, typer.Option(help="an incomplete run too")] = False,
 ) -> None:
     """Write the table that VLMEvalKit's evaluators accept.
 

@@ -32,7 +32,7 @@ def run_command(
     pack: Annotated[bool, typer.Option(help="ask all questions of a video at once, for --data")] = False,
     max_frames: Annotated[int | None, typer.Option(min=1, help="cap on frames, for variants by rate")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=16, help="cap on pixels per frame")] = None,
-    prompts: Annotated[str | None, typer.Option(help="whose wording: paper, vlmevalkit or lmms-eval")] = None,
+    prompts: Annotated[str | None, typer.Option(help="wording of paper, vlmevalkit or lmms-eval")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="length of an answer")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy")] = None,
     seed: Annotated[int | None, typer.Option(help="seed, when the temperature is above 0")] = None,
@@ -79,7 +79,8 @@ def run_command(
 
 def _point(run: "RunInfo", counts: "Counts") -> None:
     """Where to look next."""
-    say(f"look: videval dashboard   share: videval report {run.name}")
+    say("look:   videval dashboard")
+    say(f"share:  videval report {run.name}")
     if counts.failed:
         say(f"failed: videval errors {run.name}")
 
