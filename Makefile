@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1
+JOBS ?= 2
 DEMO := VIDEVAL_HOME=$(CURDIR)/demo/home VIDEVAL_DATA_ROOT=$(CURDIR)/demo/data
 export OMP_NUM_THREADS ?= 1
 
@@ -23,7 +24,7 @@ demo: install
 	@echo 'The demo has a home of its own. To look at it:  VIDEVAL_HOME=demo/home $(BIN)/videval dashboard'
 
 test: install
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --numprocesses $(JOBS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
