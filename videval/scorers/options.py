@@ -14,7 +14,6 @@ from videval.types import Sample
 
 __all__ = [
     "answer_letter",
-    "comparable",
     "letter_answer",
     "listed",
     "literal_list",
@@ -40,7 +39,7 @@ def normalised(text: str) -> str:
     return " ".join(words.split())
 
 
-def comparable(text: str) -> str:
+def _comparable(text: str) -> str:
     """What makes two options the same: their words or, where a text has none (an arrow, a smiley), its signs."""
     return normalised(text) or text.strip()
 
@@ -87,8 +86,8 @@ def match_option(text: str, options: Sequence[str]) -> str | None:
     The longest option is looked for first and its words are used up, so "a red car" is not also "red"; an option
     that is said elsewhere besides makes it two, and none is read. Nor is one that stands beside a "not".
     """
-    said = comparable(text)
-    wanted = [(comparable(option), letter) for option, letter in zip(options, string.ascii_uppercase, strict=False)]
+    said = _comparable(text)
+    wanted = [(_comparable(option), letter) for option, letter in zip(options, string.ascii_uppercase, strict=False)]
     whole = [letter for words, letter in wanted if words and words == said]
     if whole:
         return whole[0]
@@ -109,7 +108,7 @@ def same_option(letter: str, answer: str, options: Sequence[str]) -> bool:
     """Whether two letters name the same option; tables may hold one text twice."""
     if letter == answer or not options:
         return letter == answer
-    return comparable(_option(options, letter)) == comparable(_option(options, answer))
+    return _comparable(_option(options, letter)) == _comparable(_option(options, answer))
 
 
 def _option(options: Sequence[str], letter: str) -> str:
