@@ -64,7 +64,7 @@ AXIS_CLOCK = {
     "month": "%b",
 }
 """How the ticks of a time axis are written, by what they are a multiple of."""
-TIME_AXIS = _field("time", "temporal", axis={"format": AXIS_CLOCK, "labelOverlap": "greedy", "labelSeparation": 8})
+TIME_AXIS = _field("time", "temporal", axis={"format": AXIS_CLOCK, "labelBound": True, "labelSeparation": 8})
 
 
 def progress(course: Sequence[Moment], total: int) -> Chart:

@@ -11,7 +11,7 @@ from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
 from dashboard.store import Answer
 from dashboard.theme import OUTCOME_COLOURS, STALE_STYLE
-from dashboard.words import NOTHING, ago, count, eta, floored, percent, plain, plural, rate
+from dashboard.words import NOTHING, about, ago, count, eta, floored, percent, plain, plural, rate
 from videval.db.runs import Counts
 from videval.metrics import Estimate
 from videval.report import RunStatus
@@ -142,7 +142,7 @@ def headline(status: RunStatus) -> str:
     if not status.live:
         return f"{answered}, {count(counts.waiting)} left, and no worker holds its model"
     end = time_left(status)
-    return f"{answered}, {f'done in about {end}' if end else 'no answer of late to plan with'}"
+    return f"{answered}, {f'done in {about(end)}' if end else 'no answer of late to plan with'}"
 
 
 def time_left(status: RunStatus) -> str:

@@ -6,6 +6,7 @@ import time
 
 __all__ = [
     "NOTHING",
+    "about",
     "ago",
     "count",
     "duration",
@@ -69,6 +70,11 @@ def duration(seconds: float | None) -> str:
 def eta(seconds: float | None) -> str:
     """How long something will still take; nobody can tell milliseconds ahead."""
     return "a few seconds" if seconds is not None and seconds < 10 else duration(seconds)
+
+
+def about(left: str) -> str:
+    """A time left inside a sentence: `about 53 s`, `a few seconds`."""
+    return left if left.startswith("a few") else f"about {left}"
 
 
 def rate(per_second: float | None) -> str:

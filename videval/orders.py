@@ -69,7 +69,7 @@ def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
     if not file.exists():
-        raise UsageError(f"{file} is not a file", hint="--data questions.tsv")
+        raise UsageError(f"{file} is not a file", hint="is the path right, seen from this folder?")
     frames = asked.frames
     if frames is None and asked.fps is None and spec.frame_counts:
         frames = spec.frame_counts[0]

@@ -21,7 +21,7 @@ from dashboard.show import (
     unwrapped,
 )
 from dashboard.table import Figure, Row, Value, link, share, table
-from dashboard.words import count, eta, floored, percent, plain, plural, rate, when
+from dashboard.words import about, count, eta, floored, percent, plain, plural, rate, when
 from videval.report import RunStatus, ScoreReport
 
 MOST_CARDS = 4
@@ -42,7 +42,7 @@ def _sentence(overview: Overview) -> str:
         return f"1 run going: {headline(going[0])}"
     left = sum(s.counts.waiting for s in going)
     etas = [s.eta_s for s in going if s.eta_s is not None]
-    end = f", all done in about {eta(max(etas))}" if len(etas) == len(going) else ""
+    end = f", all done in {about(eta(max(etas)))}" if len(etas) == len(going) else ""
     return f"{len(going)} runs going, {count(left)} answers to go{end}"
 
 

@@ -52,7 +52,7 @@ def test_progress_moves_while_one_watches(page: Page, installation: Installation
     wait_until(lambda: answered(page) > 0, "a first answer")
     before = answered(page)
     wait_until(lambda: answered(page) > before, "more answers without a reload")
-    expect(page.get_by_role("heading", name=re.compile("answered, done in about"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("answered, done in "))).to_be_visible()
 
 
 def test_pause_and_resume_from_the_page(page: Page, installation: Installation) -> None:

@@ -41,9 +41,9 @@ def test_every_help_shows_two_examples_of_that_command(command, videval: Call) -
     assert all(f"videval {command.name}" in e for e in command.examples)
 
 
-@pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)
-def test_no_help_breaks_a_name_at_its_hyphen(command, videval: Call) -> None:
-    assert [line for line in videval(*command.words, "-h", columns=80).lines if line.endswith("-")] == []
+@pytest.mark.parametrize("command", ["enqueue", "run"])
+def test_help_breaks_no_prompt_set_at_its_hyphen(command: str, videval: Call) -> None:
+    assert "wording of paper, vlmevalkit or lmms-eval\n" in videval(command, "-h", columns=80).out
 
 
 def test_at_80_columns_every_command_is_one_line_in_its_group_and_nothing_is_cut(videval: Call) -> None:

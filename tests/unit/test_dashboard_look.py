@@ -18,6 +18,7 @@ from tests.dashboards import opens_pages as opens_pages
 from tests.dashboards import settings_of_this_test as settings_of_this_test
 from tests.seeding import Seed, add_worker, seed_run
 from videval.db.session import Database
+from videval.report import status
 
 
 def test_only_a_run_that_goes_on_has_a_time_left(database: Database, opened: Open) -> None:
@@ -51,6 +52,16 @@ def test_workers_that_ended_as_they_should_are_no_restarts_and_make_room(databas
     at = opened("fleet")
     assert said(at).count("restarted") == 1
     assert list(table(at, "Workers")["worker"]) == ["gpu0@host", "gpu0@host", "gpu0@host", "last@host"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(3.0, "done in a few seconds"), (53.0, "done in about 53 s")])
+def test_a_sentence_says_about_of_numbers_only(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch, seconds: float, said: str
+) -> None:
+    seed_run(database, Seed(done=60))
+    add_worker(database, "gpu0@host")
+    monkeypatch.setattr(status, "_time_left", lambda *_: seconds)
+    assert opened("runs").header[0].value.replace("\\", "").endswith(said)
 
 
 def test_the_clock_below_a_chart_is_whole_however_short_the_run_was() -> None:

@@ -123,7 +123,7 @@ def asked_from(given: dict[str, object]) -> "Asked":
     if model is None and given["data"] is not None:
         variant, model = None, variant
     if model is None:
-        raise UsageError("which model?", hint="videval enqueue VARIANT MODEL; see: videval list models")
+        raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     fields = {name: given[name] for name in Asked.__dataclass_fields__ if name in given}
     return Asked(**{**fields, "what": variant, "model": model})  # type: ignore[arg-type]
 

@@ -152,7 +152,7 @@ def export_command(
         str, typer.Option(help="xlsx, tsv, json, jsonl or parquet", autocompletion=complete.formats)
     ] = "xlsx",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder; default: outputs")] = None,
-    partial: Annotated[bool, typer.Option(help="an incomplete run too")] = False,
+    partial: Annotated[bool, typer.Option(help="export an incomplete run too")] = False,
 ) -> None:
     """Write the table that VLMEvalKit's evaluators accept.
 
