@@ -8,13 +8,29 @@ from celery.worker.consumer import Consumer
 
 from workers.address import broker_address
 from workers.config import SETTINGS
-from workers.reasons import explain
+from workers.reasons import TROUBLE, explain
 
 __all__ = ["PatientConsumer"]
 
 log = logging.getLogger(__name__)
 PAUSE = 2.0
 """Seconds until a Redis that refused is asked again; one that was away is looked for by Celery itself."""
+TELL_TRACEBACKS = ("celery.worker.loops", "celery.worker.request", "celery.worker.consumer.consumer")
+"""Celery's loggers that add one to what Redis said: when messages cannot be acknowledged, when the connection goes."""
+
+
+class _InALine(logging.Filter):
+    """An error of Redis, or of the way to it, is a line of the log and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything pass."""
+        if record.exc_info and isinstance(record.exc_info[1], TROUBLE):
+            record.exc_info = None
+        return True
+
+
+for name in TELL_TRACEBACKS:
+    logging.getLogger(name).addFilter(_InALine())
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]

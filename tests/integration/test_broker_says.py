@@ -1,5 +1,6 @@
 """Whatever a Redis says, people hear it in one line with its remedy, and doctor and workers meet it beforehand."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from videval.db.identity import database_id, known_id
 from videval.db.schema import upgrade
 from videval.db.session import Database, open_database
 from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem
-from workers import broker
+from workers import broker, consumer
 from workers.publish import queue_length, queue_name
 from workers.reasons import explain
 from workers.trial import memory_risk, try_broker
@@ -149,6 +150,18 @@ def test_the_broker_s_status_is_what_redis_says(tmp_path, server, monkeypatch, c
         said = videval("broker", "status")
         assert said.code == code and words in said.out + said.err, said
         assert "s3kr1t" not in said.out + said.err and "wr0ng" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told_in_full"),
+    [(redis.OutOfMemoryError("full"), False), (ConnectionResetError("by peer"), False), (KeyError("a mistake"), True)],
+)
+def test_what_redis_refuses_is_a_line_of_a_worker_s_log_and_a_mistake_keeps_its_traceback(
+    caplog, error, is_told_in_full
+):
+    for name in consumer.TELL_TRACEBACKS:
+        logging.getLogger(name).error("it could not be acknowledged", exc_info=error)
+    assert [bool(record.exc_info) for record in caplog.records] == [is_told_in_full] * 3
 
 
 def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
