@@ -66,7 +66,7 @@ def test_pause_and_resume_from_the_page(page: Page, installation: Installation) 
 
 def test_the_first_page_names_every_run_and_links_to_it(page: Page, installation: Installation) -> None:
     page.goto(installation.url)
-    page.get_by_role("link", name=RUN).click()
+    page.get_by_role("link", name=RUN).first.click()  # of its card; the table has one too
     page.wait_for_url(f"**/run?run={RUN}")
     expect(page.get_by_role("heading", name="Progress")).to_be_visible()
 
