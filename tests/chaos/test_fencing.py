@@ -24,16 +24,19 @@ def frozen_with_a_batch(cluster: Cluster) -> int:
     (worker,) = cluster.processes("worker")
     while True:
         os.kill(worker.pid, signal.SIGSTOP)
-        if not holds_the_write_lock(cluster):
+        if not is_in_a_transaction(cluster):
             return worker.pid
         os.kill(worker.pid, signal.SIGCONT)
         time.sleep(0.02)
 
 
-def holds_the_write_lock(cluster: Cluster) -> bool:
-    """Whether it froze in the middle of a transaction of SQLite's, which then stands still for everybody."""
+def is_in_a_transaction(cluster: Cluster) -> bool:
+    """Whether it froze in the middle of a transaction: what that has locked stands still for everybody, on SQLite for
+    good, on PostgreSQL for two minutes."""
     if cluster.postgres is not None:
-        return False
+        others = "backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        with cluster.postgres.connect() as connection:
+            return connection.execute(f"SELECT 1 FROM pg_stat_activity WHERE {others}").fetchone() is not None
     with contextlib.closing(sqlite3.connect(cluster.folder / "home" / "videval.db", timeout=0.3)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
