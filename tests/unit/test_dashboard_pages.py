@@ -284,8 +284,9 @@ def test_a_lost_worker_is_no_trouble_once_a_later_one_has_its_device(database: D
     add_worker(database, "old@host", device="gpu0", state="lost")
     add_worker(database, "silent@host", device="gpu0", silent_s=200)
     add_worker(database, "new@host", device="gpu0")
-    younger = "UPDATE workers SET started_at = started_at + 880 WHERE id = 'new@host'"
-    database.write(lambda c: c.exec_driver_sql(younger))
+    for name, later_s in {"silent@host": -100, "new@host": 880}.items():
+        began = f"UPDATE workers SET started_at = started_at + {later_s} WHERE id = '{name}'"
+        database.write(lambda c, began=began: c.exec_driver_sql(began))
     at = opened("fleet")
     assert at.header[0].value.replace("\\", "") == "2 workers, 2 working"
     assert "lost: its process is gone" not in said(at) and "silent for" not in said(at)
