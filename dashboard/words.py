@@ -4,6 +4,9 @@ import math
 import re
 import time
 
+from videval import words
+from videval.words import plural
+
 __all__ = [
     "NOTHING",
     "about",
@@ -56,20 +59,12 @@ def duration(seconds: float | None) -> str:
         return f"{1000 * seconds:.0f} ms" if seconds >= 0.0005 else "0 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{hours // 24} d {hours % 24} h"
+    return words.duration(seconds)
 
 
 def eta(seconds: float | None) -> str:
     """How long something will still take; nobody can tell milliseconds ahead."""
-    return "a few seconds" if seconds is not None and seconds < 10 else duration(seconds)
+    return NOTHING if seconds is None else words.time_left(seconds)
 
 
 def about(left: str) -> str:
@@ -89,11 +84,6 @@ def rate(per_second: float | None) -> str:
 def count(number: int) -> str:
     """1234567 as 1,234,567."""
     return f"{number:,}"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def ago(seconds: float | None) -> str:

@@ -4,7 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["in_our_words", "plural", "what_is_right"]
+__all__ = ["duration", "in_our_words", "plural", "time_left", "what_is_right"]
+
+SOON = 10.0
+"""Seconds below which a guess of the time left says no number."""
 
 _FIXED = {
     "float_parsing": "a number",
@@ -25,6 +28,26 @@ _BOUNDS = {
 def plural(number: int, noun: str) -> str:
     """`1 request`, `2 requests`, `20,000 requests`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """14 s, 9 min, 2 h 10 min, 3 d 4 h."""
+    if seconds is None:
+        return "-"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def time_left(seconds: float | None) -> str:
+    """What is left of a run; no false precision near its end."""
+    return "a few seconds" if seconds is not None and seconds < SOON else duration(seconds)
 
 
 def what_is_right(problem: Mapping[str, Any]) -> str:

@@ -2,35 +2,14 @@
 
 import time
 
-__all__ = ["duration", "middle", "percent", "rate", "time_left", "when"]
+from videval.words import duration, time_left
 
-SOON = 10.0
-"""Seconds below which a guess of the time left says no number."""
+__all__ = ["duration", "middle", "percent", "rate", "time_left", "when"]
 
 
 def percent(value: float | None) -> str:
     """0.954 as 95.4 %."""
     return "-" if value is None else f"{100 * value:.1f} %"
-
-
-def duration(seconds: float | None) -> str:
-    """14 s, 9 min, 2 h 10 min, 3 d 4 h."""
-    if seconds is None:
-        return "-"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{hours // 24} d {hours % 24} h"
-
-
-def time_left(seconds: float | None) -> str:
-    """What is left of a run; no false precision near its end."""
-    return "a few seconds" if seconds is not None and seconds < SOON else duration(seconds)
 
 
 def rate(per_second: float) -> str:
