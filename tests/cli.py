@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.color import ColorSystem
 
-from videval.cli import main
+from videval.cli import console, main
 
 __all__ = ["Call", "Said", "caller", "terminal"]
 
@@ -38,6 +38,8 @@ def caller(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setenv("VIDEVAL_HOME", str(home))
 
     def call(*words: str, columns: int | None = None) -> Said:
+        for one in (console.console, console.errors):
+            one._buffer.clear()  # what a test left there whose standard output failed
         if columns:
             monkeypatch.setenv("COLUMNS", str(columns))
         monkeypatch.setattr(sys, "argv", ["videval", *words])
@@ -53,8 +55,6 @@ def caller(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 def terminal(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     """Have the consoles believe in a terminal of so many columns."""
-    from videval.cli import console
-
     monkeypatch.setenv("COLUMNS", str(columns))
     for one in (console.console, console.errors):
         monkeypatch.setattr(one, "_force_terminal", True)
