@@ -4,7 +4,7 @@ Questions about one video are not independent of each other, so every interval i
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +16,6 @@ __all__ = [
     "Difference",
     "Estimate",
     "Floats",
-    "macro_mean",
     "mcnemar",
     "mean_with_interval",
     "median",
@@ -215,12 +214,6 @@ def mcnemar(b: int, c: int) -> float:
         tail += term
         term = term * (total - k) // (k + 1)
     return min(1.0, 2 * tail / (1 << total)) if total else 1.0
-
-
-def macro_mean(groups: Mapping[str, Sequence[float]]) -> float | None:
-    """The mean of the groups' means, each group counting the same; groups without values are left out."""
-    means = [math.fsum(values) / len(values) for values in groups.values() if len(values)]
-    return math.fsum(means) / len(means) if means else None
 
 
 def median(values: Sequence[float]) -> float | None:

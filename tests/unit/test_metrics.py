@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videval.metrics import (
-    macro_mean,
     mcnemar,
     mean_with_interval,
     median,
@@ -27,7 +26,7 @@ def test_no_values_give_no_numbers() -> None:
     nothing = mean_with_interval([], [])
     assert (nothing.mean, nothing.low, nothing.high, nothing.n, nothing.clusters) == (None, None, None, 0, 0)
     assert paired_difference([], [], []).mean is None
-    assert macro_mean({}) is macro_mean({"a": []}) is median([]) is quantile([], 0.9) is None
+    assert median([]) is quantile([], 0.9) is None
 
 
 def test_lengths_that_differ_and_values_out_of_bounds_are_errors() -> None:
@@ -157,10 +156,6 @@ def test_mcnemar_is_the_exact_binomial(b: int, c: int, p: float) -> None:
 def test_mcnemar_takes_counts_beyond_floats() -> None:
     assert mcnemar(3000, 3100) == pytest.approx(0.2049495446515585, rel=1e-9)
     assert mcnemar(0, 5000) == 0.0
-
-
-def test_macro_mean_counts_groups_the_same() -> None:
-    assert macro_mean({"a": [1, 1, 1, 1], "b": [0], "c": []}) == 0.5
 
 
 def test_median_and_quantiles_interpolate() -> None:
