@@ -24,7 +24,7 @@ def main() -> None:
         st.Page("views/fleet.py", title="Fleet", icon=":material/memory:", url_path="fleet"),
     ]
     page = st.navigation(pages, position="top")
-    from dashboard.entry import enter
+    from dashboard.front import enter
 
     enter(page)
 

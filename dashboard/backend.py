@@ -12,7 +12,7 @@ from dashboard.busy import BusyMeter
 from dashboard.data import PATIENCE_S, Data
 from dashboard.downloads import Exports
 from dashboard.frames import FrameShop
-from dashboard.scorebook import ScoreBook
+from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from videval.db import schema
 from videval.db.session import Database, open_database

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashboard.busy import Busy, BusyMeter
-from dashboard.scorebook import ScoreBook
+from dashboard.scores import ScoreBook
 from dashboard.store import Answer, Store
 from videval import report
 from videval.db import browse, queue, runs, stats, workers

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dashboard.courtesy import step_back
+from dashboard.priority import step_back
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import VidevalError

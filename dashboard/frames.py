@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboard.courtesy import step_back
+from dashboard.priority import step_back
 from videval.db.records import RunConfig
 from videval.types import FrameSampling, Sample
 from videval.video.paths import resolve_video

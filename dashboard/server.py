@@ -1,11 +1,11 @@
-"""What `videval dashboard` serves: the pages of `app.py` behind the gate of `guard.py`."""
+"""What `videval dashboard` serves: the pages of `app.py` behind the gate of `access.py`."""
 
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 
-from dashboard.guard import Gate
+from dashboard.access import Gate
 from videval.settings import Settings
 
 __all__ = ["app"]

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from dashboard.courtesy import step_back
+from dashboard.priority import step_back
 from videval.errors import DatabaseUnavailable, VidevalError
 
 __all__ = ["Answer", "Store"]

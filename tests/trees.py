@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from videval.benchmarks.mvbench import TASKS, task_file
+from videval.benchmarks.pages.mvbench import TASKS, task_file
 from videval.video.encode import write_frame_folder, write_video
 
 __all__ = ["BUILDERS", "clip", "frame_folder", "tree"]
@@ -143,7 +143,7 @@ def _mvbench_mp4(root: Path, packed: bool) -> None:
 
 
 def _mvtamperbench(root: Path, packed: bool) -> None:
-    from videval.benchmarks.mvtamperbench import _FOLDERS
+    from videval.benchmarks.pages.mvtamperbench import _FOLDERS
 
     files = {}
     for task, folder in _FOLDERS.items():
@@ -221,7 +221,7 @@ def _longvideobench(root: Path, packed: bool) -> None:
 
 
 def _mlvu(root: Path, packed: bool) -> None:
-    from videval.benchmarks.mlvu import _FREE, _TASKS
+    from videval.benchmarks.pages.mlvu import _FREE, _TASKS
 
     for task, file in _TASKS.items():
         asked: dict[str, Any] = {"video": f"{task}_1.mp4", "duration": 480.0, "question": f"{task}?"}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,9 +10,9 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import Claim
 from videval.errors import EnvironmentProblem, ModelFailure
 from videval.types import (
+    Answer,
     Clip,
     FrameSampling,
-    Generation,
     GenerationSettings,
     Part,
     Prompt,
@@ -25,21 +24,11 @@ from videval.types import (
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
 
-__all__ = ["Answer", "Engine", "FrameSource", "Released", "infer"]
+__all__ = ["Engine", "FrameSource", "Released", "infer"]
 
 
 class Released(Exception):
     """The request was given back before it was generated; costs it nothing."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What an engine gives: the generation, and seconds of preparing, waiting for a batch, and generating it."""
-
-    generation: Generation
-    prepare_s: float = 0.0
-    wait_s: float = 0.0
-    generate_s: float = 0.0
 
 
 class FrameSource(Protocol):

@@ -9,9 +9,9 @@ from pathlib import Path
 from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import parse_variant
-from videval.benchmarks.data import locate
 from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.benchmarks.table_text import names_a_table
+from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.runs import Order

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from videval.types import Generation, GenerationSettings, Prompt, Sample, Score
+from videval.errors import VidevalError
+from videval.types import Answer, Ask, Generation, GenerationSettings, Prompt, Sample, Score, Stage
 
 Inputs = Any
 """What `Model.prepare` makes and `Model.generate` takes: opaque to everybody else."""
@@ -24,6 +25,36 @@ class Model(Protocol):
 
     def describe(self) -> Mapping[str, str]:
         """What the numbers depend on: dtype, device, library versions, checkpoint commit."""
+
+
+class Caller(Protocol):
+    """Hears of one Ask, from any thread: `entered` as often as it moves on, then one of the others."""
+
+    def entered(self, stage: Stage) -> None:
+        """It is in PREPARE, WAIT or GENERATE from now on; in GENERATE a death of the process is held against it."""
+
+    def answered(self, answer: Answer) -> None:
+        """It is answered."""
+
+    def failed(self, error: VidevalError) -> None:
+        """It is not: RequestFailure is the request's own fault, EnvironmentProblem this machine's."""
+
+
+@runtime_checkable
+class Server(Protocol):
+    """Answers many at once, in any order; a Model becomes one by a Batcher."""
+
+    slots: int
+    """How many it wants in hand."""
+
+    def ask(self, ask: Ask, caller: Caller) -> None:
+        """Take a prompt on; never blocks, the caller hears what becomes of it."""
+
+    def forget(self, id: int) -> None:
+        """Drop an Ask if it has not begun; end it early if that is cheap. Its caller hears nothing more."""
+
+    def describe(self) -> Mapping[str, str]:
+        """What the numbers depend on: as of a Model."""
 
 
 @runtime_checkable

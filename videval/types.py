@@ -36,6 +36,7 @@ class Stage(StrEnum):
     CLAIMED = "claimed"
     DECODE = "decode"
     PREPARE = "prepare"
+    WAIT = "wait"
     GENERATE = "generate"
     STORE = "store"
 
@@ -213,6 +214,27 @@ class Generation:
     prompt_tokens: int | None = None
     new_tokens: int | None = None
     truncated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One prompt on its way: `alone` never shares a batch; `together` names its clip, whose prefix it may share."""
+
+    id: int
+    prompt: Prompt
+    settings: GenerationSettings
+    alone: bool = False
+    together: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a server gives: the generation, and seconds of preparing, waiting for a batch, and generating it."""
+
+    generation: Generation
+    prepare_s: float = 0.0
+    wait_s: float = 0.0
+    generate_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,9 @@ from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
 from workers.device import can_serve, is_free
-from workers.dispatcher import Demand, Seat, assign
 from workers.ledger import Trouble
 from workers.publish import publish_due, queue_name
+from workers.shares import Demand, Seat, assign
 from workers.worker import Worker
 
 __all__ = ["Consumer", "Loops"]

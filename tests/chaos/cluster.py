@@ -47,7 +47,7 @@ QUICK = {
     "VIDEVAL_FRAME_CACHE_GB": "1",
 }
 KINDS = {
-    "workers.engine_process": "engine",
+    "workers.engine.process": "engine",
     "workers.decoder_process": "decoder",
     "--loglevel": "worker",
     "fleet": "supervisor",

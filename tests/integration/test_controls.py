@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.moving_shapes import MovingShapes
+from videval.benchmarks.pages.moving_shapes import MovingShapes
 from videval.benchmarks.shapes import DemoClip, Question
 from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model

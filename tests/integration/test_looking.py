@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dashboard.data import Data
-from dashboard.scorebook import ScoreBook
+from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from tests.questions import answer, identity, make_run, request_ids, samples, take
 from videval import report

@@ -11,13 +11,14 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from tests.trees import BUILDERS, SRT, clip, put, put_json, put_parquet, put_tar, put_zip, tree
 from videval.benchmarks.catalog import benchmark
-from videval.benchmarks.data import Prepared, locate, missing_videos, prepare, verify
-from videval.benchmarks.hub import download
-from videval.benchmarks.nextqa import NExTQA
+from videval.benchmarks.pages.nextqa import NExTQA
 from videval.benchmarks.published import Download, PublishedBenchmark
+from videval.datasets.hub import download
+from videval.datasets.prepare import Prepared, locate, prepare, verify
 from videval.errors import DataMissing, InvalidTable
 from videval.orders import Asked, make_order
 from videval.settings import Settings
+from videval.video.paths import absent
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +152,7 @@ def test_a_question_without_its_video_is_listed(settings: Settings) -> None:
     assert report.missing == (lost.relative_to(root).as_posix(),)
     assert not report.is_complete
     samples = benchmark("MVBench").load(root, benchmark("MVBench").variant(num_frames=8))
-    assert missing_videos(samples, root) == list(report.missing)
+    assert absent([s.video for s in samples], root) == list(report.missing)
     assert any("no network" in note for note in report.notes), "why it was not fetched is said"
 
 

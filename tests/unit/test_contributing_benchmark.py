@@ -9,28 +9,25 @@ from pathlib import Path
 
 import pytest
 
-import videval.benchmarks
 from tests.trees import clip, put, put_zip
-from videval.benchmarks import catalog
+from videval.benchmarks import catalog, pages
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark, parse_variant, published_variants
-from videval.benchmarks.data import prepare
+from videval.datasets.prepare import prepare
 from videval.scoring import score
 from videval.settings import Settings
 from videval.types import Clip, Prediction, PredictionState, Text, Verdict
 
 HERE = Path(__file__).parents[2]
-PAGES = (HERE / "CONTRIBUTING.md", HERE / "docs-benchmark.md")
+PAGE = HERE / "CONTRIBUTING.md"
 SECTION = "## Add a benchmark"
 
 
 def section() -> str:
-    """The section, from the first page that has it."""
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8") if page.is_file() else ""
-        if f"{SECTION}\n" in text:
-            return re.split(r"\n## ", text.split(f"{SECTION}\n", 1)[1])[0]
-    raise AssertionError(f"no page has a section {SECTION!r}: {', '.join(p.name for p in PAGES)}")
+    """The section as it stands."""
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(f"{SECTION}\n")
+    assert rest, f"{PAGE.name} has no section {SECTION!r}"
+    return re.split(r"\n## ", rest)[0]
 
 
 def blocks(kind: str) -> list[str]:
@@ -41,17 +38,17 @@ def blocks(kind: str) -> list[str]:
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The page's file in the package and its line in the catalog; yields the benchmark's name."""
     file, line = blocks("python")
-    path = re.match(r"# (videval/benchmarks/\w+\.py)\n", file)
+    path = re.match(r"# (videval/benchmarks/pages/\w+\.py)\n", file)
     assert path, "the block begins with the file's path"
     module = Path(path[1]).stem
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / f"{module}.py").write_text(file, encoding="utf-8")
-    monkeypatch.setattr(videval.benchmarks, "__path__", [*videval.benchmarks.__path__, str(tmp_path / "package")])
+    monkeypatch.setattr(pages, "__path__", [*pages.__path__, str(tmp_path / "package")])
     entry = ast.literal_eval(f"{{{line}}}")
     monkeypatch.setattr(catalog, "BENCHMARKS", {**catalog.BENCHMARKS, **entry})
     (name,) = entry
     yield name
-    sys.modules.pop(f"videval.benchmarks.{module}", None)
+    sys.modules.pop(f"videval.benchmarks.pages.{module}", None)
 
 
 def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dashboard import guard
-from dashboard.guard import DAY_S, Gate, cookie_name, is_signed, signed
+from dashboard import access
+from dashboard.access import DAY_S, Gate, cookie_name, is_signed, signed
 
 NOW = 1_800_000_000.0
 PASSWORD = "Sesam öffne dich"
@@ -17,7 +17,7 @@ PASSWORD = "Sesam öffne dich"
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "WRONG_PAUSE_S", 0.0)
+    monkeypatch.setattr(access, "WRONG_PAUSE_S", 0.0)
 
 
 def ask(
@@ -145,7 +145,7 @@ def test_a_signature_is_for_a_day_and_for_what_it_signs() -> None:
 
 def test_a_process_that_is_started_anew_knows_no_older_signature() -> None:
     cookie = signed(NOW)
-    guard._secret.cache_clear()
+    access._secret.cache_clear()
     assert not is_signed(cookie, NOW)
 
 

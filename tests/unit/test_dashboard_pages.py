@@ -358,7 +358,7 @@ def test_the_password_opens_the_page_and_another_one_does_not(
 ) -> None:
     seed_run(database, Seed(done=50))
     monkeypatch.setenv("VIDEVAL_DASHBOARD_PASSWORD", "Sesam öffne dich")
-    monkeypatch.setattr("dashboard.guard.WRONG_PAUSE_S", 0.0)
+    monkeypatch.setattr("dashboard.access.WRONG_PAUSE_S", 0.0)
     config.set_option("server.address", "0.0.0.0")
     at = AppTest.from_file(APP, default_timeout=30).run()
     assert not at.metric

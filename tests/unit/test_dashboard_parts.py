@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import event
 
 from dashboard import charts, video, words
+from dashboard.access import is_loopback
 from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
 from dashboard.frames import FrameShop, Seen, video_path
-from dashboard.guard import is_loopback
-from dashboard.scorebook import ScoreBook
+from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from dashboard.video import played_span
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for

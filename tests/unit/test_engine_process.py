@@ -20,9 +20,9 @@ from videval.errors import (
     OutOfMemory,
     ProcessDied,
 )
-from videval.inference import Answer, Released
+from videval.inference import Released
 from videval.models.catalog import model_spec
-from videval.types import Clip, GenerationSettings, Prompt, Text, Video
+from videval.types import Answer, Clip, GenerationSettings, Prompt, Text, Video
 from workers.device import parse_devices
 from workers.engine import Engine, _choose_batch, _Ticket
 

@@ -10,9 +10,9 @@ from tests.questions import samples
 from tests.trees import clip as video_bytes
 from videval.db.records import Claim, RunConfig, StoredSample
 from videval.errors import EnvironmentProblem, ModelFailure, ProcessDied, VideoFailure
-from videval.inference import Answer, Released, infer
+from videval.inference import Released, infer
 from videval.models.catalog import model_spec
-from videval.types import Clip, FrameSampling, Generation, GenerationSettings, Prompt, Stage
+from videval.types import Answer, Clip, FrameSampling, Generation, GenerationSettings, Prompt, Stage
 from videval.video.cache import FrameCache, load_frames
 from videval.video.eviction import evict
 

@@ -10,8 +10,8 @@ import pytest
 
 from tools.demo_model.forms import after, before
 from videval.benchmarks.base import Shown
-from videval.benchmarks.moving_shapes import MovingShapes
-from videval.benchmarks.mvbench import choice_prompt
+from videval.benchmarks.pages.moving_shapes import MovingShapes
+from videval.benchmarks.pages.mvbench import choice_prompt
 from videval.benchmarks.shapes import (
     ACTIONS,
     BACKGROUNDS,

@@ -109,7 +109,7 @@ def test_each_benchmark_of_the_catalog_loads_and_has_its_name() -> None:
 
 def test_third_parties_benchmarks_are_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     from videval import registry
-    from videval.benchmarks.mvbench import MVBench
+    from videval.benchmarks.pages.mvbench import MVBench
 
     class Theirs(MVBench):
         name = "TheirBench"

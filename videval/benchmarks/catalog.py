@@ -1,6 +1,6 @@
 """Which benchmarks there are, and what a variant's name says: MVBench_8frame, Video-MME_0.5fps_subs.
 
-A new benchmark is one file in this package and one line here.
+A new benchmark is one file in `pages` and one line here.
 """
 
 import re
@@ -14,24 +14,24 @@ from videval.types import Variant
 __all__ = ["BENCHMARKS", "TABLE", "benchmark", "benchmark_names", "parse_variant", "published_variants"]
 
 BENCHMARKS: Mapping[str, str] = {
-    "DREAM-1K": "videval.benchmarks.dream1k:Dream1K",
-    "EgoSchema": "videval.benchmarks.egoschema:EgoSchema",
-    "LVBench": "videval.benchmarks.lvbench:LVBench",
-    "LongVideoBench": "videval.benchmarks.longvideobench:LongVideoBench",
-    "MLVU": "videval.benchmarks.mlvu:MLVU",
-    "MMBench-Video": "videval.benchmarks.mmbench_video:MMBenchVideo",
-    "MVBench": "videval.benchmarks.mvbench:MVBench",
-    "MVBench_MP4": "videval.benchmarks.mvbench:MVBenchMP4",
-    "MVTamperBench": "videval.benchmarks.mvtamperbench:MVTamperBench",
-    "MVTamperBenchEnd": "videval.benchmarks.mvtamperbench:MVTamperBenchEnd",
-    "MVTamperBenchStart": "videval.benchmarks.mvtamperbench:MVTamperBenchStart",
-    "MovingShapes": "videval.benchmarks.moving_shapes:MovingShapes",
-    "MovingShapesBounded": "videval.benchmarks.moving_shapes:MovingShapesBounded",
-    "NExT-QA": "videval.benchmarks.nextqa:NExTQA",
-    "TempCompass": "videval.benchmarks.tempcompass:TempCompass",
-    "Video-MME": "videval.benchmarks.video_mme:VideoMME",
-    "VideoMMMU": "videval.benchmarks.video_mmmu:VideoMMMU",
-    "WorldSense": "videval.benchmarks.worldsense:WorldSense",
+    "DREAM-1K": "videval.benchmarks.pages.dream1k:Dream1K",
+    "EgoSchema": "videval.benchmarks.pages.egoschema:EgoSchema",
+    "LVBench": "videval.benchmarks.pages.lvbench:LVBench",
+    "LongVideoBench": "videval.benchmarks.pages.longvideobench:LongVideoBench",
+    "MLVU": "videval.benchmarks.pages.mlvu:MLVU",
+    "MMBench-Video": "videval.benchmarks.pages.mmbench_video:MMBenchVideo",
+    "MVBench": "videval.benchmarks.pages.mvbench:MVBench",
+    "MVBench_MP4": "videval.benchmarks.pages.mvbench:MVBenchMP4",
+    "MVTamperBench": "videval.benchmarks.pages.mvtamperbench:MVTamperBench",
+    "MVTamperBenchEnd": "videval.benchmarks.pages.mvtamperbench:MVTamperBenchEnd",
+    "MVTamperBenchStart": "videval.benchmarks.pages.mvtamperbench:MVTamperBenchStart",
+    "MovingShapes": "videval.benchmarks.pages.moving_shapes:MovingShapes",
+    "MovingShapesBounded": "videval.benchmarks.pages.moving_shapes:MovingShapesBounded",
+    "NExT-QA": "videval.benchmarks.pages.nextqa:NExTQA",
+    "TempCompass": "videval.benchmarks.pages.tempcompass:TempCompass",
+    "Video-MME": "videval.benchmarks.pages.video_mme:VideoMME",
+    "VideoMMMU": "videval.benchmarks.pages.video_mmmu:VideoMMMU",
+    "WorldSense": "videval.benchmarks.pages.worldsense:WorldSense",
     "table": "videval.benchmarks.table:TableBenchmark",
 }
 """Benchmark name -> its class."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from videval.benchmarks.data import missing_videos
 from videval.benchmarks.option_cells import read_options
 from videval.benchmarks.option_columns import KNOWN, OptionColumns, find_options, suspects
 from videval.benchmarks.prompts import LETTERS
@@ -14,7 +13,7 @@ from videval.benchmarks.table_file import Cell, JsonText, Line, Lines, read_cell
 from videval.errors import InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
 from videval.types import Sample, Scalar
-from videval.video.paths import path_problem
+from videval.video.paths import absent, path_problem
 
 __all__ = ["read_table"]
 
@@ -54,7 +53,7 @@ def _missing(read: Lines, samples: Sequence[Sample], folder: Path) -> Iterator[s
     lines: dict[str, list[int]] = {}
     for line, sample in zip(read.lines, samples, strict=False):
         lines.setdefault(sample.video, []).append(line.number)
-    missing = missing_videos([s for s in samples if s.video], folder)
+    missing = absent((s.video for s in samples if s.video), folder)
     for video in missing[:_MOST_MISSING]:
         more = f" ({len(lines[video]) - 1} more line(s) ask about it)" if len(lines[video]) > 1 else ""
         yield f"line {lines[video][0]}: the video {video!r} is not below {folder}{more}"

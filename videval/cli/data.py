@@ -10,7 +10,7 @@ from videval.errors import DataMissing
 from videval.words import plural
 
 if TYPE_CHECKING:
-    from videval.benchmarks.data import Report
+    from videval.datasets.prepare import Report
 
 __all__ = ["prepare_command", "verify_command"]
 
@@ -38,7 +38,7 @@ def _show(report: "Report") -> None:
 def prepare_command(name: Name) -> None:
     """Find or fetch a benchmark's data, unpack and check it."""
     from videval.benchmarks.catalog import benchmark
-    from videval.benchmarks.data import prepare
+    from videval.datasets.prepare import prepare
 
     _show(prepare(benchmark(name), settings_with(), progress=say).report)
 
@@ -46,7 +46,7 @@ def prepare_command(name: Name) -> None:
 def verify_command(name: Name) -> None:
     """Check a benchmark's data: counts, hashes, videos."""
     from videval.benchmarks.catalog import benchmark
-    from videval.benchmarks.data import locate, verify
+    from videval.datasets.prepare import locate, verify
 
     bench = benchmark(name)
     root = locate(bench, settings_with())

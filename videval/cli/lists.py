@@ -94,7 +94,7 @@ def list_benchmarks(
 def _benchmark_json(bench: "Benchmark", settings: "Settings") -> dict[str, Any]:
     """What is known of a benchmark; the README says what each key means."""
     from videval.benchmarks.base import NO_SCORER
-    from videval.benchmarks.data import locate
+    from videval.datasets.prepare import locate
 
     here = locate(bench, settings)
     return {

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import URL, Connection, Engine, Float
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +24,7 @@ __all__ = ["Connection", "Database", "db_now", "open_database"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 PATIENCE = 60.0
 """Seconds that a write waits for a connection and for other writers before it gives up."""
@@ -70,8 +71,11 @@ class Database:
         except DBAPIError as error:
             raise self._explained(error) from error
 
-    def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE, durable: bool = True) -> T:
-        """Run `work` in one transaction and return its result, again if another writer was in the way.
+    def write(
+        self, work: Callable[[Connection, *Ts], T], *args: *Ts, patience: float = PATIENCE, durable: bool = True
+    ) -> T:
+        """Run `work(connection, *args)` in one transaction and return its result, again if another writer was in the
+        way.
 
         `work` may run several times: it must do nothing but SQL. What is not `durable` may be lost when PostgreSQL
         itself crashes in the next second, and is not waited for to reach the disk. Raises DatabaseUnavailable when
@@ -85,7 +89,7 @@ class Database:
                 with self._connect(deadline) as connection, connection.begin():
                     if not durable and self.dialect == "postgresql":
                         connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
-                    return work(connection)
+                    return work(connection, *args)
             except DBAPIError as error:
                 overtaken += _is_overtaken(error)
                 passing = overtaken < OVERTAKEN_TIMES if _is_overtaken(error) else _passing(error)

@@ -1,11 +1,12 @@
 """Where a video lies: a path from a question table, kept inside its data root."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from videval.errors import VideoFailure
 
-__all__ = ["path_problem", "resolve_video"]
+__all__ = ["absent", "is_there", "path_problem", "resolve_video"]
 
 
 def path_problem(relative: str) -> str | None:
@@ -49,3 +50,13 @@ def _allowed(root: Path) -> Path:
     root = root.absolute()
     in_hub_cache = root.parent.name == "snapshots" and root.parents[1].name.startswith("datasets--")
     return root.parents[1] if in_hub_cache else root
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a video: a file, or a folder of images."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def absent(videos: Iterable[str], root: Path) -> list[str]:
+    """Those that are not below root, each once, in their order."""
+    return [video for video in dict.fromkeys(videos) if not is_there(root / video)]

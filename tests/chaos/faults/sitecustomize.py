@@ -70,5 +70,5 @@ if os.environ.get("VV_TEST_DATABASE_CLOCK"):
     shift_sqlite_clock()
 if "workers.decoder_process" in sys.orig_argv and os.environ.get("VV_TEST_VIDEOS"):
     break_decoder()
-if "workers.engine_process" in sys.orig_argv and (limit := os.environ.get("VV_TEST_ENGINE_BYTES")):
+if "workers.engine.process" in sys.orig_argv and (limit := os.environ.get("VV_TEST_ENGINE_BYTES")):
     resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))

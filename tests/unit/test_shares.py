@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from workers.dispatcher import Demand, Seat, assign
+from workers.shares import Demand, Seat, assign
 
 
 def demand(key: str, requests: int = 100, priority: int = 0) -> Demand:

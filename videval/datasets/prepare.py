@@ -11,16 +11,17 @@ from hashlib import md5
 from io import BytesIO
 from pathlib import Path
 
-from videval.benchmarks.archives import unpack, write_file
 from videval.benchmarks.base import Benchmark
 from videval.benchmarks.built import table_md5
-from videval.benchmarks.hub import download
 from videval.benchmarks.published import Download, PublishedBenchmark, write_table
+from videval.datasets.archives import unpack, write_file
+from videval.datasets.hub import download
 from videval.errors import DataMissing, InvalidTable, VideoFailure
 from videval.settings import Settings
 from videval.types import Sample
+from videval.video.paths import absent, is_there
 
-__all__ = ["Prepared", "Report", "locate", "missing_videos", "prepare", "verify"]
+__all__ = ["Prepared", "Report", "locate", "prepare", "verify"]
 
 Progress = Callable[[str], None]
 Fetch = Callable[[Download, Path | None, Progress], Path]
@@ -65,11 +66,6 @@ def locate(benchmark: Benchmark, settings: Settings) -> Path | None:
     return next((root for root in _places(benchmark, settings) if benchmark.is_here(root)), None)
 
 
-def missing_videos(samples: Sequence[Sample], root: Path) -> list[str]:
-    """The videos that are not below root, each once, in their order."""
-    return [video for video in dict.fromkeys(s.video for s in samples) if not _is_there(root / video)]
-
-
 def prepare(
     benchmark: Benchmark, settings: Settings, *, progress: Progress = lambda _: None, fetch: Fetch = download
 ) -> Prepared:
@@ -109,7 +105,7 @@ def verify(benchmark: Benchmark, root: Path, *, open_videos: bool = True) -> Rep
     except InvalidTable as error:
         return Report(benchmark=benchmark.name, root=root, problems=_named(error, root))
     videos = list(dict.fromkeys(s.video for s in samples))
-    missing = missing_videos(samples, root)
+    missing = absent([s.video for s in samples], root)
     there = [video for video in videos if video not in set(missing)]
     return Report(
         benchmark=benchmark.name,
@@ -149,7 +145,7 @@ def _notes(benchmark: Benchmark, root: Path, samples: Sequence[Sample], videos: 
         yield f"{benchmark.table}: MD5 is {found}, that of the published table is {benchmark.md5}"
     yield from _part_notes(benchmark, root)
     yield from (f"left out: {row}" for row in benchmark.left_out(root, benchmark.variant(num_frames=8)))
-    if benchmark.not_included and missing_videos(samples, root):
+    if benchmark.not_included and absent([s.video for s in samples], root):
         yield benchmark.not_included
     yield from benchmark.subtitle_notes(samples, root)
 
@@ -180,18 +176,14 @@ def _md5(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_there(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and any(path.iterdir()))
-
-
 def _lacks_videos(benchmark: PublishedBenchmark, root: Path) -> bool:
     """Whether a video or a subtitle is not unpacked; a table that cannot be read yet lacks them, too."""
     try:
         rows = benchmark.rows(root)
     except InvalidTable:
         return False
-    return any(not _is_there(root / benchmark.video_path(row, root)) for row in rows) or (
-        benchmark.supports_subtitles and not _is_there(root / benchmark.subtitle_folder)
+    return any(not is_there(root / benchmark.video_path(row, root)) for row in rows) or (
+        benchmark.supports_subtitles and not is_there(root / benchmark.subtitle_folder)
     )
 
 

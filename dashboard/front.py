@@ -3,10 +3,10 @@
 import streamlit as st
 
 from dashboard import charts as charts  # slow to import: here before a page is timed
+from dashboard.access import admit
 from dashboard.backend import backend, one_rendering, the_settings
 from dashboard.choose import no_runs
-from dashboard.courtesy import step_back
-from dashboard.guard import admit
+from dashboard.priority import step_back
 from dashboard.theme import STYLE
 from dashboard.words import plain
 from videval.errors import VidevalError

@@ -23,9 +23,9 @@ from videval.errors import (
     RequestFailure,
     VidevalError,
 )
-from videval.inference import Answer, Released
+from videval.inference import Released
 from videval.settings import Settings
-from videval.types import GenerationSettings, ModelSpec, Prompt
+from videval.types import Answer, GenerationSettings, ModelSpec, Prompt
 from workers.child import Child, Message
 from workers.device import Device
 from workers.wire import error_from, generation_from, prompt_message
@@ -316,7 +316,7 @@ class Engine:
         environ = dict(os.environ, CUDA_VISIBLE_DEVICES=self._device.visible)
         if not self._device.is_gpu:
             environ.setdefault("OMP_NUM_THREADS", "1")
-        child = Child("workers.engine_process", environ=environ, keep_fds=self._keep_fds)
+        child = Child("workers.engine.process", environ=environ, keep_fds=self._keep_fds)
         with self._lock:
             self._child = None if self._closed else child
         if self._child is None:

@@ -1,0 +1,1 @@
+"""The data of benchmarks: found, fetched, unpacked, checked."""
