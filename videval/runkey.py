@@ -60,9 +60,9 @@ def snapshot_digest(benchmark: str, samples: Iterable[Sample]) -> str:
 
 
 def _content(sample: Sample) -> dict[str, Any]:
-    """A column's 3.0 is not 3, as it is exported; a second is a number however it is written."""
-    said = _exact(plain(replace(sample, row={})))
-    return {**said, **({"row": list(sample.row.items())} if sample.row else {})}
+    """A cell is its text, as files have no numbers: 3 is "3", whoever read it, and 3.0 is not."""
+    cells = [(name, value if value is None else str(value)) for name, value in sample.row.items()]
+    return {**_exact(plain(replace(sample, row={}))), **({"row": cells} if cells else {})}
 
 
 def _exact(value: Any) -> Any:

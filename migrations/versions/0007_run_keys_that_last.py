@@ -106,8 +106,8 @@ def _content_of(connection: sa.Connection, snapshot: Any) -> Content:
 def _content(sample: Any) -> dict[str, Any]:
     said = {"id": sample.key, "video": sample.video, "question": sample.question}
     said |= _not_default({name: getattr(sample, name) for name in SAMPLE}, SAMPLE)
-    own = said.pop("row", {})
-    return {**_exact(said), **({"row": list(own.items())} if own else {})}
+    cells = [(name, value if value is None else str(value)) for name, value in said.pop("row", {}).items()]
+    return {**_exact(said), **({"row": cells} if cells else {})}
 
 
 def _run_key(run: Any, content: Content) -> str:
