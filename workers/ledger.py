@@ -45,6 +45,7 @@ class Trouble(StrEnum):
     DATA = "data"
     MODEL = "model"
     MEMORY = "memory"
+    NEWER = "newer"
 
 
 class Ledger:
