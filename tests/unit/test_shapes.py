@@ -10,8 +10,8 @@ import pytest
 
 from tools.demo_model.forms import after, before
 from videval.benchmarks.base import Shown
+from videval.benchmarks.mvbench_tasks import choice_prompt
 from videval.benchmarks.pages.moving_shapes import MovingShapes
-from videval.benchmarks.pages.mvbench import choice_prompt
 from videval.benchmarks.shapes.clips import demo_clips, demo_rows
 from videval.benchmarks.shapes.questions import OPPOSITE, TASKS, Question, questions, user_text
 from videval.benchmarks.shapes.scenes import (
