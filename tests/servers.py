@@ -21,6 +21,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -209,9 +210,9 @@ def postgres() -> Postgres:
     return server
 
 
-def settings_for(folder: Path, **values: object) -> Settings:
+def settings_for(folder: Path, **values: Any) -> Settings:
     """Settings of a home of a test's own; nothing of the user's environment."""
-    return Settings(_env_file=None, home=folder / "home", lock_dir=folder / "locks", **values)  # type: ignore[arg-type]
+    return Settings(home=folder / "home", lock_dir=folder / "locks", **values)
 
 
 @pytest.fixture(params=[pytest.param(b, marks=[pytest.mark.postgres] * (b == "postgresql")) for b in BACKENDS])

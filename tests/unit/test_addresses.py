@@ -141,4 +141,4 @@ def test_a_setting_that_is_none_names_its_variable(monkeypatch):
     monkeypatch.setenv("VIDEVAL_LEASE", "-1")
     wrong = "VIDEVAL_BATCH_SIZE is a number, not 'many'; VIDEVAL_LEASE is more than 0, not '-1'"
     with pytest.raises(EnvironmentProblem, match=wrong):
-        Settings(_env_file=None)
+        Settings()

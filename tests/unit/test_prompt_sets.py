@@ -34,7 +34,7 @@ CLIP = Clip(
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, home=tmp_path / "home", lock_dir=tmp_path / "locks", data_root=tmp_path / "data")
+    return Settings(home=tmp_path / "home", lock_dir=tmp_path / "locks", data_root=tmp_path / "data")
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_set_that_a_benchmark_does_not_have_is_refused_with_those_it_has(
     what: str, name: str, has: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=f"no prompt set '{name}'; it has {has}$") as raised:
-        make_order(Asked(what=what, model="fake", prompts=name), Settings(_env_file=None, home=tmp_path))
+        make_order(Asked(what=what, model="fake", prompts=name), Settings(home=tmp_path))
     assert raised.value.hint == f"--prompts {has.split(',')[0]}"
 
 
