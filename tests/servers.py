@@ -21,7 +21,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -49,7 +49,7 @@ BACKENDS = ("sqlite", "postgresql")
 PATIENCE = 60.0
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """A service that tests need is not on this machine."""
     if os.environ.get("CI"):
         pytest.fail(f"{what} is not on this machine, and CI is set")
@@ -184,7 +184,7 @@ class Postgres:
         """An empty database; returns its URL for SQLAlchemy."""
         name = f"t{uuid.uuid4().hex[:12]}"
         with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
     def url(self, name: str) -> str:

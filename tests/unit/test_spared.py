@@ -23,5 +23,8 @@ def test_a_dotenv_of_the_user_s_is_read_by_commands_and_not_by_tests(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(".env").write_text("VIDEVAL_LEASE=1.5\n")
-    assert Settings(_env_file=".env").lease == 1.5
+    monkeypatch.setitem(Settings.model_config, "env_file", ".env")
+    assert Settings().lease == 1.5
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
     assert Settings().lease == settings_for(tmp_path).lease == 60.0
