@@ -113,10 +113,10 @@ class Keeper:
         self._give_up(error)
 
     def _give_up(self, error: ModelUnavailable) -> None:
+        self.mailbox.empty(f"the model is not loaded any more: {error}")
         if self._loading.done():
             self._loading = Future()
         self._loading.set_exception(error)
-        self.mailbox.empty(f"the model is not loaded any more: {error}")
 
     def _live(self) -> bool:
         """One process from its start to its death; whether another is to follow. Raises ModelUnavailable."""
