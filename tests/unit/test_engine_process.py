@@ -13,8 +13,15 @@ import psutil
 import pytest
 
 from tests.servers import settings_for, wait_for
-from videval.errors import DeadlineExceeded, EnvironmentProblem, ModelUnavailable, OutOfMemory, ProcessDied
-from videval.inference import DiedInCompany, Released
+from videval.errors import (
+    DeadlineExceeded,
+    DiedInCompany,
+    EnvironmentProblem,
+    ModelUnavailable,
+    OutOfMemory,
+    ProcessDied,
+    Released,
+)
 from videval.models.catalog import model_spec
 from videval.types import Answer, Clip, GenerationSettings, Prompt, Stage, Text, Video
 from workers.device import parse_devices

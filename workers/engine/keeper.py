@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from videval.errors import DeadlineExceeded, ModelUnavailable, ProcessDied, RequestFailure
-from videval.settings import Settings
 from videval.types import ModelSpec, Stage
 from workers.child import Child
 from workers.engine.flight import Guilt
 from workers.engine.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from videval.settings import Settings
 
 __all__ = ["Keeper", "Loaded"]
 
@@ -40,7 +43,7 @@ class Keeper:
         dtype: str,
         *,
         devices: tuple[str, ...],
-        settings: Settings,
+        settings: "Settings",
         start: Callable[[], Child],
     ) -> None:
         self.load_key, self.dtype = load_key, dtype
