@@ -41,6 +41,7 @@ __all__ = [
     "DataMissing",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DiedInCompany",
     "EnvironmentProblem",
     "ErrorKind",
     "Incomplete",
@@ -51,6 +52,7 @@ __all__ = [
     "NoFreeDevice",
     "OutOfMemory",
     "ProcessDied",
+    "Released",
     "RequestFailure",
     "SchemaMismatch",
     "StatementRefused",
@@ -59,6 +61,7 @@ __all__ = [
     "UsageError",
     "VideoFailure",
     "VidevalError",
+    "as_failure",
 ]
 
 
@@ -221,3 +224,23 @@ class ProcessDied(RequestFailure):
 
     kind = ErrorKind.CRASH
     permanent = False
+
+
+class Released(Exception):
+    """No failure: the request was given back before it was generated, which costs it nothing."""
+
+
+class DiedInCompany(Released):
+    """No failure that is known to be this request's: the model's process died or hung while it generated it beside
+    others. It goes back without a strike and is generated alone from now on."""
+
+
+def as_failure(error: BaseException) -> RequestFailure | EnvironmentProblem:
+    """What a model or a library raised on a request as one of ours; its own traceback is kept as the cause."""
+    if isinstance(error, RequestFailure | EnvironmentProblem):
+        return error
+    failure: RequestFailure = ModelFailure(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError):
+        failure = OutOfMemory(f"the machine's memory is full: {error}".rstrip(": "))
+    failure.__cause__ = error
+    return failure
