@@ -64,7 +64,7 @@ class Listener:
     def clip(self, *_: object, **__: object) -> Clip:
         return CLIP
 
-    def generate(self, prompt: Prompt, *_: object, **__: object) -> Any:
+    def ask(self, prompt: Prompt, *_: object, **__: object) -> Any:
         self.prompt = prompt
         raise Heard
 
