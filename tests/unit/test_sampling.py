@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videval.errors import UsageError, VideoFailure
-from videval.types import FrameSampling
-from videval.video.sampling import POLICIES, Clock, FrameChoice, choose_frames, frame_indices
+from videval.types import POLICIES, FrameSampling
+from videval.video.sampling import Clock, FrameChoice, choose_frames, frame_indices
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "sampling.json").read_text())
 EIGHT = FrameSampling(policy="uniform", num_frames=8)
