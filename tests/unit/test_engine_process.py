@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -145,10 +147,12 @@ def test_who_hangs_is_ended_at_its_deadline_and_the_others_are_answered(tmp_path
     asker = Asker(tmp_path, generate_deadline=1.0)
     try:
         asker.load()
+        first = asker.engine.pid
         guilty, waiting = asker.generating(fake_fault="hang"), asker.ask("later")
         error = guilty.error()
         assert isinstance(error, DeadlineExceeded) and str(error).startswith("generation took longer than 1 s")
         assert waiting.text() == "later" and asker.engine.loads == 2
+        assert first is not None and not psutil.pid_exists(first)
     finally:
         asker.close()
 
@@ -227,6 +231,12 @@ def test_each_is_told_where_it_is_and_the_seconds_come_from_the_process(asker: A
 
 
 # loading
+
+
+def test_the_process_loads_neither_database_nor_settings_nor_celery() -> None:
+    heavy = "{'sqlalchemy', 'pydantic', 'celery', 'torch'}"
+    code = f"import sys, workers.engine.process; print(*({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
 def test_slots_are_one_until_the_model_says_how_many_it_wants(made: Asker) -> None:
