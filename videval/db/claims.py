@@ -183,12 +183,12 @@ def take(
 
 def has_work(connection: Connection, load_key: str, dtype: str) -> bool:
     """Whether some run has a request to be claimed by a worker that holds this model."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_sort TO off")  # as every writing transaction has it
     return bool(_turns(connection, load_key, dtype, 0))
 
 
 def _turns(connection: Connection, load_key: str, dtype: str, after: int) -> Sequence[int]:
-    if connection.dialect.name == "postgresql":  # else it sorts all that waits, until its statistics know how much
-        connection.exec_driver_sql("SET LOCAL enable_sort TO off")
     return connection.execute(TURNS, {"model_key": load_key, "model_dtype": dtype, "after": after}).scalars().all()
 
 
