@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
+from videval.db import plans as plan_rows
 from videval.db import runs as rows
 from videval.db import snapshots
+from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
-from videval.db.runs import NewRun, RequestPlan
+from videval.db.runs import NewRun
 from videval.db.session import Connection, Database
 from videval.errors import DataMissing, UnknownName, UsageError
 from videval.order import Order
@@ -63,11 +65,11 @@ def enqueue(
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
     asked, added = _plans(database, order, run_id, snapshot_id, digest, missing), 0
     for chunk in _chunks(asked):
-        added += database.write(rows.add_requests, run_id, chunk)
+        added += database.write(plan_rows.add_requests, run_id, chunk)
         if on_progress:
             on_progress(added, len(asked))
     reopened = database.write(_activate, run_id)
-    run = next(r for r in _read(database, rows.list_runs) if r.run_id == run_id)
+    run = _read(database, rows.get_run, run_id)
     return Enqueued(run=run, created=created, added=added, reopened=reopened)
 
 
@@ -166,8 +168,8 @@ def _create(connection: Connection, order: Order, new: NewRun) -> int:
 
 
 def _activate(connection: Connection, run_id: int) -> int:
-    run = next(r for r in rows.list_runs(connection) if r.run_id == run_id)
-    reopened = rows.reopen_cancelled(connection, run_id) if run.state == RunState.CANCELLED else 0
+    run = rows.get_run(connection, run_id)
+    reopened = plan_rows.reopen_cancelled(connection, run_id) if run.state == RunState.CANCELLED else 0
     if run.state != RunState.ACTIVE:
         rows.set_state(connection, run_id, RunState.ACTIVE)
     return reopened
@@ -186,7 +188,7 @@ def find(database: Database, name: str) -> RunInfo:
 
 def ask_again(database: Database, run: RunInfo) -> int:
     """Ask the questions that a pack's answer did not hold once more, each alone; returns how many."""
-    unanswered = _read(database, rows.unanswered_samples, run.run_id)
+    unanswered = _read(database, plan_rows.unanswered_samples, run.run_id)
     alone = [
         RequestPlan(key=f"sample:{key}", position=i, video=video, sample_row_ids=(row_id,))
         for i, (row_id, key, video) in enumerate(unanswered)
@@ -195,5 +197,5 @@ def ask_again(database: Database, run: RunInfo) -> int:
 
 
 def _ask_alone(connection: Connection, run_id: int, alone: Sequence[RequestPlan]) -> int:
-    reopened = rows.reopen(connection, run_id, [plan.key for plan in alone])
-    return reopened + rows.add_requests(connection, run_id, alone)
+    reopened = plan_rows.reopen(connection, run_id, [plan.key for plan in alone])
+    return reopened + plan_rows.add_requests(connection, run_id, alone)
