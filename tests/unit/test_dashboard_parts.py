@@ -20,7 +20,6 @@ from dashboard.access import is_loopback
 from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
 from dashboard.frames import FrameShop, Seen, video_path
-from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from dashboard.video import played_span
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
@@ -31,6 +30,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.errors import DatabaseUnavailable, VideoFailure, VidevalError
 from videval.export import ExportFormat
+from videval.report import ScoreBook
 from videval.types import Sample
 from videval.video.encode import write_video
 

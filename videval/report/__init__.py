@@ -3,6 +3,7 @@
 Command line and dashboard show the same numbers from these functions.
 """
 
+from videval.report.book import ScoreBook
 from videval.report.compare import CardDifference, Comparison, GroupDifference, card_differences, compare
 from videval.report.details import (
     Moment,
@@ -27,6 +28,7 @@ __all__ = [
     "Point",
     "RunStatus",
     "SampleIndex",
+    "ScoreBook",
     "ScoreReport",
     "TimeSpent",
     "busy_share",
