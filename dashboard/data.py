@@ -150,8 +150,8 @@ class Data:
 
         def fetch() -> list[Point]:
             index = self._book.index(run)
-            found = report.load_verdicts(self._database, run, index, run.scorer, with_time=True)
-            return report.converging(index, found)
+            found = report.load_verdicts(self._database, run, index, with_time=True)
+            return report.converging(run, index, found)
 
         return self._get(("converging", run.run_id), fetch, SLOW_S / 2)
 

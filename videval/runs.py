@@ -18,7 +18,6 @@ from videval.db.runs import NewRun, RequestPlan
 from videval.db.session import Database
 from videval.errors import DataMissing, UnknownName, UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
-from videval.registry import RULE
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RunState, Sample, Variant
 from videval.video.paths import resolve_video
 from videval.words import plural
@@ -260,7 +259,6 @@ def _new_run(
         pack=order.variant.pack,
         subtitles=order.variant.subtitles,
         form=order.form,
-        scorer=RULE,
         data_root=str(order.root.absolute()),
         max_pixels=order.max_pixels,
         max_attempts=order.max_attempts,

@@ -480,8 +480,8 @@ def test_a_file_that_cannot_be_written_says_why(database: Database, monkeypatch:
 def test_every_chart_is_drawn_from_what_the_report_says(database: Database) -> None:
     run = info(database, seed_run(database, Seed(done=60, failed=4)))
     index = report.load_index(database, run.snapshot_id, report.group_columns(run))
-    score = report.score_report(database, run, index=index)
-    points = report.converging(index, report.load_verdicts(database, run, index, with_time=True))
+    score = report.score_report(database, run)
+    points = report.converging(run, index, report.load_verdicts(database, run, index, with_time=True))
     course = report.timeline(database, run)
     same = report.compare(database, run, run, index)
     for chart in (

@@ -33,7 +33,6 @@ class RunConfig:
     pack: bool
     subtitles: bool
     form: Literal["video", "frames"]
-    scorer: str
     data_root: str
     max_pixels: int | None
     prompts: str = PromptSet.PAPER
@@ -52,7 +51,6 @@ class RunInfo:
     state: str
     load_key: str
     dtype: str | None
-    scorer: str
     pack: bool
     priority: int
     limit: int | None
@@ -121,7 +119,6 @@ def run_config(row: Any) -> RunConfig:
         pack=row.pack,
         subtitles=row.subtitles,
         form=row.form,
-        scorer=row.scorer,
         data_root=row.data_root,
         max_pixels=row.max_pixels,
         prompts=row.prompts,
