@@ -46,6 +46,7 @@ class Trouble(StrEnum):
     DATA = "data"
     MODEL = "model"
     MEMORY = "memory"
+    NEWER = "newer"
 
 
 class Ledger:
