@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from tests.one_worker import FakeConsumer
 from tests.questions import make_run, samples
 from videval import report
 from videval.benchmarks.table import TableBenchmark
 from videval.db import schema, scores
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.db.tables import RunRow, SampleRow, SampleScoreRow, ScoreSumRow
+from videval.db.tables import ChoreRow, RunRow, SampleRow, SampleScoreRow, ScoreSumRow
 from videval.metrics import GroupMean, Mean, ShareAbove
 from videval.report import sums as report_sums
 from videval.report.counted import counted
@@ -22,6 +23,8 @@ from videval.runs import find
 from videval.scorers.choice import ChoiceScorer
 from videval.settings import Settings
 from videval.types import Score, Verdict
+from workers import heartbeat
+from workers.worker import Worker
 
 KINDS = ("Speed", "Order", "Count")
 RIGHT = Score(verdict=Verdict.RIGHT, value=1.0, scorer="choice@1")
@@ -129,6 +132,19 @@ def test_all_runs_are_folded_and_one_whose_benchmark_is_gone_keeps_none_waiting(
     database.write(lambda c: c.execute(update(RunRow).where(RunRow.id == other).values(benchmark="gone")))
     assert report.fold_all(database) == 2
     assert pending(database) == 2, "of the run that cannot be read here"
+
+
+def test_whoever_reconciles_takes_new_scores_into_the_sums(
+    worker: Worker, database: Database, run: RunInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "publish_due", lambda *_: 0)
+    loops = heartbeat.Loops(worker, FakeConsumer())
+    for said in (RIGHT, WRONG):
+        store(database, run, dict.fromkeys(row_ids(database), said))
+        loops._reconcile()
+        assert pending(database) == 0
+        database.write(lambda c: c.execute(update(ChoreRow).where(ChoreRow.name == "reconcile").values(done_at=0.0)))
+    assert report.score_report(database, run).overall.wrong == 24
 
 
 def test_sums_of_another_release_are_not_believed_and_counted_anew(database: Database, run: RunInfo) -> None:

@@ -6,6 +6,8 @@ now, less what was counted of it before. Whoever reads adds what is not in them 
 
 import json
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,26 +71,30 @@ class _Change:
     scorers: Mapping[str, int]
 
 
-def fold_all(database: Database, write: Write | None = None) -> int:
-    """Take what is new into the sums of every run; returns of how many runs something was. `write`: see `fold`."""
+def fold_all(database: Database, write: Write | None = None, *, budget_s: float = math.inf) -> int:
+    """Take what is new into the sums of every run, as far as it can be done in `budget_s`, the rest another time.
+
+    Returns of how many runs something was new. `write`: see `fold`.
+    """
+    until = time.monotonic() + budget_s
     with database.read() as connection:
         waiting = set(scores.pending_runs(connection))
         found = [run for run in runs.list_runs(connection) if run.run_id in waiting] if waiting else []
     for run in found:
         try:
-            fold(database, run, write)
+            fold(database, run, write, until=until)
         except VidevalError as error:  # a benchmark whose plugin is gone here must not keep the others waiting
             log.info("%s is not added up: %s", run.name, error)
     return len(found)
 
 
-def fold(database: Database, run: RunInfo, write: Write | None = None) -> None:
+def fold(database: Database, run: RunInfo, write: Write | None = None, *, until: float = math.inf) -> None:
     """Take what is new into the sums of a run; who comes second waits, and finds less to do.
 
-    `write`: the one way to write of a process that has one.
+    `write`: the one way to write of a process that has one; `until`: when to stop, on the monotonic clock.
     """
     parts = _parts(run)
-    while (write or database.write)(_fold_some, run, parts, durable=False):
+    while time.monotonic() < until and (write or database.write)(_fold_some, run, parts, durable=False):
         pass
 
 
