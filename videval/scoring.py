@@ -36,7 +36,7 @@ def score(benchmark: Benchmark, samples: Sequence[Sample], predictions: Sequence
         scorer = rule_scorer(name) if name else None
         if scorer is not None and p.state == PredictionState.ANSWERED and p.text is not None:
             said = scorer.score(by_id[p.sample_id], p.text)
-            found[p.sample_id] = replace(said, scorer=f"{scorer.name}@{scorer.version}")
+            found[p.sample_id] = replace(said, scorer=_full_name(scorer))
     return found
 
 
@@ -50,4 +50,10 @@ def newer_than(benchmark: Benchmark, stored: str) -> str:
     if own not in registry.names("scorers", registry.SCORERS):
         return ""
     scorer = rule_scorer(own)
-    return f"{scorer.name}@{scorer.version}" if scorer.version > int(version) else ""
+    full = _full_name(scorer)
+    return full if int(full.partition("@")[2]) > int(version) else ""
+
+
+def _full_name(scorer: Scorer) -> str:
+    """As scores are stored under it."""
+    return f"{scorer.name}@{getattr(scorer, 'version', 1)}"  # a plugin of before scorers had versions has none

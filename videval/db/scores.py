@@ -159,7 +159,7 @@ def video_scores(
     found = []
     for start in range(0, len(videos), SOME):
         some = asked.where(SampleRow.video.in_(list(videos[start : start + SOME])))
-        facts = {row[0]: (row[1], tuple(row[2:])) for row in connection.execute(some)}
+        facts = {row[0]: (row[1], tuple(row[2:])) for row in connection.execute(some).all()}
         for row in _of_samples(connection, said, run_id, list(facts)):
             video, groups = facts[row.sample_id]
             found.append(VideoScore(**row._mapping, video=video, columns=groups))
@@ -169,7 +169,8 @@ def video_scores(
 def _of_samples(connection: Connection, query: Select[Any], run_id: int, row_ids: Sequence[int]) -> Iterator[Any]:
     """In pieces: a statement takes tens of thousands of values at most."""
     for start in range(0, len(row_ids), MOST_VALUES):
-        yield from connection.execute(query, {"of_run": run_id, "some": row_ids[start : start + MOST_VALUES]})
+        some = row_ids[start : start + MOST_VALUES]
+        yield from connection.execute(query, {"of_run": run_id, "some": some}).all()
 
 
 def mark_counted(connection: Connection, run_id: int, row_ids: Sequence[int], dropped: Sequence[int]) -> None:

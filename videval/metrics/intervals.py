@@ -66,10 +66,10 @@ def interval(value: float, *, clustered: float, independent: float, n: int, clus
     (Korn and Graubard 1998; Franco, Little, Louis and Slud 2019). Where nothing varies, or there is one cluster
     only, the clusters count as the sample, so that even an all-right score has a width.
     """
-    variance = max(clustered, independent)
-    varies = clusters > 1 and independent > 0
-    size = value * (1 - value) / variance if varies else float(clusters)
-    low, high = _wilson(value, size, t_quantile(clusters - 1) if varies else _Z) if size else (value, value)
+    value = min(max(value, 0.0), 1.0)  # sums of fractions may be off by their last bit
+    varies = clusters > 1 and independent > 0 and 0 < value < 1
+    size = value * (1 - value) / max(clustered, independent) if varies else float(clusters)
+    low, high = _wilson(value, size, t_quantile(clusters - 1) if varies else _Z)
     return Estimate(mean=value, low=min(low, value), high=max(high, value), n=n, clusters=clusters)
 
 

@@ -108,7 +108,7 @@ def _mean(tally: Tally, groups: Sequence[str]) -> Estimate:
     n = sum(cell.n for cell in cells.values())
     if not n:
         return Estimate(mean=None, low=None, high=None, n=0, clusters=0)
-    value = min(1.0, math.fsum(cell.total for cell in cells.values()) / n)
+    value = math.fsum(cell.total for cell in cells.values()) / n
     return estimate(tally, value, dict.fromkeys(cells, (-value / n, 1 / n)))
 
 
@@ -131,7 +131,7 @@ class GroupMean:
         several = len(cells) > 1 and sum(c.n for c in cells.values()) <= scored.tally().cells[""].n
         if not cells or not (self.column or several):
             return ()
-        value = min(1.0, math.fsum(c.total / c.n for c in cells.values()) / len(cells))
+        value = math.fsum(c.total / c.n for c in cells.values()) / len(cells)
         found = estimate(scored.tally(column), value, {g: _slope(c, len(cells)) for g, c in cells.items()})
         about = f"mean of the {column} scores"
         return (Figure(name=self.name or about, about=about, estimate=found),)

@@ -125,9 +125,9 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
     convergence = svg.area(
         [(p.n / most, p.low, p.high) for p in points],
         label="the score as it converged", colour=svg.BLUE, y_max=1.0, x_labels=("0", f"{most:,} answers"),
-        y_label="100 %", middle=[p.mean for p in points],
+        y_label="100 %" if score.top is None else f"{score.top:g}", middle=[p.mean for p in points],
     )  # fmt: skip
-    by_group = svg.dots(rows, label="score of each group with its 95 % interval")
+    by_group = svg.dots(rows, label="score of each group with its 95 % interval", top=score.top)
     return (
         f'<div class="columns"><div><h2>Score</h2>{by_group}</div>'
         f"<div><h2>How it converged</h2>{convergence}</div></div>{table}{said}"
