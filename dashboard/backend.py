@@ -12,10 +12,10 @@ from dashboard.busy import BusyMeter
 from dashboard.data import PATIENCE_S, Data
 from dashboard.downloads import Exports
 from dashboard.frames import FrameShop
-from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from videval.db import schema
 from videval.db.session import Database, open_database
+from videval.report import ScoreBook
 from videval.settings import Settings
 
 __all__ = ["Backend", "backend", "data", "is_whole_page", "one_rendering", "the_settings"]

@@ -145,30 +145,39 @@ def _intervals(
     ]
 
 
-def scores(groups: Sequence[GroupScore], overall: GroupScore) -> Chart:
-    """The score of each group with its 95 % interval; the dashed line is the score of all."""
+def scores(groups: Sequence[GroupScore], overall: GroupScore, top: float | None = None) -> Chart:
+    """The score of each group with its 95 % interval; the dashed line is the score of all. `top`: of ratings."""
+    scale, format = top or 1.0, ".1%" if top is None else ".2f"
     rows: Rows = [
         {
             "group": g.group,
             "n": g.estimate.n,
-            "mean": g.estimate.mean,
-            "low": g.estimate.low,
-            "high": g.estimate.high,
-            "overall": overall.estimate.mean,
+            "mean": _times(g.estimate.mean, scale),
+            "low": _times(g.estimate.low, scale),
+            "high": _times(g.estimate.high, scale),
+            "overall": _times(overall.estimate.mean, scale),
         }
         for g in groups
     ]
-    tips = [_name("group"), *(_tip(f, ".1%") for f in ("mean", "low", "high")), _tip("n")]
-    layers = _intervals(rows, COLOURS["blue"], tips, "score and 95 % interval", "overall", scale={"domain": [0, 1]})
+    tips = [_name("group"), *(_tip(f, format) for f in ("mean", "low", "high")), _tip("n")]
+    title, digits = "score and 95 % interval", ".0%" if top is None else ".1f"
+    domain = {"domain": [0, scale]}
+    layers = _intervals(rows, COLOURS["blue"], tips, title, "overall", format=digits, scale=domain)
     return _chart(rows, {"layer": layers}, height=28 * len(rows) + 80)
 
 
-def convergence(points: Sequence[Point]) -> Chart:
-    """The score after ever more answers, with its interval closing around it."""
-    rows: Rows = [{"n": p.n, "mean": p.mean, "low": p.low, "high": p.high} for p in points]
+def _times(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale
+
+
+def convergence(points: Sequence[Point], top: float | None = None) -> Chart:
+    """The score after ever more answers, with its interval closing around it. `top`: of ratings."""
+    scale, format = top or 1.0, ".1%" if top is None else ".2f"
+    rows: Rows = [{"n": p.n, "mean": scale * p.mean, "low": scale * p.low, "high": scale * p.high} for p in points]
     x = _field("n", "quantitative", "scored answers")
-    y = _field("low", "quantitative", "score", axis={"format": ".0%"}, scale={"zero": False})
-    tips = [_tip("n", ","), *(_tip(f, ".1%") for f in ("mean", "low", "high"))]
+    axis = {"format": ".0%" if top is None else ".1f"}
+    y = _field("low", "quantitative", "score", axis=axis, scale={"zero": False})
+    tips = [_tip("n", ","), *(_tip(f, format) for f in ("mean", "low", "high"))]
     band: Spec = {
         "mark": {"type": "area", "color": COLOURS["blue"], "opacity": 0.2},
         "encoding": {"x": x, "y": y, "y2": {"field": "high"}, "tooltip": tips},
@@ -180,18 +189,22 @@ def convergence(points: Sequence[Point]) -> Chart:
     return _chart(rows, {"layer": [band, line]})
 
 
-def differences(groups: Sequence[GroupDifference]) -> Chart:
-    """The difference of two runs in each group, in points with its paired interval; right of 0, the first is better."""
+def differences(groups: Sequence[GroupDifference], top: float | None = None) -> Chart:
+    """The difference of two runs in each group, in points with its paired interval; right of 0, the first is better.
+
+    `top`: of ratings, whose differences are in these.
+    """
+    scale = 100 if top is None else top
     rows: Rows = []
     for g in groups:
         found = g.difference
         low, high = (found.mean if end is None else end for end in (found.low, found.high))
         shares = {"mean": found.mean, "low": low, "high": high}
-        in_points = {name: None if share is None else 100 * share for name, share in shares.items()}
-        span = {"zero": 0.0, "left": -LEAST_POINTS, "right": LEAST_POINTS}
+        in_points = {name: _times(share, scale) for name, share in shares.items()}
+        span = {"zero": 0.0, "left": -LEAST_POINTS * scale / 100, "right": LEAST_POINTS * scale / 100}
         rows.append({"group": g.group, "n": found.n} | in_points | span)
     tips = [_name("group"), *(_tip(f, "+.1f") for f in ("mean", "low", "high")), _tip("n")]
-    title = "difference in points, 95 % paired interval"
+    title = f"difference{' in points' if top is None else ''}, 95 % paired interval"
     layers = _intervals(rows, COLOURS["orange"], tips, title, "zero", format="+.1~f")
     layers.append(
         {

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashboard.busy import Busy, BusyMeter
-from dashboard.scores import ScoreBook
 from dashboard.store import Answer, Store
 from videval import report
 from videval.db import browse, queue, runs, stats, workers
@@ -18,7 +17,7 @@ from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.workers import WorkerInfo
 from videval.errors import BrokerUnavailable
-from videval.report import Comparison, Moment, Point, RunStatus, ScoreReport, TimeSpent
+from videval.report import Comparison, Moment, Point, RunStatus, ScoreBook, ScoreReport, TimeSpent
 from videval.settings import Settings
 from workers import broker
 from workers.publish import queue_length, queue_name
@@ -151,8 +150,8 @@ class Data:
 
         def fetch() -> list[Point]:
             index = self._book.index(run)
-            found = report.load_verdicts(self._database, run, index, run.scorer, with_time=True)
-            return report.converging(index, found)
+            found = report.load_verdicts(self._database, run, index, with_time=True)
+            return report.converging(run, index, found)
 
         return self._get(("converging", run.run_id), fetch, SLOW_S / 2)
 

@@ -11,10 +11,10 @@ from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
 from dashboard.store import Answer
 from dashboard.theme import OUTCOME_COLOURS, STALE_STYLE
-from dashboard.words import NOTHING, about, ago, count, eta, floored, percent, plain, plural, rate
+from dashboard.words import NOTHING, about, ago, count, eta, floored, measured, percent, plain, plural, rate
 from videval.db.runs import Counts
 from videval.metrics import Estimate
-from videval.report import RunStatus
+from videval.report import RunStatus, ScoreReport
 
 __all__ = [
     "again_if_pending",
@@ -124,9 +124,9 @@ def chart(drawn: Chart, what: str) -> None:
     st.vega_lite_chart(drawn.data, drawn.spec, alt=what)
 
 
-def interval(found: Estimate) -> str:
-    """A 95 % interval in words."""
-    return f"{percent(found.low)} to {percent(found.high)}" if found.n else "no scored answer yet"
+def interval(found: Estimate, top: float | None = None) -> str:
+    """A 95 % interval in words; `top`: see `videval.metrics.Figure`."""
+    return f"{measured(found.low, top)} to {measured(found.high, top)}" if found.n else "no scored answer yet"
 
 
 def headline(status: RunStatus) -> str:
@@ -165,7 +165,7 @@ def _requests(number: int) -> str:
     return "none" if not number else "request" if number == 1 else "requests"
 
 
-def numbers(status: RunStatus, score: Any) -> None:
+def numbers(status: RunStatus, score: ScoreReport | None) -> None:
     """The figures of a run in one row."""
     counts, going = status.counts, status.state == "active"
     with st.container(horizontal=True, gap="medium"):
@@ -182,7 +182,8 @@ def numbers(status: RunStatus, score: Any) -> None:
             figure("Last answer", ago(since) if since is not None else "none yet", "")
         if score is not None and score.overall.estimate.n:
             found = score.overall.estimate
-            figure("Score so far" if going else "Score", percent(found.mean), interval(found))
+            name = score.name.capitalize() if score.name.islower() else score.name
+            figure(f"{name} so far" if going else name, measured(found.mean, score.top), interval(found, score.top))
             figure(
                 "Coverage", percent(floored(score.coverage)), f"{count(score.scored)} of {count(score.scorable)} scored"
             )

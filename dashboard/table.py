@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from dashboard.words import NOTHING, count, percent
+from dashboard.words import NOTHING, count, measured, percent
 
-__all__ = ["STATIC", "Figure", "Row", "link", "share", "table"]
+__all__ = ["STATIC", "Figure", "Row", "link", "metric", "share", "table"]
 
 STATIC = Path(__file__).parent / "static"
 
@@ -44,6 +44,11 @@ class Row:
 def share(value: float | None, digits: int = 1, *, bar: bool = False) -> Figure:
     """A share as per cent; a dash for None."""
     return Figure(text=percent(value, digits), value=value, share=value if bar else None)
+
+
+def metric(value: float | None, top: float | None) -> Figure:
+    """What a metric gives, as a share or a rating; a dash for None."""
+    return Figure(text=measured(value, top), value=value)
 
 
 def link(page: str, **query: str) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "duration",
     "eta",
     "floored",
+    "measured",
     "percent",
     "plain",
     "plural",
@@ -40,14 +41,21 @@ def percent(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
+def measured(value: float | None, top: float | None = None) -> str:
+    """What a metric gives: a share in percent, or where 1 stands for the rating `top`, 3.42 of 5."""
+    return NOTHING if value is None else words.measured(value, top)
+
+
 def floored(share: float, digits: int = 3) -> float:
     """A share rounded down: of 299 out of 300, nobody shall read 100 %."""
     scale = 10.0**digits
     return math.floor(share * scale + 1e-9) / scale
 
 
-def points(value: float | None) -> str:
-    """A difference of two shares in percentage points, with its sign."""
+def points(value: float | None, top: float | None = None) -> str:
+    """A difference of two shares in percentage points, with its sign; of two ratings of 0 to `top` in these."""
+    if top is not None and value is not None:
+        return f"{value * top:+.2f}"
     return NOTHING if value is None else f"{100 * value:+.1f} pts".replace("-0.0", "0.0").replace("+0.0", "0.0")
 
 

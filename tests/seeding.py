@@ -117,7 +117,6 @@ def _run(connection: Any, seed: Seed, snapshot: int) -> int:
             pack=seed.pack,
             subtitles=False,
             form="video",
-            scorer="rule",
             data_root=seed.data_root,
             max_pixels=None,
             max_attempts=3,
@@ -218,7 +217,7 @@ def _answers(connection: Any, seed: Seed, run_id: int, base: int, first: int, at
         '{"pack" if seed.pack else "response"}', {at} FROM n"""
     )
     run(
-        f"""INSERT INTO sample_scores (run_id, sample_id, scorer, verdict, value, read, created_at)
+        f"""INSERT INTO sample_scores (run_id, sample_id, judge, verdict, value, read, created_at)
         {_numbers(answered)} SELECT {run_id}, {first} + i, 'rule', {verdict},
         CASE {verdict} WHEN 'right' THEN 1.0 WHEN 'wrong' THEN 0.0 END, {letter}, {at} FROM n"""
     )

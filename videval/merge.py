@@ -9,9 +9,10 @@ from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import results
 from videval.db.records import RunInfo
 from videval.db.results import Answered, Reading
+from videval.db.scores import forget_sums
 from videval.db.session import Database
 from videval.packs import pack_statistics
-from videval.registry import RULE
+from videval.report import fold
 from videval.scoring import predict, score
 
 __all__ = ["Merged", "merge"]
@@ -38,6 +39,7 @@ def merge(
     `on_progress` hears how many responses are done, and of how many. Reading and scoring hold up no writer.
     """
     bench = find_benchmark(run.benchmark)
+    database.write(forget_sums, run.run_id)
     counts: Counter[str] = Counter()
     statistics: Counter[str] = Counter()
     with database.read() as connection:
@@ -46,7 +48,7 @@ def merge(
         with database.read() as connection:
             found = results.answered(connection, ids[start : start + CHUNK])
         readings = [_read(bench, answered) for answered in found]
-        database.write(lambda c, readings=readings: results.store_readings(c, run.run_id, RULE, readings))  # type: ignore[misc]
+        database.write(results.store_readings, run.run_id, readings)
         counts.update(
             responses=len(found),
             predictions=sum(len(r.predictions) for r in readings),
@@ -55,6 +57,7 @@ def merge(
         packs = [(a.text, [s.sample.id for s in a.samples]) for a in found if a.packed]
         statistics.update(pack_statistics(packs) if packs else {})
         on_progress(min(start + CHUNK, len(ids)), len(ids))
+    fold(database, run)
     return Merged(
         responses=counts["responses"],
         predictions=counts["predictions"],

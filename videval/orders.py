@@ -62,9 +62,9 @@ def _spec(asked: Asked) -> ModelSpec:
 
 def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
     """How long an answer may be: as the user says, else as the benchmark's reference does, else the model's entry."""
-    if asked.max_new_tokens is not None or bench.answer_length is None:
+    if asked.max_new_tokens is not None or bench.max_new_tokens is None:
         return spec
-    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.answer_length))
+    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.max_new_tokens))
 
 
 def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:

@@ -75,6 +75,8 @@ class Scorer(Protocol):
     """Says of one prediction whether it is right; pure, so that rescoring needs no inference."""
 
     name: str
+    version: int
+    """Counted up when it begins to score otherwise, so that a run says which scores are of before."""
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said (`text`, never a failure) against the sample's answer."""

@@ -11,10 +11,7 @@ from typing import Any
 
 from videval.errors import UnknownName
 
-__all__ = ["ADAPTERS", "RULE", "SCORERS", "load", "names", "resolve"]
-
-RULE = "rule"
-"""What the scores of a benchmark's own rule are stored under; a judge's have a name of their own."""
+__all__ = ["ADAPTERS", "SCORERS", "load", "names", "resolve"]
 
 ADAPTERS: Mapping[str, str] = {
     "fake": "videval.models.fake:load",

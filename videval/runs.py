@@ -17,7 +17,6 @@ from videval.db.session import Connection, Database
 from videval.errors import DataMissing, UnknownName, UsageError
 from videval.order import Order
 from videval.plans import plans
-from videval.registry import RULE
 from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
@@ -139,7 +138,6 @@ def _new_run(order: Order, copy: int, snapshot_id: int, digest: str, missing: se
         pack=order.variant.pack,
         subtitles=order.variant.subtitles,
         form=order.form,
-        scorer=RULE,
         data_root=str(order.root.absolute()),
         max_pixels=order.max_pixels,
         max_attempts=order.max_attempts,

@@ -1,6 +1,7 @@
 """From a response to predictions and rule scores; pure, so that both can be done again without inference."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from videval import registry
@@ -9,7 +10,7 @@ from videval.packs import read_pack
 from videval.protocols import Scorer
 from videval.types import Prediction, PredictionState, Sample, Score
 
-__all__ = ["predict", "rule_scorer", "score"]
+__all__ = ["newer_than", "predict", "rule_scorer", "score"]
 
 
 def predict(samples: Sequence[Sample], text: str, *, packed: bool) -> tuple[Prediction, ...]:
@@ -34,5 +35,25 @@ def score(benchmark: Benchmark, samples: Sequence[Sample], predictions: Sequence
         name = benchmark.scorer_for(by_id[p.sample_id])
         scorer = rule_scorer(name) if name else None
         if scorer is not None and p.state == PredictionState.ANSWERED and p.text is not None:
-            found[p.sample_id] = scorer.score(by_id[p.sample_id], p.text)
+            said = scorer.score(by_id[p.sample_id], p.text)
+            found[p.sample_id] = replace(said, scorer=_full_name(scorer))
     return found
+
+
+def newer_than(benchmark: Benchmark, stored: str) -> str:
+    """The scorer that this videval has in place of one that is stored with its version; empty: it has none newer.
+
+    "rule@1", of before scorers had versions, is the first one of whatever the benchmark's page chooses.
+    """
+    name, _, version = stored.partition("@")
+    own = benchmark.scorer if name == "rule" else name
+    if own not in registry.names("scorers", registry.SCORERS):
+        return ""
+    scorer = rule_scorer(own)
+    full = _full_name(scorer)
+    return full if int(full.partition("@")[2]) > int(version) else ""
+
+
+def _full_name(scorer: Scorer) -> str:
+    """As scores are stored under it."""
+    return f"{scorer.name}@{getattr(scorer, 'version', 1)}"  # a plugin of before scorers had versions has none

@@ -278,12 +278,14 @@ class Prediction:
 class Score:
     """What a scorer says of one prediction: a verdict, and a value where the scale is not right/wrong.
 
-    `value` is in 0..1 (1.0 right, 0.0 wrong) and None when unparsed; `read` is what was read from the text.
+    `value` is in 0..1 (1.0 right, 0.0 wrong) and None when unparsed; `read` is what was read from the text; `scorer`
+    who says so, with its version (choice@1).
     """
 
     verdict: Verdict
     value: float | None
     read: str | None = None
+    scorer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["duration", "in_our_words", "plural", "time_left", "what_is_right"]
+__all__ = ["duration", "in_our_words", "measured", "percent", "plural", "time_left", "what_is_right"]
 
 SOON = 10.0
 """Seconds below which a guess of the time left says no number."""
@@ -28,6 +28,16 @@ _BOUNDS = {
 def plural(number: int, noun: str) -> str:
     """`1 request`, `2 requests`, `20,000 requests`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(value: float | None) -> str:
+    """0.954 as 95.4 %."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def measured(value: float | None, top: float | None = None) -> str:
+    """What a metric gives: a share in percent, or where 1 stands for the rating `top`, 3.42 of 5."""
+    return percent(value) if top is None or value is None else f"{value * top:.2f} of {top:g}"
 
 
 def duration(seconds: float | None) -> str:

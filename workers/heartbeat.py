@@ -14,6 +14,7 @@ from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
+from videval.report import fold_all
 from workers.device import can_serve, is_free
 from workers.ledger import Trouble
 from workers.publish import publish_due, queue_name
@@ -162,6 +163,7 @@ class Loops:
         if not database.write(lambda c: queue.take_turn(c, "reconcile", self._settings.reconcile * 0.9)):
             return
         self._expire()
+        fold_all(database, self._worker.ledger.write, budget_s=self._settings.reconcile)
         with database.read() as connection:
             keys = [w.load_key for w in queue.work(connection) if w.waiting]
             seats = workers.seats(connection, silent_s=self._settings.lease * 2)

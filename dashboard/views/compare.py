@@ -9,9 +9,9 @@ from dashboard.backend import data
 from dashboard.choose import hold, title
 from dashboard.sample import question, responses, said
 from dashboard.show import again_if_pending, as_of, chart, figure, fragment, unwrapped
-from dashboard.table import Row, link, table
+from dashboard.table import Figure, Row, Value, link, metric, table
 from dashboard.video import frames, video
-from dashboard.words import count, percent, plain, plural, points, shortened
+from dashboard.words import count, measured, plain, plural, points, shortened
 from videval.db.browse import SampleLine
 from videval.db.records import RunInfo
 from videval.report import Comparison, RunStatus, card_differences
@@ -73,11 +73,11 @@ def _verdict(a: RunInfo, b: RunInfo, found: Comparison) -> str:
     if not found.num_only_a and not found.num_only_b and difference.mean == 0:
         return "No difference: both were right and wrong on the same questions"
     if low is None or high is None:
-        return f"{points(difference.mean)} so far, on one video only: too few to say who is better"
+        return f"{points(difference.mean, found.top)} so far, on one video only: too few to say who is better"
     if low <= 0 <= high:
-        return f"No clear difference: {points(difference.mean)}, which may be chance"
+        return f"No clear difference: {points(difference.mean, found.top)}, which may be chance"
     better = a.name if difference.mean > 0 else b.name
-    return f"{better} is better by {points(abs(difference.mean)).lstrip('+')}"
+    return f"{better} is better by {points(abs(difference.mean), found.top).lstrip('+')}"
 
 
 @fragment
@@ -94,19 +94,38 @@ def _show(a: RunInfo, b: RunInfo) -> None:
             st.text("Wait for both to answer some of the same questions; this page shows them as they come.")
             return
         with st.container(horizontal=True, gap="medium"):
-            figure(plain(a.name), percent(found.mean_a))
-            figure(plain(b.name), percent(found.mean_b))
-            figure("Difference", points(difference.mean))
+            figure(plain(a.name), measured(found.mean_a, found.top))
+            figure(plain(b.name), measured(found.mean_b, found.top))
+            figure("Difference", points(difference.mean, found.top))
             if difference.low is not None and difference.high is not None:
-                span = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-                figure("95 % interval, points", span)
+                low, high = (points(end, found.top).removesuffix(" pts") for end in (difference.low, difference.high))
+                figure("95 % interval" + ", points" * (found.top is None), f"{low} to {high}")
             figure("p (McNemar)", f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001")
         st.caption(
             f"Over {plural(difference.n, 'question')} of {plural(difference.clusters, 'video')} that both answered; "
             "the interval is a paired bootstrap that draws whole videos, p is exact and takes questions as independent."
         )
+    _metrics(a, b, found)
     _fourfold(a, b, found)
     _flipped(a, b, found)
+
+
+def _metrics(a: RunInfo, b: RunInfo, found: Comparison) -> None:
+    """What else the benchmark declares, of both runs over the questions that both answered."""
+    rows = []
+    for m in found.metrics:
+        difference, top = m.difference, m.a.top
+        low, high = (points(end, top).removesuffix(" pts") for end in (difference.low, difference.high))
+        cells: dict[str, Value] = {
+            "metric": m.a.name,
+            a.name: metric(m.a.estimate.mean, top),
+            b.name: metric(m.b.estimate.mean, top),
+            "difference": Figure(text=points(difference.mean, top), value=difference.mean),
+            "95 % interval": f"{low} to {high}" if difference.low is not None else None,
+        }
+        rows.append(Row(id=m.a.name, cells=cells))
+    if rows:
+        table(rows, name="Differences of further metrics", key=f"metrics-{a.run_id}-{b.run_id}")
 
 
 def _fourfold(a: RunInfo, b: RunInfo, found: Comparison) -> None:
@@ -132,7 +151,7 @@ def _groups(found: Comparison) -> None:
     for column, groups in found.groups.items():
         if len(groups) > 1:
             st.subheader(f"Difference by {plain(column)}")
-            chart(charts.differences(groups), "difference in each group with its interval")
+            chart(charts.differences(groups, found.top), "difference in each group with its interval")
             st.caption("Right of the line, the first run is better.")
 
 

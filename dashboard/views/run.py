@@ -10,13 +10,14 @@ from dashboard import actions, charts
 from dashboard.backend import data
 from dashboard.choose import choose_run, title
 from dashboard.files import TABLES, files
-from dashboard.show import as_of, bar, chart, fragment, headline, numbers, short_title, state_badge, unwrapped
-from dashboard.table import Figure, Row, Value, link, share, table
-from dashboard.words import count, duration, percent, plain, plural, shortened
+from dashboard.show import as_of, bar, chart, fragment, headline, interval, numbers, short_title, state_badge, unwrapped
+from dashboard.table import Figure, Row, Value, link, metric, table
+from dashboard.words import count, duration, measured, plain, plural, shortened
 from videval.db.records import RunInfo
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
-from videval.measures import measure_table
+from videval.metrics import Figure as Metric
+from videval.metrics import figure_table
 from videval.report import GroupScore, ScoreReport, failed_videos
 
 MOST_GROUPS, MOST_VIDEOS = 20, 20
@@ -81,7 +82,7 @@ def _scores(run: RunInfo) -> None:
         st.subheader("How it converges")
         points = unwrapped(reading.converging(run), "the answers in their order")
         if points:
-            chart(charts.convergence(points), "score after ever more answers")
+            chart(charts.convergence(points, score.top), "score after ever more answers")
             st.caption("The score after the first n answers, with its 95 % interval (clustered by video).")
 
 
@@ -90,43 +91,52 @@ def _by_group(score: ScoreReport) -> None:
     column, groups = next(iter(score.groups.items()), ("", ()))
     st.subheader(f"Score by {plain(column)}" if len(groups) > 1 else "Score")
     if len(groups) > 1:
-        chart(charts.scores(groups, overall), "score of each group with its interval")
+        chart(charts.scores(groups, overall, score.top), "score of each group with its interval")
     total = overall.right + overall.wrong + overall.unparsed
     dashed = "; dashed: all of them" if len(groups) > 1 else ""
     st.caption(
         f"{count(overall.right)} right, {count(overall.wrong)} wrong, {count(overall.unparsed)} unparsed of "
         f"{count(total)} in {plural(overall.videos, 'video')}{dashed}"
     )
-    if score.caution:
-        st.caption(plain(score.caution))
-    _measures(score)
+    for said in filter(None, (score.outdated, score.caution)):
+        st.caption(plain(said))
+    _metrics(score.metrics)
     with st.expander("As a table"):
-        _score_table([g for found in score.groups.values() for g in found] + [overall])
+        _score_table([g for found in score.groups.values() for g in found] + [overall], score)
 
 
-def _measures(score: ScoreReport) -> None:
-    """What the benchmark gives by name beside the score: averages, and numbers of groups."""
-    for m in score.measures:
-        if not m.group:
-            st.caption(plain(f"{m.name}: {percent(m.value)}" + (f" ({m.about})" if m.about != m.name else "")))
-    names, values = measure_table(score.measures)
+def _metrics(figures: Sequence[Metric]) -> None:
+    """What the benchmark gives by name beside the headline: figures of the run, and those of groups as a table."""
+    for f in figures:
+        if not f.group:
+            found = f"{measured(f.estimate.mean, f.top)} ({interval(f.estimate, f.top)})"
+            st.caption(plain(f"{f.name}: {found}" + (f", {f.about}" if f.about != f.name else "")))
+    names, values = figure_table(figures)
     if values:
-        st.caption(plain(next(m.about for m in score.measures if m.group)))
+        st.caption(plain(next(f.about for f in figures if f.group)))
         rows = [
-            Row(id=group, cells={"group": group, **dict(zip(names, map(share, shares), strict=True))})
-            for group, shares in values
+            Row(id=group, cells={"group": group, **dict(zip(names, map(_cell, found), strict=True))})
+            for group, found in values
         ]
-        table(rows, name="Numbers of groups", key="measures", height=400)
+        table(rows, name="Numbers of groups", key="metrics", height=400)
 
 
-def _score_table(rows: Sequence[GroupScore]) -> None:
+def _cell(figure: Metric | None) -> Figure | None:
+    if figure is None:
+        return None
+    found = figure.estimate
+    text = f"{measured(found.mean, figure.top)} ({interval(found, figure.top)})"
+    return Figure(text=text, value=found.mean)
+
+
+def _score_table(rows: Sequence[GroupScore], score: ScoreReport) -> None:
     def line(g: GroupScore) -> dict[str, Value]:
         return {
             "group": g.group,
             "by": g.column,
-            "score": share(g.estimate.mean),
-            "low": share(g.estimate.low),
-            "high": share(g.estimate.high),
+            score.name: metric(g.estimate.mean, score.top),
+            "low": metric(g.estimate.low, score.top),
+            "high": metric(g.estimate.high, score.top),
             "n": g.estimate.n,
             "videos": g.estimate.clusters,
             "right": g.right,

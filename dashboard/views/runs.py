@@ -20,8 +20,8 @@ from dashboard.show import (
     time_left,
     unwrapped,
 )
-from dashboard.table import Figure, Row, Value, link, share, table
-from dashboard.words import about, count, eta, floored, percent, plain, plural, rate, when
+from dashboard.table import Figure, Row, Value, link, metric, share, table
+from dashboard.words import about, count, eta, floored, measured, percent, plain, plural, rate, when
 from videval.report import RunStatus, ScoreReport
 
 MOST_CARDS = 4
@@ -75,8 +75,8 @@ def _row(status: RunStatus, score: ScoreReport | None) -> Row:
         "run": status.run.name,
         "state": _state(status),
         "progress": share(floored((counts.done + counts.failed) / max(counts.total, 1), 2), 0, bar=True),
-        "score": share(found.mean if found else None),
-        "95 % interval": interval(found) if found and found.n else None,
+        "score": metric(found.mean if found else None, score.top if score else None),
+        "95 % interval": interval(found, score.top) if score and found and found.n else None,
         "coverage": share(floored(score.coverage) if score and score.scorable else None),
         "time left": Figure(text=time_left(status), value=status.eta_s) if time_left(status) else None,
         "answered": counts.done,
@@ -105,7 +105,7 @@ def _table(statuses: Sequence[RunStatus], scores: Scores) -> None:
 
 def _cell(status: RunStatus, score: ScoreReport | None) -> str:
     mean = score.overall.estimate.mean if score else None
-    shown = "not scored" if score and mean is None else percent(mean)
+    shown = "not scored" if score and mean is None else measured(mean, score.top if score else None)
     if status.state == "finished":
         return f"✓ {shown}" + (f", {status.counts.failed} failed" if status.counts.failed else "")
     share = percent(floored(status.counts.done / max(status.counts.total, 1), 2), 0)

@@ -16,7 +16,7 @@ from alembic import op
 from videval.db.tables import ExactText
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 CHUNK = 1000
 SAMPLING: dict[str, Any] = {"num_frames": None, "fps": None, "max_frames": None, "times": "nominal"}

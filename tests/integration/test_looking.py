@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from dashboard.data import Data
-from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from tests.questions import answer, identity, make_run, request_ids, samples, take
 from videval import report
@@ -16,6 +15,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.errors import VideoFailure
 from videval.export import run_table
+from videval.report import ScoreBook
 from videval.settings import Settings
 
 ASKED, ANSWERED = 12, 7

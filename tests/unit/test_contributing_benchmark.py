@@ -93,7 +93,7 @@ def test_the_commands_that_the_page_names_exist() -> None:
 def test_what_the_page_calls_by_name_is_there() -> None:
     named = set(re.findall(r"`(frame_policy|rate_policy|no_rate|bound|options|answer|scorer_for|pack_prompt"
                            r"|supports_pack|check_subtitles|supports_subtitles|md5|needs|prompt_sets|frame_policies"
-                           r"|answer_length|groups_of|measures|remarks|protocol_version)`", section()))  # fmt: skip
+                           r"|max_new_tokens|groups_of|metrics|remarks|protocol_version)`", section()))  # fmt: skip
     from videval.benchmarks.published import PublishedBenchmark
 
     assert len(named) == 20

@@ -20,7 +20,6 @@ from dashboard.access import is_loopback
 from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
 from dashboard.frames import FrameShop, Seen, video_path
-from dashboard.scores import ScoreBook
 from dashboard.store import Store
 from dashboard.video import played_span
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
@@ -31,6 +30,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.errors import DatabaseUnavailable, VideoFailure, VidevalError
 from videval.export import ExportFormat
+from videval.report import ScoreBook
 from videval.types import Sample
 from videval.video.encode import write_video
 
@@ -481,8 +481,8 @@ def test_a_file_that_cannot_be_written_says_why(database: Database, monkeypatch:
 def test_every_chart_is_drawn_from_what_the_report_says(database: Database) -> None:
     run = info(database, seed_run(database, Seed(done=60, failed=4)))
     index = report.load_index(database, run.snapshot_id, report.group_columns(run))
-    score = report.score_report(database, run, index=index)
-    points = report.converging(index, report.load_verdicts(database, run, index, with_time=True))
+    score = report.score_report(database, run)
+    points = report.converging(run, index, report.load_verdicts(database, run, index, with_time=True))
     course = report.timeline(database, run)
     same = report.compare(database, run, run, index)
     for chart in (

@@ -1,6 +1,7 @@
 """What a page shows is so: of when it is, of which run it is, and every number whole."""
 
 import json
+import re
 import threading
 from typing import Any
 
@@ -365,4 +366,4 @@ def test_what_a_benchmark_gives_by_name_stands_beside_the_score(database: Databa
     numbers = table(opened("run"), "Numbers of groups")
     assert list(numbers) == ["group", "precision", "recall", "F1"]
     assert list(numbers["group"]) == ["dropping", "mean"]
-    assert all(value.endswith(" %") for value in numbers["F1"])
+    assert all(re.fullmatch(r"[\d.]+ % \([\d.]+ % to [\d.]+ %\)", value) for value in numbers["F1"])

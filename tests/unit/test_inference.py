@@ -23,7 +23,7 @@ def claim_of(count: int = 1, *, packed: bool = False, alone: bool = False, video
     run = RunConfig(
         run_id=1, name="r", benchmark="table", variant="table_4frame", spec=model_spec("fake"), load_key="the key",
         sampling=FrameSampling(policy="stride", num_frames=4), generation=GenerationSettings(max_new_tokens=7),
-        pack=packed, subtitles=False, form="video", scorer="rule", data_root="/", max_pixels=None,
+        pack=packed, subtitles=False, form="video", data_root="/", max_pixels=None,
     )  # fmt: skip
     stored = tuple(StoredSample(row_id=i, sample=s) for i, s in enumerate(asked))
     return Claim(request_id=5, attempt=1, alone=alone, packed=packed, retries=0, queue_s=1.25, run=run, samples=stored)

@@ -75,13 +75,6 @@ def test_a_single_video_counts_as_one_question() -> None:
     assert _width(one) > 0.85
 
 
-def test_other_scales_are_scaled_back() -> None:
-    unit = mean_with_interval([1.0, 0.0, 2 / 3], names(3))
-    three = mean_with_interval([3, 0, 2], names(3), bounds=(0, 3))
-    assert three.mean == pytest.approx(5 / 3)
-    assert unit.low is not None and three.low == pytest.approx(3 * unit.low)
-
-
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abcdef")), min_size=1))
 def test_the_interval_holds_the_mean_and_is_never_empty(rows: list[tuple[float, str]]) -> None:
     estimate = mean_with_interval([v for v, _ in rows], [c for _, c in rows])
@@ -137,8 +130,6 @@ def test_runs_that_agree_everywhere_are_not_proven_equal() -> None:
     same = paired_difference([1, 0, 1], [1, 0, 1], names(3))
     assert same.mean == 0.0
     assert same.low == pytest.approx(-0.5615, abs=1e-4) and same.high == pytest.approx(0.5615, abs=1e-4)
-    scaled = paired_difference([3, 0, 3], [3, 0, 3], names(3), scale=3)
-    assert scaled.high == pytest.approx(3 * 0.5615, abs=1e-3)
 
 
 def test_one_video_has_no_interval_of_a_difference() -> None:

@@ -15,7 +15,8 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.errors import UsageError
-from videval.measures import MeanOfQuestions
+from videval.export.run import run_table
+from videval.metrics import AllOfGroup, Detection, GroupMean, Mean, ShareAbove
 from videval.report.index import natural, spans
 from videval.report.page import run_page
 from videval.report.scores import converging
@@ -76,7 +77,6 @@ def test_score_coverage_and_groups_count_what_was_answered(database: Database) -
     assert score.overall.right + score.overall.wrong + score.overall.unparsed == 60
     groups = score.groups["task_type"]
     assert sum(g.estimate.n for g in groups) == 60
-    assert score.macro == pytest.approx(sum(g.estimate.mean or 0.0 for g in groups) / 4)
 
 
 def test_a_run_without_answers_has_no_score(database: Database) -> None:
@@ -87,7 +87,7 @@ def test_a_run_without_answers_has_no_score(database: Database) -> None:
 def test_the_score_converges_to_the_score(database: Database) -> None:
     run = info(database, seed_run(database, Seed(done=90)))
     index = report.load_index(database, run.snapshot_id, report.group_columns(run))
-    points = converging(index, report.load_verdicts(database, run, index, with_time=True))
+    points = converging(run, index, report.load_verdicts(database, run, index, with_time=True))
     assert points[-1].n == 90
     assert points[-1].mean == pytest.approx(report.score_report(database, run).overall.estimate.mean)
     assert [p.at for p in points] == sorted(p.at for p in points)
@@ -134,6 +134,32 @@ def test_two_runs_are_compared_over_what_both_answered(database: Database) -> No
     assert found.num_only_a - found.num_only_b == round(60 * found.difference.mean)
     assert found.p < 0.01
     assert [d.what for d in report.card_differences(a, b)] == ["model.name"]
+
+
+def test_further_metrics_are_compared_where_they_have_a_difference(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detection = Detection(column="task_type", negative="Action Sequence")
+    monkeypatch.setattr(TableBenchmark, "metrics", (Mean(), GroupMean(), ShareAbove(0.5), AllOfGroup(), detection))
+    first = seed_run(database, Seed(done=100, right=90))
+    second = seed_run(database, Seed(done=60, right=40), snapshot=snapshot_of(database, first))
+    a, b = info(database, first), info(database, second)
+    found = report.compare(database, a, b, report.load_index(database, a.snapshot_id, report.index_columns(a)))
+    assert [m.a.name for m in found.metrics] == [
+        "mean of the task_type scores", "share of at least 0.5", "by video: all right",
+    ]  # fmt: skip
+    for m in found.metrics:
+        assert m.a.estimate.mean is not None and m.b.estimate.mean is not None
+        assert m.difference.mean == pytest.approx(m.a.estimate.mean - m.b.estimate.mean)
+    assert (found.metrics[2].difference.n, found.metrics[1].difference) == (15, found.difference)
+
+
+def test_an_export_has_the_metrics_in_its_card(database: Database) -> None:
+    run = info(database, seed_run(database, Seed(done=60)))
+    score = report.score_report(database, run)
+    headline, mean = run_table(database, run).card["metrics"]
+    assert (headline["name"], headline["value"], headline["n"]) == ("score", score.overall.estimate.mean, 60)
+    assert (mean["name"], mean["low"]) == ("mean of the task_type scores", score.metrics[0].estimate.low)
 
 
 def test_the_order_of_the_runs_only_turns_the_sign(database: Database) -> None:
@@ -188,19 +214,10 @@ def test_groups_stand_in_natural_order(names: list[str]) -> None:
     assert sorted(mixed, key=natural) == names
 
 
-class Overlapping(TableBenchmark):
-    """A page whose questions count in two groups each."""
-
-    groups = ("task_type",)
-    measures = (MeanOfQuestions(column="task_type", name="Action", groups=("Action",)),)
-
-    def groups_of(self, column: str, value: str) -> tuple[str, ...]:
-        return (value, value.split()[0])
-
-
 def test_a_question_counts_in_each_of_its_groups(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("videval.report.scores", "videval.report.index"):
-        monkeypatch.setattr(f"{module}.find_benchmark", lambda _: Overlapping())
+    action = Mean(column="task_type", name="Action", only=("Action",))
+    monkeypatch.setattr(TableBenchmark, "metrics", (Mean(), GroupMean(), action))
+    monkeypatch.setattr(TableBenchmark, "groups_of", lambda _, column, value: (value, value.split()[0]))
     first = seed_run(database, Seed(done=60, right=80))
     run, other = (
         info(database, first),
@@ -210,16 +227,17 @@ def test_a_question_counts_in_each_of_its_groups(database: Database, monkeypatch
     groups = {g.group: g for g in score.groups["task_type"]}
     assert groups["Action"].estimate == groups["Action Sequence"].estimate
     assert sum(g.estimate.n for g in groups.values()) == 120
-    assert score.macro is None
-    assert [(m.name, m.value) for m in score.measures] == [("Action", groups["Action"].estimate.mean)]
+    assert [(m.name, m.estimate) for m in score.metrics] == [("Action", groups["Action"].estimate)]
     index = report.load_index(database, run.snapshot_id, report.group_columns(run))
     compared = report.compare(database, run, other, index).groups["task_type"]
     assert [g.group for g in compared] == list(groups)
 
 
-def test_the_mean_of_the_groups_is_a_measure_unless_the_page_names_it(database: Database) -> None:
+def test_the_mean_of_the_groups_is_a_metric_of_every_page_that_says_nothing_else(database: Database) -> None:
     score = report.score_report(database, info(database, seed_run(database, Seed(done=60))))
-    assert [(m.name, m.value) for m in score.measures] == [("mean of the task_type scores", score.macro)]
+    groups = [g.estimate.mean or 0.0 for g in score.groups["task_type"]]
+    (mean,) = score.metrics
+    assert (mean.name, mean.estimate.mean) == ("mean of the task_type scores", pytest.approx(sum(groups) / 4))
 
 
 @pytest.mark.parametrize(("done", "said"), [(0, ""), (4, "1 video"), (20, "5 videos"), (36, "9 videos"), (40, "")])

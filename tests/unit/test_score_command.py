@@ -1,5 +1,6 @@
-"""What `videval score` and `videval errors` print of a run: measures, videos, and an error without a headline."""
+"""What `videval score` and `videval errors` print of a run: metrics, videos, and an error without a headline."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from tests.seeding import Seed, new_database, seed_run
 from videval.benchmarks.table import TableBenchmark
 from videval.cli import main
-from videval.measures import Detection, MeanOfGroups
+from videval.metrics import Detection, GroupMean, Mean, Rating
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -50,17 +51,26 @@ def test_the_score_says_how_many_videos_it_is_of(say: Say) -> None:
     assert "mean of the task_type scores: " in out
 
 
-def test_what_a_page_measures_stands_below_the_table(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    measures = (
-        MeanOfGroups(column="task_type", name="M-Avg"),
+def test_what_a_page_declares_stands_below_the_table(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = (
+        Mean(),
+        GroupMean(column="task_type", name="M-Avg"),
         Detection(column="task_type", negative="Action Sequence"),
     )
-    monkeypatch.setattr(TableBenchmark, "measures", measures)
+    monkeypatch.setattr(TableBenchmark, "metrics", metrics)
     _, out, _ = say("score", "table_8frame--fake--1")
     head = next(line for line in out.split("\n") if "F1" in line)
     assert " ".join(head.split()) == "by task_type, Action Sequence videos as negatives precision recall F1"
-    assert "M-Avg: " in out and "(mean of the task_type scores)" in out
+    assert re.search(r"M-Avg: [\d.]+ % \([\d.]+ % to [\d.]+ %\), mean of the task_type scores", out)
     assert "mean of the task_type scores: " not in out
+
+
+def test_a_rating_is_shown_as_the_rating_that_it_is(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TableBenchmark, "metrics", (Rating(),))
+    _, out, _ = say("score", "table_8frame--fake--1")
+    assert "rating" in out.split("\n")[0]
+    assert re.search(r"overall +\d\.\d\d of 5 +\d\.\d\d of 5 to \d\.\d\d of 5 +20 ", out)
+    assert "%" not in out.split("coverage")[0].split("\n", 1)[1]
 
 
 def test_failures_name_their_videos(say: Say) -> None:

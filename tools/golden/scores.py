@@ -76,10 +76,16 @@ def _own_score(read: Loaded, said: str) -> tuple[float, str]:
 
 
 def _means(report: ScoreReport) -> dict[str, float | None]:
-    shown = {"overall": report.overall.estimate.mean, "mean of the groups": report.macro}
+    shown = {"overall": report.overall.estimate.mean, "mean of the groups": _of_groups(report)}
     for groups in report.groups.values():
         shown |= {group.group: group.estimate.mean for group in groups}
     return shown
+
+
+def _of_groups(report: ScoreReport) -> float | None:
+    """The mean of the means of the first column's groups, whatever the page calls it."""
+    found = next((f for f in report.metrics if f.about.startswith("mean of the ")), None)
+    return found.estimate.mean if found else None
 
 
 def _percent(mean: float | None) -> str:

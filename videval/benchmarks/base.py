@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from videval.errors import UsageError
-from videval.measures import Measure
+from videval.metrics import GroupMean, Mean, Metric
 from videval.types import Clip, Frame, FrameSampling, ModelSpec, Part, PromptSet, Sample, Variant, Video
 
 __all__ = ["NO_SCORER", "Benchmark", "Shown"]
@@ -56,15 +56,15 @@ class Benchmark(ABC):
     """Which of VLMEvalKit's rule paths rates it (`videval.scorers.vlmevalkit.RULES`); empty: none is reproduced."""
     groups: ClassVar[tuple[str, ...]] = ()
     """Columns by which the score is reported, each on its own; `groups_of` says which groups a value belongs to."""
-    measures: ClassVar[tuple[Measure, ...]] = ()
-    """Numbers that are reported by name beside the score: averages of groups, precision and recall."""
+    metrics: ClassVar[tuple[Metric, ...]] = (Mean(), GroupMean())
+    """How the score is made, each way by its name; the first is the headline."""
 
     prompt_sets: ClassVar[tuple[PromptSet, ...]] = (PromptSet.PAPER,)
     """Whose wording and frames the page knows, the default first; a reference without this benchmark is not among
     them."""
     protocol_version: ClassVar[int] = 1
     """Counted up when a released page begins to word or sample otherwise, so that no run goes on in two ways."""
-    answer_length: ClassVar[int | None] = None
+    max_new_tokens: ClassVar[int | None] = None
     """How many new tokens an answer may have, where the reference says so; None: as the model's entry says."""
 
     frame_policy: ClassVar[str | None] = "interior"

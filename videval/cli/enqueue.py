@@ -44,8 +44,8 @@ def ordered(asked: "Asked", settings: "Settings") -> "Order":
         return make_order(asked, settings)
 
 
-def _answer_length(order: "Order") -> str:
-    tokens, own = order.generation.max_new_tokens, order.benchmark.answer_length
+def _length(order: "Order") -> str:
+    tokens, own = order.generation.max_new_tokens, order.benchmark.max_new_tokens
     return f"{tokens} tokens" + (f" (as {order.benchmark.name} says)" if tokens == own else "")
 
 
@@ -63,7 +63,7 @@ def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueu
         f"  {_in_words(sampling)}{replaced}; model {order.spec.name}"
         + (f", {order.spec.note}" if order.spec.note else "")
     )
-    explain(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
+    explain(f"  prompt set {order.prompt_set}; answers up to {_length(order)}")
     for remark in order.remarks():
         warn(f"  {remark}")
     if done.run.missing:

@@ -9,13 +9,13 @@ from rich.text import Text
 
 from videval.cli.console import console
 from videval.cli.table import Cell, Column, as_table, colour, dimmed
-from videval.cli.words import duration, percent, rate, time_left, when
+from videval.cli.words import duration, measured, percent, rate, time_left, when
 from videval.db import runs as run_rows
 from videval.db import workers as worker_rows
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.workers import WorkerInfo
-from videval.report import RunStatus, SampleIndex, ScoreReport, load_index, score_report
+from videval.report import RunStatus, ScoreReport, score_report
 
 __all__ = ["HISTORY", "Scores", "history_rows", "is_going", "live", "run_json", "runs_table", "workers_table"]
 
@@ -59,17 +59,14 @@ WORKERS = (
 
 
 class Scores:
-    """Scores of several runs; the questions of a benchmark are read once."""
+    """Scores of several runs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._indexes: dict[int, SampleIndex] = {}
 
     def of(self, run: RunInfo) -> ScoreReport:
-        """The score of a run so far, without groups."""
-        if run.snapshot_id not in self._indexes:
-            self._indexes[run.snapshot_id] = load_index(self._database, run.snapshot_id, ())
-        return score_report(self._database, run, index=self._indexes[run.snapshot_id])
+        """The score of a run so far."""
+        return score_report(self._database, run)
 
 
 def is_going(status: RunStatus) -> bool:
@@ -98,7 +95,7 @@ def _now(status: RunStatus, score: ScoreReport) -> list[Cell]:
         dimmed(counts.failed, "red"),
         rate(status.rate_now) if counts.waiting else "",
         time_left(status.eta_s) if counts.waiting and status.rate_now else "-" * bool(counts.waiting),
-        percent(score.overall.estimate.mean),
+        measured(score.overall.estimate.mean, score.top),
         percent(score.coverage) if score.scorable else "-",
         status.run.name,
     ]
@@ -116,7 +113,7 @@ def _history(status: RunStatus, score: ScoreReport) -> list[Cell]:
         colour(status.state),
         when(status.run.created_at),
         duration(_took(status)),
-        percent(score.overall.estimate.mean),
+        measured(score.overall.estimate.mean, score.top),
         f"{status.run.num_samples:,}",
         percent(score.coverage) if score.scorable else "-",
         status.run.name,

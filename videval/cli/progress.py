@@ -12,7 +12,7 @@ from rich.text import Text
 from videval.cli.console import console, say, warn
 from videval.cli.fleet import refuse_hopeless
 from videval.cli.live import live_area
-from videval.cli.words import percent, rate, time_left
+from videval.cli.words import measured, rate, time_left
 from videval.db import workers as worker_rows
 from videval.report import run_status, score_report
 
@@ -67,9 +67,10 @@ class _ScoreSoFar:
         """The score of the answers so far."""
         if counts.done != self._done:
             self._done = counts.done
-            overall = score_report(self._database, self._run).overall.estimate
-            interval = f"({percent(overall.low)} to {percent(overall.high)})"
-            self._words = f"score {percent(overall.mean)} {interval}" if overall.n else ""
+            score = score_report(self._database, self._run)
+            found, top = score.overall.estimate, score.top
+            interval = f"({measured(found.low, top)} to {measured(found.high, top)})"
+            self._words = f"{score.name} {measured(found.mean, top)} {interval}" if found.n else ""
         return self._words
 
 

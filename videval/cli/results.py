@@ -10,7 +10,7 @@ from videval.cli import complete
 from videval.cli.busy import busy
 from videval.cli.console import explain, opened_run, say, say_json, settings_with, warn
 from videval.cli.table import Column, show_table
-from videval.cli.words import percent
+from videval.cli.words import measured, percent
 from videval.errors import Incomplete, UsageError
 from videval.words import plural
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from videval.db.records import RunInfo
     from videval.db.session import Database
     from videval.export import ExportFormat
-    from videval.measures import Measured
+    from videval.metrics import Estimate, Figure
     from videval.report import GroupScore, ScoreReport
 
 __all__ = ["card_command", "export_command", "export_run", "merge_command", "score_command", "show_score"]
@@ -54,25 +54,38 @@ def merge_command(run: Run, as_json: AsJson = False) -> None:
             say(f"  {count:6d}  {name} (as VLMEvalKit counts)")
 
 
-def _row(score: "GroupScore") -> list[str]:
-    e = score.estimate
-    interval = f"{percent(e.low)} to {percent(e.high)}" if e.n else "-"
-    counts = (e.n, score.videos, score.right, score.wrong, score.unparsed)
-    return [score.group, percent(e.mean), interval, *(f"{n:,}" for n in counts)]
+def _row(score: "GroupScore", top: float | None) -> list[str]:
+    counts = (score.estimate.n, score.videos, score.right, score.wrong, score.unparsed)
+    return [
+        score.group,
+        measured(score.estimate.mean, top),
+        _interval(score.estimate, top),
+        *(f"{n:,}" for n in counts),
+    ]
 
 
-def _show_measures(measures: "Sequence[Measured]") -> None:
-    """What the benchmark gives beside the score: averages a line each, numbers of groups as a table."""
-    from videval.measures import measure_table
+def _interval(found: "Estimate", top: float | None) -> str:
+    return f"{measured(found.low, top)} to {measured(found.high, top)}" if found.n else "-"
 
-    names, rows = measure_table(measures)
+
+def _figure(figure: "Figure | None") -> str:
+    if figure is None or figure.estimate.mean is None:
+        return "-"
+    return f"{measured(figure.estimate.mean, figure.top)} ({_interval(figure.estimate, figure.top)})"
+
+
+def _show_metrics(figures: "Sequence[Figure]") -> None:
+    """What the benchmark gives beside the headline: figures of the run a line each, those of groups as a table."""
+    from videval.metrics import figure_table
+
+    names, rows = figure_table(figures)
     if rows:
-        about = next(m.about for m in measures if m.group)
+        about = next(f.about for f in figures if f.group)
         columns = [Column(title=about, kind="name"), *(Column(title=name, kind="number") for name in names)]
-        show_table(columns, [[group, *map(percent, values)] for group, values in rows])
-    for m in measures:
-        if not m.group:
-            explain(f"{m.name}: {percent(m.value)}" + ("" if m.name == m.about else f" ({m.about})"))
+        show_table(columns, [[group, *map(_figure, found)] for group, found in rows])
+    for f in figures:
+        if not f.group:
+            explain(f"{f.name}: {_figure(f)}" + ("" if f.name == f.about else f", {f.about}"))
 
 
 def show_score(database: "Database", run: "RunInfo") -> None:
@@ -80,16 +93,16 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     from videval.report import score_report
 
     report = score_report(database, run)
-    if report.needs:
-        warn(f"  {report.needs}")
+    for said in filter(None, (report.needs, report.outdated)):
+        warn(f"  {said}")
     if not report.scorable:
         say("no question has an answer to compare with: nothing is scored")
         return
-    names = ("score", "95 % interval", "n", "videos", "right", "wrong", "unparsed")
+    names = (report.name, "95 % interval", "n", "videos", "right", "wrong", "unparsed")
     columns = [Column(title=run.variant, kind="name"), *(Column(title=name, kind="number") for name in names)]
-    rows = [_row(group) for groups in report.groups.values() for group in groups]
-    show_table(columns, [*rows, _row(report.overall)], totals=True)
-    _show_measures(report.measures)
+    rows = [_row(group, report.top) for groups in report.groups.values() for group in groups]
+    show_table(columns, [*rows, _row(report.overall, report.top)], totals=True)
+    _show_metrics(report.metrics)
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
     if report.caution:

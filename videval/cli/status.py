@@ -105,10 +105,11 @@ def _watch(database: "Database", run: str | None) -> None:
 
 def _line(status: "RunStatus", scores: "Scores") -> str:
     from videval.cli.progress import plain_line
-    from videval.cli.words import percent
+    from videval.cli.words import measured
 
-    mean = scores.of(status.run).overall.estimate.mean
-    return plain_line(status, f"score {percent(mean)}" if mean is not None else "")
+    score = scores.of(status.run)
+    mean = score.overall.estimate.mean
+    return plain_line(status, f"{score.name} {measured(mean, score.top)}" if mean is not None else "")
 
 
 def _watch_live(database: "Database", run: str | None) -> None:

@@ -2,14 +2,9 @@
 
 import time
 
-from videval.words import duration, time_left
+from videval.words import duration, measured, percent, time_left
 
-__all__ = ["duration", "middle", "percent", "rate", "time_left", "when"]
-
-
-def percent(value: float | None) -> str:
-    """0.954 as 95.4 %."""
-    return "-" if value is None else f"{100 * value:.1f} %"
+__all__ = ["duration", "measured", "middle", "percent", "rate", "time_left", "when"]
 
 
 def rate(per_second: float) -> str:

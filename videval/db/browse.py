@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, ca
 
 from videval.db.records import RunInfo, StoredSample, sample_of
 from videval.db.requests import samples_of_request
+from videval.db.scores import DROPPED, RULE
 from videval.db.tables import (
     AttemptRow,
     PredictionRow,
@@ -129,7 +130,8 @@ def _lines(run: RunInfo) -> Select[Any]:
     score = and_(
         SampleScoreRow.run_id == run.run_id,
         SampleScoreRow.sample_id == SampleRow.id,
-        SampleScoreRow.scorer == run.scorer,
+        SampleScoreRow.judge == RULE,
+        SampleScoreRow.verdict != DROPPED,
     )
     columns: list[Any] = [
         *(getattr(SampleRow, name) for name in ("id", "key", "video", "question", "answer")),

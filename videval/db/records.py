@@ -35,7 +35,6 @@ class RunConfig:
     pack: bool
     subtitles: bool
     form: Literal["video", "frames"]
-    scorer: str
     data_root: str
     max_pixels: int | None
     prompts: str = PromptSet.PAPER
@@ -54,7 +53,6 @@ class RunInfo:
     state: str
     load_key: str
     dtype: str | None
-    scorer: str
     pack: bool
     priority: int
     limit: int | None

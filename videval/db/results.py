@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from videval.db import attempts
 from videval.db.records import Claim, StoredSample, sample_of
+from videval.db.scores import store_scores
 from videval.db.session import db_now, upsert
 from videval.db.tables import (
     PredictionRow,
@@ -17,7 +18,6 @@ from videval.db.tables import (
     ResponseRow,
     RunRow,
     SampleRow,
-    SampleScoreRow,
 )
 from videval.types import (
     AttemptOutcome,
@@ -113,7 +113,7 @@ def complete(
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
     reading = Reading(request_id=claim.request_id, samples=claim.samples, predictions=predictions, scores=scores)
-    store_readings(connection, claim.run.run_id, claim.run.scorer, [reading])
+    store_readings(connection, claim.run.run_id, [reading])
     attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
     return True
 
@@ -166,9 +166,9 @@ def _response(claim: Claim, response: Response) -> dict[str, Any]:
     }
 
 
-def store_readings(connection: Connection, run_id: int, scorer: str, readings: Iterable[Reading]) -> None:
-    """Give samples their predictions, replacing older ones, and store what a scorer says of them, dropping what it
-    said of those that it no longer scores. Of several readings of a sample the last one counts."""
+def store_readings(connection: Connection, run_id: int, readings: Iterable[Reading]) -> None:
+    """Give samples their predictions, replacing older ones, and store their scores, dropping those of samples that are
+    no longer scored. Of several readings of a sample the last one counts."""
     predicted: dict[int, dict[str, Any]] = {}
     scores: dict[int, Score | None] = {}
     for reading in readings:
@@ -179,21 +179,7 @@ def store_readings(connection: Connection, run_id: int, scorer: str, readings: I
             predicted[row_id] = {"run_id": run_id, "sample_id": row_id, "created_at": db_now(), **said}
         scores |= {row_id: reading.scores.get(sample_id) for sample_id, row_id in row_ids.items()}
     upsert(connection, PredictionRow, list(predicted.values()), keys=["run_id", "sample_id"])
-    _store_scores(connection, {"run_id": run_id, "scorer": scorer}, scores)
-
-
-def _store_scores(connection: Connection, of: Mapping[str, Any], scores: Mapping[int, Score | None]) -> None:
-    """Scores by the row id of their samples; None drops an older one."""
-    dropped = [row_id for row_id, score in scores.items() if score is None]
-    if dropped:
-        mine = (SampleScoreRow.run_id == of["run_id"]) & (SampleScoreRow.scorer == of["scorer"])
-        connection.execute(delete(SampleScoreRow).where(mine, SampleScoreRow.sample_id.in_(dropped)))
-    rows = [
-        {**of, "sample_id": row_id, "created_at": db_now(), "verdict": s.verdict, "value": s.value, "read": s.read}
-        for row_id, s in scores.items()
-        if s is not None
-    ]
-    upsert(connection, SampleScoreRow, rows, keys=["run_id", "sample_id", "scorer"])
+    store_scores(connection, run_id, scores)
 
 
 def iter_results(connection: Connection, run_id: int) -> Iterator[SampleResult]:

@@ -60,7 +60,6 @@ class NewRun:
     pack: bool
     subtitles: bool
     form: str
-    scorer: str
     data_root: str
     max_pixels: int | None
     max_attempts: int

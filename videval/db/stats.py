@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, literal, select
+from sqlalchemy import Connection, func, select
 
 from videval.db.records import RunConfig, run_config
 from videval.db.tables import (
@@ -18,7 +18,6 @@ from videval.db.tables import (
     RequestSampleRow,
     RunRow,
     SampleRow,
-    SampleScoreRow,
 )
 from videval.types import RequestStatus
 
@@ -26,18 +25,13 @@ FAILURES_READ = 5000
 """Distinct failures that are looked at: a run with more has one cause."""
 
 __all__ = [
-    "VERDICTS",
     "FailureGroup",
     "config_of_run",
     "failure_groups",
     "prediction_states",
     "sample_facts",
     "sample_span",
-    "verdicts",
 ]
-
-VERDICTS = ("right", "wrong", "unparsed")
-"""A verdict's code is its place here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,21 +131,6 @@ def sample_facts(
         .where(SampleRow.id >= low, SampleRow.id <= high, (SampleRow.snapshot_id + 0) == snapshot_id)
         .order_by(SampleRow.id)
     )
-    return [tuple(row) for row in rows]
-
-
-def verdicts(
-    connection: Connection, run_id: int, scorer: str, low: int, high: int, *, with_time: bool = False
-) -> list[tuple[int, int, float, float]]:
-    """(sample's row id, verdict's code, value or 0, when it was answered or 0) of samples with ids low..high."""
-    code = case({v: i for i, v in enumerate(VERDICTS)}, value=SampleScoreRow.verdict, else_=len(VERDICTS))
-    at = func.coalesce(RequestRow.finished_at, 0.0) if with_time else literal(0.0)
-    query = select(SampleScoreRow.sample_id, code, func.coalesce(SampleScoreRow.value, 0.0), at)
-    if with_time:
-        same = (PredictionRow.run_id == SampleScoreRow.run_id) & (PredictionRow.sample_id == SampleScoreRow.sample_id)
-        query = query.join(PredictionRow, same).join(RequestRow, RequestRow.id == PredictionRow.request_id)
-    inside = (SampleScoreRow.sample_id >= low) & (SampleScoreRow.sample_id <= high)
-    rows = connection.execute(query.where(SampleScoreRow.run_id == run_id, inside, SampleScoreRow.scorer == scorer))
     return [tuple(row) for row in rows]
 
 

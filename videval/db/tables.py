@@ -6,7 +6,7 @@ Times are seconds since the epoch on the database's own clock (see `db_now`), ne
 import json
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "RunRow",
     "SampleRow",
     "SampleScoreRow",
+    "ScoreSumRow",
     "SnapshotRow",
     "SumChangeRow",
     "SumRow",
@@ -81,7 +82,10 @@ class SampleRow(Base):
     """One question of a snapshot; `key` is the benchmark's own index as text."""
 
     __tablename__ = "samples"
-    __table_args__ = (UniqueConstraint("snapshot_id", "key"),)
+    __table_args__ = (
+        UniqueConstraint("snapshot_id", "key"),
+        Index("ix_samples_snapshot_id_video", "snapshot_id", "video"),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"))
     position: Mapped[int]
@@ -116,7 +120,6 @@ class RunRow(Base):
     pack: Mapped[bool]
     subtitles: Mapped[bool]
     form: Mapped[str]
-    scorer: Mapped[str]
     data_root: Mapped[str]
     max_pixels: Mapped[int | None]
     prompts: Mapped[str]
@@ -232,16 +235,43 @@ class PredictionRow(Base):
 
 
 class SampleScoreRow(Base):
-    """What one scorer says of one prediction; stored per scorer, so that rescoring needs no inference."""
+    """What a judge says of one prediction: the benchmark's own rule ("rule"), or one with a name of its own.
+
+    `scorer` is who said it, with its version. `pending`: not in the run's `score_sums` as it stands; `counted_*` is
+    what of it is counted there.
+    """
 
     __tablename__ = "sample_scores"
+    __table_args__ = (Index("ix_sample_scores_pending_run_id", "pending", "run_id"),)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"), primary_key=True)
-    scorer: Mapped[str] = mapped_column(primary_key=True)
+    judge: Mapped[str] = mapped_column(primary_key=True)
+    scorer: Mapped[str] = mapped_column(server_default="rule@1")
     verdict: Mapped[str]
     value: Mapped[float | None]
     read: Mapped[str | None]
     created_at: Mapped[float]
+    pending: Mapped[bool] = mapped_column(server_default=true())
+    counted_scorer: Mapped[str | None]
+    counted_verdict: Mapped[str | None]
+    counted_value: Mapped[float | None]
+
+
+class ScoreSumRow(Base):
+    """What the scores of a run add up to: tallies as JSON, by column and by who counts them (`counter`).
+
+    `scorable` and `videos` are of the whole snapshot; `folds` counts how often something was added.
+    """
+
+    __tablename__ = "score_sums"
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    judge: Mapped[str] = mapped_column(primary_key=True)
+    counter: Mapped[str]
+    folds: Mapped[int]
+    scorable: Mapped[int]
+    videos: Mapped[int]
+    scorers: Mapped[dict[str, Any]]
+    tallies: Mapped[list[Any]]
 
 
 class WorkerRow(Base):

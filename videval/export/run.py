@@ -6,7 +6,7 @@ from videval.db import browse, results, stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.export.table import Table
-from videval.report import run_card
+from videval.report import metric_rows, run_card, score_report
 from videval.report.index import spans
 from videval.types import Scalar
 
@@ -14,14 +14,14 @@ __all__ = ["run_table"]
 
 
 def run_table(database: Database, run: RunInfo) -> Table:
-    """The table of a run, with its card and its failures; rows are read while they are taken."""
+    """The table of a run, with its card, metrics and failures; rows are read while they are taken."""
     own = [c for c in run.columns if c != "prediction"]
     with database.read() as connection:
         failed = list(results.failures(connection, run.run_id))
     return Table(
         columns=(*(own if "index" in own else ["index", *own]), "prediction"),
         rows=_rows(database, run),
-        card=run_card(database, run),
+        card=run_card(database, run) | {"metrics": metric_rows(score_report(database, run))},
         failures=failed,
         run=run.name,
     )

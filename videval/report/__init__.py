@@ -3,7 +3,15 @@
 Command line and dashboard show the same numbers from these functions.
 """
 
-from videval.report.compare import CardDifference, Comparison, GroupDifference, card_differences, compare
+from videval.report.book import ScoreBook
+from videval.report.compare import (
+    CardDifference,
+    Comparison,
+    GroupDifference,
+    MetricDifference,
+    card_differences,
+    compare,
+)
 from videval.report.details import (
     Moment,
     TimeSpent,
@@ -14,19 +22,22 @@ from videval.report.details import (
     timeline,
     vlmevalkit_rating,
 )
-from videval.report.index import SampleIndex, group_columns, load_index, load_verdicts
-from videval.report.scores import GroupScore, Point, ScoreReport, converging, score_report
+from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
+from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
 from videval.report.status import RunStatus, busy_share, run_status, run_statuses
+from videval.report.sums import fold, fold_all
 
 __all__ = [
     "CardDifference",
     "Comparison",
     "GroupDifference",
     "GroupScore",
+    "MetricDifference",
     "Moment",
     "Point",
     "RunStatus",
     "SampleIndex",
+    "ScoreBook",
     "ScoreReport",
     "TimeSpent",
     "busy_share",
@@ -35,9 +46,13 @@ __all__ = [
     "converging",
     "failed_videos",
     "failures",
+    "fold",
+    "fold_all",
     "group_columns",
+    "index_columns",
     "load_index",
     "load_verdicts",
+    "metric_rows",
     "run_card",
     "run_status",
     "run_statuses",

@@ -1,22 +1,22 @@
 """Two runs on the same questions: the difference with its paired interval, what flipped, what differs in the cards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from videval.benchmarks.base import Benchmark
+from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.metrics import Difference, mcnemar, paired_difference
-from videval.registry import RULE
-from videval.report.index import SampleIndex, grouped, load_verdicts
+from videval.metrics import Codes, Difference, Figure, Mask, mcnemar, paired_difference, worth
+from videval.report.index import SampleIndex, Verdicts, load_verdicts
+from videval.report.rows import FromRows
+from videval.report.scores import score_of_questions
 
-__all__ = ["CardDifference", "Comparison", "GroupDifference", "card_differences", "compare"]
+__all__ = ["CardDifference", "Comparison", "GroupDifference", "MetricDifference", "card_differences", "compare"]
 
-RESAMPLES = 2000
-DRAWS = 40_000_000
-"""Videos x resamples that a bootstrap draws at most: a few seconds."""
 MOST_FLIPPED = 500
 
 
@@ -29,14 +29,27 @@ class GroupDifference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MetricDifference:
+    """a - b of one metric, by the figure that it gives of each run over the shared questions."""
+
+    a: Figure
+    b: Figure
+    difference: Difference
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """Two runs, question by question over the `difference.n` that both answered and had scored.
 
     `only_a` / `only_b`: row ids of questions that only one of them got right (the first `MOST_FLIPPED`), counted in
     `num_only_a`, `num_only_b`; `p` McNemar's exact p-value. `mean_a`, `mean_b` are over the shared questions.
+    `difference` is of the mean over questions (`top`: see `Figure`), `metrics` of what else the benchmark declares and
+    has one.
     """
 
     difference: Difference
+    top: float | None
+    metrics: tuple[MetricDifference, ...]
     mean_a: float | None
     mean_b: float | None
     p: float
@@ -57,25 +70,25 @@ class CardDifference:
     b: str
 
 
-def compare(database: Database, a: RunInfo, b: RunInfo, index: SampleIndex, scorer: str = RULE) -> Comparison:
+def compare(database: Database, a: RunInfo, b: RunInfo, index: SampleIndex) -> Comparison:
     """Compare two runs on one snapshot, whose questions are `index`."""
-    of_a, of_b = (load_verdicts(database, run, index, scorer) for run in (a, b))
-    _, in_a, in_b = np.intersect1d(of_a.places, of_b.places, return_indices=True)
-    places = of_a.places[in_a]
-    values_a, values_b = of_a.values[in_a], of_b.values[in_b]
-    right_a, right_b = of_a.codes[in_a] == 0, of_b.codes[in_b] == 0
-    only_a, only_b = index.ids[places[right_a & ~right_b]], index.ids[places[right_b & ~right_a]]
-    videos = index.videos[places]
-    groups = {
-        column: tuple(
-            GroupDifference(group=name, difference=_difference(values_a[m], values_b[m], videos[m]))
-            for name, m in grouped(a, index, column, places)
-            if m.any()
-        )
-        for column in index.groups
-    }
+    bench = find_benchmark(a.benchmark)
+    of_a, of_b = _shared(*(load_verdicts(database, run, index) for run in (a, b)))
+    rows_a, rows_b = FromRows(a, index, of_a), FromRows(b, index, of_b)
+    least = score_of_questions(bench).least
+    values_a, values_b = worth(of_a.values, least), worth(of_b.values, least)
+    right_a, right_b = of_a.codes == 0, of_b.codes == 0
+    ids = index.ids[of_a.places]
+    only_a, only_b = ids[right_a & ~right_b], ids[right_b & ~right_a]
+    videos = index.videos[of_a.places]
+
+    def differing(mask: Mask) -> Difference:
+        return paired_difference(values_a[mask], values_b[mask], videos[mask])
+
     return Comparison(
-        difference=_difference(values_a, values_b, videos),
+        difference=differing(np.ones(len(ids), dtype=np.bool_)),
+        top=score_of_questions(bench).top,
+        metrics=tuple(_metrics(bench, rows_a, rows_b)),
         mean_a=float(values_a.mean()) if len(values_a) else None,
         mean_b=float(values_b.mean()) if len(values_b) else None,
         p=mcnemar(len(only_a), len(only_b)),
@@ -84,15 +97,34 @@ def compare(database: Database, a: RunInfo, b: RunInfo, index: SampleIndex, scor
         both_right=int(np.count_nonzero(right_a & right_b)),
         only_a=tuple(map(int, only_a[:MOST_FLIPPED])),
         only_b=tuple(map(int, only_b[:MOST_FLIPPED])),
-        groups=groups,
+        groups={
+            column: tuple(
+                GroupDifference(group=name, difference=differing(mask))
+                for name, mask in rows_a.groups(column)
+                if mask.any()
+            )
+            for column in rows_a.columns
+        },
     )
 
 
-def _difference(a: Any, b: Any, videos: Any) -> Difference:
-    """Paired bootstrap clustered by video; fewer draws where there are very many videos."""
-    clusters = len(np.unique(videos))
-    resamples = max(200, min(RESAMPLES, DRAWS // max(clusters, 1)))
-    return paired_difference(a, b, videos, resamples=resamples)
+def _shared(a: Verdicts, b: Verdicts) -> tuple[Verdicts, Verdicts]:
+    """What was said of the questions that both have scored, in the same order."""
+    _, in_a, in_b = np.intersect1d(a.places, b.places, return_indices=True)
+    return _some(a, in_a), _some(b, in_b)
+
+
+def _some(found: Verdicts, at: Codes) -> Verdicts:
+    return Verdicts(places=found.places[at], codes=found.codes[at], values=found.values[at], at=found.at[at])
+
+
+def _metrics(bench: Benchmark, a: FromRows, b: FromRows) -> Iterator[MetricDifference]:
+    """Of each metric that has a difference, but the mean over questions, which is the comparison itself."""
+    questions_a, questions_b = a.questions(), b.questions()
+    for metric in bench.metrics:
+        difference = None if metric == score_of_questions(bench) else metric.difference(questions_a, questions_b)
+        if difference is not None and difference.n:
+            yield MetricDifference(a=metric.of(a)[0], b=metric.of(b)[0], difference=difference)
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:

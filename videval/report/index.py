@@ -11,24 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.db import stats
+from videval.db import scores, stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.metrics import Codes, Floats
-from videval.registry import RULE
+from videval.metrics import VIDEO, Codes, Floats, Mask
 
 __all__ = [
+    "Numbers",
     "SampleIndex",
     "Verdicts",
     "group_columns",
     "grouped",
+    "index_columns",
     "load_index",
     "load_verdicts",
     "natural",
     "spans",
 ]
 
-Mask = npt.NDArray[np.bool_]
 SPAN = 20_000
 """Row ids that one query looks at: a fraction of a second, so that no reader stays open for long."""
 
@@ -37,12 +37,13 @@ SPAN = 20_000
 class SampleIndex:
     """The questions of a snapshot as arrays in the order of their row ids.
 
-    Videos by number; by column that is reported by, its distinct values and the number of each question's (-1: none).
+    Videos by number; `has_answer`: whether it can be scored; by column that is reported by, its distinct values and
+    the number of each question's (-1: none).
     """
 
     ids: Codes
     videos: Codes
-    scorable: int
+    has_answer: Mask
     groups: Mapping[str, tuple[tuple[str, ...], Codes]]
 
     @property
@@ -50,10 +51,25 @@ class SampleIndex:
         """How many videos the questions are about."""
         return int(self.videos.max()) + 1 if len(self.videos) else 0
 
+    @property
+    def scorable(self) -> int:
+        """How many questions have an answer to compare with."""
+        return int(np.count_nonzero(self.has_answer))
+
+    def units(self, column: str) -> tuple[Codes, Codes]:
+        """The number of each question's value in a column or of its video, and how many with an answer have each.
+
+        Questions without a value have one in common, the last, of which there are none.
+        """
+        numbers = self.videos if column == VIDEO else self.groups[column][1]
+        count = int(numbers.max(initial=-1)) + 1
+        sizes = np.append(np.bincount(numbers[self.has_answer & (numbers >= 0)], minlength=count), 0)
+        return np.where(numbers < 0, count, numbers), sizes
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdicts:
-    """What a scorer said of a run: places in the SampleIndex, verdict codes, values in 0..1, answer times (s)."""
+    """What was said of a run's samples: places in the SampleIndex, verdict codes, values in 0..1, answer times (s)."""
 
     places: Codes
     codes: npt.NDArray[np.int8]
@@ -72,7 +88,14 @@ def group_columns(run: RunInfo) -> tuple[str, ...]:
     return tuple(c for c in find_benchmark(run.benchmark).groups if c in run.columns)
 
 
-class _Numbers:
+def index_columns(run: RunInfo) -> tuple[str, ...]:
+    """These, and those that only a metric of the benchmark rests on."""
+    asked = (metric.column for metric in find_benchmark(run.benchmark).metrics)
+    more = (c for c in asked if c != VIDEO and c in run.columns)
+    return tuple(dict.fromkeys([*group_columns(run), *more]))
+
+
+class Numbers:
     """Numbers the distinct values of a column in order of first sight; None is -1."""
 
     def __init__(self) -> None:
@@ -103,32 +126,30 @@ def load_index(database: Database, snapshot_id: int, columns: Sequence[str]) -> 
     """
     with database.read() as connection:
         span = stats.sample_span(connection, snapshot_id)
-    ids, scorable = [np.zeros(0, dtype=np.int64)], 0
-    videos, groups = _Numbers(), [_Numbers() for _ in columns]
+    ids, has_answer = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.bool_)]
+    videos, groups = Numbers(), [Numbers() for _ in columns]
     for low, high in spans(*span) if span else ():
         with database.read() as connection:
             rows = stats.sample_facts(connection, snapshot_id, columns, low, high)
         ids.append(np.asarray([row[0] for row in rows], dtype=np.int64))
         videos.add(row[1] for row in rows)
-        scorable += sum(bool(row[2]) for row in rows)
+        has_answer.append(np.asarray([bool(row[2]) for row in rows], dtype=np.bool_))
         for at, numbers in enumerate(groups, start=3):
             numbers.add(row[at] for row in rows)
     return SampleIndex(
         ids=np.concatenate(ids),
         videos=videos.codes,
-        scorable=scorable,
+        has_answer=np.concatenate(has_answer),
         groups={c: (numbers.names, numbers.codes) for c, numbers in zip(columns, groups, strict=True)},
     )
 
 
-def load_verdicts(
-    database: Database, run: RunInfo, index: SampleIndex, scorer: str = RULE, *, with_time: bool = False
-) -> Verdicts:
-    """Read what a scorer said of a run so far."""
+def load_verdicts(database: Database, run: RunInfo, index: SampleIndex, *, with_time: bool = False) -> Verdicts:
+    """Read what the benchmark's own scorers said of a run so far."""
     parts = [np.zeros((0, 4))]
     for low, high in spans(int(index.ids[0]), int(index.ids[-1])) if len(index.ids) else ():
         with database.read() as connection:
-            rows = stats.verdicts(connection, run.run_id, scorer, low, high, with_time=with_time)
+            rows = scores.verdicts(connection, run.run_id, low, high, with_time=with_time)
         parts.append(np.asarray(rows, dtype=np.float64).reshape(len(rows), 4))
     table = np.concatenate(parts)
     return Verdicts(

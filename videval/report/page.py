@@ -7,13 +7,13 @@ from html import escape
 
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.measures import Measured, measure_table
-from videval.metrics import Estimate
+from videval.metrics import Estimate, Figure, figure_table
 from videval.report import svg
 from videval.report.details import failed_videos, failures, run_card, time_spent, timeline
 from videval.report.index import group_columns, load_index, load_verdicts
 from videval.report.scores import ScoreReport, converging, score_report
 from videval.report.status import RunStatus, run_status
+from videval.words import measured, percent
 
 __all__ = ["run_page"]
 
@@ -35,18 +35,14 @@ pre { overflow: auto; border: 1px solid var(--line); padding: 1rem; font-size: 1
 """
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     top = "".join(f"<th>{escape(h)}</th>" for h in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _interval(found: Estimate) -> str:
-    return f"{_percent(found.low)} to {_percent(found.high)}" if found.n else "no scored answer"
+def _interval(found: Estimate, top: float | None) -> str:
+    return f"{measured(found.low, top)} to {measured(found.high, top)}" if found.n else "no scored answer"
 
 
 def _figures(status: RunStatus, score: ScoreReport) -> str:
@@ -55,8 +51,8 @@ def _figures(status: RunStatus, score: ScoreReport) -> str:
         ("answered", f"{counts.done:,} / {counts.total:,}", f"{counts.waiting:,} left"),
         ("failed", f"{counts.failed:,}", "requests"),
         ("rate", f"{status.rate:.2f}/s", "overall"),
-        ("score", _percent(overall.mean), _interval(overall)),
-        ("coverage", _percent(score.coverage), f"{score.scored:,} of {score.scorable:,} scored"),
+        (score.name, measured(overall.mean, score.top), _interval(overall, score.top)),
+        ("coverage", percent(score.coverage), f"{score.scored:,} of {score.scorable:,} scored"),
         ("videos", f"{score.overall.videos:,}", f"of {score.videos:,}"),
     ]
     return "".join(f"<div>{escape(n)}<b>{escape(v)}</b><p>{escape(b)}</p></div>" for n, v, b in figures)
@@ -107,12 +103,12 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
         if (e := g.estimate).mean is not None and e.low is not None and e.high is not None
     ]
     table = _table(
-        ("group", "score", "95 % interval", "n", "videos", "right", "wrong", "unparsed"),
+        ("group", score.name, "95 % interval", "n", "videos", "right", "wrong", "unparsed"),
         [
             (
                 g.group,
-                _percent(g.estimate.mean),
-                _interval(g.estimate),
+                measured(g.estimate.mean, score.top),
+                _interval(g.estimate, score.top),
                 g.estimate.n,
                 g.videos,
                 g.right,
@@ -122,32 +118,38 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
             for g in [*groups, score.overall]
         ],
     )
-    said = f"<p>{escape(score.caution)}.</p>" if score.caution else ""
+    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, score.caution) if note)
     index = load_index(database, run.snapshot_id, group_columns(run))
-    points = converging(index, load_verdicts(database, run, index, run.scorer, with_time=True))
+    points = converging(run, index, load_verdicts(database, run, index, with_time=True))
     most = max((p.n for p in points), default=1)
     convergence = svg.area(
         [(p.n / most, p.low, p.high) for p in points],
         label="the score as it converged", colour=svg.BLUE, y_max=1.0, x_labels=("0", f"{most:,} answers"),
-        y_label="100 %", middle=[p.mean for p in points],
+        y_label="100 %" if score.top is None else f"{score.top:g}", middle=[p.mean for p in points],
     )  # fmt: skip
-    by_group = svg.dots(rows, label="score of each group with its 95 % interval")
+    by_group = svg.dots(rows, label="score of each group with its 95 % interval", top=score.top)
     return (
         f'<div class="columns"><div><h2>Score</h2>{by_group}</div>'
         f"<div><h2>How it converged</h2>{convergence}</div></div>{table}{said}"
-        f"{_measures(score.measures)}"
+        f"{_metrics(score.metrics)}"
     )
 
 
-def _measures(measures: Sequence[Measured]) -> str:
-    """What the benchmark gives beside the score: averages a line each, numbers of groups as a table."""
-    names, rows = measure_table(measures)
-    lines = [(m.name, _percent(m.value), "" if m.name == m.about else m.about) for m in measures if not m.group]
-    said = _table(("average", "score", "of"), lines) if lines else ""
+def _metrics(figures: Sequence[Figure]) -> str:
+    """What the benchmark gives beside the headline: figures of the run a line each, those of groups as a table."""
+    of_run = [f for f in figures if not f.group]
+    lines = [(f.name, *_said(f), "" if f.name == f.about else f.about) for f in of_run]
+    said = _table(("metric", "score", "95 % interval", "of"), lines) if lines else ""
+    names, rows = figure_table(figures)
     if rows:
-        about = next(m.about for m in measures if m.group)
-        said += _table((about, *names), [(group, *map(_percent, values)) for group, values in rows])
+        about = next(f.about for f in figures if f.group)
+        cells = [[" ".join(_said(f, "({})")) if f else "-" for f in row] for _, row in rows]
+        said += _table((about, *names), [(group, *row) for (group, _), row in zip(rows, cells, strict=True)])
     return said
+
+
+def _said(figure: Figure, form: str = "{}") -> tuple[str, str]:
+    return measured(figure.estimate.mean, figure.top), form.format(_interval(figure.estimate, figure.top))
 
 
 def _time(database: Database, run: RunInfo) -> str:
@@ -173,7 +175,7 @@ def _failures(database: Database, run: RunInfo) -> str:
 
 def run_page(database: Database, run: RunInfo) -> str:
     """A run as one HTML page with the dashboard's charts and tables."""
-    status, score = run_status(database, run), score_report(database, run, run.scorer)
+    status, score = run_status(database, run), score_report(database, run)
     card = json.dumps(run_card(database, run), indent=2, ensure_ascii=False)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -1,21 +1,21 @@
-"""A run's score with its interval and coverage, overall, by group, by name, and as it converged."""
+"""A run's score with its interval and coverage: the metrics that its benchmark declares, by group, as it converged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.db import stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.measures import MeanOfGroups, Measure, Measured, Tally
-from videval.metrics import Estimate, mean_with_interval
-from videval.registry import RULE
-from videval.report.index import SampleIndex, Verdicts, group_columns, grouped, load_index, load_verdicts
+from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_interval, worth
+from videval.report.counted import Counted, Load, counted
+from videval.report.index import SampleIndex, Verdicts, natural
+from videval.scoring import newer_than
 
-__all__ = ["GroupScore", "Point", "ScoreReport", "converging", "score_report"]
+__all__ = ["GroupScore", "Point", "ScoreReport", "converging", "metric_rows", "score_of_questions", "score_report"]
 
 FEW_VIDEOS = 10
 """Below this many videos an interval is so wide that it needs a word."""
@@ -23,7 +23,7 @@ FEW_VIDEOS = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupScore:
-    """The score of one group: mean in 0..1 with its 95 % interval, and how many were right, wrong, unparsed."""
+    """The score of one group with its 95 % interval, and how many were right, wrong, unparsed."""
 
     column: str
     group: str
@@ -42,19 +42,22 @@ class GroupScore:
 class ScoreReport:
     """A run's score. An unparsed answer counts as 0 and is counted beside it; a failed or missing one is left out.
 
-    `coverage` is scored / scorable samples of the whole benchmark; `videos` how many videos that has; `macro` the
-    mean of the first group column's means, None where its groups overlap; `measures` further numbers by name.
+    `overall` is the headline, the first of the benchmark's metrics; `name` it and `top` it see `Figure`. `metrics`
+    are the figures of the others. `coverage` is scored / scorable samples of the whole benchmark; `videos` how many
+    videos that has. `outdated`: what is to be done since a scorer is newer than its scores; else empty.
     """
 
     run: RunInfo
+    name: str
+    top: float | None
     overall: GroupScore
     groups: Mapping[str, tuple[GroupScore, ...]]
-    macro: float | None
-    measures: tuple[Measured, ...]
+    metrics: tuple[Figure, ...]
     scored: int
     scorable: int
     videos: int
     needs: str
+    outdated: str
 
     @property
     def coverage(self) -> float:
@@ -82,78 +85,79 @@ class Point:
     high: float
 
 
-def _group(column: str, name: str, index: SampleIndex, found: Verdicts, chosen: npt.NDArray[np.bool_]) -> GroupScore:
-    counts = np.bincount(found.codes[chosen], minlength=len(stats.VERDICTS))
-    return GroupScore(
-        column=column,
-        group=name,
-        estimate=mean_with_interval(found.values[chosen], index.videos[found.places[chosen]]),
-        right=int(counts[0]),
-        wrong=int(counts[1]),
-        unparsed=int(counts[2]),
-    )
+def score_report(database: Database, run: RunInfo, load: Load | None = None) -> ScoreReport:
+    """The score of a run so far, overall and by each column that its benchmark reports by.
 
-
-def _by_group(run: RunInfo, column: str, index: SampleIndex, found: Verdicts) -> tuple[GroupScore, ...]:
-    masks = grouped(run, index, column, found.places)
-    return tuple(_group(column, name, index, found, chosen) for name, chosen in masks if chosen.any())
-
-
-def score_report(
-    database: Database, run: RunInfo, scorer: str = RULE, *, index: SampleIndex | None = None
-) -> ScoreReport:
-    """The score of a run so far, overall and by each column that its benchmark reports by."""
-    index = index or load_index(database, run.snapshot_id, group_columns(run))
-    found = load_verdicts(database, run, index, scorer)
-    overall = _group("", "overall", index, found, np.ones(len(found.values), dtype=bool))
-    groups = {column: _by_group(run, column, index, found) for column in index.groups}
-    bench = find_benchmark(run.benchmark)
+    `load`: see `counted`.
+    """
+    found, bench = counted(database, run, load), find_benchmark(run.benchmark)
+    headline, *others = bench.metrics
+    (first, *more) = headline.of(found.scored) or (_nothing(),)
+    cells = found.scored.tally().cells
+    overall = _group("", "overall", cells.get("", _EMPTY), first.estimate)
     return ScoreReport(
         run=run,
+        name=first.name,
+        top=first.top,
         overall=overall,
-        groups=groups,
-        macro=_macro(next(iter(groups.values()), ()), overall.estimate.n),
-        measures=_measured(bench.measures, groups, overall.estimate.n),
-        scored=overall.estimate.n,
-        scorable=index.scorable,
-        videos=index.num_videos,
+        groups={column: _by_group(bench, found.scored, column) for column in found.scored.columns},
+        metrics=(*more, *(figure for metric in others for figure in metric.of(found.scored))),
+        scored=overall.right + overall.wrong + overall.unparsed,
+        scorable=found.scorable,
+        videos=found.videos,
         needs=bench.needs,
+        outdated=_outdated(run, bench, found),
     )
 
 
-def _macro(groups: Sequence[GroupScore], n: int) -> float | None:
-    """The mean of the groups' means; None where there are none, or where a question counts in several."""
-    if sum(g.estimate.n for g in groups) > n:
-        return None
-    found = MeanOfGroups(column="").of(_tallies(groups))
-    return found[0].value
-
-
-def _measured(
-    declared: Sequence[Measure], groups: Mapping[str, tuple[GroupScore, ...]], n: int
-) -> tuple[Measured, ...]:
-    """What the page declares; and the mean of the first column's groups, unless it has a name or they overlap."""
-    first = next(iter(groups), "")
-    named = any(isinstance(m, MeanOfGroups) and m.column == first for m in declared)
-    plain = [] if named or len(groups.get(first, ())) < 2 or _macro(groups[first], n) is None else [first]
-    chosen = [*(MeanOfGroups(column=column) for column in plain), *declared]
-    return tuple(found for m in chosen if groups.get(m.column) for found in m.of(_tallies(groups[m.column])))
-
-
-def _tallies(groups: Sequence[GroupScore]) -> list[Tally]:
+def metric_rows(report: ScoreReport) -> list[dict[str, Any]]:
+    """The headline and all other figures as plain records, for files; in 0..1, `top` as of `Figure`."""
+    first = Figure(name=report.name, about="", estimate=report.overall.estimate, top=report.top)
     return [
-        Tally(group=g.group, n=g.estimate.n, right=g.right, total=g.estimate.mean * g.estimate.n)
-        for g in groups
-        if g.estimate.mean is not None
+        {"name": f.name, "group": f.group, "top": f.top, "value": f.estimate.mean}
+        | {name: getattr(f.estimate, name) for name in ("low", "high", "n", "clusters")}
+        for f in (first, *report.metrics)
     ]
 
 
-def converging(index: SampleIndex, found: Verdicts, *, points: int = 40) -> list[Point]:
-    """The score as it converged: after ever more answers, in the order in which they came."""
+_EMPTY = Cell(n=0, right=0, wrong=0, unparsed=0, total=0.0, squares=0.0, videos=0)
+
+
+def _nothing() -> Figure:
+    """The headline of a metric that cannot be told yet."""
+    return Figure(name="score", about="", estimate=Estimate(mean=None, low=None, high=None, n=0, clusters=0))
+
+
+def score_of_questions(bench: Benchmark) -> Mean:
+    """What is said of each group: the first metric that is a mean over questions."""
+    return next((metric for metric in bench.metrics if isinstance(metric, Mean) and not metric.only), Mean())
+
+
+def _by_group(bench: Benchmark, scored: Scored, column: str) -> tuple[GroupScore, ...]:
+    cells, estimates = scored.tally(column).cells, score_of_questions(bench).each(scored, column)
+    return tuple(_group(column, name, cells[name], estimates[name]) for name in sorted(cells, key=natural))
+
+
+def _group(column: str, name: str, cell: Cell, found: Estimate) -> GroupScore:
+    verdicts = {verdict: getattr(cell, verdict) for verdict in ("right", "wrong", "unparsed")}
+    return GroupScore(column=column, group=name, estimate=found, **verdicts)
+
+
+def _outdated(run: RunInfo, bench: Benchmark, found: Counted) -> str:
+    newer = {stored: now for stored in sorted(found.scorers) if (now := newer_than(bench, stored))}
+    if not newer:
+        return ""
+    said = ", ".join(f"scores by {stored}, this videval has {now}" for stored, now in newer.items())
+    return f"{said} -> videval merge {run.name}"
+
+
+def converging(run: RunInfo, index: SampleIndex, found: Verdicts, *, points: int = 40) -> list[Point]:
+    """The mean over questions as it converged: after ever more answers, in the order in which they came."""
     order = np.argsort(found.at, kind="stable")
     n = len(order)
     sizes = sorted({max(1, round(n * (i + 1) / points)) for i in range(points)}) if n else []
-    values, videos = found.values[order], index.videos[found.places[order]]
+    least = score_of_questions(find_benchmark(run.benchmark)).least
+    values, videos = worth(found.values[order], least), index.videos[found.places[order]]
     steps = [(size, mean_with_interval(values[:size], videos[:size])) for size in sizes]
     return [
         Point(n=size, at=float(found.at[order[size - 1]]), mean=e.mean, low=e.low, high=e.high)

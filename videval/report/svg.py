@@ -53,8 +53,10 @@ def area(
     return _svg(HEIGHT, label, body + _text(WIDTH - 10, HEIGHT - 6, x_labels[1], "end"))
 
 
-def dots(rows: Sequence[tuple[str, float, float, float]], *, label: str, colour: str = BLUE) -> str:
-    """Names with a value and its interval on a scale of 0..1."""
+def dots(
+    rows: Sequence[tuple[str, float, float, float]], *, label: str, colour: str = BLUE, top: float | None = None
+) -> str:
+    """Names with a value and its interval on a scale of 0..1, where 1 is said as 100 % or as the rating `top`."""
 
     def x(value: float) -> float:
         return NAMES + value * (WIDTH - NAMES - 20)
@@ -63,7 +65,7 @@ def dots(rows: Sequence[tuple[str, float, float, float]], *, label: str, colour:
     body = ""
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         body += _line(x(tick), 0, x(tick), height - 20, GREY, 'stroke-opacity="0.3"')
-        body += _text(x(tick), height - 6, f"{100 * tick:.0f} %")
+        body += _text(x(tick), height - 6, f"{100 * tick:.0f} %" if top is None else f"{tick * top:g}")
     for number, (name, mean, low, high) in enumerate(rows):
         y = ROW * number + ROW / 2
         body += _text(NAMES - 8, y + 4, name if len(name) <= 26 else name[:25] + "…", "end")

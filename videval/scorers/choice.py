@@ -151,6 +151,7 @@ class ChoiceScorer:
     """
 
     name = "choice"
+    version = 1
     _answer = staticmethod(answer_letter)
 
     def score(self, sample: Sample, text: str) -> Score:
@@ -171,6 +172,7 @@ class LetterScorer(ChoiceScorer):
     """
 
     name = "letter"
+    version = 1
     _answer = staticmethod(letter_answer)
 
 
@@ -181,6 +183,7 @@ class FinalChoiceScorer(LetterScorer):
     """
 
     name = "final_choice"
+    version = 1
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample's answer is not among its candidates."""
@@ -195,6 +198,7 @@ class WordsScorer:
     """
 
     name = "words"
+    version = 1
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample's answer is not among its candidates."""

@@ -47,6 +47,7 @@ class YesNoScorer:
     """Yes/no questions; true and false count as yes and no. `read` is "yes" or "no"."""
 
     name = "yes_no"
+    version = 1
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample's answer is neither yes nor no."""
@@ -67,6 +68,7 @@ class ExactScorer:
     """
 
     name = "exact"
+    version = 1
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample has no answer. A text without words is unparsed, unless
@@ -119,6 +121,7 @@ class NumberScorer:
     """
 
     name = "number"
+    version = 1
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample's answer is not a number."""

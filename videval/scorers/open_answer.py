@@ -15,6 +15,7 @@ class OpenAnswerScorer:
     """
 
     name = "open_answer"
+    version = 1
 
     def score(self, sample: Sample, text: str) -> Score:
         """Score what was said; UsageError if the sample has no answer."""

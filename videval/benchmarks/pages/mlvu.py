@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 from videval.benchmarks.base import Shown
 from videval.benchmarks.prompts import bracketed
 from videval.benchmarks.published import Download, PublishedBenchmark, Row, as_row, part_of, read_records
-from videval.measures import MeanOfGroups, MeanOfQuestions
+from videval.metrics import GroupMean, Mean
 from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["MLVU"]
@@ -68,9 +68,10 @@ class MLVU(PublishedBenchmark):
     prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT, PromptSet.LMMS_EVAL)
     frame_policies: ClassVar[Mapping[PromptSet, str]] = {PromptSet.LMMS_EVAL: "uniform"}
     protocol_version = 2
-    measures = (
-        MeanOfGroups(column="task_type", name="M-Avg"),
-        MeanOfQuestions(column="task_type", name="M-Avg of VLMEvalKit", groups=_CHOICES),
+    metrics = (
+        Mean(),
+        GroupMean(column="task_type", name="M-Avg"),
+        Mean(name="M-Avg of VLMEvalKit", column="task_type", only=_CHOICES),
     )
     published = ("MLVU_8frame", "MLVU_64frame", "MLVU_1fps")
 

@@ -29,7 +29,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.measures import Detection
+from videval.metrics import Detection, GroupMean, Mean
 from videval.types import Part, PromptSet, Sample, Scalar
 
 __all__ = ["MVTamperBench", "MVTamperBenchEnd", "MVTamperBenchStart"]
@@ -50,7 +50,7 @@ class MVTamperBench(PublishedBenchmark):
     scorer = "choice"
     vlmevalkit = "mvtamperbench"
     groups = ("task_type", "tamper_type", "task_tamper_type")
-    measures = (Detection(column="tamper_type", negative="original"),)
+    metrics = (Mean(), GroupMean(), Detection(column="tamper_type", negative="original"))
     frame_policy = "segment"
     rate_policy = None
     no_rate = "use a frame count, such as MVTamperBench_8frame"

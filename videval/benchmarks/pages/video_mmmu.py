@@ -52,7 +52,7 @@ class VideoMMMU(PublishedBenchmark):
     groups = ("category",)
     lettered = True
     prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
-    answer_length = 1024
+    max_new_tokens = 1024
     published = ("VideoMMMU_8frame", "VideoMMMU_64frame", "VideoMMMU_1fps", "VideoMMMU_0.5fps")
 
     downloads = (Download(repo="lmms-lab/VideoMMMU", also=("lmms-eval/VideoMMMU",)),)

@@ -48,7 +48,7 @@ class WorldSense(PublishedBenchmark):
     subtitle_folder = "subtitles"
     supports_subtitles = True
     prompt_sets = (PromptSet.PAPER, PromptSet.VLMEVALKIT)
-    answer_length = 1024
+    max_new_tokens = 1024
     published = (
         "WorldSense_8frame",
         "WorldSense_8frame_subs",

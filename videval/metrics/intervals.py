@@ -1,10 +1,10 @@
-"""Means with intervals, and differences between two runs: pure functions of scores.
+"""Intervals of scores, and of differences between two runs: pure functions of numbers.
 
 Questions about one video are not independent of each other, so every interval is clustered by video.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,11 +16,14 @@ __all__ = [
     "Difference",
     "Estimate",
     "Floats",
+    "interval",
     "mcnemar",
     "mean_with_interval",
     "median",
+    "numbered",
     "paired_difference",
     "quantile",
+    "resampled_difference",
     "t_quantile",
 ]
 
@@ -28,11 +31,14 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 _Z = 1.959963984540054
 _CONFIDENCE = 0.975
+RESAMPLES, FEWEST = 2000, 200
+DRAWS = 40_000_000
+"""Numbers that a bootstrap draws at most: a few seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A mean with its 95 % interval, of `n` values in `clusters` clusters; None where there are no values."""
+    """A number in 0..1 with its 95 % interval, of `n` values in `clusters` clusters; None where there are no values."""
 
     mean: float | None
     low: float | None
@@ -52,34 +58,46 @@ class Difference:
     clusters: int
 
 
-def mean_with_interval(
-    values: Sequence[float] | Floats, clusters: Sequence[str] | Codes, *, bounds: tuple[float, float] = (0.0, 1.0)
-) -> Estimate:
-    """Mean of values on a scale of `bounds` with a 95 % interval that is clustered: one cluster (video) per value.
+def interval(value: float, *, clustered: float, independent: float, n: int, clusters: int) -> Estimate:
+    """A number in 0..1 that is a smooth function of sums, with its 95 % interval.
 
-    Clusters are names, or for millions of values an array of numbers from 0.
     A Wilson interval with the effective sample size m(1-m)/variance, where the variance is the cluster-robust one
     with factor G/(G-1), at least that of independent values, and t with G-1 degrees of freedom stands for z
     (Korn and Graubard 1998; Franco, Little, Louis and Slud 2019). Where nothing varies, or there is one cluster
     only, the clusters count as the sample, so that even an all-right score has a width.
-    ValueError: lengths differ, or a value lies outside of its bounds.
     """
-    codes, count = _codes(values, clusters)
+    value = min(max(value, 0.0), 1.0)  # sums of fractions may be off by their last bit
+    varies = clusters > 1 and independent > 0 and 0 < value < 1
+    size = value * (1 - value) / max(clustered, independent) if varies else float(clusters)
+    low, high = _wilson(value, size, t_quantile(clusters - 1) if varies else _Z)
+    return Estimate(mean=value, low=min(low, value), high=max(high, value), n=n, clusters=clusters)
+
+
+def mean_with_interval(values: Sequence[float] | Floats, clusters: Sequence[str] | Codes) -> Estimate:
+    """Mean of values in 0..1 with its `interval`: one cluster (video) per value.
+
+    Clusters are names, or for millions of values an array of numbers from 0.
+    ValueError: lengths differ, or a value lies outside of 0..1.
+    """
+    codes, count = numbered(values, clusters)
     if count == 0:
         return Estimate(mean=None, low=None, high=None, n=0, clusters=0)
-    low, high = bounds
-    unit = (np.asarray(values, dtype=np.float64) - low) / (high - low)
-    if not np.all((unit >= 0) & (unit <= 1)):
-        raise ValueError(f"a value lies outside of {low:g}..{high:g}")
-    mean = float(unit.mean())
-    size, z = _effective_size(unit, codes, count)
-    ends = _wilson(mean, size, z)
-    scaled = [low + (high - low) * end for end in (mean, min(ends[0], mean), max(ends[1], mean))]
-    return Estimate(mean=scaled[0], low=scaled[1], high=scaled[2], n=len(unit), clusters=count)
+    worth = np.asarray(values, dtype=np.float64)
+    if not np.all((worth >= 0) & (worth <= 1)):
+        raise ValueError("a value lies outside of 0..1")
+    n, mean = len(worth), float(worth.mean())
+    residuals = np.bincount(codes, weights=worth - mean)
+    return interval(
+        mean,
+        clustered=count / max(count - 1, 1) * float(residuals @ residuals) / n**2,
+        independent=0.0 if np.all(worth == worth[0]) else float(worth.var(ddof=1)) / n,
+        n=n,
+        clusters=count,
+    )
 
 
-def _codes(values: Sequence[float] | Floats, clusters: Sequence[str] | Codes) -> tuple[Codes, int]:
-    """A number from 0 for each value's cluster, and how many clusters there are."""
+def numbered(values: Sequence[float] | Floats, clusters: Sequence[str] | Codes) -> tuple[Codes, int]:
+    """A number from 0 for each value's cluster, and how many clusters there are; ValueError if lengths differ."""
     if len(values) != len(clusters):
         raise ValueError(f"{len(values)} values but {len(clusters)} clusters")
     if not len(values):
@@ -88,20 +106,6 @@ def _codes(values: Sequence[float] | Floats, clusters: Sequence[str] | Codes) ->
         return clusters, int(np.count_nonzero(np.bincount(clusters)))
     names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
     return codes, len(names)
-
-
-def _effective_size(values: Floats, codes: Codes, count: int) -> tuple[float, float]:
-    """How many independent values these are worth, and the quantile to use with them."""
-    n, mean = len(values), values.mean()
-    if count == 1 or np.all(values == values[0]):
-        return float(count), _Z
-    residuals = np.bincount(codes, weights=values - mean)
-    clustered = count / (count - 1) * float(residuals @ residuals) / n**2
-    independent = float(values.var(ddof=1)) / n
-    variance = max(clustered, independent)
-    if variance == 0:  # they differ by less than a square can say
-        return float(count), _Z
-    return float(mean * (1 - mean)) / variance, t_quantile(count - 1)
 
 
 def _wilson(mean: float, size: float, z: float) -> tuple[float, float]:
@@ -153,53 +157,51 @@ def _t_expanded(degrees: int) -> float:
 
 
 def paired_difference(
-    a: Sequence[float],
-    b: Sequence[float],
-    clusters: Sequence[str],
-    *,
-    scale: float = 1.0,
-    seed: int = 0,
-    resamples: int = 2000,
+    a: Sequence[float] | Floats, b: Sequence[float] | Floats, clusters: Sequence[str] | Codes, *, seed: int = 0
 ) -> Difference:
-    """Mean of a - b, question by question, with a 95 % percentile interval of a bootstrap that draws whole clusters.
-
-    `scale` is the largest difference there can be (3.0 for scores of 0..3).
-    Seeded, so the same scores give the same interval. Where all clusters agree there is nothing to draw from: then
-    the interval is what a share could still be of which none was seen in so many clusters (Wilson's bound).
-    low and high are None for a single cluster. ValueError: lengths differ.
-    """
+    """Mean of a - b, question by question, with the interval of `resampled_difference`. ValueError: lengths differ."""
     if len(a) != len(b):
         raise ValueError(f"{len(a)} scores of a but {len(b)} of b")
-    codes, count = _codes(a, clusters)
+    codes, count = numbered(a, clusters)
     if count == 0:
         return Difference(mean=None, low=None, high=None, n=0, clusters=0)
     differences = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    low, high = _bootstrap_interval(differences / scale, codes, count, seed, resamples)
-    low, high = (None if end is None else end * scale for end in (low, high))
-    return Difference(mean=float(differences.mean()), low=low, high=high, n=len(differences), clusters=count)
+    _, codes = np.unique(codes, return_inverse=True)
+    parts = np.stack([np.bincount(codes, weights=differences), np.bincount(codes).astype(np.float64)], axis=1)
+    return resampled_difference(parts, _ratio, n=len(differences), seed=seed)
 
 
-def _bootstrap_interval(
-    differences: Floats, codes: Codes, count: int, seed: int, resamples: int
-) -> tuple[float | None, float | None]:
-    if count == 1:
-        return None, None
-    sums = np.asarray(np.bincount(codes, weights=differences), dtype=np.float64)
-    sizes = np.asarray(np.bincount(codes), dtype=np.float64)
-    mean = float(differences.mean())
+def _ratio(sums: Floats) -> float:
+    return float(sums[0] / sums[1])
+
+
+def resampled_difference(parts: Floats, value: Callable[[Floats], float], *, n: int, seed: int = 0) -> Difference:
+    """What `value` makes of the sums of `parts` [clusters, k]: first half differences, second half counts.
+
+    With a 95 % percentile interval of a bootstrap that draws whole clusters (Efron 1979), fewer times where there are
+    very many. Seeded, so the same scores give the same interval. Where all clusters agree there is nothing to draw
+    from: then the interval is what a share could still be of which none was seen in so many clusters (Wilson's bound).
+    low and high are None for a single cluster.
+    """
+    count = len(parts)
+    mean = value(parts.sum(axis=0))
+    low, high = (None, None) if count == 1 else _ends(parts, value, mean, np.random.default_rng(seed))
+    return Difference(mean=mean, low=low, high=high, n=n, clusters=count)
+
+
+def _ends(
+    parts: Floats, value: Callable[[Floats], float], mean: float, random: np.random.Generator
+) -> tuple[float, float]:
+    count, width = parts.shape
+    sums, sizes = parts[:, : width // 2], parts[:, width // 2 :]
     if np.allclose(sums, mean * sizes):
         unseen = _Z**2 / (count + _Z**2)
         return max(-1.0, mean - unseen), min(1.0, mean + unseen)
-    means = _resampled_means(sums, sizes, np.random.default_rng(seed), resamples)
-    low, high = np.quantile(means, [1 - _CONFIDENCE, _CONFIDENCE])
+    times = max(FEWEST, min(RESAMPLES, DRAWS // (count * width // 2)))
+    drawn = (random.integers(count, size=count) for _ in range(times))  # one by one, to keep memory small
+    found = np.array([value(parts[chosen].sum(axis=0)) for chosen in drawn], dtype=np.float64)
+    low, high = np.quantile(found, [1 - _CONFIDENCE, _CONFIDENCE])
     return float(low), float(high)
-
-
-def _resampled_means(sums: Floats, sizes: Floats, random: np.random.Generator, resamples: int) -> Floats:
-    """One mean for each draw of as many clusters as there are; drawn one by one to keep memory small."""
-    count = len(sums)
-    drawn = (random.integers(count, size=count) for _ in range(resamples))
-    return np.array([sums[chosen].sum() / sizes[chosen].sum() for chosen in drawn], dtype=np.float64)
 
 
 def mcnemar(b: int, c: int) -> float:

@@ -7,11 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from videval import report
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import VidevalError
-from videval.report import RunStatus, SampleIndex, ScoreReport
+from videval.report.index import SampleIndex, index_columns, load_index
+from videval.report.scores import ScoreReport, score_report
+from videval.report.status import RunStatus
 
 __all__ = ["ScoreBook"]
 
@@ -44,7 +45,7 @@ class ScoreBook:
         """The questions of a run's benchmark; they never change, so they are read once."""
         with self._lock:
             if run.snapshot_id not in self._indexes:
-                loaded = report.load_index(self._database, run.snapshot_id, report.group_columns(run))
+                loaded = load_index(self._database, run.snapshot_id, index_columns(run))
                 self._indexes[run.snapshot_id] = loaded
             self._indexes.move_to_end(run.snapshot_id)
             if len(self._indexes) > MOST_SNAPSHOTS:
@@ -70,7 +71,7 @@ class ScoreBook:
         known = self._known.get(status.run.run_id)
         if known is None or self._is_due(known, status):
             began = self._clock()
-            found = report.score_report(self._database, status.run, status.run.scorer, index=self.index(status.run))
+            found = score_report(self._database, status.run, lambda: self.index(status.run))
             now = self._clock()
             fingerprint = (status.answered, status.last_at)
             known = _Known(report=found, fingerprint=fingerprint, computed_at=now, took_s=now - began)
