@@ -5,11 +5,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from videval import __version__
+from videval.asking import one_by_one, one_key, packed
 from videval.benchmarks.base import Benchmark
 from videval.db import runs as rows
 from videval.db import snapshots
@@ -23,7 +24,7 @@ from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSe
 from videval.video.paths import resolve_video
 from videval.words import plural
 
-__all__ = ["Enqueued", "Order", "ask_again", "enqueue", "find", "missing_videos"]
+__all__ = ["Enqueued", "Order", "ask_again", "enqueue", "find", "missing_files"]
 
 T = TypeVar("T")
 CHUNK = 1000
@@ -80,14 +81,12 @@ class Order:
                 hint="use the variant without _subs, or a model that takes images",
             )
         base = self.benchmark.sampling(self.variant, self.prompt_set)
-        cap = min((c for c in (self.max_frames, self.spec.max_frames) if c), default=None)
         if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
             raise UsageError(
                 f"{self.variant.name} asks for {base.num_frames} frames, --max-frames allows {self.max_frames}",
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
-        policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
-        return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
+        return self.spec.fitted(base, max_frames=self.max_frames)
 
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
@@ -121,17 +120,17 @@ def _run_key(order: Order, sampling: FrameSampling, content: str) -> str:
 
 
 def _snapshot_digest(order: Order) -> str:
-    return _digest(order.benchmark.name, [asdict(s) | {"row": list(s.row.items())} for s in order.samples])
+    return _digest(order.benchmark.name, [s.to_json() for s in order.samples])
 
 
-def missing_videos(order: Order) -> list[str]:
-    """The videos (relative paths) that are not below the root; UsageError for a path that leaves it."""
-    videos = dict.fromkeys(s.video for s in order.samples)
+def missing_files(order: Order) -> list[str]:
+    """The videos, images and sounds (relative paths) that are not below the root; UsageError for one that leaves it."""
+    files = dict.fromkeys(file for s in order.samples for file in s.files)
     try:
-        paths = {v: resolve_video(order.root, v, allow_symlinks=order.allow_symlinks) for v in videos}
+        paths = {f: resolve_video(order.root, f, allow_symlinks=order.allow_symlinks) for f in files}
     except VideoFailure as error:
         raise UsageError(f"{order.variant.name}: {error}; nothing was enqueued", hint=error.hint) from error
-    return [v for v, path in paths.items() if not _exists(path)]
+    return [f for f, path in paths.items() if not _exists(path)]
 
 
 def _exists(path: Path) -> bool:
@@ -143,7 +142,7 @@ def _exists(path: Path) -> bool:
 
 def _refuse_missing(order: Order, missing: Sequence[str]) -> None:
     shown = "\n".join(f"  {v}" for v in missing[:20]) + (f"\n  ... and {len(missing) - 20} more" * (len(missing) > 20))
-    gone = plural(len(missing), "video")
+    gone = plural(len(missing), "file")
     raise DataMissing(
         f"{gone} of {order.variant.name} not below {order.root}, nothing was enqueued:\n{shown}",
         hint="fetch them, or go on without their questions: --allow-missing",
@@ -156,24 +155,21 @@ def _turn(digest: str, video: str) -> bytes:
 
 
 def _plans(order: Order, ids: dict[str, int], missing: set[str], digest: str) -> list[RequestPlan]:
-    """One request per sample, or per video in pack mode; those of one video stand together.
+    """One request per sample, or for all that show the same in pack mode; those of one (first) video stand together.
 
     Videos are shuffled, since a benchmark is often sorted by task or length: what is answered first (a trial, the
     score so far) is then a sample of it all.
     """
-    present = [s for s in order.samples if s.video not in missing]
-    by_video: dict[str, list[Sample]] = {}
-    for sample in present:
-        by_video.setdefault(sample.video, []).append(sample)
-    plans: list[RequestPlan] = []
+    requests = packed(order.samples) if order.variant.pack else one_by_one(order.samples)
+    by_video: dict[str, list[str]] = {}
+    for key, samples in requests.items():
+        if missing.isdisjoint(samples[0].files):
+            by_video.setdefault(samples[0].video, []).append(key)
     videos = by_video if order.in_order else sorted(by_video, key=lambda video: _turn(digest, video))
-    for video in videos:
-        samples = by_video[video]
-        groups = [samples] if order.variant.pack else [[s] for s in samples]
-        for group in groups:
-            key = f"pack:{video}" if order.variant.pack else f"sample:{group[0].id}"
-            row_ids = tuple(ids[s.id] for s in group)
-            plans.append(RequestPlan(key=key, position=len(plans), video=video, sample_row_ids=row_ids))
+    plans = [
+        RequestPlan(key=key, position=position, video=video, sample_row_ids=tuple(ids[s.id] for s in requests[key]))
+        for position, (video, key) in enumerate((video, key) for video in videos for key in by_video[video])
+    ]
     return plans[: order.limit]
 
 
@@ -193,10 +189,10 @@ def enqueue(
     sampling = order.sampling()
     if not order.samples:
         raise UsageError(f"{order.variant.name} has no questions")
-    missing = missing_videos(order)
+    missing = missing_files(order)
     if missing and not order.allow_missing:
         _refuse_missing(order, missing)
-    if len(missing) == len({s.video for s in order.samples}):
+    if not any(set(missing).isdisjoint(s.files) for s in order.samples):
         _refuse_missing(order, missing)
     snapshot_id, digest = _store_snapshot(database, order)
     key = _run_key(order, sampling, digest)
@@ -266,7 +262,7 @@ def _new_run(
         max_attempts=order.max_attempts,
         priority=order.priority,
         limit=order.limit,
-        missing=tuple(s.id for s in order.samples if s.video in lost),
+        missing=tuple(s.id for s in order.samples if not lost.isdisjoint(s.files)),
         card=_card(order, sampling, digest),
         prompts=order.prompt_set,
         protocol=order.benchmark.protocol_version,
@@ -338,7 +334,7 @@ def ask_again(database: Database, run: RunInfo) -> int:
     """Ask the questions that a pack's answer did not hold once more, each alone; returns how many."""
     unanswered = _read(database, lambda c: rows.unanswered_samples(c, run.run_id))
     plans = [
-        RequestPlan(key=f"sample:{key}", position=i, video=video, sample_row_ids=(row_id,))
+        RequestPlan(key=one_key(key), position=i, video=video, sample_row_ids=(row_id,))
         for i, (row_id, key, video) in enumerate(unanswered)
     ]
     keys = [p.key for p in plans]

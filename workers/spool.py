@@ -6,12 +6,12 @@ import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from videval.asking import asking
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem
-from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import Response, Timings
 from workers.wire import generation_from, prompt_from, prompt_message
@@ -83,7 +83,5 @@ def _response(message: dict[str, "object"]) -> Response:
 
 
 def _store(database: Database, claim: Claim, response: Response) -> bool:
-    samples = [s.sample for s in claim.samples]
-    predictions = predict(samples, response.text, packed=claim.packed)
-    scores = score(find_benchmark(claim.run.benchmark), samples, predictions)
-    return database.write(lambda c: results.complete(c, claim, response, predictions, scores, resurrect=True))
+    reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
+    return database.write(lambda c: results.complete(c, claim, response, reading, resurrect=True))

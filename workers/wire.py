@@ -14,6 +14,7 @@ from videval.types import (
     Part,
     Prompt,
     PromptSet,
+    Sound,
     Text,
     Video,
 )
@@ -29,12 +30,7 @@ __all__ = [
     "settings_from",
 ]
 
-_PARTS: dict[str, type[Text] | type[Video] | type[Frame] | type[Image]] = {
-    "Text": Text,
-    "Video": Video,
-    "Frame": Frame,
-    "Image": Image,
-}
+_PARTS: dict[str, type[Part]] = {kind.__name__: kind for kind in (Text, Video, Frame, Image, Sound)}
 _FAILURES = {c.__name__: c for c in errors.RequestFailure.__subclasses__()}
 
 
@@ -48,10 +44,9 @@ def prompt_message(prompt: Prompt) -> dict[str, Any]:
     """A Prompt for the pipe."""
     return {
         "parts": [{"part": type(p).__name__, **asdict(p)} for p in prompt.parts],
-        "clip": asdict(prompt.clip) if prompt.clip else None,
-        "image_root": prompt.image_root,
-        "row": dict(prompt.row),
+        "clips": [asdict(clip) for clip in prompt.clips],
         "prompts": prompt.prompts,
+        "steering": dict(prompt.steering),
     }
 
 
@@ -64,10 +59,9 @@ def prompt_from(data: dict[str, Any]) -> Prompt:
     """A Prompt from the pipe."""
     return Prompt(
         parts=tuple(_part(p) for p in data["parts"]),
-        clip=clip_from(data["clip"]) if data["clip"] else None,
-        image_root=data["image_root"],
-        row=data["row"],
+        clips=tuple(clip_from(clip) for clip in data["clips"]),
         prompts=PromptSet(data["prompts"]),
+        steering=data["steering"],
     )
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.trees import clip, put, put_zip
+from videval.asking import One
 from videval.benchmarks import catalog, pages
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark, parse_variant, published_variants
 from videval.datasets.prepare import prepare
-from videval.scoring import score
 from videval.settings import Settings
-from videval.types import Clip, Prediction, PredictionState, Text, Verdict
+from videval.types import Clip, Text, Verdict
 
 HERE = Path(__file__).parents[2]
 PAGE = HERE / "CONTRIBUTING.md"
@@ -64,9 +64,11 @@ def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> N
     assert [s.question for s in samples] == [r["question"] for r in json.loads(blocks("json")[0])]
     assert set(found.published) <= set(published_variants())
     shown = Shown(
-        clip=Clip(
-            path="c.npy", frame_numbers=(0,), timestamps=(0.0,), total_frames=30, fps=10.0, width=64, height=48,
-            decoder="test", policy="interior",
+        clips=(
+            Clip(
+                path="c.npy", frame_numbers=(0,), timestamps=(0.0,), total_frames=30, fps=10.0, width=64, height=48,
+                decoder="test", policy="interior",
+            ),
         ),
         form="video",
         root=root,
@@ -74,8 +76,7 @@ def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> N
     said = found.prompt(samples[0], shown)[-1]
     assert isinstance(said, Text)
     assert "(A) once\n(B) twice" in said.text
-    answers = [Prediction(sample_id=s.id, state=PredictionState.ANSWERED, text="(B)") for s in samples]
-    verdicts = [s.verdict for s in score(found, samples, answers).values()]
+    verdicts = [One(found).read([s], "(B)").scores[s.id].verdict for s in samples]
     assert verdicts == [Verdict.RIGHT, Verdict.WRONG]
 
 

@@ -73,12 +73,12 @@ def test_the_clock_below_a_chart_is_whole_however_short_the_run_was() -> None:
 def test_frames_are_promised_only_where_there_are_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(st, "info", lambda text, **_: told.append(text.replace("\\", "")))
-    monkeypatch.setattr(video, "_flip_book", lambda _: None)
+    monkeypatch.setattr(video, "_flip_book", lambda *_: None)
     file = tmp_path / "clip.avi"
     file.write_bytes(b"none")
     for seen in (Seen(error="truncated"), Seen(numbers=(1,), times=(0.1,), images=(b"png",))):
-        monkeypatch.setattr(video, "_seen", lambda _, seen=seen: seen)
-        video._player(file, SimpleNamespace())  # type: ignore[arg-type]
+        monkeypatch.setattr(video, "_seen", lambda *_, seen=seen: seen)
+        video._player(file, SimpleNamespace(), 0)  # type: ignore[arg-type]
     assert told == ["Browsers do not play .avi files.", f"{told[0]} These are the frames that the model saw."]
 
 

@@ -22,7 +22,7 @@ from videval.errors import (
 )
 from videval.inference import Released
 from videval.models.catalog import model_spec
-from videval.types import Answer, Clip, GenerationSettings, Prompt, Text, Video
+from videval.types import Answer, Clip, GenerationSettings, Prompt, Stage, Text, Video
 from workers.device import parse_devices
 from workers.engine import Engine, _choose_batch, _Ticket
 
@@ -30,7 +30,9 @@ SETTINGS = GenerationSettings()
 
 
 def prompt(text: str = "What?", clip: Clip | None = None, **row: object) -> Prompt:
-    return Prompt(parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clip=clip, row=row)
+    return Prompt(
+        parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clips=(clip,) if clip else (), steering=row
+    )
 
 
 class Asker:
@@ -48,10 +50,10 @@ class Asker:
         self, key: str = "k", *, alone: bool = False, begun: threading.Event | None = None, **row
     ) -> Future[Answer]:
         said = prompt(**row)
-        on_generate = begun.set if begun else lambda: None
         return self._pool.submit(
-            self.engine.generate, said, SETTINGS, alone=alone, load_key=key, on_generate=on_generate
-        )
+            self.engine.ask, said, SETTINGS, alone=alone, together="", load_key=key,
+            on_stage=lambda stage: begun.set() if begun else None,
+        )  # fmt: skip
 
     def close(self) -> None:
         self.engine.close()
@@ -169,7 +171,9 @@ def test_frames_that_are_gone_are_this_machine_s_problem_and_not_the_request_s(a
         height=2, decoder="none", policy="stride",
     )  # fmt: skip
     with pytest.raises(EnvironmentProblem, match="cannot be mapped"):
-        asker.engine.generate(prompt(clip=gone), SETTINGS, alone=False, load_key="k", on_generate=lambda: None)
+        asker.engine.ask(
+            prompt(clip=gone), SETTINGS, alone=False, together="", load_key="k", on_stage=lambda stage: None
+        )
 
 
 def test_a_load_that_fails_is_said_and_asks_nothing_of_the_requests(tmp_path, monkeypatch):
@@ -281,8 +285,10 @@ def test_a_batch_is_the_oldest_and_those_that_may_go_with_it(ready, size, chosen
 
 
 def test_an_engine_whose_owner_cannot_note_the_stage_answers_all_the_same(asker):
-    def unable() -> None:
+    def unable(stage: Stage) -> None:
         raise RuntimeError("no database")
 
-    answer = asker.engine.generate(prompt(fake_answer="yes"), SETTINGS, alone=False, load_key="k", on_generate=unable)
+    answer = asker.engine.ask(
+        prompt(fake_answer="yes"), SETTINGS, alone=False, together="", load_key="k", on_stage=unable
+    )
     assert answer.generation.text == "yes"

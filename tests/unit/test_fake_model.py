@@ -27,7 +27,9 @@ def model() -> Model:
 
 
 def prompt(text: str = "What is it?", clip: Clip | None = None, **row: Any) -> Prompt:
-    return Prompt(parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clip=clip, row=row)
+    return Prompt(
+        parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clips=(clip,) if clip else (), steering=row
+    )
 
 
 def clip(folder: Path, value: int) -> Clip:

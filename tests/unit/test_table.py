@@ -28,7 +28,7 @@ def shown(form: str = "video") -> Shown:
         path="c.npy", frame_numbers=(0, 5), timestamps=(0.0, 0.2), total_frames=10, fps=25.0,
         width=8, height=8, decoder="test", policy="interior",
     )  # fmt: skip
-    return Shown(clip=clip, form="video" if form == "video" else "frames", root=Path())
+    return Shown(clips=(clip,), form="video" if form == "video" else "frames", root=Path())
 
 
 def test_every_malformed_row_is_listed_with_its_line_number(tmp_path: Path) -> None:

@@ -177,12 +177,12 @@ def _claim_of(connection: Connection, row: Any, *, queue_s: float) -> Claim:
     return Claim(
         request_id=row.id,
         attempt=row.attempt,
+        key=row.key,
         alone=row.alone,
-        packed=row.key.startswith("pack:"),
         retries=row.retries,
         queue_s=queue_s,
         run=run_config(run),
-        samples=samples_of_request(connection, row.id),
+        stored=samples_of_request(connection, row.id),
     )
 
 

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -25,7 +26,7 @@ from videval.errors import (
 )
 from videval.inference import Released
 from videval.settings import Settings
-from videval.types import Answer, GenerationSettings, ModelSpec, Prompt
+from videval.types import Answer, GenerationSettings, ModelSpec, Prompt, Stage
 from workers.child import Child, Message
 from workers.device import Device
 from workers.wire import error_from, generation_from, prompt_message
@@ -159,16 +160,17 @@ class Engine:
         """Whether a model is being loaded."""
         return self._wanted is not None or self._loading is not None
 
-    def generate(
+    def ask(
         self,
         prompt: Prompt,
         settings: GenerationSettings,
         *,
         alone: bool,
+        together: str,
         load_key: str,
-        on_generate: Callable[[], None],
+        on_stage: Callable[[Stage], None],
     ) -> Answer:
-        """Answer one prompt; blocks until it is generated. `on_generate` is called when its batch begins.
+        """Answer one prompt; blocks until it is generated. `on_stage` hears GENERATE when its batch begins.
 
         Raises RequestFailure; Released if the worker lets go of it first.
         """
@@ -182,7 +184,7 @@ class Engine:
                 settings=settings,
                 alone=alone,
                 load_key=load_key,
-                on_generate=on_generate,
+                on_generate=partial(on_stage, Stage.GENERATE),
             )
             self._tickets[ticket.id] = ticket
             self._arrived.append(ticket)
