@@ -19,6 +19,7 @@ from videval.db.runs import NewRun, RequestPlan
 from videval.db.session import Database
 from videval.errors import DataMissing, UnknownName, UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
+from videval.models.limits import refused
 from videval.registry import RULE
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RunState, Sample, Variant
 from videval.video.paths import resolve_video
@@ -91,7 +92,8 @@ class Order:
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
         said = [f"left out: {row}" for row in self.left_out]
-        return [*said, *self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)]
+        said += self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)
+        return [*said, *refused(self.spec, self.samples, max_frames=self.max_frames)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +191,7 @@ def enqueue(
     sampling = order.sampling()
     if not order.samples:
         raise UsageError(f"{order.variant.name} has no questions")
+    refused(order.spec, order.samples, max_frames=order.max_frames)
     missing = missing_files(order)
     if missing and not order.allow_missing:
         _refuse_missing(order, missing)

@@ -76,10 +76,16 @@ def _response(message: dict[str, "object"]) -> Response:
     data: dict[str, dict[str, object]] = message  # type: ignore[assignment]
     return Response(
         text=str(message["text"]),
-        prompt=prompt_from(data["prompt"]),
+        prompt=prompt_from(_as_today(data["prompt"])),
         generation=generation_from(data["generation"]),
         timings=Timings(**data["timings"]),  # type: ignore[arg-type]
     )
+
+
+def _as_today(prompt: dict[str, object]) -> dict[str, object]:
+    """A prompt as it is kept now; until videval 0.1 it had one clip, and files were named by their place."""
+    clip = prompt.get("clip")
+    return {"clips": [clip] if clip else [], "steering": {}} | prompt
 
 
 def _store(database: Database, claim: Claim, response: Response) -> bool:

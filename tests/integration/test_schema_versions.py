@@ -1,5 +1,6 @@
 """The schema: from empty to head and back on both back ends, and what a wrong one says."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from tests.questions import answer, make_run, request_ids, take
+from tests.questions import answer, make_run, request_ids, samples, take
 from tests.servers import settings_for
-from videval.db import runs, schema, workers
+from videval.db import browse, results, runs, schema, workers
 from videval.db.session import Database, open_database
 from videval.db.tables import Base
 from videval.errors import DatabaseUnavailable, SchemaMismatch
@@ -83,7 +84,7 @@ def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty
         assert "prompts" not in {column["name"] for column in inspect(connection).get_columns("runs")}
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(database, tmp_path, revision):
     run_id = make_run(database, tmp_path / "data", 3)
     asked = request_ids(database, run_id)
@@ -93,8 +94,31 @@ def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(database, tmp_pat
     with database.read() as connection:
         found = runs.counts(connection, run_id)
         (run,) = runs.list_runs(connection)
+        (first, _, _) = results.iter_results(connection, run_id)
     assert (found.done, found.total, run.prompts) == (1, 3, "paper")
+    assert first.sample == samples(1)[0] and first.prediction == "A"
     assert request_ids(database, run_id) == asked
+
+
+CLIP = {"frame_numbers": [0, 8], "timestamps": [0.0, 0.8], "policy": "stride"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(CLIP, [CLIP]), ({}, [])], ids=["a clip", "none"])
+def test_what_a_response_of_the_third_schema_saw_is_still_known(database, tmp_path, before, after):
+    run_id = make_run(database, tmp_path / "data", 1)
+    (asked,) = request_ids(database, run_id)
+    answer(database, take(database, asked))
+    schema.downgrade(database, "0003")
+    seen = {"clip": json.dumps(before)}
+    database.write(lambda c: c.execute(text("UPDATE responses SET clip = :clip"), seen))
+    for _ in range(2):
+        schema.upgrade(database)
+        with database.read() as connection:
+            line = browse.sample_line(connection, runs.list_runs(connection)[0], "0")
+            (detail,) = browse.requests_of_sample(connection, run_id, line.row_id)
+        assert list(detail.clips) == after
+        schema.downgrade(database, "0003")
+    schema.upgrade(database)
 
 
 def _insert(table: str, row: dict[str, object]) -> str:

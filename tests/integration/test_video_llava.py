@@ -18,7 +18,19 @@ from videval.models import hf
 from videval.models.catalog import load_model, model_spec
 from videval.models.video_llava import VideoLlava, VideoLlavaInputs, prompt_text
 from videval.protocols import Model
-from videval.types import Clip, Frame, Generation, GenerationSettings, Image, Part, Prompt, PromptSet, Text, Video
+from videval.types import (
+    Clip,
+    Frame,
+    Generation,
+    GenerationSettings,
+    Image,
+    Part,
+    Prompt,
+    PromptSet,
+    Sound,
+    Text,
+    Video,
+)  # fmt: skip
 
 SHORT = GenerationSettings(max_new_tokens=12)
 QUESTIONS = ("What?", "Where is the red ring?", "How many times does the circle blink, and why?")
@@ -77,7 +89,15 @@ def test_any_other_number_of_frames_than_eight_is_refused(
 
 @pytest.mark.parametrize(
     "shown",
-    [(), (Frame(position=0),), (Video(), Video()), (Video(), Image(path="a.jpg")), (Image(path="a.jpg"),)],
+    [
+        (),
+        (Frame(position=0),),
+        (Video(), Video()),
+        (Video(), Image(path="a.jpg")),
+        (Image(path="a.jpg"),),
+        (Video(), Video(clip=1)),
+        (Video(), Sound()),
+    ],
 )
 def test_a_prompt_that_shows_anything_but_one_video_is_refused(
     model: VideoLlava, clips: Callable[..., Clip], shown: tuple[Part, ...]
