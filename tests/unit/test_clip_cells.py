@@ -103,6 +103,7 @@ def test_images_are_a_path_or_a_list_of_them(tmp_path: Path, image: object) -> N
     [
         ([], {}, "video lists no clip"),
         ('["a.mp4"', {}, "video is no JSON list"),
+        ("[" * 100_000, {}, "video is no JSON list"),
         ([1], {}, "video clip 1: 1 is not a path"),
         (["a.mp4", ""], {}, "video clip 2: has no path"),
         (["a.mp4", {"start": 1}], {}, "video clip 2: start and end are given together"),

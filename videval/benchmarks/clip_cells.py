@@ -44,7 +44,7 @@ def foreign(path: str) -> str:
 def _each(cell: str, what: str, read: Callable[[Any], Any]) -> Iterator[Any]:
     try:
         listed = json.loads(cell)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'is no JSON list ({error}); write ["a", "b"]') from error
     if not listed:
         raise ValueError(f"lists no {what}")
