@@ -13,6 +13,7 @@ from typing import Protocol
 from videval import registry
 from videval.benchmarks.base import Benchmark, Shown
 from videval.packs import read_pack
+from videval.plain import plain
 from videval.protocols import Scorer
 from videval.types import Part, Prediction, PredictionState, Reading, Sample, Score
 
@@ -100,7 +101,7 @@ def packed(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
 
 def _what(sample: Sample) -> str:
     """All that a sample shows, as text."""
-    return json.dumps([[ref.to_json() for ref in sample.shown], sample.beside()], sort_keys=True)
+    return json.dumps([[plain(ref) for ref in sample.shown], sample.beside()], sort_keys=True)
 
 
 @cache

@@ -12,7 +12,14 @@ from videval.asking import asking
 from videval.benchmarks.base import Benchmark, Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import RunConfig
-from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
+from videval.errors import (
+    DiedInCompany,
+    EnvironmentProblem,
+    ModelFailure,
+    Released,
+    RequestFailure,
+    VideoFailure,
+)
 from videval.types import (
     Answer,
     Clip,
@@ -34,11 +41,7 @@ from videval.types import (
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
 
-__all__ = ["Engine", "FrameSource", "Released", "infer"]
-
-
-class Released(Exception):
-    """The request was given back before it was generated; costs it nothing."""
+__all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
 
 
 class FrameSource(Protocol):
@@ -70,7 +73,10 @@ class Engine(Protocol):
         load_key: str,
         on_stage: Callable[[Stage], None],
     ) -> Answer:
-        """Answer one prompt; `on_stage` hears how it moves on. Raises RequestFailure or Released."""
+        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem, Released, DiedInCompany.
+
+        `on_stage` hears from another thread where it is, and must not block.
+        """
 
 
 def infer(
@@ -86,10 +92,11 @@ def infer(
     queue_s: float = 0.0,
     allow_symlinks: bool = False,
 ) -> Response:
-    """Answer a run's request about these samples from the files below `root`; `on_stage` hears what it is doing.
+    """Answer a run's request about these samples from the files below `root`; `on_stage` hears what it is doing, from
+    the engine's thread too, which must not wait for it.
 
     `key` says how they are asked (see `videval.asking`); `alone`: never in a batch with others; `queue_s`: how long it
-    waited before. Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released.
+    waited before. Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released, DiedInCompany.
     """
     bench = find_benchmark(run.benchmark)
     if not root.is_dir():

@@ -1,9 +1,11 @@
 """The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
+
+from videval.plain import plain, restored
 
 Scalar = str | int | float | bool | None
 FAIL_MSG = "Failed to obtain answer via API."
@@ -94,9 +96,8 @@ class FrameSampling:
     times: Literal["nominal", "real"] = "nominal"
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored and enters the run key: nominal times, which were there first, are left out."""
-        fields = asdict(self)
-        return {name: value for name, value in fields.items() if (name, value) != ("times", "nominal")}
+        """As it is stored and sent: what is at its default is left out."""
+        return plain(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,18 +117,6 @@ class ClipRef:
         """The part of the video that is shown, in seconds; None is the whole."""
         return None if self.start is None or self.end is None else (self.start, self.end)
 
-    def to_json(self) -> dict[str, Any]:
-        """As it is stored; what is not said is left out."""
-        sampling = self.sampling.to_json() if self.sampling else None
-        fields = {"video": self.video, "start": self.start, "end": self.end, "sampling": sampling}
-        return {name: value for name, value in fields.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ClipRef":
-        """A clip as `to_json` left it."""
-        own = data.get("sampling")
-        return cls(**{**data, "sampling": FrameSampling(**own) if own else None})
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
@@ -141,10 +130,6 @@ class Sound:
     path: str = ""
     start: float | None = None
     end: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As it is stored: the file, or the number of the clip."""
-        return {"path": self.path} if self.path else {"clip": self.clip}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,18 +179,7 @@ class Sample:
 
     def beside(self) -> dict[str, Any]:
         """What is shown and heard beside one video, as JSON; empty for a question about one video."""
-        said: dict[str, list[Any]] = {
-            "clips": [ref.to_json() for ref in self.clips],
-            "images": list(self.images),
-            "sounds": [sound.to_json() for sound in self.sounds],
-        }
-        return {name: value for name, value in said.items() if value}
-
-    def to_json(self) -> dict[str, Any]:
-        """As it enters a snapshot's digest: `row` as pairs, whose order counts; what came later only if it is used."""
-        names = ("id", "video", "question", "answer", "candidates", "start", "end")
-        first: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return first | {"row": [list(pair) for pair in self.row.items()]} | self.beside()
+        return {name: value for name, value in plain(self).items() if name in ("clips", "images", "sounds")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -431,6 +405,5 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ModelSpec":
-        """A spec as `dataclasses.asdict` and JSON left it."""
-        nested = {"frame_counts": tuple(data["frame_counts"]), "generation": GenerationSettings(**data["generation"])}
-        return cls(**{**data, **nested})
+        """A spec as `plain` or `asdict` and JSON left it; Unreadable for one of a newer videval."""
+        return restored(cls, data)

@@ -17,8 +17,9 @@ from videval.db import results
 from videval.db.session import Database
 from videval.db.tables import RequestRow
 from videval.errors import DataMissing, InvalidTable, UsageError
+from videval.order import Order
 from videval.orders import Asked, make_order
-from videval.runs import Order, enqueue, missing_files
+from videval.runs import enqueue
 from videval.settings import Settings
 from videval.types import Clip, ClipRef, Frame, Image, Part, Sample, Sound, Text, Video
 
@@ -160,7 +161,7 @@ def test_a_question_lacks_its_data_if_one_of_its_clips_or_images_is_not_there(
     tmp_path: Path, database: Database
 ) -> None:
     table(tmp_path, ["a.mp4", "b.mp4"], "b.mp4", image="i.png")
-    assert missing_files(order(tmp_path, gone=["a.mp4", "i.png"])) == ["a.mp4", "i.png"]
+    assert order(tmp_path, gone=["a.mp4", "i.png"]).missing_files() == ["a.mp4", "i.png"]
     (tmp_path / "i.png").write_bytes(b"x")
     with pytest.raises(DataMissing, match=r"1 file of q_8frame not below .*\n  a\.mp4"):
         enqueue(database, order(tmp_path, gone=["a.mp4"]))
