@@ -104,9 +104,20 @@ def infer(
         raise EnvironmentProblem(f"{run.benchmark}: no data at {root}", hint=hint)
     _check_protocol(run, bench)
     files = partial(resolve_video, root, allow_symlinks=allow_symlinks)
+
+    def get(ref: ClipRef) -> Clip:
+        return frames.clip(
+            files(ref.video),
+            run.sampling_of(ref),
+            ref.span,
+            folder_fps=bench.folder_fps,
+            max_pixels=run.max_pixels,
+            on_decode=partial(on_stage, Stage.DECODE),
+        )
+
     began = time.monotonic()
     with ExitStack() as holding:
-        clips = _clips(samples[0], run, bench, frames, files, lambda: on_stage(Stage.DECODE), holding)
+        clips = _clips(samples[0].shown, get, holding)
         decode_s = time.monotonic() - began
         on_stage(Stage.PREPARE)
         prompt = _prompt(key, samples, run, bench, clips, root)
@@ -146,30 +157,11 @@ def _check_protocol(run: RunConfig, page: Benchmark) -> None:
         raise ModelFailure(f"{said}: enqueue it anew for a run by protocol {known}")
 
 
-def _clips(
-    sample: Sample,
-    run: RunConfig,
-    bench: Benchmark,
-    frames: FrameSource,
-    files: Callable[[str], Path],
-    on_decode: Callable[[], None],
-    holding: ExitStack,
-) -> tuple[Clip, ...]:
-    """The clips that a sample shows, in order; none is thrown out of the cache before `holding` ends."""
-
-    def get(ref: ClipRef) -> Clip:
-        return frames.clip(
-            files(ref.video),
-            run.sampling_of(ref),
-            ref.span,
-            folder_fps=bench.folder_fps,
-            max_pixels=run.max_pixels,
-            on_decode=on_decode,
-        )
-
+def _clips(refs: Sequence[ClipRef], get: Callable[[ClipRef], Clip], holding: ExitStack) -> tuple[Clip, ...]:
+    """The clips of a question in order; none is thrown out of the cache before `holding` ends."""
     clips = []
-    for number, ref in enumerate(sample.shown, 1):
-        with _named(f"clip {number} of {len(sample.shown)}: " if len(sample.shown) > 1 else ""):
+    for number, ref in enumerate(refs, 1):
+        with _named(f"clip {number} of {len(refs)}: " if len(refs) > 1 else ""):
             clips.append(holding.enter_context(held(partial(get, ref))))
     return tuple(clips)
 
