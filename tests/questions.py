@@ -120,8 +120,9 @@ def response(text: str = "A") -> Response:
     return Response(text=text, prompt=prompt, generation=Generation(text=text), timings=Timings())
 
 
-def answer(database: Database, claim: Claim, text: str = "A", *, resurrect: bool = False) -> bool:
+def answer(database: Database, claim: Claim | None, text: str = "A", *, resurrect: bool = False) -> bool:
     """Complete a claimed request with the same answer to each of its samples."""
+    assert claim is not None
     ids = [s.id for s in claim.samples]
     reading = Reading(
         predictions=tuple(Prediction(sample_id=i, state=PredictionState.ANSWERED, text=text) for i in ids),

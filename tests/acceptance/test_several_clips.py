@@ -66,7 +66,7 @@ def test_two_clips_go_from_the_file_to_the_model_the_row_the_page_and_the_workbo
         page = said(at := opened("samples", sample="two"))
     finally:
         shared.backend().close()
-        shared._backend.clear()  # type: ignore[attr-defined]
+        shared._backend.clear()
     assert f"Clip 1: {clips[0]}" in page and f"Clip 2: {clips[1]}, asked about 1 s to 2.5 s" in page
     assert "4 frames of" in page and "3 frames of" in page and "i.png" in page
     assert "[clip 2]" in "".join(code.value for code in at.code)

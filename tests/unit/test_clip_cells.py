@@ -74,8 +74,7 @@ def test_a_clip_may_have_frames_of_its_own_chosen_as_the_tables_are(tmp_path: Pa
     (sample,) = read_table(table(tmp_path, listed))
     bench = TableBenchmark()
     by_count, by_rate = (
-        bench.sampling(table_variant(tmp_path / "q.tsv", **how))
-        for how in ({"num_frames": 2}, {"fps": 0.5})  # type: ignore[arg-type]
+        bench.sampling(table_variant(tmp_path / "q.tsv", **how)) for how in ({"num_frames": 2}, {"fps": 0.5})
     )
     assert [ref.sampling for ref in sample.clips] == [by_count, by_rate]
 
@@ -95,8 +94,8 @@ def test_a_name_that_begins_with_a_bracket_is_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("image", ["i.png", ["i.png"], '["i.png"]', ["i.png", "j.png"], None, ""])
 def test_images_are_a_path_or_a_list_of_them(tmp_path: Path, image: object) -> None:
     (sample,) = read_table(table(tmp_path, "a.mp4", image=image))
-    several = json.loads(image) if isinstance(image, str) and image.startswith("[") else image
-    assert sample.images == tuple([several] if isinstance(several, str) and several else several or ())
+    found: Any = json.loads(image) if isinstance(image, str) and image.startswith("[") else image
+    assert sample.images == tuple([found] if isinstance(found, str) and found else found or ())
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def order(folder: Path, model: str = "fake", **values: Any) -> Order:
 def requests(database: Database) -> dict[str, str]:
     """The keys of all requests with their videos."""
     with database.read() as connection:
-        return dict(connection.execute(select(RequestRow.key, RequestRow.video).order_by(RequestRow.id)).all())  # type: ignore[arg-type]
+        return dict(connection.execute(select(RequestRow.key, RequestRow.video).order_by(RequestRow.id)).all())
 
 
 def test_a_question_lacks_its_data_if_one_of_its_clips_or_images_is_not_there(

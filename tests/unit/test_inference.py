@@ -223,7 +223,12 @@ def mapped(prompt: Prompt) -> None:
 
 def test_a_clip_that_is_thrown_out_before_it_is_held_is_decoded_again(root: Path, tmp_path: Path) -> None:
     times = iter([True, False])
-    source = CacheFrames(tmp_path / "frames", lambda: next(times) and evict(tmp_path / "frames", 0))
+
+    def thrown_out() -> None:
+        if next(times):
+            evict(tmp_path / "frames", 0)
+
+    source = CacheFrames(tmp_path / "frames", thrown_out)
     response, stages = ask(about(), root, source, FakeEngine(mapped))
     assert source.given == 2 and stages.count(Stage.DECODE) == 2 and response.text == " B"
 

@@ -24,5 +24,5 @@ def test_a_prompt_crosses_the_pipe_whole() -> None:
 def test_an_answer_that_an_earlier_videval_spooled_is_read() -> None:
     clip = prompt_message(Prompt(parts=(), clips=(CLIP,)))["clips"][0]
     prompt = {"parts": [{"part": "Video"}], "clip": clip, "image_root": "/data", "row": {"a": 1}, "prompts": "paper"}
-    spooled = {"text": "B", "prompt": prompt, "generation": {"text": "B"}, "timings": {}}
+    spooled: dict[str, object] = {"text": "B", "prompt": prompt, "generation": {"text": "B"}, "timings": {}}
     assert _response(spooled).prompt == Prompt(parts=(Video(),), clips=(CLIP,))
