@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from dashboard.busy import Busy, BusyMeter
 from dashboard.store import Answer, Store
 from videval import report
+from videval.asking import is_pack
 from videval.db import browse, queue, runs, stats, workers
 from videval.db.browse import RequestDetail, SampleFilter, SampleLine
 from videval.db.identity import known_id
@@ -209,8 +210,8 @@ class Data:
             if line is None:
                 return None
             requests = browse.requests_of_sample(connection, run.run_id, line.row_id)
-            packs = [r for r in requests if r.packed]
-            ids = [s.row_id for s in packs[0].samples][:MOST_SIBLINGS] if packs else []
+            packs = [r for r in requests if is_pack(r.key)]
+            ids = [s.row_id for s in packs[0].stored][:MOST_SIBLINGS] if packs else []
             return SampleView(
                 line=line,
                 stored=browse.full_sample(connection, line.row_id),

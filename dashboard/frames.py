@@ -17,10 +17,10 @@ from typing import Any
 
 from dashboard.priority import step_back
 from videval.db.records import RunConfig
-from videval.types import FrameSampling, Sample
+from videval.types import ClipRef, FrameSampling
 from videval.video.paths import resolve_video
 
-__all__ = ["FrameShop", "Seen", "video_path"]
+__all__ = ["FrameShop", "Seen", "path_of"]
 
 PATIENCE_S = 120.0
 WIDEST = 480
@@ -40,9 +40,9 @@ class Seen:
     error: str = ""
 
 
-def video_path(config: RunConfig, sample: Sample, root: Path | None, *, allow_symlinks: bool) -> Path:
-    """Where a sample's video lies, below the run's data root and nowhere else; VideoFailure if it leaves it."""
-    return resolve_video(root or Path(config.data_root), sample.video, allow_symlinks=allow_symlinks)
+def path_of(config: RunConfig, file: str, *, allow_symlinks: bool) -> Path:
+    """Where a sample's video, image or sound lies, below the run's data root; VideoFailure if it leaves it."""
+    return resolve_video(Path(config.data_root), file, allow_symlinks=allow_symlinks)
 
 
 class FrameShop:
@@ -52,12 +52,12 @@ class FrameShop:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="dashboard-frames", initializer=step_back)
         self._jobs: OrderedDict[str, Future[Seen]] = OrderedDict()
 
-    def get(self, path: Path, config: RunConfig, sample: Sample, folder_fps: float, *, wait_s: float) -> Seen | None:
-        """The frames of a video as this run samples it; None while they are being decoded."""
+    def get(self, path: Path, config: RunConfig, ref: ClipRef, folder_fps: float, *, wait_s: float) -> Seen | None:
+        """The frames of a clip as this run samples it; None while they are being decoded."""
         job = {
             "path": str(path),
-            "sampling": config.sampling.to_json(),
-            "span": sample.span,
+            "sampling": config.sampling_of(ref).to_json(),
+            "span": ref.span,
             "folder_fps": folder_fps,
             "max_pixels": config.max_pixels,
         }

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import actions
 from dashboard.data import SampleView
 from dashboard.table import Figure, Row, Value, link, table
-from dashboard.video import frames, video
+from dashboard.video import beside, frames, video
 from dashboard.words import NOTHING, duration, plain, plural, shortened, when
 from videval.db.browse import AttemptInfo, RequestDetail
 from videval.db.records import RunInfo
@@ -56,15 +56,22 @@ def said(view: SampleView) -> None:
 
 
 def _prompt(request: RequestDetail) -> str:
-    """The prompt as sent: text to the character, and where the clip stood."""
-    shown = {"video": "[the clip]", "image": "[image {path}]", "frame": "[frame {position}]"}
-    pieces = []
-    for part in request.prompt:
-        if part["type"] == "text":
-            pieces.append(f"{part['role']}: {part['text']}")
-        else:
-            pieces.append(shown.get(part["type"], part["type"]).format_map({"path": "", "position": "", **part}))
-    return "\n".join(pieces)
+    """The prompt as sent: text to the character, and where clips, images and sounds stood."""
+    return "\n".join(_part(part, several=len(request.clips) > 1) for part in request.prompt)
+
+
+def _part(part: Mapping[str, Any], *, several: bool) -> str:
+    clip = f"clip {part.get('clip', 0) + 1}" if several else "the clip"
+    match part["type"]:
+        case "text":
+            return f"{part['role']}: {part['text']}"
+        case "video":
+            return f"[{clip}]"
+        case "frame":
+            return f"[frame {part['position']}{f' of {clip}' if several else ''}]"
+        case "sound":
+            return f"[sound {part['path']}]" if part.get("path") else f"[the sound of {clip}]"
+    return f"[{part['type']} {part.get('path', '')}]"
 
 
 def _request(request: RequestDetail) -> None:
@@ -148,6 +155,7 @@ def show_sample(run: RunInfo, view: SampleView) -> None:
     with right:
         st.subheader("What the model saw")
         frames(view)
+        beside(view)
     left, right = st.columns(2, gap="large")
     with left:
         question(view)

@@ -1,8 +1,8 @@
-"""The video of a sample, and the frames of it that the model saw."""
+"""The videos of a sample, the frames of them that the model saw, and its images and sounds."""
 
 import math
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ from PIL import Image
 
 from dashboard.backend import backend, is_whole_page
 from dashboard.data import SampleView
-from dashboard.frames import Seen, video_path
+from dashboard.frames import Seen, path_of
 from dashboard.table import STATIC
 from dashboard.words import count, plain, plural
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.errors import VidevalError
 
-__all__ = ["frames", "played_span", "video"]
+__all__ = ["beside", "frames", "played_span", "video"]
 
 PLAYED = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4", ".mkv": "video/webm"}
 PLAYED_CODECS = ("h264", "vp8", "vp9", "av1", "hevc", "theora")
@@ -30,46 +30,71 @@ LONGEST_S = 1e6
 
 
 def video(view: SampleView) -> None:
-    """The video, if it lies below the data root; as a flip-book of frames where a browser cannot play it."""
-    shared = backend()
+    """Each video, if it lies below the data root; as a flip-book of frames where a browser cannot play it."""
+    for number, ref in enumerate(view.stored.sample.shown):
+        where = f", asked about {ref.start:g} s to {ref.end:g} s" if ref.span else ""
+        if _shown("video", partial(_player, view=view, number=number), view, ref.video):
+            st.text(f"{_called(view, number)}{ref.video}{where}")
+
+
+def beside(view: SampleView) -> None:
+    """The images and sounds that the question shows beside its clips, or that its prompt showed."""
     sample = view.stored.sample
+    sent = [part["path"] for r in view.requests for part in r.prompt if part["type"] == "image"]
+    for image in dict.fromkeys([*sample.images, *sent]):
+        if _shown("image", _image, view, image):
+            st.text(image)
+    for sound in sample.sounds:
+        if not sound.path:
+            st.text(f"Its sound is heard: {sample.shown[sound.clip].video}")
+        elif _shown("sound", st.audio, view, sound.path):
+            st.text(sound.path)
+
+
+def _shown(what: str, show: Callable[[Path], Any], view: SampleView, file: str) -> bool:
+    """Whether a file of the sample could be shown; if not, why not was said."""
     try:
-        path = video_path(view.config, sample, None, allow_symlinks=shared.settings.allow_symlinks)
+        path = path_of(view.config, file, allow_symlinks=backend().settings.allow_symlinks)
         if not path.exists():
-            st.warning("The video is not on the dashboard's machine.", icon=":material/videocam_off:")
+            st.warning(f"The {what} is not on the dashboard's machine.", icon=":material/videocam_off:")
             st.text(str(path))
-            return
-        _player(path, view)
+            return False
+        show(path)
     except VidevalError as error:
         st.warning(plain(error), icon=":material/block:")
-        return
+        return False
     except OSError as error:
-        st.warning("The dashboard cannot read the video.", icon=":material/block:")
+        st.warning(f"The dashboard cannot read the {what}.", icon=":material/block:")
         st.text(str(error))
-        return
-    where = f", asked about {sample.start:g} s to {sample.end:g} s" if sample.span else ""
-    st.text(f"{sample.video}{where}")
+        return False
+    return True
 
 
-def _player(path: Path, view: SampleView) -> None:
-    kind, seen = PLAYED.get(path.suffix.lower(), ""), _seen(view)
+def _called(view: SampleView, number: int) -> str:
+    """How one of several clips is told from the others; empty if there is only one."""
+    several = len(view.stored.sample.shown) > 1
+    return f"Clip {number + 1}: " if several else ""
+
+
+def _player(path: Path, view: SampleView, number: int) -> None:
+    kind, seen = PLAYED.get(path.suffix.lower(), ""), _seen(view, number)
     obstacle = _obstacle(path, seen.codec if seen else "")
     size_mb = path.stat().st_size / 1e6
     if path.suffix.lower() == ".gif":
-        _moving_image(path)
+        _image(path)
     elif obstacle:
         frames = seen.images if seen is not None else ()
         told = f"{obstacle} These are the frames that the model saw." if frames else obstacle
         st.info(plain(told), icon=":material/videocam_off:")
         if seen is not None and frames:
-            _flip_book(seen)
-    elif size_mb > LARGEST_MB and not st.button(f"Load the video ({size_mb:,.0f} MB)"):
+            _flip_book(seen, number)
+    elif size_mb > LARGEST_MB and not st.button(f"Load the video ({size_mb:,.0f} MB)", key=f"load-{number}"):
         st.caption("It is large, so it is loaded when you ask for it.")
     else:
         with path.open("rb"):  # Streamlit's own error for a file that may not be read is no OSError
-            start, end = played_span(view.stored.sample.span)
+            start, end = played_span(view.stored.sample.shown[number].span)
         st.video(str(path), format=kind, start_time=start, end_time=end, muted=True)
-        _watch(path)
+        _watch(path, number)
 
 
 def _obstacle(path: Path, codec: str) -> str:
@@ -86,10 +111,12 @@ def _obstacle(path: Path, codec: str) -> str:
     return ""
 
 
-def _flip_book(seen: Seen) -> None:
+def _flip_book(seen: Seen, number: int) -> None:
     """One frame at a time, large; the arrow keys step through them."""
     captions = _captions(seen)
-    at = st.select_slider("Frame", range(len(seen.images)), format_func=lambda i: captions[i], key="flip-book")
+    at = st.select_slider(
+        "Frame", range(len(seen.images)), format_func=lambda i: captions[i], key=f"flip-book-{number}"
+    )
     st.image(seen.images[at], caption=captions[at], alt=captions[at], width="stretch")
 
 
@@ -100,16 +127,17 @@ def _watcher() -> Callable[..., Any]:
     return made
 
 
-def _watch(path: Path) -> None:
+def _watch(path: Path, number: int) -> None:
     """Remember that this browser cannot play a video when its player says so, and show the page without the player."""
-    failed = _watcher()(key=f"watch-{path}", data={"path": str(path)}, height=1, on_failed_change=lambda: None).failed
+    key = f"watch-{number}-{path}"
+    failed = _watcher()(key=key, data={"path": str(path)}, height=1, on_failed_change=lambda: None).failed
     if failed:
         st.session_state[UNPLAYABLE] = {*st.session_state.get(UNPLAYABLE, ()), str(failed)}
         st.rerun()
 
 
-def _moving_image(path: Path) -> None:
-    """A gif; Pillow says of what kind the file is, so that what is no image is not sent as one."""
+def _image(path: Path) -> None:
+    """An image, maybe a moving one; Pillow says of what kind the file is, so that what is none is not sent as one."""
     try:
         with Image.open(path) as image:
             image.verify()
@@ -127,41 +155,48 @@ def played_span(span: tuple[float, float] | None) -> tuple[int, int | None]:
 
 
 @st.fragment(run_every=0.8)
-def _wait_for_frames(view: SampleView) -> None:
+def _wait_for_frames(view: SampleView, number: int) -> None:
     """Say that frames are being decoded, and show the page again when they are."""
-    if not is_whole_page() and _is_seen(view):
+    if not is_whole_page() and _is_seen(view, number):
         st.rerun()
     st.caption("Decoding the frames …")
 
 
-def _is_seen(view: SampleView) -> bool:
+def _is_seen(view: SampleView, number: int) -> bool:
     try:
-        return _seen(view) is not None
+        return _seen(view, number) is not None
     except (VidevalError, OSError):
         return True  # the whole page says why
 
 
-def _seen(view: SampleView) -> Seen | None:
+def _seen(view: SampleView, number: int) -> Seen | None:
     """The frames of a sample's clip; None while they are being decoded. VideoFailure if it lies outside."""
-    shared, config, sample = backend(), view.config, view.stored.sample
-    path = video_path(config, sample, None, allow_symlinks=shared.settings.allow_symlinks)
+    shared, config, ref = backend(), view.config, view.stored.sample.shown[number]
+    path = path_of(config, ref.video, allow_symlinks=shared.settings.allow_symlinks)
     if not path.exists():
         return Seen()
     folder_fps = find_benchmark(config.benchmark).folder_fps
-    return shared.frames.get(path, config, sample, folder_fps, wait_s=0.1)
+    return shared.frames.get(path, config, ref, folder_fps, wait_s=0.1)
 
 
 def frames(view: SampleView) -> None:
-    """The frames that the model saw, with their numbers and times."""
-    clip = next((r.clip for r in view.requests if r.clip), {})
+    """The frames of each clip that the model saw, with their numbers and times."""
+    stored: Sequence[Mapping[str, Any]] = next((r.clips for r in view.requests if r.clips), ())
+    for number in range(len(view.stored.sample.shown)):
+        if called := _called(view, number):
+            st.caption(called.rstrip(": "))
+        _frames(view, number, stored[number] if number < len(stored) else {})
+
+
+def _frames(view: SampleView, number: int, clip: Mapping[str, Any]) -> None:
     try:
-        seen = _seen(view)
+        seen = _seen(view, number)
     except (VidevalError, OSError) as error:
         _frame_numbers(clip)
         st.text(f"They cannot be decoded here: {error}")
         return
     if seen is None:
-        _wait_for_frames(view)
+        _wait_for_frames(view, number)
     elif seen.error:
         st.warning("The frames cannot be decoded here.", icon=":material/broken_image:")
         st.text(seen.error)

@@ -1,6 +1,7 @@
 """Runs for tests: a table of questions about small videos, and what it takes to answer them without a model."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from videval.types import (
     Prediction,
     PredictionState,
     Prompt,
+    Reading,
     Response,
     Sample,
     Score,
@@ -121,9 +123,9 @@ def response(text: str = "A") -> Response:
 def answer(database: Database, claim: Claim | None, text: str = "A", *, resurrect: bool = False) -> bool:
     """Complete a claimed request with the same answer to each of its samples."""
     assert claim is not None
-    ids = [s.sample.id for s in claim.samples]
-    predictions = [Prediction(sample_id=i, state=PredictionState.ANSWERED, text=text) for i in ids]
-    scores = {i: Score(verdict=Verdict.RIGHT, value=1.0, read=text) for i in ids}
-    return database.write(
-        lambda c: results.complete(c, claim, response(text), predictions, scores, resurrect=resurrect)
+    ids = [s.id for s in claim.samples]
+    reading = Reading(
+        predictions=tuple(Prediction(sample_id=i, state=PredictionState.ANSWERED, text=text) for i in ids),
+        scores={i: Score(verdict=Verdict.RIGHT, value=1.0, read=text) for i in ids},
     )
+    return database.write(partial(results.complete, resurrect=resurrect), claim, response(text), reading)

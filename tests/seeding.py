@@ -205,10 +205,10 @@ def _answers(connection: Any, seed: Seed, run_id: int, base: int, first: int, at
     if not answered:
         return
     run(
-        f"""INSERT INTO responses (request_id, run_id, attempt, text, truncated, prompt, clip, num_frames, queue_s,
+        f"""INSERT INTO responses (request_id, run_id, attempt, text, truncated, prompt, clips, num_frames, queue_s,
             decode_s, prepare_s, wait_s, generate_s, store_s, prompt_tokens, new_tokens, created_at)
         {_numbers(done)}
-        SELECT {base} + i, {run_id}, 1, {letter}, 0, '{prompt}', '{clip}', 8, 1.5, 0.2 + (i % 7) * 0.01, 0.02, 0.1,
+        SELECT {base} + i, {run_id}, 1, {letter}, 0, '{prompt}', '[{clip}]', 8, 1.5, 0.2 + (i % 7) * 0.01, 0.02, 0.1,
             0.4 + (i % 11) * 0.02, 0.003, 40, 3, {at} FROM n"""
     )
     run(

@@ -1,25 +1,42 @@
-"""One request to one response: clip, prompt, generate. No queue, no SQL."""
+"""One request to one response: clips, prompt, answer. No queue, no SQL."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from videval.benchmarks.base import Shown
+from videval.asking import asking
+from videval.benchmarks.base import Benchmark, Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.db.records import Claim
-from videval.errors import DiedInCompany, EnvironmentProblem, ModelFailure, Released
+from videval.db.records import RunConfig
+from videval.errors import (
+    DiedInCompany,
+    EnvironmentProblem,
+    ModelFailure,
+    Released,
+    RequestFailure,
+    VideoFailure,
+)
 from videval.types import (
     Answer,
     Clip,
+    ClipRef,
+    Frame,
     FrameSampling,
     GenerationSettings,
+    Image,
     Part,
     Prompt,
     PromptSet,
     Response,
+    Sample,
+    Sound,
     Stage,
     Timings,
+    Video,
 )
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
@@ -63,51 +80,57 @@ class Engine(Protocol):
 
 
 def infer(
-    claim: Claim,
+    key: str,
+    samples: Sequence[Sample],
+    run: RunConfig,
     *,
     root: Path,
     frames: FrameSource,
     engine: Engine,
     on_stage: Callable[[Stage], None],
+    alone: bool = False,
+    queue_s: float = 0.0,
     allow_symlinks: bool = False,
 ) -> Response:
-    """Answer one claimed request from the videos below `root`; `on_stage` hears what it is doing, from the engine's
-    thread too, which must not wait for it.
+    """Answer a run's request about these samples from the files below `root`; `on_stage` hears what it is doing, from
+    the engine's thread too, which must not wait for it.
 
-    Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released, DiedInCompany.
+    `key` says how they are asked (see `videval.asking`); `alone`: never in a batch with others; `queue_s`: how long it
+    waited before. Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released, DiedInCompany.
     """
+    bench = find_benchmark(run.benchmark)
     if not root.is_dir():
-        raise EnvironmentProblem(
-            f"{claim.run.benchmark}: no data at {root}", hint="mount it here, or set VIDEVAL_DATA_ROOT on this host"
+        hint = "mount it here, or set VIDEVAL_DATA_ROOT on this host"
+        raise EnvironmentProblem(f"{run.benchmark}: no data at {root}", hint=hint)
+    _check_protocol(run, bench)
+    files = partial(resolve_video, root, allow_symlinks=allow_symlinks)
+
+    def get(ref: ClipRef) -> Clip:
+        return frames.clip(
+            files(ref.video),
+            run.sampling_of(ref),
+            ref.span,
+            folder_fps=bench.folder_fps,
+            max_pixels=run.max_pixels,
+            on_decode=partial(on_stage, Stage.DECODE),
         )
-    _check_protocol(claim)
+
     began = time.monotonic()
-    with held(lambda: _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)) as clip:
+    with ExitStack() as holding:
+        clips = _clips(samples[0].shown, get, holding)
         decode_s = time.monotonic() - began
         on_stage(Stage.PREPARE)
-        return _answered(claim, clip, root, engine, on_stage=on_stage, decode_s=decode_s)
-
-
-def _answered(
-    claim: Claim, clip: Clip, root: Path, engine: Engine, *, on_stage: Callable[[Stage], None], decode_s: float
-) -> Response:
-    prompt = Prompt(
-        parts=_parts(claim, clip, root),
-        clip=clip,
-        image_root=str(root),
-        row=claim.samples[0].sample.row,
-        prompts=PromptSet(claim.run.prompts),
-    )
-    answer = engine.ask(
-        prompt,
-        claim.run.generation,
-        alone=claim.alone,
-        together=clip.path,
-        load_key=claim.run.load_key,
-        on_stage=on_stage,
-    )
+        prompt = _prompt(key, samples, run, bench, clips, root)
+        answer = engine.ask(
+            replace(prompt, parts=tuple(_found(part, samples[0].shown, files) for part in prompt.parts)),
+            run.generation,
+            alone=alone,
+            together="\n".join(clip.path for clip in clips),
+            load_key=run.load_key,
+            on_stage=on_stage,
+        )
     timings = Timings(
-        queue=claim.queue_s,
+        queue=queue_s,
         decode=decode_s,
         prepare=answer.prepare_s,
         wait=answer.wait_s,
@@ -116,12 +139,11 @@ def _answered(
     return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
 
 
-def _check_protocol(claim: Claim) -> None:
+def _check_protocol(run: RunConfig, page: Benchmark) -> None:
     """Raise unless this videval words the benchmark as the run does, so that no run is worded in two ways.
 
     EnvironmentProblem if a newer videval can go on with it, ModelFailure if none will.
     """
-    run, page = claim.run, find_benchmark(claim.run.benchmark)
     known = page.protocol_version
     said = f"{run.name} asks {run.benchmark} by protocol {run.protocol}, this videval by {known}"
     if run.protocol > known:
@@ -135,23 +157,54 @@ def _check_protocol(claim: Claim) -> None:
         raise ModelFailure(f"{said}: enqueue it anew for a run by protocol {known}")
 
 
-def _clip(claim: Claim, root: Path, frames: FrameSource, on_decode: Callable[[], None], allow_symlinks: bool) -> Clip:
-    sample = claim.samples[0].sample
-    path = resolve_video(root, sample.video, allow_symlinks=allow_symlinks)
-    folder_fps = find_benchmark(claim.run.benchmark).folder_fps
-    return frames.clip(
-        path,
-        claim.run.sampling,
-        sample.span,
-        folder_fps=folder_fps,
-        max_pixels=claim.run.max_pixels,
-        on_decode=on_decode,
-    )
+def _clips(refs: Sequence[ClipRef], get: Callable[[ClipRef], Clip], holding: ExitStack) -> tuple[Clip, ...]:
+    """The clips of a question in order; none is thrown out of the cache before `holding` ends."""
+    clips = []
+    for number, ref in enumerate(refs, 1):
+        with _named(f"clip {number} of {len(refs)}: " if len(refs) > 1 else ""):
+            clips.append(holding.enter_context(held(partial(get, ref))))
+    return tuple(clips)
 
 
-def _parts(claim: Claim, clip: Clip, root: Path) -> tuple[Part, ...]:
-    bench = find_benchmark(claim.run.benchmark)
-    run = claim.run
-    shown = Shown(clip=clip, form=run.form, root=root, subtitles=run.subtitles, prompts=PromptSet(run.prompts))
-    samples = [s.sample for s in claim.samples]
-    return bench.pack_prompt(samples, shown) if claim.packed else bench.prompt(samples[0], shown)
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say in a failure which of several clips it is about."""
+    try:
+        yield
+    except RequestFailure as error:
+        error.args = (f"{what}{error}",)
+        raise
+
+
+def _prompt(
+    key: str, samples: Sequence[Sample], run: RunConfig, bench: Benchmark, clips: tuple[Clip, ...], root: Path
+) -> Prompt:
+    """The prompt as it is stored: its files relative to the data root."""
+    prompts = PromptSet(run.prompts)
+    shown = Shown(clips=clips, form=run.form, root=root, subtitles=run.subtitles, prompts=prompts)
+    parts = asking(key, bench).prompt(samples, shown)
+    for part in parts:
+        if isinstance(part, Video | Frame | Sound) and part.clip not in range(len(clips)):
+            raise ModelFailure(f"{bench.name}: its prompt shows clip {part.clip}, there are {len(clips)} (from 0)")
+    steering = samples[0].row if run.spec.steered else {}
+    return Prompt(parts=parts, clips=clips, prompts=prompts, steering=steering)
+
+
+def _found(part: Part, clips: Sequence[ClipRef], files: Callable[[str], Path]) -> Part:
+    """The part as a model needs it: with the absolute path of its file. VideoFailure if the file is not there."""
+    match part:
+        case Image():
+            return replace(part, path=_file(part.path, "image", files))
+        case Sound(path=""):
+            ref = clips[part.clip]
+            return replace(part, path=_file(ref.video, "sound", files), start=ref.start, end=ref.end)
+        case Sound():
+            return replace(part, path=_file(part.path, "sound", files))
+    return part
+
+
+def _file(relative: str, what: str, files: Callable[[str], Path]) -> str:
+    path = files(relative)
+    if not path.is_file():
+        raise VideoFailure(f"{path}: the {what} is not there")
+    return str(path)

@@ -4,16 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from videval.benchmarks.base import Benchmark
+from videval.asking import asking, is_pack
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import results
 from videval.db.records import RunInfo
-from videval.db.results import Answered, Reading
 from videval.db.scores import forget_sums
 from videval.db.session import Database
 from videval.packs import pack_statistics
 from videval.report import fold
-from videval.scoring import predict, score
 
 __all__ = ["Merged", "merge"]
 
@@ -47,14 +45,14 @@ def merge(
     for start in range(0, len(ids), CHUNK):
         with database.read() as connection:
             found = results.answered(connection, ids[start : start + CHUNK])
-        readings = [_read(bench, answered) for answered in found]
+        readings = [(said, asking(said.key, bench).read(said.samples, said.text)) for said in found]
         database.write(results.store_readings, run.run_id, readings)
         counts.update(
             responses=len(found),
-            predictions=sum(len(r.predictions) for r in readings),
-            scored=sum(len(r.scores) for r in readings),
+            predictions=sum(len(r.predictions) for _, r in readings),
+            scored=sum(len(r.scores) for _, r in readings),
         )
-        packs = [(a.text, [s.sample.id for s in a.samples]) for a in found if a.packed]
+        packs = [(said.text, [s.id for s in said.samples]) for said in found if is_pack(said.key)]
         statistics.update(pack_statistics(packs) if packs else {})
         on_progress(min(start + CHUNK, len(ids)), len(ids))
     fold(database, run)
@@ -64,10 +62,3 @@ def merge(
         scored=counts["scored"],
         vlmevalkit=dict(statistics),
     )
-
-
-def _read(bench: Benchmark, answered: Answered) -> Reading:
-    samples = [s.sample for s in answered.samples]
-    predictions = predict(samples, answered.text, packed=answered.packed)
-    scores = score(bench, samples, predictions)
-    return Reading(request_id=answered.request_id, samples=answered.samples, predictions=predictions, scores=scores)

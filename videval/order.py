@@ -1,7 +1,7 @@
 """An order: what a user asks for, before it is a run. Values only; the rows are made by `videval.runs`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from videval import __version__
 from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
+from videval.models.limits import refused
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Variant
 from videval.video.paths import absent, resolve_video
@@ -67,19 +68,22 @@ class Order:
                 hint="use the variant without _subs, or a model that takes images",
             )
         base = self.benchmark.sampling(self.variant, self.prompt_set)
-        cap = min((c for c in (self.max_frames, self.spec.max_frames) if c), default=None)
         if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
             raise UsageError(
                 f"{self.variant.name} asks for {base.num_frames} frames, --max-frames allows {self.max_frames}",
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
-        policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
-        return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
+        return self.spec.fitted(base, max_frames=self.max_frames)
 
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
         said = [f"left out: {row}" for row in self.left_out]
-        return [*said, *self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)]
+        said += self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)
+        return [*said, *self.refused()]
+
+    def refused(self) -> list[str]:
+        """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
+        return refused(self.spec, self.samples, max_frames=self.max_frames)
 
     @property
     def load_key(self) -> str:
@@ -104,15 +108,16 @@ class Order:
             )
         )
 
-    def missing_videos(self) -> list[str]:
-        """The videos (relative paths) that are not below the root; UsageError for a path that leaves it."""
-        videos = list(dict.fromkeys(s.video for s in self.samples))
+    def missing_files(self) -> list[str]:
+        """The videos, images and sounds (relative paths) that are not below the root; UsageError for one that leaves
+        it."""
+        files = list(dict.fromkeys(file for s in self.samples for file in s.files))
         try:
-            for video in videos:
-                resolve_video(self.root, video, allow_symlinks=self.allow_symlinks)
+            for file in files:
+                resolve_video(self.root, file, allow_symlinks=self.allow_symlinks)
         except VideoFailure as error:
             raise UsageError(f"{self.variant.name}: {error}; nothing was enqueued", hint=error.hint) from error
-        return absent(videos, self.root)
+        return absent(files, self.root)
 
     def card(self, content: str) -> dict[str, Any]:
         """All that the numbers depend on; hardware and library versions are added from the attempts when it is

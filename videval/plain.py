@@ -53,6 +53,9 @@ def _record(kind: Any, data: Mapping[str, Any], where: str) -> Any:
 def _restored(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         return _record(hint, value, f"{where}.")
+    of = next(filter(is_dataclass, get_args(hint)), None)
+    if of is not None and isinstance(value, Mapping):  # a record, or None
+        return _record(of, value, f"{where}.")
     if get_origin(hint) is Literal and value not in get_args(hint):
         raise Unreadable(f"{where} {value!r}")
     if get_origin(hint) is tuple:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
+from videval.asking import one_key
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
 from videval.db import snapshots
@@ -52,6 +53,7 @@ def enqueue(
     is written; when it is cut off later, the same call finishes the work.
     """
     order.sampling()  # raises what the order cannot have
+    order.refused()
     missing = _missing(order)
     digest = snapshot_digest(order.benchmark.name, order.samples)
     snapshot_id = _store_snapshot(database, order, digest)
@@ -73,17 +75,17 @@ def enqueue(
 
 
 def _missing(order: Order) -> set[str]:
-    """The videos that are not there, of an order that may go on without them. Raises UsageError, DataMissing."""
+    """The files that are not there, of an order that may go on without them. Raises UsageError, DataMissing."""
     if not order.samples:
         raise UsageError(f"{order.variant.name} has no questions")
-    missing = order.missing_videos()
-    all_are = len(missing) == len({s.video for s in order.samples})
+    missing = order.missing_files()
+    all_are = not any(set(missing).isdisjoint(s.files) for s in order.samples)
     if not missing or (order.allow_missing and not all_are):
         return set(missing)
     more = [f"  ... and {len(missing) - 20} more"] if len(missing) > 20 else []
-    shown = "\n".join([*(f"  {video}" for video in missing[:20]), *more])
+    shown = "\n".join([*(f"  {file}" for file in missing[:20]), *more])
     raise DataMissing(
-        f"{plural(len(missing), 'video')} of {order.variant.name} not below {order.root}, nothing was enqueued:\n"
+        f"{plural(len(missing), 'file')} of {order.variant.name} not below {order.root}, nothing was enqueued:\n"
         f"{shown}",
         hint="fetch them, or go on without their questions: --allow-missing",
     )
@@ -114,10 +116,11 @@ def _plans(
     database: Database, order: Order, run_id: int, snapshot_id: int, digest: str, missing: set[str]
 ) -> list[RequestPlan]:
     return plans(
-        [s for s in order.samples if s.video not in missing],
+        order.samples,
         _read(database, snapshots.sample_ids, snapshot_id),
         pack=order.variant.pack,
         shuffled_by=None if order.in_order else digest,
+        missing=missing,
         known=_read(database, rows.request_keys, run_id) if order.limit is not None else (),
         limit=order.limit,
     )
@@ -143,7 +146,7 @@ def _new_run(order: Order, copy: int, snapshot_id: int, digest: str, missing: se
         max_attempts=order.max_attempts,
         priority=order.priority,
         limit=order.limit,
-        missing=tuple(s.id for s in order.samples if s.video in missing),
+        missing=tuple(s.id for s in order.samples if not missing.isdisjoint(s.files)),
         card=order.card(digest),
         prompts=order.prompt_set,
         protocol=order.benchmark.protocol_version,
@@ -188,7 +191,7 @@ def ask_again(database: Database, run: RunInfo) -> int:
     """Ask the questions that a pack's answer did not hold once more, each alone; returns how many."""
     unanswered = _read(database, plan_rows.unanswered_samples, run.run_id)
     alone = [
-        RequestPlan(key=f"sample:{key}", position=i, video=video, sample_row_ids=(row_id,))
+        RequestPlan(key=one_key(key), position=i, video=video, sample_row_ids=(row_id,))
         for i, (row_id, key, video) in enumerate(unanswered)
     ]
     return database.write(_ask_alone, run.run_id, alone) if alone else 0

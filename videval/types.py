@@ -1,7 +1,7 @@
 """The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -105,26 +105,85 @@ class FrameSampling:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClipRef:
+    """A clip that a question names: a video, the seconds of it (None: the whole), its frames (None: as the run says).
+
+    `video` is a path relative to the data root ("/" separators).
+    """
+
+    video: str
+    start: float | None = None
+    end: float | None = None
+    sampling: FrameSampling | None = None
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The part of the video that is shown, in seconds; None is the whole."""
+        return None if self.start is None or self.end is None else (self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """Sound that is heard with a question, and its place in a prompt: an audio file, or the sound of the clip `clip`.
+
+    `path` is relative to the data root. A model is given `path` in any case, absolute, and of a clip's video the
+    seconds `start` to `end` (None: all of it).
+    """
+
+    clip: int = 0
+    path: str = ""
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One question about one video.
+    """One question about one video, or about several clips, images and sounds.
 
     `id` is the benchmark's own index as text, `video` a path relative to the data root ("/" separators),
-    `start`/`end` seconds inside the video, `row` the benchmark's own columns in their order.
+    `start`/`end` seconds inside the video, `row` the benchmark's own columns in their order. A question about several
+    clips names them in `clips` instead, and `video` is then the first one's. `images` are paths like `video`.
     """
 
     id: str
-    video: str
     question: str
+    video: str = ""
     answer: str | None = None
     candidates: tuple[str, ...] = ()
     start: float | None = None
     end: float | None = None
+    clips: tuple[ClipRef, ...] = ()
+    images: tuple[str, ...] = ()
+    sounds: tuple[Sound, ...] = ()
     row: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.clips and self.start is None and self.end is None and self.video in ("", self.clips[0].video):
+            object.__setattr__(self, "video", self.clips[0].video)
+        elif self.clips:
+            raise ValueError(f"sample {self.id}: give video, start and end, or clips, not both")
+        if any(sound.clip not in range(len(self.shown)) for sound in self.sounds):
+            raise ValueError(f"sample {self.id}: the sound of a clip that it does not show (clips count from 0)")
+
+    @property
+    def shown(self) -> tuple[ClipRef, ...]:
+        """The clips in order, also of a question that names one video only."""
+        return self.clips or (ClipRef(video=self.video, start=self.start, end=self.end),)
 
     @property
     def span(self) -> tuple[float, float] | None:
-        """The part of the video that is asked about, in seconds; None is the whole."""
-        return None if self.start is None or self.end is None else (self.start, self.end)
+        """The part of the first video that is shown, in seconds; None is the whole."""
+        return self.shown[0].span
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is shown or heard, relative to the data root, each once."""
+        heard = (sound.path for sound in self.sounds if sound.path)
+        return tuple(dict.fromkeys((*(ref.video for ref in self.shown), *self.images, *heard)))
+
+    def beside(self) -> dict[str, Any]:
+        """What is shown and heard beside one video, as JSON; empty for a question about one video."""
+        return {name: value for name, value in plain(self).items() if name in ("clips", "images", "sounds")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,39 +221,41 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Video:
-    """The place in a prompt where the whole clip is shown as one video."""
+    """The place in a prompt where a whole clip is shown as one video; `clip` is its number, from 0."""
+
+    clip: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """The place in a prompt where one frame of the clip is shown as an image; 0-based position in the clip."""
+    """The place in a prompt where one frame of a clip is shown as an image; 0-based position in the clip."""
 
     position: int
+    clip: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """The place in a prompt where an image file of the benchmark is shown; `path` relative to the data root."""
+    """The place in a prompt where an image file is shown; `path` relative to the data root, absolute for a model."""
 
     path: str
 
 
-Part = Text | Video | Frame | Image
+Part = Text | Video | Frame | Image | Sound
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """What is said and shown to the model, in order; `clip` is what Video and Frame parts refer to.
+    """What is said, shown and heard, in order; `clips` are what Video and Frame parts refer to.
 
-    `image_root` is the folder that Image parts are relative to; `row` the (first) sample's own columns, which
-    only a model that a test steers looks at. `prompts` says in whose way an adapter joins the texts.
+    `prompts` says in whose way an adapter joins the texts. `steering`: columns by which a test tells the fake model
+    what to do; empty for every other model.
     """
 
     parts: tuple[Part, ...]
-    clip: Clip | None = None
-    image_root: str = ""
-    row: Mapping[str, Scalar] = field(default_factory=dict)
+    clips: tuple[Clip, ...] = ()
     prompts: PromptSet = PromptSet.PAPER
+    steering: Mapping[str, Scalar] = field(default_factory=dict)
 
     def text(self, role: Role) -> str:
         """All text of one role, joined as it stands."""
@@ -256,7 +317,7 @@ class Timings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """What the model said to a request: raw text, the prompt as sent, the clip it saw, timings."""
+    """What the model said to a request: raw text, the prompt (its files relative to the data root), timings."""
 
     text: str
     prompt: Prompt
@@ -289,6 +350,14 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was read in a response: a prediction for each of its samples, and scores by sample id."""
+
+    predictions: tuple[Prediction, ...]
+    scores: Mapping[str, Score]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
     """A benchmark with its sampling and options as its name says them, e.g. Video-MME_8frame_subs.
 
@@ -308,8 +377,9 @@ class ModelSpec:
     """A catalog entry: a name with its adapter, checkpoint and limits.
 
     `frame_counts`: the only counts the model takes (empty: any up to `max_frames`); `policy`: its own sampling
-    policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `images`:
-    whether it can be shown a question's own image beside the clip.
+    policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `clips`: the
+    most clips that it can be shown at once (None: any number); `images`, `sound`: whether it can be shown a question's
+    own images beside the clip, and hear; `steered`: whether a sample's columns tell it what to do (the fake).
     """
 
     name: str
@@ -318,13 +388,26 @@ class ModelSpec:
     revision: str = "main"
     dtype: str = "auto"
     form: Literal["video", "frames"] = "video"
+    clips: int | None = None
     images: bool = True
+    sound: bool = False
+    steered: bool = False
     frame_counts: tuple[int, ...] = ()
     max_frames: int | None = None
     policy: str | None = None
     needs_device: bool = True
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     note: str = ""
+
+    def fitted(self, sampling: FrameSampling, *, max_frames: int | None = None) -> FrameSampling:
+        """The frames as this model takes them: a count by its own policy if it has one, a rate up to its limit.
+
+        `max_frames` caps a rate further.
+        """
+        if sampling.num_frames is not None:
+            return replace(sampling, policy=self.policy or sampling.policy, max_frames=None)
+        caps = (cap for cap in (sampling.max_frames, max_frames, self.max_frames) if cap)
+        return replace(sampling, max_frames=min(caps, default=None))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ModelSpec":

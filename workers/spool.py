@@ -6,12 +6,12 @@ import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from videval.asking import asking
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem
-from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import Response, Timings
 from workers.wire import generation_from, prompt_from, prompt_message
@@ -76,14 +76,18 @@ def _response(message: dict[str, "object"]) -> Response:
     data: dict[str, dict[str, object]] = message  # type: ignore[assignment]
     return Response(
         text=str(message["text"]),
-        prompt=prompt_from(data["prompt"]),
+        prompt=prompt_from(_as_today(data["prompt"])),
         generation=generation_from(data["generation"]),
         timings=Timings(**data["timings"]),  # type: ignore[arg-type]
     )
 
 
+def _as_today(prompt: dict[str, object]) -> dict[str, object]:
+    """A prompt as it is kept now; until videval 0.1 it had one clip, and files were named by their place."""
+    clip = prompt.get("clip")
+    return {"clips": [clip] if clip else [], "steering": {}} | prompt
+
+
 def _store(database: Database, claim: Claim, response: Response) -> bool:
-    samples = [s.sample for s in claim.samples]
-    predictions = predict(samples, response.text, packed=claim.packed)
-    scores = score(find_benchmark(claim.run.benchmark), samples, predictions)
-    return database.write(lambda c: results.complete(c, claim, response, predictions, scores, resurrect=True))
+    reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
+    return database.write(lambda c: results.complete(c, claim, response, reading, resurrect=True))

@@ -17,6 +17,7 @@ from videval.types import (
     Part,
     Prompt,
     PromptSet,
+    Sound,
     Text,
     Video,
 )
@@ -36,12 +37,7 @@ __all__ = [
     "settings_from",
 ]
 
-_PARTS: dict[str, type[Text] | type[Video] | type[Frame] | type[Image]] = {
-    "Text": Text,
-    "Video": Video,
-    "Frame": Frame,
-    "Image": Image,
-}
+_PARTS: dict[str, type[Part]] = {kind.__name__: kind for kind in (Text, Video, Frame, Image, Sound)}
 _FAILURES: dict[str, type[errors.VidevalError]] = {
     "EnvironmentProblem": errors.EnvironmentProblem,
     "RequestFailure": errors.RequestFailure,
@@ -59,10 +55,9 @@ def prompt_message(prompt: Prompt) -> dict[str, Any]:
     """A Prompt for the pipe."""
     return {
         "parts": [{"part": type(p).__name__, **asdict(p)} for p in prompt.parts],
-        "clip": asdict(prompt.clip) if prompt.clip else None,
-        "image_root": prompt.image_root,
-        "row": dict(prompt.row),
+        "clips": [asdict(clip) for clip in prompt.clips],
         "prompts": prompt.prompts,
+        "steering": dict(prompt.steering),
     }
 
 
@@ -75,10 +70,9 @@ def prompt_from(data: dict[str, Any]) -> Prompt:
     """A Prompt from the pipe."""
     return Prompt(
         parts=tuple(_part(p) for p in data["parts"]),
-        clip=clip_from(data["clip"]) if data["clip"] else None,
-        image_root=data["image_root"],
-        row=data["row"],
+        clips=tuple(clip_from(clip) for clip in data["clips"]),
         prompts=PromptSet(data["prompts"]),
+        steering=data["steering"],
     )
 
 

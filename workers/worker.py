@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from videval.asking import asking
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import queue, requests, results, workers
 from videval.db.records import Claim, WorkerIdentity
@@ -29,7 +30,6 @@ from videval.errors import (
     VidevalError,
 )
 from videval.inference import DiedInCompany, Released, infer
-from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import RequestStatus, Response, Stage
 from workers import spool
@@ -154,11 +154,15 @@ class Worker:
         claim = held.claim
         try:
             response = infer(
-                claim,
+                claim.key,
+                claim.samples,
+                claim.run,
                 root=self._data_root(claim),
                 frames=self.decoders,
                 engine=self.engine,
                 on_stage=partial(self._enter, held),
+                alone=claim.alone,
+                queue_s=claim.queue_s,
                 allow_symlinks=self.settings.allow_symlinks,
             )
         except DiedInCompany:
@@ -205,13 +209,11 @@ class Worker:
     def _store(self, held: Held, response: Response) -> None:
         claim, began = held.claim, time.monotonic()
         held.stage, held.since = Stage.STORE, began
-        samples = [s.sample for s in claim.samples]
-        predictions = predict(samples, response.text, packed=claim.packed)
-        scores = score(find_benchmark(claim.run.benchmark), samples, predictions)
+        reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
 
         def complete(connection: Connection) -> bool:
             timed = spool.with_store_time(response, time.monotonic() - began)
-            return results.complete(connection, claim, timed, predictions, scores)
+            return results.complete(connection, claim, timed, reading)
 
         stored = self.ledger.insist(complete, otherwise=lambda: spool.keep(self.settings, claim, response))
         if stored:
@@ -304,7 +306,7 @@ class Worker:
                 "run": h.claim.run.name,
                 "stage": h.stage,
                 "seconds": round(time.monotonic() - h.since, 1),
-                "video": h.claim.samples[0].sample.video,
+                "video": h.claim.samples[0].video,
             }
             for h in held
         }

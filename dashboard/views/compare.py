@@ -10,7 +10,7 @@ from dashboard.choose import hold, title
 from dashboard.sample import question, responses, said
 from dashboard.show import again_if_pending, as_of, chart, figure, fragment, unwrapped
 from dashboard.table import Figure, Row, Value, link, metric, table
-from dashboard.video import frames, video
+from dashboard.video import beside, frames, video
 from dashboard.words import count, measured, plain, plural, points, shortened
 from videval.db.browse import SampleLine
 from videval.db.records import RunInfo
@@ -215,6 +215,7 @@ def _side_by_side(runs: Sequence[RunInfo], key: str) -> None:
             video(views[0])
         with right:
             frames(views[0])
+            beside(views[0])
             question(views[0])
         for run, view, place in zip(runs, views, st.columns(len(runs), gap="large"), strict=True):
             with place:

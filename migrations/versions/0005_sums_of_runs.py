@@ -6,7 +6,7 @@ from alembic import op
 from videval.db.tables import ExactText
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 COUNT = """
 INSERT INTO sums (run_id, name, amount)

@@ -55,8 +55,8 @@ class World:
         prompts = []
         for asked in some:
             clip = show(asked)
-            shown = Shown(clip=clip, form="video", root=self.root)
-            prompts.append(Prompt(parts=self.bench.prompt(asked.sample, shown), clip=clip, row=asked.sample.row))
+            shown = Shown(clips=(clip,), form="video", root=self.root)
+            prompts.append(Prompt(parts=self.bench.prompt(asked.sample, shown), clips=(clip,)))
         return [g.text for g in self.model.generate([self.model.prepare(p, settings) for p in prompts])]
 
 

@@ -65,13 +65,13 @@ def test_never_more_than_a_chunk_is_in_hand_and_progress_is_told(database, run, 
 def test_while_answers_are_read_and_scored_others_write(database, database_settings, run, monkeypatch):
     """Inside a write transaction of its own, SQLite would let nobody else write."""
     other = open_database(database_settings)
-    real = merge_module.score
+    real = merge_module.asking
 
-    def score_and_let_others_write(*args):
+    def let_others_write_and_read(*args):
         other.write(lambda c: runs.set_state(c, run.run_id, RunState.ACTIVE), patience=2.0)
         return real(*args)
 
-    monkeypatch.setattr(merge_module, "score", score_and_let_others_write)
+    monkeypatch.setattr(merge_module, "asking", let_others_write_and_read)
     try:
         assert merge(database, run).scored == 10
     finally:

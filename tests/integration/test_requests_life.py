@@ -143,8 +143,8 @@ def test_a_first_claim_that_is_overtaken_by_another_dtype_is_given_back(database
 
 def test_a_claim_tells_the_worker_all_it_needs(database, request_id):
     claim = take(database, request_id)
-    assert (claim.attempt, claim.alone, claim.packed) == (1, False, False)
-    assert claim.run.load_key == key_of() and claim.samples[0].sample.id == "0"
+    assert (claim.attempt, claim.alone, claim.key) == (1, False, "sample:0")
+    assert claim.run.load_key == key_of() and claim.samples[0].id == "0"
     assert attempts(database, request_id)[0].stage == Stage.CLAIMED
 
 

@@ -1,5 +1,6 @@
 """The schema: from empty to head and back on both back ends, and what a wrong one says."""
 
+import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from tests.questions import answer, make_run, request_ids, take
+from tests.questions import answer, make_run, request_ids, samples, take
 from tests.servers import settings_for
-from videval.db import runs, schema, workers
+from videval.db import browse, results, runs, schema, workers
 from videval.db.session import Connection, Database, open_database
 from videval.db.tables import Base
 from videval.errors import DatabaseUnavailable, SchemaMismatch
@@ -87,7 +88,7 @@ def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty
         assert "prompts" not in {column["name"] for column in inspect(connection).get_columns("runs")}
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(
     database: Database, tmp_path: Path, revision: str
 ) -> None:
@@ -99,8 +100,37 @@ def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(
     with database.read() as connection:
         found = runs.counts(connection, run_id)
         (run,) = runs.list_runs(connection)
+        (first, _, _) = results.iter_results(connection, run_id)
     assert (found.done, found.total, run.prompts) == (1, 3, "paper")
+    assert first.sample == samples(1)[0] and first.prediction == "A"
     assert request_ids(database, run_id) == asked
+
+
+CLIP = {"frame_numbers": [0, 8], "timestamps": [0.0, 0.8], "policy": "stride"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(CLIP, [CLIP]), ({}, [])], ids=["a clip", "none"])
+def test_what_a_response_of_the_third_schema_saw_is_still_known(
+    database: Database, tmp_path: Path, before: dict[str, Any], after: list[dict[str, Any]]
+) -> None:
+    run_id = make_run(database, tmp_path / "data", 1)
+    (asked,) = request_ids(database, run_id)
+    answer(database, take(database, asked))
+    schema.downgrade(database, "0003")
+    database.write(_saw, json.dumps(before))
+    for _ in range(2):
+        schema.upgrade(database)
+        with database.read() as connection:
+            line = browse.sample_line(connection, runs.list_runs(connection)[0], "0")
+            assert line is not None
+            (detail,) = browse.requests_of_sample(connection, run_id, line.row_id)
+        assert list(detail.clips) == after
+        schema.downgrade(database, "0003")
+    schema.upgrade(database)
+
+
+def _saw(connection: Connection, clip: str) -> None:
+    connection.execute(text("UPDATE responses SET clip = :clip"), {"clip": clip})
 
 
 def _write(connection: Connection, table: str, row: Mapping[str, Any]) -> None:

@@ -18,7 +18,19 @@ from videval.models import hf
 from videval.models.catalog import load_model, model_spec
 from videval.models.video_llava import VideoLlava, VideoLlavaInputs, prompt_text
 from videval.protocols import Model
-from videval.types import Clip, Frame, Generation, GenerationSettings, Image, Part, Prompt, PromptSet, Text, Video
+from videval.types import (
+    Clip,
+    Frame,
+    Generation,
+    GenerationSettings,
+    Image,
+    Part,
+    Prompt,
+    PromptSet,
+    Sound,
+    Text,
+    Video,
+)  # fmt: skip
 
 SHORT = GenerationSettings(max_new_tokens=12)
 QUESTIONS = ("What?", "Where is the red ring?", "How many times does the circle blink, and why?")
@@ -54,7 +66,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Clip]:
 
 def ask(clip: Clip | None, question: str = "What?", system: str = "", prefix: str = "") -> Prompt:
     parts: list[Part] = [Text(text=system, role="system"), Video(), Text(text=question)]
-    return Prompt(parts=(*parts, Text(text=prefix, role="assistant")), clip=clip)
+    return Prompt(parts=(*parts, Text(text=prefix, role="assistant")), clips=(clip,) if clip else ())
 
 
 def answers(
@@ -77,13 +89,21 @@ def test_any_other_number_of_frames_than_eight_is_refused(
 
 @pytest.mark.parametrize(
     "shown",
-    [(), (Frame(position=0),), (Video(), Video()), (Video(), Image(path="a.jpg")), (Image(path="a.jpg"),)],
+    [
+        (),
+        (Frame(position=0),),
+        (Video(), Video()),
+        (Video(), Image(path="a.jpg")),
+        (Image(path="a.jpg"),),
+        (Video(), Video(clip=1)),
+        (Video(), Sound()),
+    ],
 )
 def test_a_prompt_that_shows_anything_but_one_video_is_refused(
     model: VideoLlava, clips: Callable[..., Clip], shown: tuple[Part, ...]
 ) -> None:
     with pytest.raises(ModelFailure, match="exactly one video"):
-        model.prepare(Prompt(parts=(*shown, Text(text="What?")), clip=clips()), SHORT)
+        model.prepare(Prompt(parts=(*shown, Text(text="What?")), clips=(clips(),)), SHORT)
 
 
 def test_a_video_part_without_a_clip_is_refused(model: VideoLlava) -> None:
@@ -202,7 +222,9 @@ def test_lmms_evals_prompts_end_in_a_question_mark() -> None:
 
 
 def test_vlmevalkits_prompts_leave_an_image_beside_the_clip_out(model: VideoLlava, clips: Callable[..., Clip]) -> None:
-    there = Prompt(parts=(Video(), Image(path="a.png"), Text(text="What?")), clip=clips(), prompts=PromptSet.VLMEVALKIT)
+    there = Prompt(
+        parts=(Video(), Image(path="a.png"), Text(text="What?")), clips=(clips(),), prompts=PromptSet.VLMEVALKIT
+    )
     assert torch.equal(model.prepare(there, SHORT).input_ids, model.prepare(ask(clips()), SHORT).input_ids)
 
 

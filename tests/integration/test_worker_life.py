@@ -89,7 +89,7 @@ def test_data_that_is_not_on_this_machine_goes_back_for_others_and_the_worker_sa
 def test_what_nobody_foresaw_sends_the_request_back_and_the_worker_lives_on(worker, database, tmp_path, monkeypatch):
     first, second = ready(worker, database, tmp_path, count=2)
     with monkeypatch.context() as patch:
-        patch.setattr(worker_module, "predict", lambda *a, **k: 1 / 0)
+        patch.setattr(worker_module, "asking", lambda *a, **k: 1 / 0)
         worker.answer(first)
         assert (row_of(database, first).status, row_of(database, first).retries) == ("queued", 1)
         for _ in range(worker.settings.max_retries):
@@ -261,7 +261,7 @@ def test_a_spooled_answer_that_cannot_be_scored_keeps_no_worker_from_starting(
 ):
     (request_id,) = ready(worker, database, tmp_path)
     spool.keep(settings, take(database, request_id, "ended"), response("mine"))
-    monkeypatch.setattr(spool, "predict", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr(spool, "asking", lambda *a, **k: 1 / 0)
     assert spool.replay(settings, database) == 0
     assert len(list(settings.spool_path.glob("*.json"))) == 1
 

@@ -106,7 +106,7 @@ class World:
     ) -> Heard:
         self._asked += 1
         row: dict[str, Any] = {"fake_answer": said, "fake_fault": fault}
-        prompt = Prompt(parts=(Text(text="What?"),), row=row)
+        prompt = Prompt(parts=(Text(text="What?"),), steering=row)
         asked = Ask(id=self._asked, prompt=prompt, settings=settings, alone=alone, together=together)
         heard = Heard(asked, self.flight)
         self.flight.told(asked.id, 0.0)

@@ -28,7 +28,7 @@ def shown(
         width=64, height=48, decoder="test", policy="interior",
     )  # fmt: skip
     taken: Literal["video", "frames"] = "video" if form == "video" else "frames"
-    return Shown(clip=clip, form=taken, root=root, subtitles=subtitles, prompts=prompts)
+    return Shown(clips=(clip,), form=taken, root=root, subtitles=subtitles, prompts=prompts)
 
 
 def loaded(name: str, root: Path) -> tuple[Benchmark, list[Sample]]:

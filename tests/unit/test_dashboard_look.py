@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from PIL import Image
 
 from dashboard import charts, video
 from dashboard import table as tables
@@ -19,6 +20,7 @@ from tests.dashboards import settings_of_this_test as settings_of_this_test
 from tests.seeding import Seed, add_worker, seed_run
 from videval.db.session import Database
 from videval.report import status
+from videval.types import Sample, Sound
 
 
 def test_only_a_run_that_goes_on_has_a_time_left(database: Database, opened: Open) -> None:
@@ -73,13 +75,41 @@ def test_the_clock_below_a_chart_is_whole_however_short_the_run_was() -> None:
 def test_frames_are_promised_only_where_there_are_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(st, "info", lambda text, **_: told.append(text.replace("\\", "")))
-    monkeypatch.setattr(video, "_flip_book", lambda _: None)
+    monkeypatch.setattr(video, "_flip_book", lambda *_: None)
     file = tmp_path / "clip.avi"
     file.write_bytes(b"none")
     for seen in (Seen(error="truncated"), Seen(numbers=(1,), times=(0.1,), images=(b"png",))):
-        monkeypatch.setattr(video, "_seen", lambda _, seen=seen: seen)
-        video._player(file, SimpleNamespace())  # type: ignore[arg-type]
+        monkeypatch.setattr(video, "_seen", lambda *_, seen=seen: seen)
+        video._player(file, SimpleNamespace(), 0)  # type: ignore[arg-type]
     assert told == ["Browsers do not play .avi files.", f"{told[0]} These are the frames that the model saw."]
+
+
+def test_the_images_and_sounds_of_a_question_are_shown_and_what_lies_outside_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    for name in ("text", "warning"):
+        monkeypatch.setattr(st, name, lambda text, **_: told.append(str(text).replace("\\", "")))
+    monkeypatch.setattr(st, "image", lambda data, **_: told.append(f"image of {len(data)}"))
+    monkeypatch.setattr(st, "audio", lambda path, **_: told.append(f"audio {Path(path).name}"))
+    here = SimpleNamespace(settings=SimpleNamespace(allow_symlinks=False))
+    monkeypatch.setattr(video, "backend", lambda: here)
+    Image.new("RGB", (4, 3)).save(tmp_path / "i.png")
+    for name in ("s.wav", "no.png"):
+        (tmp_path / name).write_bytes(b"x")
+    sounds = (Sound(), Sound(path="s.wav"), Sound(path="gone.wav"))
+    sample = Sample(id="0", question="?", video="a.mp4", images=("i.png", "../up.png", "no.png"), sounds=sounds)
+    sent = [{"type": "image", "path": "i.png"}, {"type": "text", "text": "?"}]
+    config = SimpleNamespace(data_root=str(tmp_path))
+    view = SimpleNamespace(
+        stored=SimpleNamespace(sample=sample), requests=(SimpleNamespace(prompt=sent),), config=config
+    )
+    video.beside(view)  # type: ignore[arg-type]
+    size = (tmp_path / "i.png").stat().st_size
+    assert told[:3] == [f"image of {size}", "i.png", "'../up.png': path must not contain '..'"]
+    assert told[3] == "The dashboard cannot read the image." and "no.png" in told[4]
+    assert told[5:8] == ["Its sound is heard: a.mp4", "audio s.wav", "s.wav"]
+    assert told[8] == "The sound is not on the dashboard's machine."
 
 
 def test_no_row_is_marked_unless_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

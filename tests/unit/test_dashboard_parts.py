@@ -19,7 +19,7 @@ from dashboard import charts, video, words
 from dashboard.access import is_loopback
 from dashboard.data import Data
 from dashboard.downloads import Exports, Ready
-from dashboard.frames import FrameShop, Seen, video_path
+from dashboard.frames import FrameShop, Seen, path_of
 from dashboard.store import Store
 from dashboard.video import played_span
 from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
@@ -31,7 +31,7 @@ from videval.db.session import Database, open_database
 from videval.errors import DatabaseUnavailable, VideoFailure, VidevalError
 from videval.export import ExportFormat
 from videval.report import ScoreBook
-from videval.types import Sample
+from videval.types import ClipRef
 from videval.video.encode import write_video
 
 
@@ -375,7 +375,7 @@ def test_a_video_outside_of_the_data_root_is_never_served(database: Database, tm
     with database.read() as connection:
         config = stats.config_of_run(connection, run_id)
     with pytest.raises(VideoFailure):
-        video_path(config, Sample(id="1", video=path, question="?"), None, allow_symlinks=False)
+        path_of(config, path, allow_symlinks=False)
 
 
 def wait_for(look: Any, seconds: float = 60.0) -> Any:
@@ -394,14 +394,14 @@ def test_the_frames_are_decoded_again_in_a_process_of_their_own(database: Databa
     run_id = seed_run(database, Seed(questions=4, done=4, data_root=str(tmp_path)))
     with database.read() as connection:
         config = stats.config_of_run(connection, run_id)
-    shop, sample = FrameShop(), Sample(id="1", video="clip0.mp4", question="?")
-    seen: Seen = wait_for(lambda: shop.get(tmp_path / "clip0.mp4", config, sample, 3.0, wait_s=0.1))
+    shop, ref = FrameShop(), ClipRef(video="clip0.mp4")
+    seen: Seen = wait_for(lambda: shop.get(tmp_path / "clip0.mp4", config, ref, 3.0, wait_s=0.1))
     assert seen.error == ""
     assert len(seen.images) == len(seen.numbers) == len(seen.times) == 8
     assert seen.total == 20
     assert seen.codec == "h264"
     assert all(image.startswith(b"\xff\xd8") for image in seen.images)
-    bad: Seen = wait_for(lambda: shop.get(tmp_path / "broken.mp4", config, sample, 3.0, wait_s=0.1))
+    bad: Seen = wait_for(lambda: shop.get(tmp_path / "broken.mp4", config, ref, 3.0, wait_s=0.1))
     assert "broken.mp4" in bad.error
     shop.close()
 
@@ -419,9 +419,9 @@ def test_frames_that_found_no_room_are_decoded_again_next_time(
     run_id = seed_run(database, Seed(questions=4, done=4, data_root=str(tmp_path)))
     with database.read() as connection:
         config = stats.config_of_run(connection, run_id)
-    shop, sample = FrameShop(), Sample(id="1", video="clip0.mp4", question="?")
+    shop, ref = FrameShop(), ClipRef(video="clip0.mp4")
     for reason in ("No space left", "no JSON"):
-        seen: Seen = wait_for(lambda: shop.get(tmp_path / "clip0.mp4", config, sample, 3.0, wait_s=0.1))
+        seen: Seen = wait_for(lambda: shop.get(tmp_path / "clip0.mp4", config, ref, 3.0, wait_s=0.1))
         assert reason in seen.error
     shop.close()
 

@@ -220,7 +220,7 @@ def test_the_model_of_the_contributors_page_loads_and_answers(tmp_path: Path, mo
     with pytest.raises(ModelFailure, match="clip"):
         model.prepare(Prompt(parts=(Text(text="?"),)), spec.generation)
     for level, said in ((200, "bright"), (20, "dark")):
-        prompt = Prompt(parts=(Text(text="?"), Video()), clip=filled_clip(tmp_path / f"{said}.npy", level))
+        prompt = Prompt(parts=(Text(text="?"), Video()), clips=(filled_clip(tmp_path / f"{said}.npy", level),))
         (answer,) = model.generate([model.prepare(prompt, spec.generation)])
         assert answer.text == said
     sys.modules.pop("videval.models.brightness", None)

@@ -65,7 +65,8 @@ class Asker:
     ) -> Asked:
         """Ask, and come back when the engine has it."""
         asked = Asked()
-        prompt = Prompt(parts=(Video(), Text(text="?")), clip=clip, row={"fake_answer": said, "index": said, **row})
+        steering = {"fake_answer": said, "index": said, **row}
+        prompt = Prompt(parts=(Video(), Text(text="?")), clips=(clip,) if clip else (), steering=steering)
         begun = threading.Event()
 
         def call() -> Answer:
@@ -197,7 +198,9 @@ def test_while_one_s_owner_notes_its_stage_the_next_batch_is_begun(
     monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(log))
     made.load()
     engine = made.engine
-    prompts = [Prompt(parts=(Text(text="?"),), row={"index": said, "fake_answer": said}) for said in ("slow", "next")]
+    prompts = [
+        Prompt(parts=(Text(text="?"),), steering={"index": said, "fake_answer": said}) for said in ("slow", "next")
+    ]
 
     def note(stage: Stage) -> None:
         assert noted.wait(30), "as a database that is away"
@@ -217,7 +220,7 @@ def test_an_owner_that_cannot_note_the_stage_gets_its_answer_all_the_same(asker:
     def unable(stage: Stage) -> None:
         raise RuntimeError("no database")
 
-    prompt = Prompt(parts=(Text(text="?"),), row={"fake_answer": "yes"})
+    prompt = Prompt(parts=(Text(text="?"),), steering={"fake_answer": "yes"})
     said = asker.engine.ask(prompt, SETTINGS, alone=False, together="", load_key="k", on_stage=unable)
     assert said.generation.text == "yes"
 

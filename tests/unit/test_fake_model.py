@@ -15,7 +15,7 @@ from videval.errors import EnvironmentProblem, ModelFailure, ModelUnavailable, O
 from videval.models import fake
 from videval.models.catalog import MODELS, load_model
 from videval.protocols import Model
-from videval.types import Clip, GenerationSettings, Prompt, Text, Video
+from videval.types import Clip, GenerationSettings, Image, Prompt, Sound, Text, Video
 
 SETTINGS = GenerationSettings()
 SPAWN = multiprocessing.get_context("spawn")
@@ -33,7 +33,9 @@ def model() -> Model:
 
 
 def prompt(text: str = "What is it?", clip: Clip | None = None, **row: Any) -> Prompt:
-    return Prompt(parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clip=clip, row=row)
+    return Prompt(
+        parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clips=(clip,) if clip else (), steering=row
+    )
 
 
 def clip(folder: Path, value: int) -> Clip:
@@ -125,6 +127,17 @@ def test_the_frames_are_part_of_the_answer(model: Model, tmp_path: Path) -> None
     dark, light, dark_again = (clip(tmp_path, value) for value in (1, 2, 1))
     first, other, again = say(model, prompt(clip=dark), prompt(clip=light), prompt(clip=dark_again))
     assert first == again != other
+
+
+def test_every_clip_image_and_sound_is_part_of_the_answer(model: Model, tmp_path: Path) -> None:
+    one, two = clip(tmp_path, 1), clip(tmp_path, 2)
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    parts = [(), (Image(path=str(tmp_path / "a")),), (Image(path=str(tmp_path / "b")),)]
+    heard = [(Sound(path=str(tmp_path / "b")), Text(text="?"))]
+    prompts = [Prompt(parts=p, clips=clips) for p in (*parts, *heard) for clips in ((one,), (one, two), (two, one))]
+    said = say(model, *prompts)
+    assert len(set(said)) == len(said)
 
 
 def test_options_in_the_question_are_answered_with_a_letter(model: Model) -> None:

@@ -58,7 +58,7 @@ class Streams:
 
     def ask(self, said: str, *, alone: bool = False, **row: Any) -> Heard:
         self._asked += 1
-        prompt = Prompt(parts=(Text(text="?"),), row={"fake_answer": said, **row})
+        prompt = Prompt(parts=(Text(text="?"),), steering={"fake_answer": said, **row})
         heard = Heard(said, self.ended)
         self.server.ask(Ask(id=self._asked, prompt=prompt, settings=GenerationSettings(), alone=alone), heard)
         return heard

@@ -73,8 +73,13 @@ def heard(claim: Claim, root: Path) -> Prompt:
     """The prompt that a worker would give its engine."""
     listener = Listener()
     with pytest.raises(Heard):
-        infer(claim, root=root, frames=listener, engine=listener, on_stage=lambda _: None)
+        inferred(claim, root, listener)
     return listener.prompt
+
+
+def inferred(claim: Claim, root: Path, listener: Listener) -> None:
+    """Answer a claim, as a worker does."""
+    infer(claim.key, claim.samples, claim.run, root=root, frames=listener, engine=listener, on_stage=lambda _: None)
 
 
 def claimed(database: Database, run_id: int, load_key: str) -> Claim:
@@ -116,7 +121,7 @@ def test_a_run_of_an_older_protocol_is_not_gone_on_with_in_other_words(settings:
     for protocol, error in ((1, ModelFailure), (3, EnvironmentProblem)):
         other = replace(claim, run=replace(claim.run, protocol=protocol))
         with pytest.raises(error, match=f"asks MLVU by protocol {protocol}, this videval by 2"):
-            infer(other, root=made.root, frames=Listener(), engine=Listener(), on_stage=lambda _: None)
+            inferred(other, made.root, Listener())
 
 
 def test_a_set_that_this_page_does_not_have_is_left_to_a_worker_that_does(
@@ -127,7 +132,7 @@ def test_a_set_that_this_page_does_not_have_is_left_to_a_worker_that_does(
     claim = claimed(database, run.run_id, run.load_key)
     other = replace(claim, run=replace(claim.run, prompts="a newer one"))
     with pytest.raises(EnvironmentProblem, match="with prompt set a newer one, which this videval does not have"):
-        infer(other, root=made.root, frames=Listener(), engine=Listener(), on_stage=lambda _: None)
+        inferred(other, made.root, Listener())
 
 
 # What is asked

@@ -71,7 +71,7 @@ def test_each_golden_message_is_ours(number: int, root: Path) -> None:
     rows = case["row"] if isinstance(case["row"], list) else [case["row"]]
     samples = [found.sample(dict(row), root) for row in rows]
     shown = Shown(
-        clip=clip_of(str(rows[0]["video"]), case),
+        clips=(clip_of(str(rows[0]["video"]), case),),
         form="video" if case["kwargs"]["video_llm"] else "frames",
         root=root,
         subtitles=case.get("use_subtitle", False),

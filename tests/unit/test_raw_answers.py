@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.questions import make_run, request_ids, response, samples, take
+from videval.asking import One, rule_scorer
 from videval.benchmarks.table import TableBenchmark
 from videval.db import browse, results, runs
 from videval.db.schema import ensure_schema
@@ -12,7 +13,6 @@ from videval.db.session import open_database
 from videval.export import export_table, read_export
 from videval.export.run import run_table
 from videval.packs import read_pack
-from videval.scoring import predict, rule_scorer, score
 from videval.settings import Settings
 from videval.types import Sample, Verdict
 
@@ -28,10 +28,8 @@ def test_what_was_said_is_stored_shown_and_exported_to_the_character(said: str, 
     (number,) = request_ids(database, run_id)
     claim = take(database, number)
     assert claim is not None
-    asked = [stored.sample for stored in claim.samples]
-    found = predict(asked, said, packed=False)
-    scores = score(TableBenchmark(), asked, found)
-    database.write(lambda c: results.complete(c, claim, response(said), found, scores))
+    reading = One(TableBenchmark()).read(claim.samples, said)
+    database.write(results.complete, claim, response(said), reading)
     with database.read() as connection:
         (run,) = runs.list_runs(connection)
         line = browse.sample_line(connection, run, "0")

@@ -12,7 +12,7 @@ import pytest
 
 from videval.plain import Unreadable, plain, restored
 from videval.runkey import KeyParts, run_key, sampling_of_key, snapshot_digest
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample
+from videval.types import ClipRef, FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Sound
 
 PARTS = KeyParts(
     content="c" * 64,
@@ -120,10 +120,19 @@ def test_every_part_tells_runs_apart(name: str) -> None:
     assert run_key(replace(PARTS, **{name: getattr(WITH_ALL, name)})) != run_key(PARTS)
 
 
+BESIDE: dict[str, Any] = {
+    "clips": (ClipRef(video="a.mp4"), ClipRef(video="b.mp4", start=1.0, end=2.0)),
+    "images": ("i.png",),
+    "sounds": (Sound(),),
+}
+"""What a question may show and hear beside one video."""
+
+
 @pytest.mark.parametrize("name", list(Sample.__dataclass_fields__))
 def test_every_field_of_a_sample_tells_snapshots_apart(name: str) -> None:
     one, other = SAMPLES
-    assert snapshot_digest("b", [replace(one, **{name: getattr(other, name)})]) != snapshot_digest("b", [one])
+    value = BESIDE[name] if name in BESIDE else getattr(other, name)
+    assert snapshot_digest("b", [replace(one, **{name: value})]) != snapshot_digest("b", [one])
 
 
 def test_the_order_of_samples_and_of_their_columns_is_content_and_the_order_of_fields_is_not() -> None:
@@ -153,6 +162,7 @@ def test_what_a_second_is_matters_where_seconds_are_asked_for() -> None:
     rate = FrameSampling(policy="rate", fps=1.0, times="real")
     assert sampling_of_key(count, SAMPLES[:1]) == replace(count, times="nominal")
     assert sampling_of_key(count, SAMPLES) == count, "one of them has a span"
+    assert sampling_of_key(count, [replace(SAMPLES[0], clips=BESIDE["clips"])]) == count, "one of its clips has"
     assert sampling_of_key(rate, SAMPLES[:1]) == rate
 
 

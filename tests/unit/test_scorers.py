@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videval import registry
+from videval.asking import rule_scorer
 from videval.benchmarks.catalog import benchmark
 from videval.errors import UsageError
 from videval.protocols import Scorer
@@ -20,7 +21,6 @@ from videval.scorers.exact import (
     read_yes_no,
 )
 from videval.scorers.options import match_option, normalised, option_texts
-from videval.scoring import rule_scorer
 from videval.types import Sample, Verdict
 
 OPTIONS = ("the book", "the cup.", "a phone", "a red phone")

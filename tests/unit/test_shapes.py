@@ -187,7 +187,7 @@ def test_the_model_was_trained_with_the_prompts_that_the_benchmarks_ask() -> Non
         decoder="",
         policy="stride",
     )
-    words = Prompt(parts=MovingShapes().prompt(row, Shown(clip=clip, form="video", root=Path())))
+    words = Prompt(parts=MovingShapes().prompt(row, Shown(clips=(clip,), form="video", root=Path())))
     assert (words.text("system"), words.text("assistant")) == ("", "")
     assert (before("words"), after("words", question)) == ("USER: ", f"{words.text('user')} ASSISTANT:")
     letters = Prompt(parts=choice_prompt((), row))

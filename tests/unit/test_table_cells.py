@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.seeding import new_database, settings_for
+from videval.asking import rule_scorer
 from videval.benchmarks.table import TableBenchmark, read_table
 from videval.export import FORMATS, ExportFormat, export_table, run_table
 from videval.export.read import read_export
 from videval.orders import Asked, make_order
 from videval.runs import enqueue
-from videval.scoring import rule_scorer
 from videval.types import Sample, Scalar, Verdict
 
 AS_WRITTEN = (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from videval.asking import rule_scorer
 from videval.benchmarks.option_cells import read_options
 from videval.benchmarks.table import TableBenchmark, read_table
 from videval.errors import InvalidTable
-from videval.scoring import rule_scorer
 from videval.types import Sample, Verdict
 
 

@@ -10,7 +10,7 @@ from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.benchmarks.catalog import parse_variant
 from videval.errors import VidevalError
-from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Text, Video
+from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Sound, Text, Video
 from videval.video.sampling import choose_frames
 
 __all__ = ["check_model_text", "check_prompt", "check_variants"]
@@ -21,11 +21,11 @@ _Said = list[dict[str, Any]]
 def check_prompt(case: Case, root: Path) -> None:
     """Raise Differs unless videval says and shows the recorded parts, of the recorded frames."""
     prompt = _made(case, root)
-    assert prompt.clip is not None
+    (clip,) = prompt.clips
     said, expected = _as_recorded(prompt.parts), case.expected["parts"]
     numbers = case.expected.get("frame_numbers")
-    if numbers is not None and list(prompt.clip.frame_numbers) != numbers:
-        raise Differs(f"frames {numbers}, videval chooses {list(prompt.clip.frame_numbers)}")
+    if numbers is not None and list(clip.frame_numbers) != numbers:
+        raise Differs(f"frames {numbers}, videval chooses {list(clip.frame_numbers)}")
     if said != expected:
         raise Differs(f"{_why(said, expected)}\n      reference: {_brief(expected)}\n      videval:   {_brief(said)}")
 
@@ -61,7 +61,7 @@ def _made(case: Case, root: Path) -> Prompt:
     read = loaded(case, root)
     prompts = prompts_of(case, read.benchmark)
     shown = Shown(
-        clip=_clip(case, read, prompts),
+        clips=(_clip(case, read, prompts),),
         form=case.body["form"],
         root=root,
         subtitles=read.variant.subtitles,
@@ -69,7 +69,7 @@ def _made(case: Case, root: Path) -> Prompt:
     )
     bench, samples = read.benchmark, read.samples
     parts = bench.pack_prompt(samples, shown) if read.variant.pack else bench.prompt(samples[0], shown)
-    return Prompt(parts=parts, clip=shown.clip, prompts=prompts)
+    return Prompt(parts=parts, clips=shown.clips, prompts=prompts)
 
 
 def _clip(case: Case, read: Loaded, prompts: PromptSet) -> Clip:
@@ -107,6 +107,8 @@ def _one(part: Part) -> dict[str, Any]:
             return {"image": part.path}
         case Frame():
             return {"frames": 1}
+        case Sound():
+            return {"sound": part.path}
 
 
 def _why(said: _Said, expected: _Said) -> str:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from tools.golden.data import Loaded
+from videval.asking import One
 from videval.db import requests, results
 from videval.db import runs as rows
 from videval.db.records import Claim, RunInfo, WorkerIdentity
@@ -17,7 +18,6 @@ from videval.db.session import Database, open_database
 from videval.models.catalog import model_spec
 from videval.order import Order
 from videval.runs import enqueue
-from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import Clip, Generation, Prompt, Response, Timings
 
@@ -62,10 +62,7 @@ def _answered(database: Database, read: Loaded, said: Mapping[str, str]) -> RunI
 def _answer(connection: Connection, number: int, run: RunInfo, read: Loaded, said: Mapping[str, str]) -> None:
     claim = requests.claim(connection, number, _NOBODY, lease=60.0, load_key=run.load_key, dtype="float32")
     assert isinstance(claim, Claim)
-    asked = [stored.sample for stored in claim.samples]
-    text = said[asked[0].id]
-    response = Response(
-        text=text, prompt=Prompt(parts=(), clip=_NOTHING), generation=Generation(text=text), timings=Timings()
-    )
-    found = predict(asked, text, packed=False)
-    results.complete(connection, claim, response, found, score(read.benchmark, asked, found))
+    text = said[claim.samples[0].id]
+    prompt = Prompt(parts=(), clips=(_NOTHING,))
+    response = Response(text=text, prompt=prompt, generation=Generation(text=text), timings=Timings())
+    results.complete(connection, claim, response, One(read.benchmark).read(claim.samples, text))

@@ -9,11 +9,11 @@ from typing import Any
 from tools.golden.cases import Case
 from tools.golden.data import Differs, Loaded, loaded
 from tools.golden.runs import finished_run
+from videval.asking import rule_scorer
 from videval.benchmarks.base import Benchmark
 from videval.report.details import vlmevalkit_rating
 from videval.report.scores import ScoreReport, score_report
 from videval.scorers.vlmevalkit import RULES, Rule
-from videval.scoring import rule_scorer
 
 __all__ = ["check_means", "check_rating", "check_score"]
 

@@ -18,18 +18,23 @@ NO_SCORER = "none"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What a prompt is worded around: the clip, in which form the model takes it, and the run's options.
+    """What a prompt is worded around: the clips, in which form the model takes them, and the run's options.
 
     `form`: "video" for models that take a video, "frames" for models that take images.
     `root` is the benchmark's data folder on this machine (for subtitles). `prompts`: whose wording; None is the
     benchmark's default.
     """
 
-    clip: Clip
+    clips: tuple[Clip, ...]
     form: Literal["video", "frames"]
     root: Path
     subtitles: bool = False
     prompts: PromptSet | None = None
+
+    @property
+    def clip(self) -> Clip:
+        """The first clip: the only one of most benchmarks."""
+        return self.clips[0]
 
 
 class Benchmark(ABC):
@@ -160,11 +165,11 @@ class Benchmark(ABC):
         """The published prompt of one question."""
 
     def pack_prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
-        """The published prompt of all questions of one video at once."""
+        """The published prompt of all questions about the same clips at once."""
         raise UsageError(f"{self.name} has no pack mode")
 
-    def frames_or_video(self, shown: Shown) -> tuple[Part, ...]:
-        """The clip as one video, or as its frames in order, as the model takes it."""
+    def frames_or_video(self, shown: Shown, clip: int = 0) -> tuple[Part, ...]:
+        """A clip as one video, or as its frames in order, as the model takes it; `clip` is its number, from 0."""
         if shown.form == "video":
-            return (Video(),)
-        return tuple(Frame(position=i) for i in range(shown.clip.num_frames))
+            return (Video(clip=clip),)
+        return tuple(Frame(position=i, clip=clip) for i in range(shown.clips[clip].num_frames))

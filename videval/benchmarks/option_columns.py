@@ -15,7 +15,7 @@ from videval.benchmarks.table_file import Line
 __all__ = ["LONE_LETTER", "OptionColumns", "find_options", "suspects"]
 
 LONE_LETTER = re.compile(r"\s*\(?([A-Za-z])\)?[.:]?\s*")
-KNOWN = ("index", "video", "question", "answer", "start", "end", "task_type", "prediction")
+KNOWN = ("index", "video", "image", "question", "answer", "start", "end", "task_type", "prediction")
 """The columns that have a meaning of their own, and so are never options."""
 
 _LIST_NAMES = ("candidates", "options", "choices", "answer choices", "answer options")

@@ -19,7 +19,7 @@ from videval.benchmarks.prompts import literal_list
 from videval.benchmarks.table_file import Line, parse_lines, read_lines
 from videval.errors import DataMissing, InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
-from videval.types import Sample, Scalar, Variant
+from videval.types import ClipRef, Sample, Scalar, Variant
 from videval.video.paths import path_problem
 from videval.words import plural
 
@@ -137,8 +137,9 @@ class PublishedBenchmark(Benchmark):
 
     def _checked(self, row: Row, root: Path, variant: Variant) -> Sample:
         sample = self.sample(row, root)
-        if problem := path_problem(sample.video):
-            raise ValueError(f"video: {problem}")
+        for file in sample.files:
+            if problem := path_problem(file):
+                raise ValueError(f"video: {problem}")
         if not sample.question.strip():
             raise _Unaskable("the question is empty")
         if sample.candidates and sample.answer is not None:
@@ -163,16 +164,23 @@ class PublishedBenchmark(Benchmark):
 
     def sample(self, row: Row, root: Path = Path()) -> Sample:
         """One row as a sample; ValueError or KeyError says what is wrong with it."""
+        clips = self.clips_of(row, root)
+        start, end = (None, None) if clips else self.bound(row)
         return Sample(
             id=str(row["index"]),
-            video=self.video_path(row, root),
+            video="" if clips else self.video_path(row, root),
             question=str(row["question"] or ""),
             answer=self.answer(row),
             candidates=self.options(row),
-            start=self.bound(row)[0],
-            end=self.bound(row)[1],
+            start=start,
+            end=end,
+            clips=clips,
             row=row,
         )
+
+    def clips_of(self, row: Mapping[str, Scalar], root: Path) -> tuple[ClipRef, ...]:
+        """The clips of a row that shows several, in place of `video_path` and `bound`."""
+        return ()
 
     def answer(self, row: Mapping[str, Scalar]) -> str | None:
         """The row's right answer as it is published; None if it is not public."""

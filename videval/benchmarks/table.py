@@ -1,10 +1,13 @@
 """A benchmark from one file of your own: `--data questions.{tsv,csv,jsonl}`.
 
 Columns: `video` (relative to the data root, by default the file's folder) and `question`; if you like
-`index`, `answer`, `candidates` (a list) or `A`, `B`, `C`, ..., `start` and `end` (seconds), `task_type`. Any other
-column travels through to the export, in its place and as it stands.
+`index`, `answer`, `candidates` (a list) or `A`, `B`, `C`, ..., `start` and `end` (seconds), `image`, `task_type`. Any
+other column travels through to the export, in its place and as it stands. `video` may be a JSON list of clips, each a
+path or `{"video": "b.mp4", "start": 1, "end": 3}` (with `frames` or `fps` of its own, if it needs them), and `image` a
+list of paths.
 
-What is asked: the clip, then the question. With options they follow, one a line as `(A) ...`, and the model
+What is asked: the clip, then the images, then the question; of several clips or images each stands behind `Video 1:`
+or `Image 1:`. With options they follow, one a line as `(A) ...`, and the model
 is told to answer with the letter only. With an answer and no options it is told to answer with a word or a
 short phrase. With neither it gets the question as you wrote it, and what it says is not scored.
 How it is scored: `choice` with options or where the answer is a letter, `exact` with any other answer.
@@ -20,7 +23,7 @@ from videval.benchmarks.option_columns import LONE_LETTER
 from videval.benchmarks.prompts import bracketed
 from videval.benchmarks.table_rows import read_table
 from videval.errors import UsageError
-from videval.types import Part, Sample, Text, Variant
+from videval.types import Image, Part, Sample, Text, Variant
 
 __all__ = ["TableBenchmark", "read_table", "table_variant"]
 
@@ -84,15 +87,30 @@ class TableBenchmark(Benchmark):
             )
 
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
-        return (*self.frames_or_video(shown), Text(text=_question(sample)))
+        return (*self._shown(sample, shown), Text(text=_question(sample)))
 
     def pack_prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
         asked = json.dumps({s.id: _question(s) for s in samples}, ensure_ascii=False, indent=1)
+        videos = "video" if len(shown.clips) == 1 else "videos"
         text = (
-            "Answer each of these questions about the video. Reply with one JSON object that has an answer, as "
+            f"Answer each of these questions about the {videos}. Reply with one JSON object that has an answer, as "
             f"text, under each question's key, and nothing else.\nQuestions:\n{asked}\nAnswers:\n"
         )
-        return (*self.frames_or_video(shown), Text(text=text))
+        return (*self._shown(samples[0], shown), Text(text=text))
+
+    def _shown(self, sample: Sample, shown: Shown) -> Iterator[Part]:
+        """The clips, then the images; where there are several, each behind its name and number."""
+        for number in range(len(shown.clips)):
+            yield from _called("Video", number, len(shown.clips))
+            yield from self.frames_or_video(shown, number)
+        for number, path in enumerate(sample.images):
+            yield from _called("Image", number, len(sample.images))
+            yield Image(path=path)
+
+
+def _called(what: str, number: int, several: int) -> Iterator[Part]:
+    if several > 1:
+        yield Text(text=f"{what} {number + 1}:\n")
 
 
 def _question(sample: Sample) -> str:

@@ -2,21 +2,24 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
+from videval.benchmarks.clip_cells import clips_in, files_in, foreign, is_list
 from videval.benchmarks.option_cells import read_options
 from videval.benchmarks.option_columns import KNOWN, OptionColumns, find_options, suspects
 from videval.benchmarks.prompts import LETTERS
 from videval.benchmarks.table_file import Cell, JsonText, Line, Lines, read_cells
 from videval.errors import InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
-from videval.types import Sample, Scalar
+from videval.types import ClipRef, Sample, Scalar
 from videval.video.paths import absent, path_problem
 
 __all__ = ["read_table"]
 
+T = TypeVar("T")
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _MOST_MISSING = 20
 
@@ -52,19 +55,25 @@ def _with_known_names(read: Lines) -> Lines:
 def _missing(read: Lines, samples: Sequence[Sample], folder: Path) -> Iterator[str]:
     lines: dict[str, list[int]] = {}
     for line, sample in zip(read.lines, samples, strict=False):
-        lines.setdefault(sample.video, []).append(line.number)
-    missing = absent((s.video for s in samples if s.video), folder)
-    for video in missing[:_MOST_MISSING]:
-        more = f" ({len(lines[video]) - 1} more line(s) ask about it)" if len(lines[video]) > 1 else ""
-        yield f"line {lines[video][0]}: the video {video!r} is not below {folder}{more}"
+        for file in sample.files:
+            lines.setdefault(file, []).append(line.number)
+    images = {image for s in samples for image in s.images}
+    missing = absent(filter(None, lines), folder)
+    for file in missing[:_MOST_MISSING]:
+        more = f" ({len(lines[file]) - 1} more line(s) ask about it)" if len(lines[file]) > 1 else ""
+        what = "image" if file in images else "video"
+        yield f"line {lines[file][0]}: the {what} {file!r} is not below {folder}{more}"
     if len(missing) > _MOST_MISSING:
         last = lines[missing[_MOST_MISSING]][0]
         yield f"line {last}: ... and {len(missing) - _MOST_MISSING} more video(s) are not there"
 
 
-def _foreign(path: str) -> str:
-    drive = re.match(r"[A-Za-z]:", path)
-    return f'{path!r}: folders are separated by "/", without a drive' if drive or "\\" in path else ""
+def _showing(sample: Sample, clips: tuple[ClipRef, ...]) -> Sample:
+    """The question about these clips; one video is named in the short form."""
+    first = clips[0]
+    if len(clips) > 1 or first.sampling:
+        return replace(sample, clips=clips)
+    return replace(sample, video=first.video, start=first.start, end=first.end)
 
 
 def _line_number(problem: str) -> int:
@@ -116,17 +125,15 @@ class _Table:
         check = _Row(line=line, problems=self.problems)
         options = check.options(self.options)
         row = {name: check.travels(name) for name in line.cells}
-        start, end = check.span()
-        return Sample(
+        sample = Sample(
             id=self._id(check, position),
-            video=check.video(),
             question=check.text("question"),
             answer=check.answer(options),
             candidates=options,
-            start=start,
-            end=end,
+            images=check.images(),
             row=row if "index" in row else {"index": position, **row},
         )
+        return _showing(sample, check.clips())
 
     def _id(self, check: "_Row", position: int) -> str:
         if "index" not in self.columns:
@@ -168,12 +175,34 @@ class _Row:
         self.problem(f"{name} is empty" if self.is_empty(name) else f"{name} is not text: {cell!r}")
         return ""
 
-    def video(self) -> str:
-        video = self.text("video")
-        wrong = path_problem(video) or _foreign(video) if video else ""
+    def clips(self) -> tuple[ClipRef, ...]:
+        """What is shown: one video with the span of the row, or the clips of a list with spans of their own."""
+        cell, (start, end) = self.cell("video"), self.span()
+        if not is_list(cell):
+            return (ClipRef(video=self._path("video"), start=start, end=end),)
+        if start is not None:
+            self.problem("start and end of several clips stand in their list")
+        return self._listed_files("video", clips_in) or (ClipRef(video=""),)
+
+    def images(self) -> tuple[str, ...]:
+        """The images that are shown beside the video; none if the cell is empty."""
+        if self.is_empty("image"):
+            return ()
+        return self._listed_files("image", files_in) if is_list(self.cell("image")) else (self._path("image"),)
+
+    def _listed_files(self, name: str, read: Callable[[str], tuple[T, ...]]) -> tuple[T, ...]:
+        try:
+            return read(str(self.cell(name)))
+        except ValueError as error:
+            self.problem(f"{name} {error}")
+            return ()
+
+    def _path(self, name: str) -> str:
+        path = self.text(name)
+        wrong = path_problem(path) or foreign(path) if path else ""
         if wrong:
-            self.problem(f"video: {wrong}")
-        return "" if wrong else video
+            self.problem(f"{name}: {wrong}")
+        return "" if wrong else path
 
     def index(self) -> str:
         cell = self.cell("index")

@@ -104,8 +104,8 @@ def verify(benchmark: Benchmark, root: Path, *, open_videos: bool = True) -> Rep
         samples = benchmark.load(root, benchmark.variant(num_frames=8))
     except InvalidTable as error:
         return Report(benchmark=benchmark.name, root=root, problems=_named(error, root))
-    videos = list(dict.fromkeys(s.video for s in samples))
-    missing = absent([s.video for s in samples], root)
+    videos = list(dict.fromkeys(ref.video for s in samples for ref in s.shown))
+    missing = absent((file for s in samples for file in s.files), root)
     there = [video for video in videos if video not in set(missing)]
     return Report(
         benchmark=benchmark.name,
@@ -145,7 +145,7 @@ def _notes(benchmark: Benchmark, root: Path, samples: Sequence[Sample], videos: 
         yield f"{benchmark.table}: MD5 is {found}, that of the published table is {benchmark.md5}"
     yield from _part_notes(benchmark, root)
     yield from (f"left out: {row}" for row in benchmark.left_out(root, benchmark.variant(num_frames=8)))
-    if benchmark.not_included and absent([s.video for s in samples], root):
+    if benchmark.not_included and absent((file for s in samples for file in s.files), root):
         yield benchmark.not_included
     yield from benchmark.subtitle_notes(samples, root)
 
@@ -182,7 +182,12 @@ def _lacks_videos(benchmark: PublishedBenchmark, root: Path) -> bool:
         rows = benchmark.rows(root)
     except InvalidTable:
         return False
-    return any(not is_there(root / benchmark.video_path(row, root)) for row in rows) or (
+    videos = (
+        video
+        for row in rows
+        for video in [ref.video for ref in benchmark.clips_of(row, root)] or [benchmark.video_path(row, root)]
+    )
+    return any(not is_there(root / video) for video in videos) or (
         benchmark.supports_subtitles and not is_there(root / benchmark.subtitle_folder)
     )
 

@@ -98,17 +98,12 @@ class RequestDetail:
     response: str | None
     truncated: bool
     prompt: tuple[Mapping[str, Any], ...]
-    clip: Mapping[str, Any]
+    clips: tuple[Mapping[str, Any], ...]
     seconds: Mapping[str, float]
     prompt_tokens: int | None
     new_tokens: int | None
     attempts: tuple[AttemptInfo, ...]
-    samples: tuple[StoredSample, ...]
-
-    @property
-    def packed(self) -> bool:
-        """Whether all questions of the video were asked at once."""
-        return self.key.startswith("pack:")
+    stored: tuple[StoredSample, ...]
 
 
 def _status(run_id: int) -> ScalarSelect[Any]:
@@ -266,12 +261,12 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
         response=said.text if said else None,
         truncated=bool(said and said.truncated),
         prompt=tuple(said.prompt) if said else (),
-        clip=said.clip if said else {},
+        clips=tuple(said.clips) if said else (),
         seconds={s: getattr(said, f"{s}_s") for s in stages} if said else {},
         prompt_tokens=said.prompt_tokens if said else None,
         new_tokens=said.new_tokens if said else None,
         attempts=_attempts(connection, request.id),
-        samples=samples_of_request(connection, request.id),
+        stored=samples_of_request(connection, request.id),
     )
 
 

@@ -240,12 +240,12 @@ def _claim_of(row: Any, run: RunConfig, samples: tuple[StoredSample, ...], *, qu
     return Claim(
         request_id=row.id,
         attempt=row.attempt,
+        key=row.key,
         alone=row.alone,
-        packed=row.key.startswith("pack:"),
         retries=row.retries,
         queue_s=queue_s,
         run=run,
-        samples=samples,
+        stored=samples,
     )
 
 

@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from videval.errors import NewerRun
 from videval.plain import Unreadable, restored
-from videval.types import POLICIES, FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Scalar
+from videval.types import (
+    POLICIES,
+    ClipRef,
+    FrameSampling,
+    GenerationSettings,
+    ModelSpec,
+    PromptSet,
+    Sample,
+    Scalar,
+    Sound,
+)
 
 __all__ = [
     "Claim",
@@ -39,6 +49,12 @@ class RunConfig:
     max_pixels: int | None
     prompts: str = PromptSet.PAPER
     protocol: int = 1
+
+    def sampling_of(self, ref: ClipRef) -> FrameSampling:
+        """The frames of a clip that a question shows: the run's, unless the clip asks for its own."""
+        if ref.sampling is None:
+            return self.sampling
+        return self.spec.fitted(ref.sampling, max_frames=self.sampling.max_frames)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,18 +109,23 @@ class WorkerIdentity:
 class Claim:
     """A request that this worker may work on; `attempt` is its fencing token.
 
-    `alone`: it is never batched with others. `packed`: all questions of the video are asked at once.
-    `queue_s`: seconds since it could first have been claimed.
+    `key` says how its samples are asked (see `videval.asking`), `alone`: never batched with others, `queue_s`: seconds
+    since it could first have been claimed.
     """
 
     request_id: int
     attempt: int
+    key: str
     alone: bool
-    packed: bool
     retries: int
     queue_s: float
     run: RunConfig
-    samples: tuple[StoredSample, ...]
+    stored: tuple[StoredSample, ...]
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """What is asked about, without the ids of rows."""
+        return tuple(stored.sample for stored in self.stored)
 
 
 def run_config(row: Any) -> RunConfig:
@@ -143,5 +164,8 @@ def sample_of(row: Any) -> Sample:
         candidates=tuple(row.candidates),
         start=row.start,
         end=row.end,
+        clips=tuple(restored(ClipRef, ref) for ref in row.beside.get("clips", ())),
+        images=tuple(row.beside.get("images", ())),
+        sounds=tuple(restored(Sound, sound) for sound in row.beside.get("sounds", ())),
         row=row.row,
     )

@@ -1,6 +1,6 @@
 """Answers: stored once with their predictions and scores in one transaction, read back for merge, score and export."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -19,23 +19,25 @@ from videval.db.tables import (
     RunRow,
     SampleRow,
 )
+from videval.plain import plain
 from videval.types import (
     AttemptOutcome,
     Frame,
     Image,
     Part,
-    Prediction,
+    Reading,
     RequestStatus,
     Response,
     Sample,
     Score,
+    Sound,
     Stage,
     Text,
+    Video,
 )
 
 __all__ = [
     "Answered",
-    "Reading",
     "SampleResult",
     "answered",
     "answered_ids",
@@ -75,34 +77,28 @@ class SampleResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """A stored response with the samples it answers, to take predictions from again."""
+    """A request with its response and the samples it asks about, to take predictions from."""
 
     request_id: int
-    packed: bool
+    key: str
     text: str
-    samples: tuple[StoredSample, ...]
+    stored: tuple[StoredSample, ...]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """What was read in a response: a prediction for each of its samples, and scores by sample id."""
-
-    request_id: int
-    samples: Sequence[StoredSample]
-    predictions: Sequence[Prediction]
-    scores: Mapping[str, Score]
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """What was asked about, without the ids of rows."""
+        return tuple(stored.sample for stored in self.stored)
 
 
 def complete(
     connection: Connection,
     claim: Claim,
     response: Response,
-    predictions: Sequence[Prediction],
-    scores: Mapping[str, Score],
+    reading: Reading,
     *,
     resurrect: bool = False,
 ) -> bool:
-    """Store an answer, its predictions and its scores; False if the fence refused it (someone else has the request).
+    """Store an answer and what was read in it; False if the fence refused it (someone else has the request).
 
     True also if this attempt's answer is stored already: a connection that breaks while it commits cannot say so.
 
@@ -112,8 +108,8 @@ def complete(
     if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
-    reading = Reading(request_id=claim.request_id, samples=claim.samples, predictions=predictions, scores=scores)
-    store_readings(connection, claim.run.run_id, [reading])
+    said = Answered(request_id=claim.request_id, key=claim.key, text=response.text, stored=claim.stored)
+    store_readings(connection, claim.run.run_id, [(said, reading)])
     attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
     return True
 
@@ -139,16 +135,18 @@ def part_as_json(part: Part) -> dict[str, Any]:
     match part:
         case Text():
             return {"type": "text", "role": part.role, "text": part.text}
+        case Video():
+            return {"type": "video", "clip": part.clip}
         case Frame():
-            return {"type": "frame", "position": part.position}
+            return {"type": "frame", "position": part.position, "clip": part.clip}
         case Image():
             return {"type": "image", "path": part.path}
-    return {"type": "video"}
+        case Sound():
+            return {"type": "sound", **plain(part)}
 
 
 def _response(claim: Claim, response: Response) -> dict[str, Any]:
-    clip = asdict(response.prompt.clip) if response.prompt.clip else {}
-    clip.pop("path", None)
+    clips = response.prompt.clips
     timings = {f"{name}_s": value for name, value in asdict(response.timings).items()}
     return {
         "request_id": claim.request_id,
@@ -157,8 +155,8 @@ def _response(claim: Claim, response: Response) -> dict[str, Any]:
         "text": response.text,
         "truncated": response.generation.truncated,
         "prompt": [part_as_json(p) for p in response.prompt.parts],
-        "clip": clip,
-        "num_frames": response.prompt.clip.num_frames if response.prompt.clip else 0,
+        "clips": [{name: value for name, value in asdict(clip).items() if name != "path"} for clip in clips],
+        "num_frames": sum(clip.num_frames for clip in clips),
         "prompt_tokens": response.generation.prompt_tokens,
         "new_tokens": response.generation.new_tokens,
         "created_at": db_now(),
@@ -166,16 +164,16 @@ def _response(claim: Claim, response: Response) -> dict[str, Any]:
     }
 
 
-def store_readings(connection: Connection, run_id: int, readings: Iterable[Reading]) -> None:
+def store_readings(connection: Connection, run_id: int, readings: Iterable[tuple[Answered, Reading]]) -> None:
     """Give samples their predictions, replacing older ones, and store their scores, dropping those of samples that are
     no longer scored. Of several readings of a sample the last one counts."""
     predicted: dict[int, dict[str, Any]] = {}
     scores: dict[int, Score | None] = {}
-    for reading in readings:
-        row_ids = {s.sample.id: s.row_id for s in reading.samples}
+    for of, reading in readings:
+        row_ids = {s.sample.id: s.row_id for s in of.stored}
         for p in reading.predictions:
             row_id = row_ids[p.sample_id]
-            said = {"request_id": reading.request_id, "state": p.state, "text": p.text, "how": p.how}
+            said = {"request_id": of.request_id, "state": p.state, "text": p.text, "how": p.how}
             predicted[row_id] = {"run_id": run_id, "sample_id": row_id, "created_at": db_now(), **said}
         scores |= {row_id: reading.scores.get(sample_id) for sample_id, row_id in row_ids.items()}
     upsert(connection, PredictionRow, list(predicted.values()), keys=["run_id", "sample_id"])
@@ -263,9 +261,9 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
         found.append(
             Answered(
                 request_id=of_request[0].request_id,
-                packed=of_request[0].request_key.startswith("pack:"),
+                key=of_request[0].request_key,
                 text=of_request[0].text,
-                samples=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),
+                stored=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),
             )
         )
     return found

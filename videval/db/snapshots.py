@@ -54,6 +54,7 @@ def add_samples(connection: Connection, snapshot_id: int, samples: Sequence[tupl
             "candidates": list(s.candidates),
             "start": s.start,
             "end": s.end,
+            "beside": s.beside(),
             "row": dict(s.row),
         }
         for position, s in samples

@@ -79,7 +79,8 @@ class SnapshotRow(Base):
 
 
 class SampleRow(Base):
-    """One question of a snapshot; `key` is the benchmark's own index as text."""
+    """One question of a snapshot; `key` is the benchmark's own index as text, `beside` what is shown and heard beside
+    one video: several clips (`video` is then the first one's), images, sounds."""
 
     __tablename__ = "samples"
     __table_args__ = (
@@ -96,6 +97,7 @@ class SampleRow(Base):
     candidates: Mapped[list[Any]]
     start: Mapped[float | None]
     end: Mapped[float | None]
+    beside: Mapped[dict[str, Any]]
     row: Mapped[dict[str, Any]]
 
 
@@ -197,7 +199,7 @@ class AttemptRow(Base):
 
 
 class ResponseRow(Base):
-    """What the model said to a request, raw, with the frames it saw; timings are seconds per stage."""
+    """What the model said to a request, raw, with the clips it saw; timings are seconds per stage."""
 
     __tablename__ = "responses"
     __table_args__ = (Index("ix_responses_run_id_created_at", "run_id", "created_at"),)
@@ -207,7 +209,7 @@ class ResponseRow(Base):
     text: Mapped[str]
     truncated: Mapped[bool]
     prompt: Mapped[list[Any]]
-    clip: Mapped[dict[str, Any]]
+    clips: Mapped[list[Any]]
     num_frames: Mapped[int]
     queue_s: Mapped[float]
     decode_s: Mapped[float]

@@ -33,6 +33,7 @@ VIDEO_LLAVA_7B = ModelSpec(
     name="Video-LLaVA-7B",
     adapter="video_llava",
     checkpoint="LanguageBind/Video-LLaVA-7B-hf",
+    clips=1,
     images=False,
     frame_counts=(8,),
     policy="stride",
@@ -42,6 +43,7 @@ VIDEO_LLAVA_TINY = ModelSpec(
     name="Video-LLaVA-tiny",
     adapter="video_llava",
     checkpoint="package:tiny",
+    clips=1,
     images=False,
     frame_counts=(8,),
     policy="stride",
@@ -52,6 +54,8 @@ FAKE = ModelSpec(
     name="fake",
     adapter="fake",
     checkpoint="fake",
+    sound=True,
+    steered=True,
     note="no model: deterministic answers, steered by the columns latency_ms, fake_answer and fake_fault",
 )
 

@@ -1,6 +1,6 @@
 """A model without a model: deterministic answers, and faults on demand. For tests, chaos and performance scripts.
 
-A sample's own columns steer it:
+A sample's own columns steer it (`Prompt.steering`):
 
 - `latency_ms`: a batch takes as long as its slowest request asks for;
 - `fake_answer`: what is said, to the character (an empty cell says nothing about it);
@@ -24,11 +24,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import NoReturn
 
 from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied
-from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Prompt, Scalar
+from videval.types import Generation, GenerationSettings, Image, ModelSpec, Prompt, Scalar, Sound
 from videval.video.cache import load_frames
 
 __all__ = ["FakeInputs", "FakeModel", "load"]
@@ -80,12 +81,11 @@ class FakeModel:
         self._log = log
 
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> FakeInputs:
-        """Make the answer from the prompt's text and, if there is a clip, its frames."""
-        row = prompt.row
-        said = row.get("fake_answer")
+        """Make the answer from the prompt's text and all that is shown and heard."""
+        said = prompt.steering.get("fake_answer")
         text = "\n".join(prompt.text(role) for role in ("system", "user", "assistant"))
-        answer = str(said) if said not in (None, "") else _answer(text, prompt.clip)
-        return FakeInputs(answer=answer, prompt_tokens=len(text.split()), row=row)
+        answer = str(said) if said not in (None, "") else _answer(text, prompt)
+        return FakeInputs(answer=answer, prompt_tokens=len(text.split()), row=prompt.steering)
 
     def generate(self, batch: Sequence[FakeInputs]) -> list[Generation]:
         """Answer a batch; a fault of one request is the whole batch's, as it is on a GPU."""
@@ -123,11 +123,14 @@ def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> FakeModel:
     return FakeModel(about, log=os.environ.get("VIDEVAL_FAKE_LOG", ""))
 
 
-def _answer(text: str, clip: Clip | None) -> str:
-    """One of the options in the text, if it has any, else a phrase; picked by a hash of text and frames."""
+def _answer(text: str, prompt: Prompt) -> str:
+    """One of the options in the text, if it has any, else a phrase; picked by a hash of text, frames and files."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
-    if clip is not None:
+    for clip in prompt.clips:
         digest.update(load_frames(clip)[:, ::16, ::16].tobytes())
+    for part in prompt.parts:
+        if isinstance(part, Image | Sound):
+            digest.update(Path(part.path).read_bytes())
     options: list[str] = sorted(set(OPTION.findall(text)))
     if options:
         return options[digest.digest()[0] % len(options)]

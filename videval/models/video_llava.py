@@ -135,12 +135,13 @@ def _shown(prompt: Prompt) -> list[Part]:
 def _only_clip(prompt: Prompt) -> Clip:
     """The clip of a prompt that shows it as one video of 8 frames and shows nothing else."""
     shown = _shown(prompt)
-    if len(shown) != 1 or not isinstance(shown[0], Video) or prompt.clip is None:
+    if len(shown) != 1 or not isinstance(shown[0], Video) or not prompt.clips:
         kinds = ", ".join(type(part).__name__ for part in shown) or "nothing"
         raise ModelFailure(f"Video-LLaVA takes exactly one video with each question; it was shown: {kinds}")
-    if prompt.clip.num_frames != FRAMES:
-        raise ModelFailure(f"Video-LLaVA takes exactly {FRAMES} frames, not {prompt.clip.num_frames}")
-    return prompt.clip
+    clip = prompt.clips[shown[0].clip]
+    if clip.num_frames != FRAMES:
+        raise ModelFailure(f"Video-LLaVA takes exactly {FRAMES} frames, not {clip.num_frames}")
+    return clip
 
 
 def _encodable(text: str) -> str:

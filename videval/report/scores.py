@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from videval.asking import newer_than
 from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import RunInfo
@@ -13,7 +14,6 @@ from videval.db.session import Database
 from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_interval, worth
 from videval.report.counted import Counted, Load, counted
 from videval.report.index import SampleIndex, Verdicts, natural
-from videval.scoring import newer_than
 
 __all__ = ["GroupScore", "Point", "ScoreReport", "converging", "metric_rows", "score_of_questions", "score_report"]
 

@@ -1,0 +1,134 @@
+"""Samples that show several things, how they are asked together, and what a model refuses."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.questions import samples
+from videval.asking import One, Pack, asking, is_pack, one_by_one, packed
+from videval.benchmarks.table import TableBenchmark
+from videval.errors import UsageError
+from videval.models.catalog import model_spec
+from videval.models.limits import refused
+from videval.plain import plain, restored
+from videval.runkey import snapshot_digest
+from videval.types import ClipRef, FrameSampling, PredictionState, Sample, Sound
+
+A, B = ClipRef(video="a.mp4"), ClipRef(video="b.mp4", start=1.0, end=2.0)
+BENCH = TableBenchmark()
+
+
+def question(number: int, *clips: ClipRef, **values: Any) -> Sample:
+    return Sample(id=str(number), question="?", clips=clips, **values)
+
+
+# a sample
+
+
+def test_a_question_about_one_video_says_nothing_of_what_came_later() -> None:
+    """So it has the digest that it always had (`test_runkey` pins some)."""
+    (sample,) = samples(1, {0: {"note": "x"}})
+    assert set(plain(sample)) == {"id", "video", "question", "answer", "candidates", "row"} and not sample.beside()
+
+
+def test_whatever_else_a_question_shows_is_another_question() -> None:
+    sample = Sample(id="0", question="?", video="a.mp4")
+    others = [
+        replace(sample, clips=(A,)), replace(sample, clips=(A, B)), replace(sample, clips=(A, replace(B, start=1.5))),
+        replace(sample, images=("i.png",)), replace(sample, sounds=(Sound(),)),
+        replace(sample, sounds=(Sound(path="s.wav"),)),
+        replace(sample, clips=(replace(A, sampling=FrameSampling(policy="rate", fps=1.0)),)),
+    ]  # fmt: skip
+    assert len({snapshot_digest("table", [s]) for s in (sample, *others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"video": "b.mp4", "clips": (A,)},
+        {"start": 1.0, "end": 2.0, "clips": (A,)},
+        {"video": "a.mp4", "sounds": (Sound(clip=1),)},
+    ],
+)
+def test_a_question_that_contradicts_itself_is_no_question(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="sample 0"):
+        Sample(id="0", question="?", **values)
+
+
+def test_every_file_of_a_question_is_named_once() -> None:
+    sample = question(0, A, B, A, images=("i.png",), sounds=(Sound(), Sound(path="s.wav")))
+    assert sample.files == ("a.mp4", "b.mp4", "i.png", "s.wav")
+
+
+def test_a_clip_comes_back_as_it_was_stored() -> None:
+    for ref in (A, B, replace(B, sampling=FrameSampling(policy="rate", fps=1.0, times="real"))):
+        assert restored(ClipRef, json.loads(json.dumps(plain(ref)))) == ref
+
+
+# what is asked together
+
+
+def test_a_request_asks_what_its_key_says() -> None:
+    (single,) = one_by_one([question(0, A)])
+    (pack,) = packed([question(0, A)])
+    assert (asking(single, BENCH), asking(pack, BENCH)) == (One(BENCH), Pack(BENCH))
+    assert (is_pack(single), is_pack(pack)) == (False, True)
+
+
+def test_packs_about_whole_videos_are_named_as_they_always_were() -> None:
+    found = packed(samples(6, videos=2))
+    assert {key: [s.id for s in group] for key, group in found.items()} == {
+        "pack:v0.mp4": ["0", "2", "4"],
+        "pack:v1.mp4": ["1", "3", "5"],
+    }
+
+
+def test_a_pack_holds_only_what_shows_the_same() -> None:
+    alone = Sample(id="4", question="?", video="a.mp4")
+    asked = [question(0, A, B), question(1, A, B), question(2, B, A), question(3, A, B, images=("i.png",)), alone]
+    groups = [[s.id for s in group] for group in packed(asked).values()]
+    assert groups == [["0", "1"], ["2"], ["3"], ["4"]]
+    spans = [Sample(id=str(i), question="?", video="a.mp4", start=float(i % 2), end=5.0) for i in range(4)]
+    assert [[s.id for s in group] for group in packed(spans).values()] == [["0", "2"], ["1", "3"]]
+
+
+def test_a_response_is_read_as_it_was_asked() -> None:
+    asked = samples(2)
+    one = One(BENCH).read(asked[:1], "(A) one")
+    assert [(p.text, p.how) for p in one.predictions] == [("(A) one", "response")]
+    assert one.scores["0"].value == 1.0
+    both = Pack(BENCH).read(asked, '{"0": "A"}')
+    assert [p.state for p in both.predictions] == [PredictionState.ANSWERED, PredictionState.ABSENT]
+    assert set(both.scores) == {"0"}
+
+
+# what a model can be shown
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"clips": (A, B)}, "several clips, and Video-LLaVA-7B takes 1"),
+        ({"video": "a.mp4", "images": ("i.png",)}, "images, and Video-LLaVA-7B takes none"),
+        ({"video": "a.mp4", "sounds": (Sound(),)}, "sound, which Video-LLaVA-7B cannot hear"),
+        (
+            {"clips": (replace(A, sampling=FrameSampling(policy="interior", num_frames=4)),)},
+            "a clip of its own frames, and Video-LLaVA-7B takes 8",
+        ),
+    ],
+)
+def test_what_a_model_cannot_be_shown_is_said_before_it_is_asked(values: dict[str, Any], words: str) -> None:
+    spec = model_spec("Video-LLaVA-7B")
+    odd, plain = Sample(id="0", question="?", **values), Sample(id="1", question="?", video="a.mp4")
+    assert refused(spec, [odd, plain]) == [f"1 of 2 question(s) show {words}: they cannot be answered"]
+    with pytest.raises(UsageError, match=words):
+        refused(spec, [odd, odd])
+    assert refused(spec, [plain]) == refused(model_spec("fake"), [odd]) == []
+
+
+def test_no_clip_has_more_frames_of_its_own_than_are_allowed() -> None:
+    many = question(0, replace(A, sampling=FrameSampling(policy="interior", num_frames=9)))
+    with pytest.raises(UsageError, match="a clip of 9 frames, and at most 8 are allowed"):
+        refused(model_spec("fake"), [many], max_frames=8)

@@ -1,0 +1,143 @@
+"""What a request asks about its samples, and what is read in the answer: one question, or a pack of them.
+
+A request's key says which it is: `sample:ID` asks one sample, `pack:...` all samples that show the same clips. Nobody
+else looks into keys. What is read is pure, so that it can be done again without inference.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Protocol
+
+from videval import registry
+from videval.benchmarks.base import Benchmark, Shown
+from videval.packs import read_pack
+from videval.plain import plain
+from videval.protocols import Scorer
+from videval.types import Part, Prediction, PredictionState, Reading, Sample, Score
+
+__all__ = ["Asking", "One", "Pack", "asking", "is_pack", "newer_than", "one_by_one", "one_key", "packed", "rule_scorer"]
+
+_ONE, _PACK = "sample:", "pack:"
+
+
+class Asking(Protocol):
+    """How samples are asked about in one request, and how its answer is read."""
+
+    def prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
+        """What is said and shown."""
+
+    def read(self, samples: Sequence[Sample], text: str) -> Reading:
+        """A prediction for each sample, and the rule scores of those that a rule can score."""
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """One question: the whole response is its answer."""
+
+    benchmark: Benchmark
+
+    def prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
+        """The published prompt of the question."""
+        return self.benchmark.prompt(samples[0], shown)
+
+    def read(self, samples: Sequence[Sample], text: str) -> Reading:
+        """The response as it stands, and its score."""
+        said = Prediction(sample_id=samples[0].id, state=PredictionState.ANSWERED, text=text)
+        return _scored(self.benchmark, samples, (said,))
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """All questions about the same clips at once: each answer is taken out of the response."""
+
+    benchmark: Benchmark
+
+    def prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
+        """The published prompt of all questions."""
+        return self.benchmark.pack_prompt(samples, shown)
+
+    def read(self, samples: Sequence[Sample], text: str) -> Reading:
+        """What was taken out of the response, each with its score."""
+        return _scored(self.benchmark, samples, read_pack(text, [s.id for s in samples]))
+
+
+def asking(key: str, benchmark: Benchmark) -> Asking:
+    """How the request with this key asks about its samples."""
+    return Pack(benchmark) if is_pack(key) else One(benchmark)
+
+
+def is_pack(key: str) -> bool:
+    """Whether the request with this key asks several questions at once."""
+    return key.startswith(_PACK)
+
+
+def one_key(sample_id: str) -> str:
+    """The key of the request that asks a sample alone."""
+    return f"{_ONE}{sample_id}"
+
+
+def one_by_one(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """A request for each sample: its samples by its key."""
+    return {one_key(sample.id): [sample] for sample in samples}
+
+
+def packed(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """A request for all samples that show the same: its samples by its key, in order.
+
+    The first pack about a video is named after it, as long as videval has packed; others say all that they show.
+    """
+    packs: dict[str, list[Sample]] = {}
+    for sample in samples:
+        plain = f"{_PACK}{sample.video}"
+        first = packs.setdefault(plain, [sample])[0]
+        if first is sample:
+            continue
+        key = plain if _what(first) == _what(sample) else f"{_PACK}{_what(sample)}"
+        packs.setdefault(key, []).append(sample)
+    return packs
+
+
+def _what(sample: Sample) -> str:
+    """All that a sample shows, as text."""
+    return json.dumps([[plain(ref) for ref in sample.shown], sample.beside()], sort_keys=True)
+
+
+@cache
+def rule_scorer(name: str) -> Scorer:
+    """The scorer of this name; UnknownName if there is none."""
+    scorer: Scorer = registry.load("scorer", "scorers", registry.SCORERS, name)()
+    return scorer
+
+
+def _scored(benchmark: Benchmark, samples: Sequence[Sample], predictions: tuple[Prediction, ...]) -> Reading:
+    """With the rule scores; what no rule can score, or was not answered, has none."""
+    by_id = {s.id: s for s in samples}
+    scores: dict[str, Score] = {}
+    for p in predictions:
+        name = benchmark.scorer_for(by_id[p.sample_id])
+        scorer = rule_scorer(name) if name else None
+        if scorer is not None and p.state == PredictionState.ANSWERED and p.text is not None:
+            said = scorer.score(by_id[p.sample_id], p.text)
+            scores[p.sample_id] = replace(said, scorer=_full_name(scorer))
+    return Reading(predictions=predictions, scores=scores)
+
+
+def newer_than(benchmark: Benchmark, stored: str) -> str:
+    """The scorer that this videval has in place of one that is stored with its version; empty: it has none newer.
+
+    "rule@1", of before scorers had versions, is the first one of whatever the benchmark's page chooses.
+    """
+    name, _, version = stored.partition("@")
+    own = benchmark.scorer if name == "rule" else name
+    if own not in registry.names("scorers", registry.SCORERS):
+        return ""
+    scorer = rule_scorer(own)
+    full = _full_name(scorer)
+    return full if int(full.partition("@")[2]) > int(version) else ""
+
+
+def _full_name(scorer: Scorer) -> str:
+    """As scores are stored under it."""
+    return f"{scorer.name}@{getattr(scorer, 'version', 1)}"  # a plugin of before scorers had versions has none
