@@ -1,5 +1,7 @@
 """A server that answers 64 at once in any order, through real workers: who is guilty is found, the others go on."""
 
+from typing import Any
+
 from tests.chaos.cluster import Cluster, questions
 
 FAULTS = {"crash": "crash", "device": "crash", "hang": "timeout", "stall": "timeout", "oom": "oom", "error": "model"}
@@ -9,7 +11,7 @@ def test_a_server_s_poison_fails_with_its_reason_and_its_company_is_answered_wit
     cluster: Cluster, full_size: bool
 ) -> None:
     count = 300 if full_size else 80
-    rows = {f"r{9 * i + 5}": {"fake_fault": fault} for i, fault in enumerate(FAULTS)}
+    rows: dict[str, Any] = {f"r{9 * i + 5}": {"fake_fault": fault} for i, fault in enumerate(FAULTS)}
     expected = {str(9 * i + 5): kind for i, kind in enumerate(FAULTS.values())}
     asked = questions(count, latency_ms=(5, 150), **rows)
     run_id = cluster.enqueue(asked, model="fake_server:64", max_attempts=2)

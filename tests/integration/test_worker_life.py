@@ -128,7 +128,7 @@ def test_what_waits_for_one_model_never_reaches_another(worker, database, tmp_pa
         wait_for("one to be generated", lambda: "generate" in [h.stage for h in worker.held()], 30)
         for request_id in ids[1:]:
             pool.submit(worker.answer, request_id)
-        wait_for("the others to wait", lambda: [h.stage for h in worker.held()].count("prepare") == 2, 30)
+        wait_for("the others to wait", lambda: [h.stage for h in worker.held()].count("wait") == 2, 30)
         os.kill(worker.engine.pid, signal.SIGKILL)
         wait_for("the engine to be gone", lambda: worker.engine.loaded is None, 30)
         make_run(database, tmp_path / "data", model="fake:b")
