@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from videval.db import queue, requests, workers
+from videval.db import queue, requests, runs, sums, workers
 from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
@@ -162,6 +162,8 @@ class Loops:
         if not database.write(lambda c: queue.take_turn(c, "reconcile", self._settings.reconcile * 0.9)):
             return
         self._expire()
+        database.write(sums.fold)
+        database.write(runs.mend_counts)
         with database.read() as connection:
             keys = [w.load_key for w in queue.work(connection) if w.waiting]
             seats = workers.seats(connection, silent_s=self._settings.lease * 2)
