@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.questions import answer, identity, key_of, make_run, request_ids, row_of, samples
-from videval.db import queue, requests, runs
+from videval.db import requests, runs
 from videval.db.records import Claim
-from videval.db.session import Connection, Database
+from videval.db.session import Connection, Database, db_now
 from videval.db.tables import RequestRow, RunRow
 from videval.types import RequestStatus, RunState, Stage
 
@@ -18,8 +18,8 @@ from videval.types import RequestStatus, RunState, Stage
 def take(
     database: Database, bell: int, worker: str = "w1", *, most: int = 10, dtype: str = "float32", after: int = 0
 ) -> list[Claim]:
-    of = {"lease": 60.0, "load_key": key_of(), "dtype": dtype, "after": after, "most": most}
-    return database.write(partial(requests.take, **of), bell, identity(worker))
+    taking = partial(requests.take, lease=60.0, load_key=key_of(), dtype=dtype, after=after, most=most)
+    return database.write(taking, bell, identity(worker))
 
 
 def ids_of(claims: Sequence[Claim]) -> list[int]:
@@ -67,7 +67,7 @@ def test_who_is_not_yet_due_or_of_another_run_is_left_alone(
     database: Database, asked: list[int], tmp_path: Path
 ) -> None:
     other = make_run(database, tmp_path / "data", samples(12, videos=3), max_pixels=100)
-    late = update(RequestRow).where(RequestRow.id == asked[2]).values(available_at=queue.db_now() + 3600)
+    late = update(RequestRow).where(RequestRow.id == asked[2]).values(available_at=db_now() + 3600)
     database.write(lambda c: c.execute(late))
     claims = take(database, asked[0], after=other)
     assert {c.run.run_id for c in claims} == {row_of(database, asked[0]).run_id}
@@ -86,9 +86,9 @@ def test_two_that_take_at_once_share_without_doubles(database: Database, asked: 
 
 def test_a_first_claim_that_is_taken_back_has_fixed_no_dtype(database: Database, asked: list[int]) -> None:
     def half(connection: Connection) -> None:
-        of = {"lease": 60.0, "load_key": key_of(), "dtype": "float16", "after": 0, "most": 2}
-        assert requests.take(connection, asked[0], identity(), **of)
-        assert requests.take(connection, asked[1], identity(), **of)
+        taking = partial(requests.take, lease=60.0, load_key=key_of(), dtype="float16", after=0, most=2)
+        assert taking(connection, asked[0], identity())
+        assert taking(connection, asked[1], identity())
         raise ValueError("another work of this transaction")
 
     with pytest.raises(ValueError, match="another work"):
@@ -109,7 +109,11 @@ def test_waiting_siblings_are_found_by_an_index(database: Database) -> None:
         if database.dialect == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan TO off")
         params = compiled.construct_params(values)
-        given = params if database.dialect == "postgresql" else tuple(params[n] for n in compiled.positiontup)
+        given = (
+            params
+            if database.dialect == "postgresql"
+            else tuple(params[n] for n in getattr(compiled, "positiontup", None) or ())
+        )
         plan = "\n".join(str(row) for row in connection.exec_driver_sql(f"{how} {compiled}", given))
     assert "ix_requests_waiting_by_video" in plan
 
