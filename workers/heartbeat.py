@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from videval.db import queue, requests, workers
+from videval.db import queue, requests, runs, sums, workers
 from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
@@ -164,6 +164,8 @@ class Loops:
             return
         self._expire()
         fold_all(database, self._worker.ledger.write, budget_s=self._settings.reconcile)
+        database.write(sums.fold)
+        database.write(runs.mend_counts)
         with database.read() as connection:
             keys = [w.load_key for w in queue.work(connection) if w.waiting]
             seats = workers.seats(connection, silent_s=self._settings.lease * 2)

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.questions import make_run
-from videval.db import sums
+from videval.db import runs, sums
 from videval.db.session import Connection, Database, open_database
-from videval.db.tables import SumChangeRow, SumRow
+from videval.db.tables import RequestRow, SumChangeRow, SumRow
 from videval.settings import Settings
 
 
@@ -77,6 +77,19 @@ def test_several_that_add_and_fold_at_once_lose_nothing_and_wait_for_no_lock(
             opened.close()
     assert read(database, run_id)["test:a"] == 100.0
     assert sum(read(database, run_id).values()) == 200.0
+
+
+def test_a_run_whose_rows_were_changed_behind_its_sums_is_counted_again_when_nothing_of_it_is_left(
+    database: Database, run_id: int
+) -> None:
+    assert database.write(runs.mend_counts) == []
+    database.write(lambda c: c.execute(update(RequestRow).values(status="done")))
+    with database.read() as connection:
+        assert not runs.counts(connection, run_id).finished
+    assert database.write(runs.mend_counts) == [run_id]
+    with database.read() as connection:
+        assert runs.counts(connection, run_id) == runs.Counts(done=1)
+    assert not database.write(runs.recount, run_id)
 
 
 @pytest.mark.postgres

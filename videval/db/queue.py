@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Float, and_, bindparam, exists, func, literal, or_, select, update
 
 from videval.db import newer
 from videval.db.records import run_config
@@ -72,22 +72,45 @@ def pending_of_run(connection: Connection, run_id: int, *, after: int, limit: in
     return [Ring(request_id=r.id, load_key=r.load_key, priority=r.priority) for r in rows]
 
 
+RUNS_OF_KEY = (
+    select(RunRow.id, RunRow.priority)
+    .where(RunRow.load_key == bindparam("model_key"), RunRow.state == RunState.ACTIVE)
+    .order_by(RunRow.priority.desc(), RunRow.id)
+)
+WAITING = (
+    select(RequestRow.id, RequestRow.published_at, RequestRow.published)
+    .where(RequestRow.run_id == bindparam("run"), RequestRow.status == RequestStatus.QUEUED)
+    .where(RequestRow.available_at <= db_now())
+    .limit(bindparam("most"))
+)
+NEVER_RUNG = WAITING.where(RequestRow.published_at.is_(None)).order_by(RequestRow.published_at)
+RUNG = (
+    WAITING.add_columns((db_now() - RequestRow.published_at).label("age"))
+    .where(RequestRow.published_at <= db_now() - bindparam("patience", type_=Float))
+    .order_by(RequestRow.published_at)
+)
+LONGEST_LOOK = 10_000
+"""Requests of a run that are looked at, in the order of an index, for those that may be rung for again."""
+
+
 def due(connection: Connection, load_key: str, *, patience: float, limit: int) -> list[Ring]:
-    """The claimable requests of a load key that were rung for longest ago.
+    """The claimable requests of a load key that were rung for longest ago, those of the most urgent runs first.
 
     Never rung for, or last rung for more than `patience` seconds ago, which doubles with each ring (64 times at most).
+    No more is read than LONGEST_LOOK requests of a run, however many wait.
     """
-    doubling = case({n: 2 ** max(0, n - 1) for n in range(7)}, value=RequestRow.published, else_=64)
-    rows = connection.execute(
-        select(RequestRow.id, RunRow.load_key, RunRow.priority)
-        .join(RunRow, RunRow.id == RequestRow.run_id)
-        .where(RunRow.load_key == load_key, RunRow.state == RunState.ACTIVE)
-        .where(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
-        .where(or_(RequestRow.published_at.is_(None), RequestRow.published_at + patience * doubling <= db_now()))
-        .order_by(RunRow.priority.desc(), RequestRow.published_at.asc().nulls_first(), RequestRow.id)
-        .limit(limit)
-    )
-    return [Ring(request_id=r.id, load_key=r.load_key, priority=r.priority) for r in rows]
+    found: list[tuple[int, float, int]] = []
+    for run_id, priority in connection.execute(RUNS_OF_KEY, {"model_key": load_key}).all():
+        if len(found) >= limit and priority < -found[-1][0]:
+            break
+        of = {"run": run_id, "most": limit, "patience": patience}
+        found += [(-priority, 0.0, r.id) for r in connection.execute(NEVER_RUNG, of)]
+        found += [
+            (-priority, r.published_at, r.id)
+            for r in connection.execute(RUNG, of | {"most": LONGEST_LOOK})
+            if r.age >= patience * 2 ** min(max(r.published - 1, 0), 6)
+        ]
+    return [Ring(request_id=id_, load_key=load_key, priority=-urgent) for urgent, _, id_ in sorted(found)[:limit]]
 
 
 def mark_published(connection: Connection, request_ids: Sequence[int]) -> None:

@@ -1,7 +1,6 @@
 """The tables (design: one snapshot of a benchmark, many runs on it, one row for each answer).
 
-Times are seconds since the epoch on the database's own clock (see `db_now`), never a worker's.
-"""
+Times are seconds since the epoch on the database's own clock (see `db_now`), never a worker's."""
 
 import json
 from typing import Any
@@ -314,7 +313,7 @@ class ChoreRow(Base):
 
 
 class SumRow(Base):
-    """What something in a run adds up to: how many of its requests are done, say. See `SumChangeRow`."""
+    """What something in a run adds up to: how many of its requests are done, say."""
 
     __tablename__ = "sums"
     run_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -323,10 +322,7 @@ class SumRow(Base):
 
 
 class SumChangeRow(Base):
-    """What is to be added to a sum, until somebody folds it in: workers append, and none waits for another.
-
-    Neither has a foreign key: it would be looked up for each answer.
-    """
+    """What is to be added to a sum, until somebody folds it in: no foreign key is looked up, and nobody waits."""
 
     __tablename__ = "sum_changes"
     __table_args__ = (Index("ix_sum_changes_run_id", "run_id"),)
