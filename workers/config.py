@@ -6,7 +6,7 @@ broker wins. No result backend: answers are rows.
 
 from videval.settings import Settings
 from workers.address import broker_address
-from workers.publish import PRIORITY_STEPS
+from workers.bell import PRIORITY_STEPS
 
 SETTINGS = Settings()
 CONTROL_QUEUE = "videval.control"

@@ -33,7 +33,7 @@ for name in TELL_TRACEBACKS:
     logging.getLogger(name).addFilter(_InALine())
 
 
-class PatientConsumer(Consumer):  # type: ignore[misc]
+class PatientConsumer(Consumer):
     """Says what Redis said and what mends it, and does not ask again at once."""
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:

@@ -14,9 +14,10 @@ from videval.db.identity import database_id
 from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable, VidevalError
+from workers.bell import queue_name
 from workers.device import can_serve, is_free
 from workers.ledger import Trouble
-from workers.publish import publish_due, queue_name
+from workers.publish import publish_due
 from workers.shares import Demand, Seat, assign
 from workers.worker import Worker
 

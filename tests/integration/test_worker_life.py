@@ -20,8 +20,8 @@ from videval.db.tables import AttemptRow, RequestRow, ResponseRow, WorkerRow
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable
 from workers import heartbeat, spool
 from workers import worker as worker_module
+from workers.bell import queue_name
 from workers.heartbeat import Loops
-from workers.publish import queue_name
 from workers.worker import Worker
 
 

@@ -71,13 +71,13 @@ def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueu
     return done
 
 
-def ring_for(database: "Database", run_id: int) -> int:
+def ring_for(settings: "Settings", database: "Database", run_id: int) -> int:
     """Publish what nobody rang for yet; returns how many messages were sent."""
     from workers.publish import publish_run
 
     sent = 0
     with busy("sending messages") as tell:
-        for sent in publish_run(database, run_id):
+        for sent in publish_run(settings, database, run_id):
             tell(sent, 0)
     return sent
 
@@ -138,7 +138,7 @@ def enqueue_it(asked: "Asked", *, new: bool) -> None:
         done = place(database, order, new=new)
         try:
             with using(settings):
-                sent = ring_for(database, done.run.run_id)
+                sent = ring_for(settings, database, done.run.run_id)
         except BrokerUnavailable as error:
             warn(f"  the rows stand, but not all messages were sent: {error}")
             warn("  the next enqueue, or any worker, sends the rest")

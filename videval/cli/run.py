@@ -64,7 +64,7 @@ def run_command(
     fleet = Fleet(settings=settings, devices=parse_devices(settings.devices), tied=True)
     with opened(settings) as database, using(settings):
         done = place(database, order, new=new)
-        ring_for(database, done.run.run_id)
+        ring_for(settings, database, done.run.run_id)
         counts = _run_fleet(database, done.run, fleet)
         if not counts.finished:
             say("nothing is lost, the same command goes on")
