@@ -1,23 +1,44 @@
 """What the broker is told: which requests to ring for, and which queues have work. Rows decide, messages only ring."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Integer,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from videval.db.session import db_now
-from videval.db.tables import ChoreRow, RequestRow, RunRow
+from videval.db.tables import RequestRow, RunRow, WorkerRow
+from videval.db.workers import AT_WORK, seated
 from videval.types import ModelSpec, RequestStatus, RunState
 
 __all__ = [
+    "Look",
     "KeyWork",
     "Ring",
     "due",
+    "in_hand",
+    "look",
     "mark_published",
     "pending_of_run",
     "rings_for_others",
-    "take_turn",
     "unring",
     "unring_for_others",
     "work",
@@ -50,6 +71,16 @@ class KeyWork:
     waiting: int
     running: int
     priority: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What a worker sees at a glance: how many workers are counted on, which load keys have work, and how many of the
+    workers serve each of these."""
+
+    num_seats: int
+    work: tuple[KeyWork, ...]
+    seats: Mapping[str, int]
 
 
 def pending_of_run(connection: Connection, run_id: int, *, after: int, limit: int) -> list[Ring]:
@@ -92,39 +123,93 @@ def mark_published(connection: Connection, request_ids: Sequence[int]) -> None:
     )
 
 
-def _count(connection: Connection, *where: ColumnElement[bool]) -> int:
-    some = select(literal(1)).select_from(RequestRow).where(*where).limit(COUNT_LIMIT).subquery()
-    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+def _count(*where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many requests of a row of `runs` are so; a million must not cost more than the first `most`."""
+    some = select(literal(1)).where(RequestRow.run_id == RunRow.id, *where).limit(bindparam("most", type_=Integer))
+    return select(func.count()).select_from(some.correlate(RunRow).subquery()).correlate(RunRow).scalar_subquery()
+
+
+_OF_RUNS = (
+    select(
+        RunRow.id,
+        RunRow.load_key,
+        RunRow.spec,
+        RunRow.dtype,
+        RunRow.priority,
+        _count(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()).label("waiting"),
+        _count(RequestRow.status == RequestStatus.RUNNING).label("running"),
+    )
+    .where(RunRow.state == RunState.ACTIVE)
+    .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
+)
+_WORK = _OF_RUNS.order_by(RunRow.priority.desc(), RunRow.id)
 
 
 def work(connection: Connection) -> list[KeyWork]:
     """Every load key of an active run that has requests to claim or running, most urgent first.
 
-    Counts stop at COUNT_LIMIT: a million waiting requests must not cost more than a thousand.
+    Counts stop at COUNT_LIMIT.
     """
-    runs = connection.execute(
-        select(RunRow.id, RunRow.load_key, RunRow.spec, RunRow.dtype, RunRow.priority)
-        .where(RunRow.state == RunState.ACTIVE)
-        .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
-        .order_by(RunRow.priority.desc(), RunRow.id)
-    ).all()
+    return _merged(connection.execute(_WORK, {"most": COUNT_LIMIT}).all())
+
+
+def _merged(runs: Sequence[Row[Any]]) -> list[KeyWork]:
+    """The work of all runs with one load key together."""
     merged: dict[str, KeyWork] = {}
     for run in runs:
-        of_run = RequestRow.run_id == run.id
-        waiting = _count(
-            connection, of_run, RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()
-        )
-        running = _count(connection, of_run, RequestRow.status == RequestStatus.RUNNING)
         known = merged.get(run.load_key)
         merged[run.load_key] = KeyWork(
             load_key=run.load_key,
             spec=ModelSpec.from_json(run.spec),
             dtypes=(*(known.dtypes if known else ()), run.dtype),
-            waiting=waiting + (known.waiting if known else 0),
-            running=running + (known.running if known else 0),
+            waiting=run.waiting + (known.waiting if known else 0),
+            running=run.running + (known.running if known else 0),
             priority=max(run.priority, known.priority if known else run.priority),
         )
     return list(merged.values())
+
+
+def _looked_at() -> Select[Any]:
+    """One row for each run with work, or one without a run: how many workers there are, and how many on its key."""
+    on_key = select(WorkerRow.load_key, func.count().label("seats"))
+    seats = on_key.where(*seated(bindparam("silent_s", type_=Float))).group_by(WorkerRow.load_key).cte("seats")
+    crowd = select(func.coalesce(func.sum(seats.c.seats), 0).label("num_seats")).subquery("crowd")
+    runs = _OF_RUNS.subquery("of_runs")
+    rows = crowd.outerjoin(runs, true()).outerjoin(seats, seats.c.load_key == runs.c.load_key)
+    query = select(crowd.c.num_seats, *runs.c, func.coalesce(seats.c.seats, 0).label("seats")).select_from(rows)
+    return query.order_by(runs.c.priority.desc(), runs.c.id)
+
+
+_LOOK = _looked_at()
+
+
+def look(connection: Connection, *, silent_s: float, most: int = COUNT_LIMIT) -> Look:
+    """What there is to do and who does it, in one statement: each worker asks this often. Counts stop at `most`;
+    workers that were silent for `silent_s` seconds are not counted on."""
+    rows = connection.execute(_LOOK, {"silent_s": silent_s, "most": most}).all()
+    runs = [row for row in rows if row.id is not None]
+    return Look(
+        num_seats=rows[0].num_seats, work=tuple(_merged(runs)), seats={row.load_key: row.seats for row in runs}
+    )
+
+
+def in_hand(connection: Connection, load_key: str) -> dict[str, int]:
+    """How many requests each worker on a load key has in hand, none for those that are idle; whoever is loading it
+    or drains is left out."""
+    running = (
+        select(RequestRow.worker_id, func.count().label("held"))
+        .join(RunRow, RunRow.id == RequestRow.run_id)
+        .where(RunRow.load_key == load_key, RunRow.state == RunState.ACTIVE)
+        .where(RequestRow.status == RequestStatus.RUNNING)
+        .group_by(RequestRow.worker_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(WorkerRow.id, func.coalesce(running.c.held, 0).label("held"))
+        .outerjoin(running, running.c.worker_id == WorkerRow.id)
+        .where(WorkerRow.load_key == load_key, WorkerRow.state.in_(AT_WORK))
+    )
+    return {row.id: row.held for row in rows}
 
 
 def unring(connection: Connection, request_ids: Sequence[int]) -> None:
@@ -154,18 +239,3 @@ def unring_for_others(connection: Connection, request_id: int, load_key: str, dt
     Whether it was one."""
     waits = _waits_for_others(request_id, load_key, dtype)
     return connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0)).rowcount == 1
-
-
-def take_turn(connection: Connection, chore: str, every: float) -> bool:
-    """Whether this worker may do a chore now that is done once every `every` seconds by any of them."""
-    statement = update(ChoreRow).where(ChoreRow.name == chore, ChoreRow.done_at <= db_now() - every)
-    if connection.execute(statement.values(done_at=db_now())).rowcount == 1:
-        return True
-    known = connection.execute(select(ChoreRow.done_at).where(ChoreRow.name == chore)).scalar()
-    if known is None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        made = dialect.insert(ChoreRow).values(name=chore, done_at=db_now()).on_conflict_do_nothing()
-        return connection.execute(made.returning(ChoreRow.name)).scalar() is not None
-    if known > connection.execute(select(db_now())).scalar_one() + every:  # the database's clock was set back
-        connection.execute(update(ChoreRow).where(ChoreRow.name == chore).values(done_at=db_now()))
-    return False
