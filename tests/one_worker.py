@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from tests.questions import make_run, request_ids, samples
 from videval.db import queue, workers
@@ -16,7 +16,18 @@ from videval.settings import Settings
 from workers.device import claim_device, parse_devices
 from workers.worker import Worker
 
-__all__ = ["FakeConsumer", "LockedWorker", "end", "new_worker", "ready", "settings", "stored", "work_of", "worker"]
+__all__ = [
+    "FakeConsumer",
+    "LockedWorker",
+    "end",
+    "new_worker",
+    "ready",
+    "settings",
+    "statements",
+    "stored",
+    "work_of",
+    "worker",
+]
 
 
 class FakeConsumer:
@@ -73,6 +84,20 @@ def worker(database: Database, settings: Settings) -> Iterator[Worker]:
     made = new_worker(open_database(settings), settings)
     yield made
     end(made)
+
+
+@pytest.fixture
+def statements(worker: Worker) -> Iterator[list[str]]:
+    """What the worker asks of its database, transactions' own words left out."""
+    said: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if not statement.startswith(("BEGIN", "SET ", "COMMIT")):
+            said.append(statement)
+
+    event.listen(worker.database.engine, "before_cursor_execute", note)
+    yield said
+    event.remove(worker.database.engine, "before_cursor_execute", note)
 
 
 def work_of(database: Database) -> KeyWork:

@@ -29,6 +29,7 @@ __all__ = [
     "dtype_for",
     "is_free",
     "list_gpus",
+    "lock_alone",
     "lock_domain",
     "parse_devices",
 ]
@@ -285,6 +286,15 @@ def claim_device(folder: Path, devices: Sequence[Device], *, patience: float = 1
         if time.monotonic() > deadline:
             raise _no_free_device(devices, closed)
         time.sleep(0.1)
+
+
+def lock_alone(folder: Path, name: str) -> int | None:
+    """Lock something that one process of this machine may do at a time; None if another one does. It is free again
+    when the returned descriptor is closed or its process gone."""
+    try:
+        return _try_lock(_lock_folder(folder), name)
+    except _NotOurs:
+        return None
 
 
 def is_free(folder: Path, device_id: str) -> bool:

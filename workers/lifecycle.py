@@ -22,8 +22,11 @@ from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem,
 from workers.broker import BrokerUser, reach
 from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.device import claim_device, parse_devices
-from workers.heartbeat import Loops
+from workers.dispatch import Dispatch
+from workers.heartbeat import Heartbeat
 from workers.ledger import Trouble
+from workers.loops import Crowd, Loops
+from workers.reconcile import Reconcile
 from workers.trial import try_broker
 from workers.worker import Worker
 
@@ -166,7 +169,11 @@ def _on_ready(sender: Any, **kwargs: Any) -> None:
     consumer, queues = _CeleryConsumer(sender), _state["queues"]
     for name in queues or ():  # consumed as soon as the model is there
         consumer.cancel_queue(name)
-    loops = Loops(this_worker(), consumer, queues=queues, ensure_broker=_watch_broker)
+    worker, crowd = this_worker(), Crowd()
+    heartbeat = Heartbeat(worker, consumer)
+    reconcile = Reconcile(worker, crowd, ensure_broker=_watch_broker)
+    dispatch = Dispatch(worker, consumer, crowd, queues=queues, on_change=heartbeat.wake)
+    loops = Loops(heartbeat, reconcile, dispatch, on_outage=reconcile.after_outage)
     _state["loops"] = loops
     loops.start()
     log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)

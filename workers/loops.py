@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from videval.errors import DatabaseUnavailable, VidevalError
@@ -51,18 +52,18 @@ class Step(ABC):
         """Do it again now."""
         self.woken.set()
 
-    def after_outage(self) -> None:
-        """The database was away for a while."""
-
     def close(self) -> None:
-        """Give back what it holds."""
+        """Wait no more: the worker ends."""
+        self.woken.set()
 
 
 class Loops:
     """The steps as threads; `stop` ends them. They are daemons: one that is stuck does not hold the process."""
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, on_outage: Callable[[], None]) -> None:
+        """`on_outage` hears that the database was away."""
         self._steps = steps
+        self._on_outage = on_outage
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -74,7 +75,6 @@ class Loops:
         """End after the step that is being done."""
         self._stopped.set()
         for step in self._steps:
-            step.wake()
             step.close()
 
     def _run(self, step: Step) -> None:
@@ -84,13 +84,12 @@ class Loops:
             step.woken.wait(step.pause)
 
     def once(self, step: Step) -> None:
-        """Do a step; its failure is logged, and when the database was away all are told."""
+        """Do a step; its failure is logged."""
         try:
             step.step()
         except VidevalError as error:
             log.warning("%s: %s", step.name, error)
             if isinstance(error, DatabaseUnavailable):
-                for each in self._steps:
-                    each.after_outage()
+                self._on_outage()
         except Exception:  # whatever it is, the next step may succeed
             log.exception("%s failed; goes on", step.name)

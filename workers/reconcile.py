@@ -8,8 +8,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
-from videval.db import chores, queue, requests, workers
+from videval.db import chores, queue, requests, sums, workers
 from videval.db.identity import database_id
 from workers.device import is_free, lock_alone
 from workers.loops import Crowd, Step
@@ -32,19 +33,24 @@ class Reconcile(Step):
     name = "reconcile"
 
     def __init__(
-        self, worker: Worker, crowd: Crowd | None = None, *, ensure_broker: Callable[[], None] = lambda: None
+        self,
+        worker: Worker,
+        crowd: Crowd | None = None,
+        *,
+        ensure_broker: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ensure_broker`: start it again if it died."""
+        """`ensure_broker`: start it again if it died. `clock`: this machine's own, in seconds."""
         super().__init__()
         self._worker = worker
         self._settings = worker.settings
         self._crowd = crowd or Crowd()
         self._ensure_broker = ensure_broker
         self._turn: float | None = None
-        self._clock: tuple[float, float] | None = None
+        self._clock = clock
+        self._clocks: tuple[float, float] | None = None
         self._skip_until = 0.0
         self._watch: int | None = None
-        self._known_as = ""
 
     @property
     def pause(self) -> float:
@@ -56,9 +62,14 @@ class Reconcile(Step):
         """Whether this worker reconciles for all."""
         return self._turn is not None
 
+    @property
+    def watches_neighbours(self) -> bool:
+        """Whether this worker looks for dead ones on its machine."""
+        return self._watch is not None
+
     def after_outage(self) -> None:
-        """Leases could not be renewed while the database was away: nobody is given up for one lease period."""
-        self._skip_until = time.monotonic() + self._settings.lease
+        """Leases may not have been renewed: nobody is given up for one lease period."""
+        self._skip_until = self._clock() + self._settings.lease
 
     def step(self) -> None:
         """Reconcile, if this worker does it, or does it from now on."""
@@ -66,6 +77,7 @@ class Reconcile(Step):
         self._give_up_neighbours()
         if self._renew() or self._succeed():
             self._give_up_leases()
+            self._worker.ledger.write(sums.fold)
             self._refill()
 
     # who reconciles
@@ -98,19 +110,19 @@ class Reconcile(Step):
         """Skip a lease period if the database's clock moved much more than ours since the last look: then leases prove
         nothing. Every worker watches, whoever reconciles. One that has just begun knows of no outage and no jump before
         it, so it waits as long; workers dead beside it are found by their locks at once."""
-        before, self._clock = self._clock, (now, time.monotonic())
+        before, self._clocks = self._clocks, (now, self._clock())
         if before is None:
-            self._skip_until = self._clock[1] + self._settings.lease
+            self.after_outage()
             return
-        moved, passed = now - before[0], self._clock[1] - before[1]
+        moved, passed = now - before[0], self._clocks[1] - before[1]
         if moved - passed > self._settings.lease / 2:
             log.warning("the database's clock jumped %.0f s: nobody is given up for one lease period", moved - passed)
-            self._skip_until = self._clock[1] + self._settings.lease
+            self.after_outage()
 
     # what is done
 
     def _give_up_leases(self) -> None:
-        if time.monotonic() >= self._skip_until:
+        if self._clock() >= self._skip_until:
             self._log_expired(self._worker.ledger.write(requests.expire_leases), "its lease ran out")
 
     def _refill(self) -> None:
@@ -120,23 +132,19 @@ class Reconcile(Step):
             look = queue.look(connection, silent_s=self._settings.lease * 2)
         each = REFILL * self._worker.concurrency
         keys = [w.load_key for w in look.work if w.waiting]
-        publish_due(
-            self._settings, database, {key: max(LEAST_REFILL, each * look.seats.get(key, 0)) for key in keys}
-        )
+        publish_due(self._settings, database, {key: max(LEAST_REFILL, each * look.seats.get(key, 0)) for key in keys})
 
     def _give_up_neighbours(self) -> None:
-        if not self._watches_neighbours():
-            return
-        if dead := self._dead_neighbours():
+        """Of the workers of a machine the one that holds a lock does; the kernel passes it on when that one is gone."""
+        if self._watch is None:
+            self._watch = lock_alone(self._settings.lock_path, f"neighbours-{self._known_as}")
+        if self.watches_neighbours and (dead := self._dead_neighbours()):
             expired = self._worker.ledger.write(requests.expire_workers, dead)
             self._log_expired(expired, "its worker is dead")
 
-    def _watches_neighbours(self) -> bool:
-        """Of the workers of a machine the one that holds a lock does; the kernel passes it on when that one is gone."""
-        if self._watch is None:
-            self._known_as = self._known_as or database_id(self._worker.database)
-            self._watch = lock_alone(self._settings.lock_path, f"neighbours-{self._known_as}")
-        return self._watch is not None
+    @cached_property
+    def _known_as(self) -> str:
+        return database_id(self._worker.database)
 
     def _dead_neighbours(self) -> list[str]:
         """Workers that share our lock folder and whose device nobody holds any more."""
@@ -148,6 +156,7 @@ class Reconcile(Step):
 
     def close(self) -> None:
         """Leave the watch on the neighbours to another one; for the rest it is enough to be gone."""
+        super().close()
         if self._watch is not None:
             os.close(self._watch)
             self._watch = None

@@ -79,6 +79,7 @@ class Worker:
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.done = self.failed = self.refused = 0
         self.refuses: frozenset[str] = frozenset()
+        self.neighbours = 1
         self._not_here_in_a_row = 0
         self._last_run = 0
         self._bells_for_nothing = 0
@@ -258,6 +259,10 @@ class Worker:
     def message(self) -> str | None:
         """What keeps it from its work, for people; None if nothing does."""
         return self.ledger.message
+
+    def give_back(self, most: int) -> list[int]:
+        """Release up to so many requests that are not begun; returns their ids."""
+        return []
 
     def held(self) -> list[Held]:
         """The requests in hand."""

@@ -12,7 +12,7 @@ from videval.db.session import Database
 from videval.errors import DatabaseUnavailable, ModelUnavailable
 from videval.types import RequestStatus, RunState, Stage
 from workers import ledger
-from workers.heartbeat import Loops
+from workers.dispatch import Dispatch
 
 
 def paused_run(database: Database, folder: Path, count: int) -> list[int]:
@@ -92,17 +92,17 @@ def test_a_worker_leaves_bells_to_those_that_have_the_dtype_of_all_that_is_left(
     database.write(lambda c: queue.mark_published(c, theirs))
     (mine,) = request_ids(database, make_run(database, tmp_path / "data", 1))
     taken = take(database, theirs[0], dtype="bfloat16")
-    loops = Loops(worker, consumer := FakeConsumer())
-    loops._dispatch()
+    dispatch = Dispatch(worker, consumer := FakeConsumer())
+    dispatch.step()
     worker.answer(theirs[1])
     assert row_of(database, mine).status == RequestStatus.DONE and len(consumer.queues) == 1
     worker.answer(theirs[2])
     worker.answer(theirs[3])
     assert [row_of(database, i).published_at for i in theirs[1:]] == [None] * 3, "to be rung for again, soon"
-    loops._dispatch()
+    dispatch.step()
     assert consumer.queues == []
     make_run(database, tmp_path / "data", 1, max_pixels=9)
-    loops._dispatch()
+    dispatch.step()
     assert len(consumer.queues) == 1 and row_of(database, taken.request_id).attempt == 1
 
 
@@ -160,27 +160,27 @@ def test_data_that_is_there_again_is_no_trouble_any_more(worker, database, tmp_p
 
 
 def test_trouble_with_a_run_that_nobody_wants_any_more_is_over(worker, database, tmp_path):
-    loops = Loops(worker, FakeConsumer())
+    dispatch = Dispatch(worker, FakeConsumer())
     run_id = make_run(database, tmp_path / "data")
-    loops._dispatch()
+    dispatch.step()
     (tmp_path / "data").rename(tmp_path / "away")
     worker.answer(request_ids(database, run_id)[0])
-    loops._dispatch()
+    dispatch.step()
     assert "VIDEVAL_DATA_ROOT" in worker.message, "the run still asks for it"
     database.write(lambda c: runs.cancel(c, run_id))
-    loops._dispatch()
+    dispatch.step()
     assert worker.message is None
 
 
 def test_a_model_that_nobody_asks_for_any_more_is_no_trouble(worker, database, tmp_path, monkeypatch):
-    loops = Loops(worker, FakeConsumer())
+    dispatch = Dispatch(worker, FakeConsumer())
     run_id = make_run(database, tmp_path / "data")
     monkeypatch.setattr(worker, "load", lambda work: (_ for _ in ()).throw(ModelUnavailable("too large")))
-    loops._dispatch()
-    loops._dispatch()
+    dispatch.step()
+    dispatch.step()
     assert "cannot be loaded: too large" in worker.message
     database.write(lambda c: runs.cancel(c, run_id))
-    loops._dispatch()
+    dispatch.step()
     assert worker.message is None
 
 

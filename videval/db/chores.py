@@ -6,9 +6,8 @@ it, and nobody writes who only looks.
 """
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from videval.db.session import db_now
+from videval.db.session import db_now, dialect_insert
 from videval.db.tables import ChoreRow
 
 __all__ = ["last_done", "take"]
@@ -25,8 +24,11 @@ def take(connection: Connection, name: str, seen: float | None) -> float | None:
     """Do a chore from now on, if nobody did it since the time that was `seen`; returns the time to renew it by, None
     if somebody was quicker."""
     if seen is None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        new = dialect.insert(ChoreRow).values(name=name, done_at=db_now()).on_conflict_do_nothing()
+        new = (
+            dialect_insert(connection.dialect.name, ChoreRow)
+            .values(name=name, done_at=db_now())
+            .on_conflict_do_nothing()
+        )
         return connection.execute(new.returning(ChoreRow.done_at)).scalar()
     again = update(ChoreRow).where(ChoreRow.name == name, ChoreRow.done_at == seen).values(done_at=db_now())
     return connection.execute(again.returning(ChoreRow.done_at)).scalar()

@@ -30,8 +30,8 @@ from videval.db.workers import AT_WORK, seated
 from videval.types import ModelSpec, RequestStatus, RunState
 
 __all__ = [
-    "Look",
     "KeyWork",
+    "Look",
     "Ring",
     "due",
     "in_hand",
@@ -81,6 +81,10 @@ class Look:
     num_seats: int
     work: tuple[KeyWork, ...]
     seats: Mapping[str, int]
+
+    def of(self, load_key: str | None) -> KeyWork | None:
+        """The work of a load key, None if it has none."""
+        return next((w for w in self.work if w.load_key == load_key), None)
 
 
 def pending_of_run(connection: Connection, run_id: int, *, after: int, limit: int) -> list[Ring]:
@@ -189,7 +193,7 @@ def look(connection: Connection, *, silent_s: float, most: int = COUNT_LIMIT) ->
     rows = connection.execute(_LOOK, {"silent_s": silent_s, "most": most}).all()
     runs = [row for row in rows if row.id is not None]
     return Look(
-        num_seats=rows[0].num_seats, work=tuple(_merged(runs)), seats={row.load_key: row.seats for row in runs}
+        num_seats=int(rows[0].num_seats), work=tuple(_merged(runs)), seats={row.load_key: row.seats for row in runs}
     )
 
 

@@ -8,8 +8,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from videval.db.records import WorkerIdentity
-from videval.db.results import upsert
-from videval.db.session import db_now
+from videval.db.session import db_now, upsert
 from videval.db.tables import WorkerRow
 
 __all__ = [
@@ -122,11 +121,11 @@ def lock_seats(connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7239513)")
 
 
-def take_seat(connection: Connection, worker_id: str, load_key: str | None) -> None:
-    """Say which load key a worker serves from now on, so that the others reckon with it before it has loaded."""
-    connection.execute(
-        update(WorkerRow).where(WorkerRow.id == worker_id).values(load_key=load_key, serving_since=db_now())
-    )
+def take_seat(connection: Connection, worker_id: str, load_key: str | None, *, loads: bool = False) -> None:
+    """Say which load key a worker serves from now on, so that the others reckon with it before it has loaded; `loads`:
+    it is about to load it."""
+    values = {"load_key": load_key, "serving_since": db_now()} | ({"state": "loading"} if loads else {})
+    connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(values))
 
 
 def stop(connection: Connection, worker_id: str, message: str | None = None) -> None:

@@ -235,6 +235,11 @@ class Engine:
             self._thread.join(timeout=5.0)
 
     @property
+    def slots(self) -> int:
+        """How many requests it answers at a time."""
+        return self._settings.batch_size
+
+    @property
     def pid(self) -> int | None:
         """The child's process id, None if there is none."""
         child = self._child
