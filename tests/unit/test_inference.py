@@ -13,7 +13,8 @@ from videval.errors import EnvironmentProblem, ModelFailure, ProcessDied, VideoF
 from videval.inference import Released, infer
 from videval.models.catalog import model_spec
 from videval.types import Answer, Clip, FrameSampling, Generation, GenerationSettings, Prompt, Stage
-from videval.video.cache import FrameCache, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import load_frames
 from videval.video.eviction import evict
 
 
