@@ -165,7 +165,7 @@ class Loops:
             keys = [w.load_key for w in queue.work(connection) if w.waiting]
             seats = workers.seats(connection, silent_s=self._settings.lease * 2)
         serving = Counter(seat.load_key for seat in seats)
-        each = REFILL * self._worker.concurrency
+        each = REFILL * self._worker.places
         publish_due(self._settings, database, {key: max(LEAST_REFILL, each * serving[key]) for key in keys})
 
     def _expire(self) -> None:
