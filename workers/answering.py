@@ -92,10 +92,10 @@ class Answerer:
                 on_stage=partial(self.enter, held),
                 allow_symlinks=self._settings.allow_symlinks,
             )
-        except Released:
-            self._release(held)
         except DiedInCompany:
             self._release(held, alone=True)
+        except Released:
+            self._release(held)
         except (EnvironmentProblem, UnknownName) as error:
             self._not_here(held, error)
         except (ProcessDied, DeadlineExceeded) as error:

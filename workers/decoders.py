@@ -94,8 +94,6 @@ class Decoders:
             raise
         without = [DECORD] if message["path"] in self._not_decords else []
         answer = self._ask(decoder, message | {"without": without})
-        if "problem" in answer:
-            raise EnvironmentProblem(answer["problem"], hint=answer["hint"])
         if "failure" in answer:
             raise error_from(answer)
         return clip_from(answer["clip"])
