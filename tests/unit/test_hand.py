@@ -46,7 +46,8 @@ class Desk:
 
     def end(self, *ids: int) -> None:
         for i in ids:
-            self.begun[i].set()
+            if i in self.begun:
+                self.begun[i].set()
 
 
 @contextmanager
