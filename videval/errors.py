@@ -57,6 +57,7 @@ __all__ = [
     "UsageError",
     "VideoFailure",
     "VidevalError",
+    "as_failure",
 ]
 
 
@@ -207,3 +208,14 @@ class ProcessDied(RequestFailure):
 
     kind = ErrorKind.CRASH
     permanent = False
+
+
+def as_failure(error: BaseException) -> RequestFailure | EnvironmentProblem:
+    """What a model or a library raised on a request as one of ours; its own traceback is kept as the cause."""
+    if isinstance(error, RequestFailure | EnvironmentProblem):
+        return error
+    failure: RequestFailure = ModelFailure(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError):
+        failure = OutOfMemory(f"the machine's memory is full: {error}".rstrip(": "))
+    failure.__cause__ = error
+    return failure

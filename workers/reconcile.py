@@ -130,7 +130,7 @@ class Reconcile(Step):
         database = self._worker.database
         with database.read() as connection:
             look = queue.look(connection, silent_s=self._settings.lease * 2)
-        each = REFILL * self._worker.concurrency
+        each = REFILL * self._worker.places
         keys = [w.load_key for w in look.work if w.waiting]
         publish_due(self._settings, database, {key: max(LEAST_REFILL, each * look.seats.get(key, 0)) for key in keys})
 

@@ -17,7 +17,8 @@ from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model
 from videval.scorers.choice import WordsScorer
 from videval.types import Clip, FrameSampling, Prompt, Sample, Verdict
-from videval.video.cache import FrameCache, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import load_frames
 
 CLIPS = 60
 FRAMES = FrameSampling(policy="stride", num_frames=8)
@@ -72,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         question = next(q for q in of_video[sample.video].questions if q.text == sample.question)
         clip = cache.clip(root / sample.video, FRAMES, sample.span, folder_fps=bench.folder_fps)
         asked.append(Asked(sample, question, clip))
-    yield World(bench, root, asked, load_model(model_spec("Video-LLaVA-tiny"), device="cpu"))
+    yield World(bench, root, asked, load_model(model_spec("Video-LLaVA-tiny"), devices=["cpu"]))
 
 
 def changed(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Asked], Clip]:

@@ -308,7 +308,7 @@ def test_queues_with_work_are_filled_for_each_worker_on_them(
         database.write(workers.register, identity(f"w{n}", lock_domain="another host"))
         database.write(workers.take_seat, f"w{n}", key_of())
     settled.step()
-    assert filled[-1] == {key_of(): 40 * reconcile.REFILL * worker.concurrency}, "what is in hand needs no bell"
+    assert filled[-1] == {key_of(): 40 * reconcile.REFILL * worker.places}, "what is in hand needs no bell"
 
 
 def test_a_broker_that_is_away_is_looked_after_by_each_worker(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from videval.db import queue
 from videval.db.session import Database
 from videval.db.tables import AttemptRow, RequestRow, ResponseRow
 from videval.errors import DatabaseUnavailable, EnvironmentProblem
-from workers import spool
+from workers import answering, spool
 from workers import worker as worker_module
 from workers.worker import Worker
 
@@ -53,7 +53,7 @@ def test_a_request_that_crashes_its_engine_is_struck_and_then_failed(worker, dat
     assert (row.status, row.strikes, row.alone) == ("queued", 1, True)
     worker.answer(request_id)
     row = row_of(database, request_id)
-    assert (row.status, row.error_kind) == ("failed", "crash") and worker.failed == 1
+    assert (row.status, row.error_kind) == ("failed", "crash") and worker.answerer.tally.failed == 1
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("error", "model"), ("oom", "oom")])
@@ -86,7 +86,7 @@ def test_data_that_is_not_on_this_machine_goes_back_for_others_and_the_worker_sa
 def test_what_nobody_foresaw_sends_the_request_back_and_the_worker_lives_on(worker, database, tmp_path, monkeypatch):
     first, second = ready(worker, database, tmp_path, count=2)
     with monkeypatch.context() as patch:
-        patch.setattr(worker_module, "predict", lambda *a, **k: 1 / 0)
+        patch.setattr(answering, "predict", lambda *a, **k: 1 / 0)
         worker.answer(first)
         assert (row_of(database, first).status, row_of(database, first).retries) == ("queued", 1)
         for _ in range(worker.settings.max_retries):
@@ -104,7 +104,7 @@ def test_a_host_without_its_data_takes_ever_less_from_the_others(worker, databas
     shutil.rmtree(tmp_path / "data")
     pauses = []
     monkeypatch.setattr(worker.draining, "wait", pauses.append)
-    for _ in range(3 * worker.concurrency):
+    for _ in range(3 * worker.places):
         database.write(lambda c: c.execute(update(RequestRow).values(available_at=0.0)))
         worker.answer(request_id)
     assert pauses[-1] == 4 * pauses[0] > 0
@@ -125,7 +125,7 @@ def test_what_waits_for_one_model_never_reaches_another(worker, database, tmp_pa
         wait_for("one to be generated", lambda: "generate" in [h.stage for h in worker.held()], 30)
         for request_id in ids[1:]:
             pool.submit(worker.answer, request_id)
-        wait_for("the others to wait", lambda: [h.stage for h in worker.held()].count("prepare") == 2, 30)
+        wait_for("the others to wait", lambda: [h.stage for h in worker.held()].count("wait") == 2, 30)
         os.kill(worker.engine.pid, signal.SIGKILL)
         wait_for("the engine to be gone", lambda: worker.engine.loaded is None, 30)
         make_run(database, tmp_path / "data", model="fake:b")
@@ -145,7 +145,7 @@ def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, data
     database.write(lambda c: c.execute(gone))
     take(database, request_id, "successor")
     thread.join()
-    assert worker.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
+    assert worker.answerer.tally.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
 
 
 # drain and end

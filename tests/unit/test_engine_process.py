@@ -22,9 +22,9 @@ from videval.errors import (
 )
 from videval.inference import Released
 from videval.models.catalog import model_spec
-from videval.types import Answer, Clip, GenerationSettings, Prompt, Text, Video
+from videval.types import Answer, Clip, GenerationSettings, Prompt, Stage, Text, Video
 from workers.device import parse_devices
-from workers.engine import Engine, _choose_batch, _Ticket
+from workers.engine import Engine
 
 SETTINGS = GenerationSettings()
 
@@ -48,9 +48,13 @@ class Asker:
         self, key: str = "k", *, alone: bool = False, begun: threading.Event | None = None, **row
     ) -> Future[Answer]:
         said = prompt(**row)
-        on_generate = begun.set if begun else lambda: None
+
+        def on_stage(stage: Stage) -> None:
+            if begun is not None and stage == Stage.GENERATE:
+                begun.set()
+
         return self._pool.submit(
-            self.engine.generate, said, SETTINGS, alone=alone, load_key=key, on_generate=on_generate
+            self.engine.ask, said, SETTINGS, alone=alone, together="", load_key=key, on_stage=on_stage
         )
 
     def close(self) -> None:
@@ -126,10 +130,10 @@ def test_an_error_in_a_batch_is_the_failure_of_one_and_the_rest_are_answered(ask
 
 def in_turn(asker: Asker, *rows: dict[str, object]) -> list[Future[Answer]]:
     """Ask one after the other, behind what is in hand."""
-    asked, before = [], asker.engine._next_id
+    asked, before = [], len(asker.engine._keeper.mailbox._hand)
     for n, row in enumerate(rows, start=1):
         asked.append(asker.ask(**row))
-        wait_for("the engine to have it", lambda n=n: asker.engine._next_id == before + n, 20)
+        wait_for("the engine to have it", lambda n=n: len(asker.engine._keeper.mailbox._hand) == before + n, 20)
     return asked
 
 
@@ -169,7 +173,7 @@ def test_frames_that_are_gone_are_this_machine_s_problem_and_not_the_request_s(a
         height=2, decoder="none", policy="stride",
     )  # fmt: skip
     with pytest.raises(EnvironmentProblem, match="cannot be mapped"):
-        asker.engine.generate(prompt(clip=gone), SETTINGS, alone=False, load_key="k", on_generate=lambda: None)
+        asker.engine.ask(prompt(clip=gone), SETTINGS, alone=False, together="", load_key="k", on_stage=print)
 
 
 def test_a_load_that_fails_is_said_and_asks_nothing_of_the_requests(tmp_path, monkeypatch):
@@ -260,29 +264,11 @@ def test_who_runs_alone_is_never_in_a_batch(asker):
     assert outcome(hold) == "held" and isinstance(outcome(struck), OutOfMemory) and outcome(fine) == "fine"
 
 
-def ticket(id_: int, *, alone: bool = False, settings: GenerationSettings = SETTINGS) -> _Ticket:
-    return _Ticket(id=id_, prompt={}, settings=settings, alone=alone, load_key="k", on_generate=lambda: None)
-
-
-@pytest.mark.parametrize(
-    ("ready", "size", "chosen"),
-    [
-        ([], 4, []),
-        ([ticket(3), ticket(1), ticket(2)], 2, [1, 2]),
-        ([ticket(2), ticket(1, alone=True)], 4, [1]),
-        ([ticket(1), ticket(2, alone=True), ticket(3)], 4, [1, 3]),
-        ([ticket(1), ticket(2, settings=GenerationSettings(max_new_tokens=9)), ticket(3)], 4, [1, 3]),
-        ([ticket(i) for i in range(9, 0, -1)], 1, [1]),
-    ],
-    ids=["nothing", "oldest first", "oldest is alone", "alone later", "other settings", "one at a time"],
-)
-def test_a_batch_is_the_oldest_and_those_that_may_go_with_it(ready, size, chosen):
-    assert [t.id for t in _choose_batch(ready, size)] == chosen
-
-
 def test_an_engine_whose_owner_cannot_note_the_stage_answers_all_the_same(asker):
-    def unable() -> None:
+    def unable(stage: Stage) -> None:
         raise RuntimeError("no database")
 
-    answer = asker.engine.generate(prompt(fake_answer="yes"), SETTINGS, alone=False, load_key="k", on_generate=unable)
+    answer = asker.engine.ask(
+        prompt(fake_answer="yes"), SETTINGS, alone=False, together="", load_key="k", on_stage=unable
+    )
     assert answer.generation.text == "yes"

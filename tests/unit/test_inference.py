@@ -13,7 +13,8 @@ from videval.errors import EnvironmentProblem, ModelFailure, ProcessDied, VideoF
 from videval.inference import Released, infer
 from videval.models.catalog import model_spec
 from videval.types import Answer, Clip, FrameSampling, Generation, GenerationSettings, Prompt, Stage
-from videval.video.cache import FrameCache, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import load_frames
 from videval.video.eviction import evict
 
 
@@ -52,8 +53,17 @@ class FakeEngine:
         self.asked: list[dict[str, object]] = []
         self._during = during
 
-    def generate(self, prompt: Prompt, settings: GenerationSettings, *, alone, load_key, on_generate) -> Answer:
-        on_generate()
+    def ask(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        *,
+        alone: bool,
+        together: str,
+        load_key: str,
+        on_stage: Callable[[Stage], None],
+    ) -> Answer:
+        on_stage(Stage.GENERATE)
         self.asked.append({"prompt": prompt, "settings": settings, "alone": alone, "load_key": load_key})
         self._during(prompt)
         return Answer(generation=Generation(text=" B"), prepare_s=0.25, wait_s=0.5, generate_s=0.75)

@@ -41,12 +41,23 @@ __all__ = [
     "rings_for_others",
     "unring",
     "unring_for_others",
+    "waiting",
     "work",
 ]
 
 
 UNFINISHED = (RequestStatus.QUEUED, RequestStatus.RUNNING)
 COUNT_LIMIT = 1000
+SOME_WAITING = (
+    select(literal(1))
+    .select_from(RequestRow)
+    .join(RunRow, RunRow.id == RequestRow.run_id)
+    .where(RunRow.load_key == bindparam("load_key"), RunRow.state == RunState.ACTIVE)
+    .where(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
+    .limit(bindparam("at_most"))
+    .subquery()
+)
+HOW_MANY_WAIT = select(func.count()).select_from(SOME_WAITING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +234,11 @@ def unring(connection: Connection, request_ids: Sequence[int]) -> None:
         .where(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.QUEUED)
         .values(published_at=None, published=0)
     )
+
+
+def waiting(connection: Connection, load_key: str, *, at_most: int) -> int:
+    """How many requests of a load key could be claimed now; not counted further than `at_most`."""
+    return connection.execute(HOW_MANY_WAIT, {"load_key": load_key, "at_most": at_most}).scalar_one()
 
 
 def _waits_for_others(request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:

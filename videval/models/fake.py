@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied
 from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Prompt, Scalar
-from videval.video.cache import load_frames
+from videval.video.clips import load_frames
 
 __all__ = ["FakeInputs", "FakeModel", "load"]
 
@@ -48,8 +48,8 @@ class FakeInputs:
 class FakeModel:
     """Says the prepared answer, after the faults and the latency that the rows ask for."""
 
-    def __init__(self, spec: ModelSpec, *, device: str, dtype: str, log: str = "") -> None:
-        self._about = {"adapter": "fake", "checkpoint": spec.checkpoint, "device": device, "dtype": dtype}
+    def __init__(self, about: Mapping[str, str], *, log: str = "") -> None:
+        self._about = about
         self._log = log
 
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> FakeInputs:
@@ -86,14 +86,15 @@ class FakeModel:
             os.close(file)
 
 
-def load(spec: ModelSpec, *, device: str, dtype: str) -> FakeModel:
+def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> FakeModel:
     """Make the fake, as slowly or as badly as the environment asks for."""
     time.sleep(float(os.environ.get("VIDEVAL_FAKE_LOAD_S") or 0))
     fault = os.environ.get("VIDEVAL_FAKE_LOAD_FAULT")
     if fault == "error":
         raise ModelUnavailable("the fake model was asked not to load", hint="unset VIDEVAL_FAKE_LOAD_FAULT")
     _act_out(fault)
-    return FakeModel(spec, device=device, dtype=dtype, log=os.environ.get("VIDEVAL_FAKE_LOG", ""))
+    about = {"adapter": "fake", "checkpoint": spec.checkpoint, "device": ",".join(devices), "dtype": dtype}
+    return FakeModel(about, log=os.environ.get("VIDEVAL_FAKE_LOG", ""))
 
 
 def _answer(text: str, clip: Clip | None) -> str:
