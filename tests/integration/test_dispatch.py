@@ -1,24 +1,19 @@
 """Dispatch: which model a worker serves, by what all can see, and how little it looks at while nothing changes."""
 
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
-from tests.one_worker import FakeConsumer, LockedWorker, end, new_worker
+from tests.one_worker import FakeConsumer, LockedWorker, QuickEngine, end, new_worker, quick
 from tests.questions import identity, key_of, make_run, request_ids, take
-from tests.servers import wait_for
 from videval.db import queue, runs, workers
 from videval.db.identity import database_id
 from videval.db.session import Database, open_database
 from videval.db.tables import WorkerRow
-from videval.errors import ModelUnavailable
 from videval.settings import Settings
-from videval.types import ModelSpec
 from workers import dispatch as dispatch_module
 from workers.bell import queue_name
 from workers.dispatch import Dispatch
@@ -32,7 +27,12 @@ def consumer() -> FakeConsumer:
 
 
 @pytest.fixture
-def dispatch(worker: Worker, consumer: FakeConsumer) -> Dispatch:
+def engine(worker: Worker) -> QuickEngine:
+    return quick(worker)
+
+
+@pytest.fixture
+def dispatch(worker: Worker, engine: QuickEngine, consumer: FakeConsumer) -> Dispatch:
     return Dispatch(worker, consumer)
 
 
@@ -40,8 +40,14 @@ def dispatch(worker: Worker, consumer: FakeConsumer) -> Dispatch:
 def other(database: Database, settings: Settings) -> Iterator[LockedWorker]:
     """A worker beside the first one."""
     made = new_worker(open_database(settings), settings)
+    quick(made)
     yield made
     end(made)
+
+
+def loaded(worker: Worker) -> str | None:
+    """The load key of the model that is there."""
+    return worker.engine.loaded.load_key if worker.engine.loaded else None
 
 
 def seats_of_others(database: Database, count: int, load_key: str | None = None) -> None:
@@ -58,13 +64,13 @@ def test_what_has_work_is_loaded_and_its_queue_consumed(
     assert consumer.queues == [] and worker.engine.loaded is None, "no work, no load"
     run_id = make_run(database, tmp_path / "data")
     dispatch.step()
-    assert worker.engine.loaded.load_key == key_of() and len(consumer.queues) == 1
+    assert loaded(worker) == key_of() and len(consumer.queues) == 1
     dispatch.step()
     assert worker.engine.loads == 1
     database.write(runs.cancel, run_id)
     make_run(database, tmp_path / "data", model="fake:b")
     dispatch.step()
-    assert worker.engine.loaded.load_key == key_of("fake:b") and len(consumer.queues) == 1
+    assert loaded(worker) == key_of("fake:b") and len(consumer.queues) == 1
 
 
 def test_a_queue_that_was_added_in_vain_is_added_again(
@@ -79,14 +85,18 @@ def test_a_queue_that_was_added_in_vain_is_added_again(
 
 
 def test_a_turn_begins_when_the_model_is_loaded_however_long_that_took(
-    dispatch: Dispatch, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, dispatch: Dispatch, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "2")
+    def load(work: queue.KeyWork) -> None:
+        long_ago = update(WorkerRow).values(serving_since=WorkerRow.serving_since - 500)
+        database.write(lambda c: c.execute(long_ago))
+
+    monkeypatch.setattr(worker, "load", load)
     make_run(database, tmp_path / "data")
     dispatch.step()
     with database.read() as connection:
         (me,) = workers.live_workers(connection)
-    assert me.load_key == key_of() and me.served_s < 1.5
+    assert me.load_key == key_of() and me.served_s < 100
 
 
 def test_while_a_model_is_loaded_all_can_see_so(
@@ -106,17 +116,15 @@ def test_while_a_model_is_loaded_all_can_see_so(
 
 def test_a_model_that_cannot_be_loaded_is_said_and_its_queue_left_to_others(
     worker: Worker,
+    engine: QuickEngine,
     dispatch: Dispatch,
     consumer: FakeConsumer,
     database: Database,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_run(database, tmp_path / "data")
     dispatch.step()
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
-    os.kill(worker.engine.pid, signal.SIGKILL)
-    wait_for("the failed reload", lambda: worker.engine.loaded is None and not worker.engine.is_loading, 30)
+    engine.loaded, engine.cannot = None, {key_of()}  # it died, and its reload failed
     dispatch.step()
     assert consumer.queues == [] and "fake cannot be loaded" in str(worker.message)
     with database.read() as connection:
@@ -147,14 +155,19 @@ def test_two_workers_that_choose_at_once_serve_two_keys(
 
 
 def test_queues_that_the_user_named_are_the_only_ones_served(
-    worker: Worker, consumer: FakeConsumer, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    worker: Worker,
+    engine: QuickEngine,
+    consumer: FakeConsumer,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     make_run(database, tmp_path / "data", model="fake:a")
     make_run(database, tmp_path / "data", model="fake:b")
     named = queue_name(database_id(database), key_of("fake:b"))
     chosen = Dispatch(worker, consumer, queues=frozenset({named}))
     chosen.step()
-    assert worker.engine.loaded.load_key == key_of("fake:b")
+    assert loaded(worker) == key_of("fake:b")
     assert consumer.queues == [named]
     with database.read() as connection:
         assert connection.execute(select(WorkerRow.refuses)).scalar_one() == [key_of("fake:a")]
@@ -165,31 +178,17 @@ def test_queues_that_the_user_named_are_the_only_ones_served(
 
 
 def test_a_model_that_one_worker_cannot_load_goes_to_another(
-    worker: Worker,
-    dispatch: Dispatch,
-    other: Worker,
-    database: Database,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    engine: QuickEngine, dispatch: Dispatch, other: Worker, database: Database, tmp_path: Path
 ) -> None:
     others = Dispatch(other, FakeConsumer())
     make_run(database, tmp_path / "data", 9, model="fake:b")
     others.step()
     make_run(database, tmp_path / "data", 9, model="fake:a")
-    monkeypatch.setattr(worker.engine, "load", cannot_load(worker.engine.load, key_of("fake:a")))
+    engine.cannot = {key_of("fake:a")}
     for _ in range(3):
         dispatch.step()
         others.step()
     assert (dispatch.load_key, others.load_key) == (key_of("fake:b"), key_of("fake:a"))
-
-
-def cannot_load(load: Callable[..., object], key: str) -> Callable[..., object]:
-    def refuse(spec: ModelSpec, load_key: str, dtype: str) -> object:
-        if load_key == key:
-            raise ModelUnavailable("it has too little memory")
-        return load(spec, load_key, dtype)
-
-    return refuse
 
 
 # what a look costs
@@ -198,7 +197,7 @@ def cannot_load(load: Callable[..., object], key: str) -> Callable[..., object]:
 @pytest.fixture
 def settled(dispatch: Dispatch, database: Database, tmp_path: Path) -> Dispatch:
     """One that serves a run, among others."""
-    make_run(database, tmp_path / "data", 2)
+    make_run(database, tmp_path / "data", 9)
     seats_of_others(database, 3, key_of())
     dispatch.step()
     dispatch.step()
@@ -258,8 +257,7 @@ def test_after_some_looks_all_workers_are_looked_at_whatever_did_not_change(
 def test_a_key_that_is_left_alone_is_taken_over_although_its_run_did_not_change(
     settled: Dispatch, database: Database, tmp_path: Path
 ) -> None:
-    make_run(database, tmp_path / "data", 9, model="fake:b")
-    seats_of_others(database, 3, key_of())
+    make_run(database, tmp_path / "data", 1, model="fake:b")
     database.write(workers.take_seat, "w2", key_of("fake:b"))
     settled.step()
     settled.step()

@@ -11,7 +11,7 @@ from tests.one_worker import FakeConsumer, end, new_worker, ready
 from tests.questions import row_of
 from tests.servers import wait_for
 from videval.db import requests
-from videval.db.session import Database, open_database
+from videval.db.session import Database, db_now, open_database
 from videval.db.tables import RequestRow, WorkerRow
 from videval.settings import Settings
 from workers.heartbeat import Heartbeat
@@ -31,7 +31,7 @@ def test_a_heartbeat_renews_leases_and_says_what_is_lost(
         for request_id in ids:
             pool.submit(worker.answer, request_id)
         wait_for("both in work", lambda: len(worker.held()) == 2, 30)
-        short = update(RequestRow).where(RequestRow.id == ids[0]).values(lease_expires_at=requests.db_now() + 1)
+        short = update(RequestRow).where(RequestRow.id == ids[0]).values(lease_expires_at=db_now() + 1)
         database.write(lambda c: c.execute(short))
         database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == ids[1]).values(status="queued")))
         heartbeat.step()
