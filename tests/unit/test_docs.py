@@ -41,6 +41,7 @@ WORDS = (
     *("Clip", "Task", "Companion", "Mark", "Sidecar", "Draft", "Load key", "Lease", "Strike", "Turn", "Low water"),
     *("Seat", "Coverage", "Unparsed", "Claim", "Fence", "Reconcile", "Ring", "Chore", "Spool", "Snapshot", "Span"),
     *("Policy", "Pack", "Device", "Device lock", "Lock domain", "Fleet", "Run card", "Run key", "Stage", "Protocol"),
+    *("Ask", "Caller", "Model", "Server", "Batcher", "Flight", "Guilt", "Company"),
 )
 EXAMPLE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELLS = ("console", "sh", "bash")
@@ -380,7 +381,7 @@ def test_the_error_tree_says_the_right_exit_codes_and_kinds() -> None:
 
 
 def test_all_error_classes_are_public() -> None:
-    assert set(errors.__all__) == {*error_classes(), "ErrorKind", "as_failure"}
+    assert set(errors.__all__) == {*error_classes(), "ErrorKind", "Released", "DiedInCompany", "as_failure"}
     assert errors.__all__ == sorted(errors.__all__)
 
 
