@@ -40,6 +40,7 @@ __all__ = [
     "DataMissing",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DiedInCompany",
     "EnvironmentProblem",
     "ErrorKind",
     "Incomplete",
@@ -49,6 +50,7 @@ __all__ = [
     "NoFreeDevice",
     "OutOfMemory",
     "ProcessDied",
+    "Released",
     "RequestFailure",
     "SchemaMismatch",
     "StatementRefused",
@@ -208,6 +210,15 @@ class ProcessDied(RequestFailure):
 
     kind = ErrorKind.CRASH
     permanent = False
+
+
+class Released(Exception):
+    """No failure: the request was given back before it was generated, which costs it nothing."""
+
+
+class DiedInCompany(Released):
+    """No failure that is known to be this request's: the model's process died or hung while it generated it beside
+    others. It goes back without a strike and is generated alone from now on."""
 
 
 def as_failure(error: BaseException) -> RequestFailure | EnvironmentProblem:

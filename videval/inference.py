@@ -8,7 +8,7 @@ from typing import Protocol
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import Claim
-from videval.errors import EnvironmentProblem, ModelFailure
+from videval.errors import DiedInCompany, EnvironmentProblem, ModelFailure, Released
 from videval.types import (
     Answer,
     Clip,
@@ -25,15 +25,6 @@ from videval.video.eviction import held
 from videval.video.paths import resolve_video
 
 __all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
-
-
-class Released(Exception):
-    """The request was given back before it was generated; costs it nothing."""
-
-
-class DiedInCompany(Released):
-    """The model's process died or hung while it generated this request beside others: nobody knows whose fault it
-    was. It goes back without a strike and is generated alone from now on."""
 
 
 class FrameSource(Protocol):

@@ -380,7 +380,7 @@ def test_the_error_tree_says_the_right_exit_codes_and_kinds() -> None:
 
 
 def test_all_error_classes_are_public() -> None:
-    assert set(errors.__all__) == {*error_classes(), "ErrorKind", "as_failure"}
+    assert set(errors.__all__) == {*error_classes(), "ErrorKind", "Released", "DiedInCompany", "as_failure"}
     assert errors.__all__ == sorted(errors.__all__)
 
 

@@ -61,7 +61,10 @@ MODELS: Mapping[str, ModelSpec] = {
 }
 """Name -> what it stands for; the published names, in the order in which they are listed."""
 
-_TEMPLATES: Mapping[str, ModelSpec] = {"video_llava": VIDEO_LLAVA_7B, "fake": FAKE}
+FAKE_SERVER = replace(FAKE, adapter="fake_server", note="the fake as a server of so many streams")
+FAKES = (FAKE.adapter, FAKE_SERVER.adapter)
+"""Adapters whose checkpoint is no folder."""
+_TEMPLATES: Mapping[str, ModelSpec] = {"video_llava": VIDEO_LLAVA_7B, "fake": FAKE, "fake_server": FAKE_SERVER}
 """Adapter -> the spec whose limits a checkpoint named `ADAPTER:PATH` shares."""
 
 
@@ -129,8 +132,8 @@ def _local_spec(adapter: str, path: str) -> ModelSpec:
     if template is None:
         _adapter(adapter)
         template = ModelSpec(name=adapter, adapter=adapter, checkpoint="")
-    if adapter == "fake":
-        return replace(template, name=f"fake-{path}", checkpoint=path)
+    if adapter in FAKES:
+        return replace(template, name=f"{adapter}-{path}", checkpoint=path)
     folder = Path(path).expanduser().resolve()
     require_checkpoint(folder)
     return replace(template, name=folder.name, checkpoint=str(folder), revision="", note=f"{adapter}, local folder")

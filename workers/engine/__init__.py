@@ -1,21 +1,24 @@
 """The worker's side of the engine: which model is loaded, and the blocking `ask` of request threads.
 
 `Keeper` keeps one model loaded in a process (`process.py`), `Mailbox` has what is asked of it, `Flight` knows whose
-fault a death is. What runs together is decided in the process, by the model's Server (`batcher.py`).
+fault a death is. What runs together is decided in the process, by the model's Server (`batcher.py`). That process
+imports this package too, and so neither database nor settings are loaded with it.
 """
 
 import os
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from videval.errors import ModelUnavailable
-from videval.inference import Released
-from videval.settings import Settings
+from videval.errors import ModelUnavailable, Released
 from videval.types import Answer, GenerationSettings, ModelSpec, Prompt, Stage
 from workers.child import Child
-from workers.device import Device
 from workers.engine.keeper import Keeper, Loaded
 from workers.wire import ask_message
+
+if TYPE_CHECKING:
+    from videval.settings import Settings
+    from workers.device import Device
 
 __all__ = ["Engine", "Loaded"]
 
@@ -23,7 +26,7 @@ __all__ = ["Engine", "Loaded"]
 class Engine:
     """The engine of one worker on one device."""
 
-    def __init__(self, settings: Settings, device: Device, *, keep_fds: Sequence[int] = ()) -> None:
+    def __init__(self, settings: "Settings", device: "Device", *, keep_fds: Sequence[int] = ()) -> None:
         self._settings = settings
         self._device = device
         self._keep_fds = tuple(keep_fds)
@@ -165,6 +168,6 @@ def _keeps(keeper: Keeper, load_key: str, dtype: str) -> bool:
     return keeper.mailbox.is_open and (keeper.load_key, keeper.dtype) == (load_key, dtype)
 
 
-def _names(device: Device) -> tuple[str, ...]:
+def _names(device: "Device") -> tuple[str, ...]:
     """The devices as an engine process sees them, which is shown no others."""
     return tuple(f"cuda:{n}" for n in range(device.group_size)) if device.is_gpu else ("cpu",)

@@ -12,6 +12,8 @@ __all__ = ["Flight", "Guilt"]
 
 TOGETHER = 1.0
 """Stages that begin within so many seconds of each other began together: a batch is told of one message at a time."""
+SILENT = 0.5
+"""The share of the limit after which a process that says nothing is taken to hang as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,35 +85,40 @@ class Flight:
         return self._guilt(self._in(Stage.GENERATE) or self._in(Stage.PREPARE))
 
     def deadline(self) -> float | None:
-        """When something will have taken too long; None if nothing is in flight."""
+        """When something will have taken too long; None if nothing is in flight.
+
+        A process that has work and begins nothing must at least say something.
+        """
         if not self._legs:
             return None
-        return min((leg.since for leg in self._timed().values()), default=self._heard) + self._limit
+        first = self._first()
+        return (first.since if first is not None else self._heard) + self._limit
 
     def guilt_of_delay(self, now: float) -> Guilt | None:
         """Whose fault it is that something takes too long; None if nothing does.
 
-        It is who began first, with those who began together with it: whoever began later only waited for them.
-        A process that has work and begins nothing hangs by its own fault.
+        If the process hangs as a whole it is as if it had died. Else it is who began first, with those that began
+        together with it: who began later is only not done yet.
         """
-        deadline = self.deadline()
+        deadline, first = self.deadline(), self._first()
         if deadline is None or now < deadline:
             return None
-        timed = self._timed()
-        first = min((leg.since for leg in timed.values()), default=0.0)
-        return self._guilt(id_ for id_, leg in timed.items() if leg.since <= first + TOGETHER)
+        if first is None or now - self._heard >= SILENT * self._limit:
+            return self.guilt_of_death()
+        return self._guilt(i for i in self._in(first.stage) if self._legs[i].since <= first.since + TOGETHER)
 
     def _guilt(self, suspects: Iterable[int]) -> Guilt:
         ids = tuple(suspects)
         stage = self._legs[ids[0]].stage if ids else None
         return Guilt(struck=ids, stage=stage) if len(ids) == 1 else Guilt(company=ids, stage=stage)
 
-    def _in(self, stage: Stage) -> list[int]:
+    def _in(self, stage: Stage | None) -> list[int]:
         return [id_ for id_, leg in self._legs.items() if leg.stage == stage]
 
-    def _timed(self) -> dict[int, _Leg]:
-        """Those that have a deadline of their own."""
-        return {id_: leg for id_, leg in self._legs.items() if leg.stage in (Stage.PREPARE, Stage.GENERATE)}
+    def _first(self) -> _Leg | None:
+        """The longest of the stages that have a deadline."""
+        timed = (leg for leg in self._legs.values() if leg.stage in (Stage.PREPARE, Stage.GENERATE))
+        return min(timed, key=lambda leg: leg.since, default=None)
 
     def _count_busy(self, now: float) -> None:
         is_busy = any(leg.stage == Stage.GENERATE for leg in self._legs.values())

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from videval.errors import DeadlineExceeded, ModelUnavailable, ProcessDied, RequestFailure
-from videval.settings import Settings
 from videval.types import ModelSpec, Stage
 from workers.child import Child
 from workers.engine.flight import Guilt
 from workers.engine.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from videval.settings import Settings
 
 __all__ = ["Keeper", "Loaded"]
 
@@ -40,7 +43,7 @@ class Keeper:
         dtype: str,
         *,
         devices: tuple[str, ...],
-        settings: Settings,
+        settings: "Settings",
         start: Callable[[], Child],
     ) -> None:
         self.load_key, self.dtype = load_key, dtype
@@ -113,10 +116,10 @@ class Keeper:
         self._give_up(error)
 
     def _give_up(self, error: ModelUnavailable) -> None:
+        self.mailbox.empty(f"the model is not loaded any more: {error}")
         if self._loading.done():
             self._loading = Future()
         self._loading.set_exception(error)
-        self.mailbox.empty(f"the model is not loaded any more: {error}")
 
     def _live(self) -> bool:
         """One process from its start to its death; whether another is to follow. Raises ModelUnavailable."""

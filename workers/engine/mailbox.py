@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from videval.errors import RequestFailure
-from videval.inference import DiedInCompany, Released
+from videval.errors import DiedInCompany, Released, RequestFailure
 from videval.types import Answer, Stage
 from workers.child import Child, Message
 from workers.engine.flight import Flight, Guilt
