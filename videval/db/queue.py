@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from videval.db.session import db_now
+from videval.db.session import db_now, dialect_insert
 from videval.db.tables import ChoreRow, RequestRow, RunRow
 from videval.types import ModelSpec, RequestStatus, RunState
 
@@ -179,9 +178,9 @@ def take_turn(connection: Connection, chore: str, every: float) -> bool:
         return True
     known = connection.execute(select(ChoreRow.done_at).where(ChoreRow.name == chore)).scalar()
     if known is None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        made = dialect.insert(ChoreRow).values(name=chore, done_at=db_now()).on_conflict_do_nothing()
-        return connection.execute(made.returning(ChoreRow.name)).scalar() is not None
+        made = dialect_insert(connection.dialect.name, ChoreRow).values(name=chore, done_at=db_now())
+        first = made.on_conflict_do_nothing().returning(ChoreRow.name)
+        return connection.execute(first).scalar() is not None
     if known > connection.execute(select(db_now())).scalar_one() + every:  # the database's clock was set back
         connection.execute(update(ChoreRow).where(ChoreRow.name == chore).values(done_at=db_now()))
     return False

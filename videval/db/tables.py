@@ -6,7 +6,7 @@ Times are seconds since the epoch on the database's own clock (see `db_now`), ne
 import json
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -22,10 +22,13 @@ __all__ = [
     "SampleRow",
     "SampleScoreRow",
     "SnapshotRow",
+    "SumChangeRow",
+    "SumRow",
     "WorkerRow",
 ]
 
 _ESCAPED = "\ufdd0"
+IS_QUEUED = text("status = 'queued'")
 
 
 class ExactText(TypeDecorator[str]):
@@ -136,6 +139,7 @@ class RequestRow(Base):
         Index("ix_requests_run_id_status_published_at", "run_id", "status", "published_at"),
         Index("ix_requests_status_lease_expires_at", "status", "lease_expires_at"),
         Index("ix_requests_worker_id", "worker_id"),
+        Index("ix_requests_waiting_by_video", "run_id", "video", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
@@ -275,3 +279,26 @@ class ChoreRow(Base):
     __tablename__ = "chores"
     name: Mapped[str] = mapped_column(primary_key=True)
     done_at: Mapped[float]
+
+
+class SumRow(Base):
+    """What something in a run adds up to: how many of its requests are done, say. See `SumChangeRow`."""
+
+    __tablename__ = "sums"
+    run_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[float]
+
+
+class SumChangeRow(Base):
+    """What is to be added to a sum, until somebody folds it in: workers append, and none waits for another.
+
+    Neither has a foreign key: it would be looked up for each answer.
+    """
+
+    __tablename__ = "sum_changes"
+    __table_args__ = (Index("ix_sum_changes_run_id", "run_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int]
+    name: Mapped[str]
+    amount: Mapped[float]
