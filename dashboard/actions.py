@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.backend import backend
 from dashboard.words import plain
 from videval.changes import Changed, cancel, pause, resume
-from videval.db import runs as rows
+from videval.db import plans
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.errors import BrokerUnavailable, ErrorKind, UsageError, VidevalError
@@ -57,7 +57,7 @@ def retry(run: RunInfo, kinds: tuple[str, ...] = (), indexes: tuple[str, ...] = 
 
     def change(database: Database) -> str:
         wanted = [ErrorKind(k) for k in kinds]
-        count = database.write(lambda c: rows.retry(c, run.run_id, kinds=wanted, indexes=indexes))
+        count = database.write(lambda c: plans.retry(c, run.run_id, kinds=wanted, indexes=indexes))
         return f"{count} request(s) will be tried again"
 
     return _changed(change, run.run_id)

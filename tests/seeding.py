@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from videval.db.runs import NewRun, create_run
+from videval.db.runs import NewRun, create_run, recount
 from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
 from videval.db.snapshots import add_snapshot
@@ -166,6 +166,7 @@ def _fill(connection: Any, seed: Seed, snapshot: int, run_id: int) -> None:
     )
     _attempts(connection, base, done, failed, at)
     _answers(connection, seed, run_id, base, first, at, size, done)
+    recount(connection, run_id)
 
 
 def _attempts(connection: Any, base: int, done: int, failed: int, at: str) -> None:

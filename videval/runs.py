@@ -11,10 +11,12 @@ from typing import Any, Literal, TypeVar
 
 from videval import __version__
 from videval.benchmarks.base import Benchmark
+from videval.db import plans as plan_rows
 from videval.db import runs as rows
 from videval.db import snapshots
+from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
-from videval.db.runs import NewRun, RequestPlan
+from videval.db.runs import NewRun
 from videval.db.session import Database
 from videval.errors import DataMissing, UnknownName, UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
@@ -210,11 +212,11 @@ def enqueue(
     ids = _read(database, lambda c: snapshots.sample_ids(c, snapshot_id))
     plans, added = _plans(order, ids, set(missing), digest), 0
     for chunk in _chunks(plans):
-        added += database.write(lambda c, chunk=chunk: rows.add_requests(c, run_id, chunk))  # type: ignore[misc]
+        added += database.write(lambda c, chunk=chunk: plan_rows.add_requests(c, run_id, chunk))  # type: ignore[misc]
         if on_progress:
             on_progress(added, len(plans))
     reopened = database.write(lambda c: _activate(c, run_id))
-    run = _read(database, lambda c: next(r for r in rows.list_runs(c) if r.run_id == run_id))
+    run = _read(database, lambda c: rows.get_run(c, run_id))
     return Enqueued(run=run, created=created, added=added, reopened=reopened)
 
 
@@ -316,8 +318,8 @@ def _fields(new: NewRun) -> dict[str, Any]:
 
 
 def _activate(connection: Any, run_id: int) -> int:
-    run = next(r for r in rows.list_runs(connection) if r.run_id == run_id)
-    reopened = rows.reopen_cancelled(connection, run_id) if run.state == RunState.CANCELLED else 0
+    run = rows.get_run(connection, run_id)
+    reopened = plan_rows.reopen_cancelled(connection, run_id) if run.state == RunState.CANCELLED else 0
     if run.state != RunState.ACTIVE:
         rows.set_state(connection, run_id, RunState.ACTIVE)
     return reopened
@@ -336,7 +338,7 @@ def find(database: Database, name: str) -> RunInfo:
 
 def ask_again(database: Database, run: RunInfo) -> int:
     """Ask the questions that a pack's answer did not hold once more, each alone; returns how many."""
-    unanswered = _read(database, lambda c: rows.unanswered_samples(c, run.run_id))
+    unanswered = _read(database, lambda c: plan_rows.unanswered_samples(c, run.run_id))
     plans = [
         RequestPlan(key=f"sample:{key}", position=i, video=video, sample_row_ids=(row_id,))
         for i, (row_id, key, video) in enumerate(unanswered)
@@ -344,6 +346,6 @@ def ask_again(database: Database, run: RunInfo) -> int:
     keys = [p.key for p in plans]
 
     def write(connection: Any) -> int:
-        return rows.reopen(connection, run.run_id, keys) + rows.add_requests(connection, run.run_id, plans)
+        return plan_rows.reopen(connection, run.run_id, keys) + plan_rows.add_requests(connection, run.run_id, plans)
 
     return database.write(write) if plans else 0

@@ -35,9 +35,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_sum_changes_run_id", "sum_changes", ["run_id"])
     op.execute(COUNT)
+    queued, columns = sa.text("status = 'queued'"), ["run_id", "video"]
+    op.create_index("ix_requests_waiting_by_video", "requests", columns, sqlite_where=queued, postgresql_where=queued)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_requests_waiting_by_video", table_name="requests")
     op.drop_index("ix_sum_changes_run_id", table_name="sum_changes")
     op.drop_table("sum_changes")
     op.drop_table("sums")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from tests.questions import answer, identity, key_of, make_run, request_ids, row_of, take
-from videval.db import requests, runs, workers
+from videval.db import plans, requests, runs, workers
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow, PredictionRow, RequestRow, ResponseRow, RunRow, SampleScoreRow
 from videval.errors import ApiFailure, DeadlineExceeded, ErrorKind, OutOfMemory, ProcessDied, VideoFailure
@@ -207,7 +207,7 @@ def test_a_cancelled_request_refuses_the_answer_that_comes_late(database, reques
 def test_an_answer_from_before_a_cancel_and_retry_is_refused_too(database, request_id):
     claim, run_id = take(database, request_id), run_of(database, request_id)
     database.write(lambda c: runs.cancel(c, run_id))
-    assert database.write(lambda c: runs.retry(c, run_id)) == 1
+    assert database.write(lambda c: plans.retry(c, run_id)) == 1
     assert not answer(database, claim)
     assert take(database, request_id).attempt == 2
 
@@ -308,7 +308,7 @@ def test_retry_resets_strikes_and_never_the_attempt(database, tmp_path):
     request_id = request_ids(database, make_run(database, tmp_path / "data", max_attempts=1))[0]
     late = take(database, request_id)
     strike(database, late)
-    assert database.write(lambda c: runs.retry(c, run_of(database, request_id))) == 1
+    assert database.write(lambda c: plans.retry(c, run_of(database, request_id))) == 1
     row = row_of(database, request_id)
     assert (row.status, row.strikes, row.attempt, row.error) == ("queued", 0, 1, None)
     assert take(database, request_id).attempt == 2
@@ -321,9 +321,9 @@ def test_retry_by_kind_and_by_index_takes_only_those(database, tmp_path):
     fail(database, broken, BROKEN)
     database.write(lambda c: runs.set_state(c, run_id, RunState.ACTIVE))
     fail(database, timed_out, VideoFailure("v1.mp4: gone"))
-    assert database.write(lambda c: runs.retry(c, run_id, kinds=[ErrorKind.CRASH])) == 0
-    assert database.write(lambda c: runs.retry(c, run_id, indexes=["1"])) == 1
-    assert database.write(lambda c: runs.retry(c, run_id, kinds=[ErrorKind.VIDEO])) == 1
+    assert database.write(lambda c: plans.retry(c, run_id, kinds=[ErrorKind.CRASH])) == 0
+    assert database.write(lambda c: plans.retry(c, run_id, indexes=["1"])) == 1
+    assert database.write(lambda c: plans.retry(c, run_id, kinds=[ErrorKind.VIDEO])) == 1
 
 
 # failures

@@ -2,6 +2,9 @@
 
 import contextlib
 import tempfile
+from collections import Counter
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -9,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import func, select, update
 
-from tests.questions import answer, identity, key_of, make_run, request_ids, take
+from tests.questions import answer, identity, key_of, make_run, request_ids, samples, take
 from tests.servers import settings_for
-from videval.db import requests, runs
+from videval.db import plans, requests, runs, sums
 from videval.db.records import Claim
 from videval.db.schema import ensure_schema
 from videval.db.session import open_database
@@ -35,7 +38,7 @@ class RequestLife(RuleBasedStateMachine):
         self.database = open_database(settings_for(folder))
         self.stack.callback(self.database.close)
         ensure_schema(self.database)
-        self.run_id = make_run(self.database, folder / "data", 4, max_attempts=2)
+        self.run_id = make_run(self.database, folder / "data", samples(4, videos=2), max_attempts=2)
         self.ids = request_ids(self.database, self.run_id)
         self.claims: list[Claim] = []
         self.attempts = dict.fromkeys(self.ids, 0)
@@ -72,16 +75,16 @@ class RequestLife(RuleBasedStateMachine):
             self.attempts[request_id] = claim.attempt
             self.claims.append(claim)
 
-    @rule(worker=WORKERS, number=NUMBER)
-    def hear_a_bell(self, worker: str, number: int) -> None:
+    @rule(worker=WORKERS, number=NUMBER, most=st.integers(1, 3))
+    def hear_a_bell(self, worker: str, number: int, most: int) -> None:
         waiting = [i for i in self.ids if self.status(i) == "queued"]
         me, key = identity(worker), key_of()
-        claim = self.database.write(
-            lambda c: requests.claim_next(c, self.ids[number], me, lease=60.0, load_key=key, dtype="float32")
-        )
-        assert claim is None or claim.request_id in waiting
-        assert (claim is not None) == (bool(waiting) and self.is_active()), "no bell is wasted while there is work"
-        if claim is not None:
+        of = {"lease": 60.0, "load_key": key, "dtype": "float32", "after": 0, "most": most}
+        claims = self.database.write(partial(requests.take, **of), self.ids[number], me)
+        assert {c.request_id for c in claims} <= set(waiting) and len(claims) <= most
+        assert bool(claims) == (bool(waiting) and self.is_active()), "no bell is wasted while there is work"
+        assert len(claims) < 2 or not any(c.alone for c in claims), "what runs alone is taken alone"
+        for claim in claims:
             assert claim.attempt == self.attempts[claim.request_id] + 1
             self.attempts[claim.request_id] = claim.attempt
             self.claims.append(claim)
@@ -123,12 +126,12 @@ class RequestLife(RuleBasedStateMachine):
         assert (status is not None) == fits
 
     @precondition(lambda self: self.claims)
-    @rule(number=PICK)
-    def release(self, number: int) -> None:
+    @rule(number=PICK, alone=st.booleans())
+    def release(self, number: int, alone: bool) -> None:
         claim = self.pick(number)
         fits = self.is_current(claim)
         pair = claim.request_id, claim.attempt
-        assert self.database.write(lambda c: requests.release(c, [pair])) == fits
+        assert self.database.write(lambda c: requests.release(c, [pair], alone=alone)) == fits
 
     @precondition(lambda self: self.claims)
     @rule(number=PICK)
@@ -155,7 +158,11 @@ class RequestLife(RuleBasedStateMachine):
     @rule(number=NUMBER, everything=st.booleans())
     def retry(self, number: int, everything: bool) -> None:
         indexes = [] if everything else [str(number)]
-        self.database.write(lambda c: runs.retry(c, self.run_id, indexes=indexes))
+        self.database.write(lambda c: plans.retry(c, self.run_id, indexes=indexes))
+
+    @rule()
+    def fold(self) -> None:
+        self.database.write(sums.fold)
 
     @rule()
     def cancel(self) -> None:
@@ -174,6 +181,8 @@ class RequestLife(RuleBasedStateMachine):
             open_ = connection.execute(select(AttemptRow.request_id).where(AttemptRow.outcome == "running")).scalars()
             in_work = sorted(open_)
             state = connection.execute(select(RunRow.state)).scalar_one()
+            counted = runs.counts(connection, self.run_id)
+        assert Counter(asdict(counted)) == Counter(r.status for r in rows), "what is summed is what the rows say"
         ids = {status: {r.id for r in rows if r.status == status} for status in ("done", "running")}
         assert {r.id: r.attempt for r in rows} == self.attempts, "attempts only grow"
         assert said == self.texts and set(said) == ids["done"] and predicted == len(said), (

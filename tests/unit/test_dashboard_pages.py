@@ -14,6 +14,7 @@ from tests.dashboards import its_database as its_database
 from tests.dashboards import opens_pages as opens_pages
 from tests.dashboards import settings_of_this_test as settings_of_this_test
 from tests.seeding import Seed, add_worker, seed_run, snapshot_of
+from videval.db import runs
 from videval.db.session import Database
 
 BROKEN_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64)
@@ -122,13 +123,14 @@ def test_an_export_is_built_beside_the_page_and_then_offered(database: Database,
 
 
 def test_an_export_of_a_run_that_went_on_says_of_when_it_is(database: Database, opened: Open) -> None:
-    seed_run(database, Seed(done=99, running=1))
+    run_id = seed_run(database, Seed(done=99, running=1))
     at = opened("run")
     at.button(key="build-tsv").click().run()
     run_until_offered(at, "Download tsv (100 rows)")
     database.write(
         lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed', finished_at = 0 WHERE status = 'running'")
     )
+    database.write(runs.recount, run_id)
     run_until_offered(at, "Download tsv (as of 99 answers, outdated)")
     assert "Build anew" in said(at)
     assert "1 request without an answer" in said(at)

@@ -451,6 +451,7 @@ def test_a_file_of_a_run_that_went_on_is_outdated_and_only_the_last_files_are_ke
     database.write(
         lambda c: c.exec_driver_sql("UPDATE requests SET status = 'failed' WHERE position = 70 AND status = 'queued'")
     )
+    database.write(runs.recount, run.run_id)
     later = report.run_status(database, run)
     assert exports.answers_if_outdated(later, "tsv") == 60
     exports.begin(later, "tsv")

@@ -242,6 +242,7 @@ def fail(database: Database, run: RunInfo, errors: Mapping[str, tuple[int, str]]
     query = "UPDATE requests SET status = 'failed', error_kind = 'video', video = ?, error = ? WHERE id = ?"
     values = [(*row, number) for number, row in zip(ids, rows, strict=False)]
     database.write(lambda c: c.exec_driver_sql(query, values))
+    database.write(runs.recount, run.run_id)
 
 
 def test_two_broken_videos_are_one_failure_that_names_both(database: Database) -> None:

@@ -55,7 +55,7 @@ def _answered(database: Database, read: Loaded, said: Mapping[str, str]) -> RunI
     for number in numbers:
         database.write(lambda c, number=number: _answer(c, number, run, read, said))  # type: ignore[misc]
     with database.read() as connection:
-        return next(r for r in rows.list_runs(connection) if r.run_id == run.run_id)
+        return rows.get_run(connection, run.run_id)
 
 
 def _answer(connection: Connection, number: int, run: RunInfo, read: Loaded, said: Mapping[str, str]) -> None:

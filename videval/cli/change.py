@@ -33,7 +33,7 @@ def retry_command(
     unanswered: Annotated[bool, typer.Option(help="ask alone what a pack's answer did not hold")] = False,
 ) -> None:
     """Try failed requests again, with no strikes."""
-    from videval.db import runs as run_rows
+    from videval.db import plans
     from videval.runs import ask_again
 
     settings, kinds, indexes = settings_with(), _kinds(kind), index or []
@@ -42,7 +42,7 @@ def retry_command(
         if unanswered:
             count = ask_again(database, info)
         else:
-            count = database.write(lambda c: run_rows.retry(c, info.run_id, kinds=kinds, indexes=indexes))
+            count = database.write(lambda c: plans.retry(c, info.run_id, kinds=kinds, indexes=indexes))
         if not count:
             say(f"{info.name}: nothing to try again, {_why_nothing(kinds, indexes, unanswered=unanswered)}")
             return

@@ -1,43 +1,35 @@
-"""Who holds a request: the claim that takes it, and the fence that knows its holder.
+"""The taking of requests: whose turn it is, and what is taken with it.
 
-A bell means that there is work, and not which: a worker takes the request whose turn it is among all runs of its model.
+A bell means that there is work, and not which: a worker takes the request whose turn it is among all runs of its model,
+and with it what else waits for an answer about the same video.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
-    CursorResult,
     Float,
     SQLColumnExpression,
     and_,
     bindparam,
     case,
     func,
-    insert,
+    literal_column,
     or_,
     select,
     update,
 )
 
+from videval.db import attempts
 from videval.db.queue import unring
-from videval.db.records import Claim, StoredSample, WorkerIdentity, run_config, sample_of
-from videval.db.session import db_now
-from videval.db.tables import AttemptRow, RequestRow, RequestSampleRow, RunRow, SampleRow
-from videval.types import AttemptOutcome, RequestStatus, RunState, Stage
+from videval.db.records import Claim, RunConfig, StoredSample, WorkerIdentity, run_config, sample_of
+from videval.db.session import Connection, db_now
+from videval.db.tables import RequestRow, RequestSampleRow, RunRow, SampleRow
+from videval.types import RequestStatus, RunState
 
-__all__ = [
-    "claim",
-    "claim_as_it_was",
-    "claim_next",
-    "has_work",
-    "owned",
-    "requeued",
-    "samples_of_request",
-    "settle",
-]
+__all__ = ["claim", "claim_as_it_was", "claim_next", "has_work", "samples_of_request", "take"]
 
 WAITS = and_(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
 """The request may be claimed as far as it is concerned."""
@@ -47,6 +39,8 @@ FITS = and_(
     or_(RunRow.dtype.is_(None), RunRow.dtype == bindparam("model_dtype")),
 )
 """The run wants to be answered, by the model that a worker holds."""
+KNOWN_RUNS = "videval_runs"
+"""Where a connection keeps what it has read of runs that does not change; their dtype is none of it."""
 
 
 def _next_of(run: SQLColumnExpression[int]) -> Any:
@@ -90,11 +84,13 @@ def _taking(request: ColumnElement[bool]) -> Any:
             RequestRow.id,
             RequestRow.run_id,
             RequestRow.key,
+            RequestRow.video,
             RequestRow.attempt,
             RequestRow.alone,
             RequestRow.retries,
             RequestRow.published_at,
             (db_now() - due).label("queue_s"),
+            select(RunRow.dtype).where(RunRow.id == RequestRow.run_id).scalar_subquery().label("dtype"),
         )
     )
 
@@ -103,6 +99,30 @@ TAKE = _taking(RequestRow.id == bindparam("request"))
 TAKE_NEXT = _taking(RequestRow.id == _next_of(bindparam("run")).with_for_update(skip_locked=True).scalar_subquery())
 """Two workers at once take two requests: PostgreSQL passes over rows that another one is taking, SQLite's writers take
 turns."""
+OF_THE_VIDEO = (
+    select(RequestRow.id)
+    .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), WAITS, ~RequestRow.alone)
+    .where(RequestRow.status == literal_column("'queued'"))  # in so many words: the index is of these only
+    .order_by(RequestRow.id)
+    .limit(bindparam("more"))
+    .with_for_update(skip_locked=True)
+    .cte("siblings")
+)
+TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(OF_THE_VIDEO.c.id)))
+RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run"))
+DTYPE = select(RunRow.dtype).where(RunRow.id == bindparam("run"))
+FIX_DTYPE = (
+    update(RunRow).where(RunRow.id == bindparam("run"), RunRow.dtype.is_(None)).values(dtype=bindparam("model_dtype"))
+)
+SAMPLES = (
+    select(RequestSampleRow.request_id, *SampleRow.__table__.c)
+    .join_from(RequestSampleRow, SampleRow, SampleRow.id == RequestSampleRow.sample_id)
+    .where(RequestSampleRow.request_id.in_(bindparam("requests", expanding=True)))
+    .order_by(RequestSampleRow.request_id, RequestSampleRow.position)
+)
+AS_IT_WAS = select(*RequestRow.__table__.c).where(
+    RequestRow.id == bindparam("request"), RequestRow.attempt == bindparam("of_attempt")
+)
 
 
 def claim(
@@ -115,7 +135,7 @@ def claim(
     """
     who = {"model_key": load_key, "model_dtype": dtype, "me": worker.id, "lease": lease}
     row = connection.execute(TAKE, who | {"request": request_id}).one_or_none()
-    return _taken(connection, row, worker, dtype)
+    return next(iter(_taken(connection, row, worker, who, most=1)), None)
 
 
 def claim_next(
@@ -128,10 +148,28 @@ def claim_next(
     dtype: str,
     after: int = 0,
 ) -> Claim | None:
-    """Take the request whose turn it is, on hearing the bell of `request_id`; None if nothing is to be had.
+    """Take the one request whose turn it is: see `take`."""
+    taken = take(connection, request_id, worker, lease=lease, load_key=load_key, dtype=dtype, after=after, most=1)
+    return next(iter(taken), None)
 
-    While one run has work, that is the request that rang, or else the run's next. While several have, each is served
-    in its own order, by turns: `after` is the run that this worker served last. The rest is as for `claim`.
+
+def take(
+    connection: Connection,
+    request_id: int,
+    worker: WorkerIdentity,
+    *,
+    lease: float,
+    load_key: str,
+    dtype: str,
+    after: int,
+    most: int,
+) -> list[Claim]:
+    """Take the request whose turn it is, on hearing the bell of `request_id`, and with it up to `most` - 1 others that
+    wait for the same video in the same run, in order; nothing if nothing is to be had.
+
+    While one run has work, the first is the request that rang, or else the run's next. While several have, each is
+    served in its own order, by turns: `after` is the run that this worker served last. What runs alone is taken alone.
+    The rest is as for `claim`.
     """
     who = {"model_key": load_key, "model_dtype": dtype, "me": worker.id, "lease": lease}
     runs = _turns(connection, load_key, dtype, after)
@@ -140,7 +178,7 @@ def claim_next(
         row = row or connection.execute(TAKE_NEXT, who | {"run": run_id}).one_or_none()
     if row is not None and row.id != request_id and row.published_at is None:
         unring(connection, [request_id])  # what was taken had no bell of its own and used up this one
-    return _taken(connection, row, worker, dtype)
+    return _taken(connection, row, worker, who, most=most)
 
 
 def has_work(connection: Connection, load_key: str, dtype: str) -> bool:
@@ -154,26 +192,36 @@ def _turns(connection: Connection, load_key: str, dtype: str, after: int) -> Seq
     return connection.execute(TURNS, {"model_key": load_key, "model_dtype": dtype, "after": after}).scalars().all()
 
 
-def _taken(connection: Connection, row: Any, worker: WorkerIdentity, dtype: str) -> Claim | None:
-    """The claim of a row that was just taken."""
+def _taken(connection: Connection, row: Any, worker: WorkerIdentity, who: dict[str, Any], *, most: int) -> list[Claim]:
+    """The claims of a row that was just taken and of its siblings."""
     if row is None:
-        return None
-    if not _fix_dtype(connection, row.run_id, dtype):
-        settle(connection, row.id, row.attempt, requeued())
-        return None
-    connection.execute(insert(AttemptRow).values(_new_attempt(row.id, row.attempt, worker)))
-    return _claim_of(connection, row, queue_s=max(0.0, row.queue_s))
+        return []
+    if row.dtype is None and not _fix_dtype(connection, row.run_id, who["model_dtype"]):
+        attempts.requeue(connection, (row.id, row.attempt))
+        return []
+    rows = [row]
+    if most > 1 and not row.alone:
+        siblings = connection.execute(TAKE_SIBLINGS, who | {"run": row.run_id, "clip": row.video, "more": most - 1})
+        rows += sorted(siblings, key=lambda sibling: sibling.id)
+    attempts.begin(connection, [(r.id, r.attempt) for r in rows], worker)
+    run, samples = _run(connection, row.run_id), _samples(connection, [r.id for r in rows])
+    return [_claim_of(r, run, samples[r.id], queue_s=max(0.0, r.queue_s)) for r in rows]
 
 
 def _fix_dtype(connection: Connection, run_id: int, dtype: str) -> bool:
     """Fix a run's dtype at its first claim; False if another worker fixed it to another one at the same moment."""
-    open_ = update(RunRow).where(RunRow.id == run_id, RunRow.dtype.is_(None)).values(dtype=dtype)
-    connection.execute(open_)
-    return connection.execute(select(RunRow.dtype).where(RunRow.id == run_id)).scalar_one() == dtype
+    connection.execute(FIX_DTYPE, {"run": run_id, "model_dtype": dtype})
+    return connection.execute(DTYPE, {"run": run_id}).scalar_one() == dtype
 
 
-def _claim_of(connection: Connection, row: Any, *, queue_s: float) -> Claim:
-    run = connection.execute(select(*RunRow.__table__.c).where(RunRow.id == row.run_id)).one()
+def _run(connection: Connection, run_id: int) -> RunConfig:
+    known: dict[int, RunConfig] = connection.info.setdefault(KNOWN_RUNS, {})
+    if run_id not in known:
+        known[run_id] = run_config(connection.execute(RUN, {"run": run_id}).one())
+    return known[run_id]
+
+
+def _claim_of(row: Any, run: RunConfig, samples: tuple[StoredSample, ...], *, queue_s: float) -> Claim:
     return Claim(
         request_id=row.id,
         attempt=row.attempt,
@@ -181,66 +229,27 @@ def _claim_of(connection: Connection, row: Any, *, queue_s: float) -> Claim:
         packed=row.key.startswith("pack:"),
         retries=row.retries,
         queue_s=queue_s,
-        run=run_config(run),
-        samples=samples_of_request(connection, row.id),
+        run=run,
+        samples=samples,
     )
 
 
 def claim_as_it_was(connection: Connection, request_id: int, attempt: int) -> Claim | None:
     """The claim of an attempt that nobody has succeeded, to store an answer that was kept on disk."""
-    row = connection.execute(
-        select(*RequestRow.__table__.c).where(RequestRow.id == request_id, RequestRow.attempt == attempt)
-    ).one_or_none()
-    return None if row is None else _claim_of(connection, row, queue_s=0.0)
-
-
-def _new_attempt(request_id: int, attempt: int, worker: WorkerIdentity) -> dict[str, Any]:
-    return {
-        "request_id": request_id,
-        "attempt": attempt,
-        "worker_id": worker.id,
-        "worker": worker.name,
-        "stage": Stage.CLAIMED,
-        "outcome": AttemptOutcome.RUNNING,
-        "struck": False,
-        "started_at": db_now(),
-        "environment": dict(worker.environment),
-    }
+    row = connection.execute(AS_IT_WAS, {"request": request_id, "of_attempt": attempt}).one_or_none()
+    if row is None:
+        return None
+    return _claim_of(row, _run(connection, row.run_id), samples_of_request(connection, row.id), queue_s=0.0)
 
 
 def samples_of_request(connection: Connection, request_id: int) -> tuple[StoredSample, ...]:
     """The samples that a request asks about, in order."""
-    rows = connection.execute(
-        select(*SampleRow.__table__.c)
-        .join(RequestSampleRow, RequestSampleRow.sample_id == SampleRow.id)
-        .where(RequestSampleRow.request_id == request_id)
-        .order_by(RequestSampleRow.position)
-    )
-    return tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in rows)
+    return _samples(connection, [request_id]).get(request_id, ())
 
 
-def owned(request_id: int, attempt: int) -> ColumnElement[bool]:
-    """The fence: the request is still running under this attempt."""
-    return and_(
-        RequestRow.id == request_id,
-        RequestRow.attempt == attempt,
-        RequestRow.status == RequestStatus.RUNNING,
-    )
-
-
-def settle(connection: Connection, request_id: int, attempt: int, values: dict[str, Any]) -> bool:
-    """End an attempt's hold on its request; False if the fence refused it."""
-    result: CursorResult[Any] = connection.execute(
-        update(RequestRow).where(owned(request_id, attempt)).values(lease_expires_at=None, worker_id=None, **values)
-    )
-    return result.rowcount == 1
-
-
-def requeued(delay: float = 0.0) -> dict[str, Any]:
-    """What a row says of a request that waits again, due in `delay` seconds."""
+def _samples(connection: Connection, request_ids: Sequence[int]) -> dict[int, tuple[StoredSample, ...]]:
+    rows = connection.execute(SAMPLES, {"requests": list(request_ids)})
     return {
-        "status": RequestStatus.QUEUED,
-        "available_at": db_now() + delay,
-        "published_at": None,
-        "published": 0,
+        request_id: tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in group)
+        for request_id, group in groupby(rows, key=lambda row: row.request_id)
     }

@@ -1,4 +1,4 @@
-"""The life of a request: claim, renew, complete, fail, strike, release, expire. Each is one transaction.
+"""The life of a request: claimed, renewed, failed, struck, released, given up. Each is one transaction.
 
 The taking is in `videval.db.claims`, the storing of an answer in `videval.db.results`.
 
@@ -6,39 +6,46 @@ The taking is in `videval.db.claims`, the storing of an answer in `videval.db.re
 is still running. Strikes, not attempts, decide that a request is poison.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, select, update
 
-from videval.db.claims import claim, claim_as_it_was, claim_next, has_work, owned, requeued, samples_of_request, settle
-from videval.db.session import db_now
+from videval.db import attempts
+from videval.db.attempts import Pair, enter_stage, renew
+from videval.db.claims import claim, claim_as_it_was, claim_next, has_work, samples_of_request, take
+from videval.db.session import Connection, db_now
 from videval.db.tables import AttemptRow, RequestRow, RunRow, WorkerRow
 from videval.errors import ErrorKind, RequestFailure
 from videval.types import AttemptOutcome, RequestStatus, Stage
 
 __all__ = [
     "ExpiredRequest",
+    "Pair",
     "claim",
     "claim_as_it_was",
     "claim_next",
+    "database_time",
     "enter_stage",
     "expire_leases",
     "expire_workers",
     "fail",
-    "finish_attempt",
     "has_work",
-    "owned",
     "release",
     "renew",
     "samples_of_request",
     "strike",
+    "take",
 ]
 
-STRIKING_STAGES = (Stage.DECODE, Stage.GENERATE)
-Held = tuple[int, int]
-"""(request id, attempt)."""
+OF_OWNED = (
+    select(RequestRow.retries, RequestRow.strikes, RequestRow.alone, RunRow.max_attempts)
+    .join(RunRow, RunRow.id == RequestRow.run_id)
+    .where(attempts.OWNED)
+)
+NOW = select(db_now())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,52 +56,6 @@ class ExpiredRequest:
     attempt: int
     struck: bool
     status: RequestStatus
-
-
-def renew(connection: Connection, held: Sequence[Held], lease: float) -> set[Held]:
-    """Extend the leases of what a worker holds; returns those that are no longer its own."""
-    if not held:
-        return set()
-    still = (
-        update(RequestRow)
-        .where(
-            tuple_(RequestRow.id, RequestRow.attempt).in_(list(held)),
-            RequestRow.status == RequestStatus.RUNNING,
-        )
-        .values(lease_expires_at=db_now() + lease)
-        .returning(RequestRow.id, RequestRow.attempt)
-    )
-    return set(held) - {(row.id, row.attempt) for row in connection.execute(still)}
-
-
-def enter_stage(connection: Connection, held: Sequence[Held], stage: Stage) -> None:
-    """Note what attempts are doing from now on, so that a death is held against the right ones."""
-    connection.execute(
-        update(AttemptRow)
-        .where(tuple_(AttemptRow.request_id, AttemptRow.attempt).in_(list(held)))
-        .where(AttemptRow.outcome == AttemptOutcome.RUNNING)
-        .values(stage=stage)
-    )
-
-
-def finish_attempt(
-    connection: Connection, request_id: int, attempt: int, outcome: AttemptOutcome, **values: Any
-) -> None:
-    """Close the row of an attempt."""
-    connection.execute(
-        update(AttemptRow)
-        .where(AttemptRow.request_id == request_id, AttemptRow.attempt == attempt)
-        .values(outcome=outcome, finished_at=db_now(), **values)
-    )
-
-
-def _failed(kind: ErrorKind, message: str) -> dict[str, Any]:
-    return {
-        "status": RequestStatus.FAILED,
-        "error_kind": kind,
-        "error": message,
-        "finished_at": db_now(),
-    }
 
 
 def fail(
@@ -111,31 +72,19 @@ def fail(
 
     Out of memory is tried once more, alone. Returns the request's new status, None if the fence refused.
     """
-    row = connection.execute(
-        select(RequestRow.retries, RequestRow.alone).where(owned(request_id, attempt))
-    ).one_or_none()
+    pair, is_oom = (request_id, attempt), error.kind == ErrorKind.OOM
+    row = _owned(connection, pair)
     if row is None:
         return None
-    spent = row.alone if error.kind == ErrorKind.OOM else row.retries >= max_retries
-    if error.permanent or spent:
-        values = _failed(error.kind, str(error))
+    if error.permanent or (row.alone if is_oom else row.retries >= max_retries):
         outcome, status = AttemptOutcome.FAILED, RequestStatus.FAILED
+        is_mine = attempts.fail(connection, pair, error.kind, str(error))
     else:
-        values = requeued(delay) | {"retries": RequestRow.retries + 1}
-        if error.kind == ErrorKind.OOM:
-            values["alone"] = True
         outcome, status = AttemptOutcome.REQUEUED, RequestStatus.QUEUED
-    if not settle(connection, request_id, attempt, values):
+        is_mine = attempts.requeue(connection, pair, delay=delay, retries=1, alone=is_oom)
+    if not is_mine:
         return None
-    finish_attempt(
-        connection,
-        request_id,
-        attempt,
-        outcome,
-        error_kind=error.kind,
-        error=str(error),
-        traceback=traceback or None,
-    )
+    attempts.finish(connection, pair, outcome, kind=error.kind, message=str(error), traceback=traceback or None)
     return status
 
 
@@ -144,41 +93,39 @@ def strike(connection: Connection, request_id: int, attempt: int, error: Request
 
     From its first strike a request runs alone. Returns the new status, None if the fence refused.
     """
-    row = connection.execute(
-        select(RequestRow.strikes, RunRow.max_attempts)
-        .join(RunRow, RunRow.id == RequestRow.run_id)
-        .where(owned(request_id, attempt))
-    ).one_or_none()
-    if row is None:
-        return None
-    values, status = _struck(row, error.kind, str(error))
-    if not settle(connection, request_id, attempt, values):
-        return None
-    outcome = AttemptOutcome.FAILED if status == RequestStatus.FAILED else AttemptOutcome.REQUEUED
-    finish_attempt(connection, request_id, attempt, outcome, error_kind=error.kind, error=str(error), struck=True)
+    pair = (request_id, attempt)
+    row = _owned(connection, pair)
+    status = None if row is None else _struck(connection, pair, row, error.kind, str(error))
+    if status is not None:
+        outcome = AttemptOutcome.FAILED if status == RequestStatus.FAILED else AttemptOutcome.REQUEUED
+        attempts.finish(connection, pair, outcome, struck=True, kind=error.kind, message=str(error))
     return status
 
 
-def _struck(row: Any, kind: ErrorKind, message: str) -> tuple[dict[str, Any], RequestStatus]:
+def _owned(connection: Connection, pair: Pair) -> Any:
+    return connection.execute(OF_OWNED, {"of_request": pair[0], "of_attempt": pair[1]}).one_or_none()
+
+
+def _struck(connection: Connection, pair: Pair, row: Any, kind: ErrorKind, message: str) -> RequestStatus | None:
+    """The status of a request after one strike more; None if the fence refused."""
     strikes = row.strikes + 1
-    base = {"strikes": strikes, "alone": True}
     if strikes >= row.max_attempts:
-        return base | _failed(kind, f"{message} ({strikes} times)"), RequestStatus.FAILED
-    return base | requeued(), RequestStatus.QUEUED
+        said = f"{message} ({strikes} times)"
+        is_mine = attempts.fail(connection, pair, kind, said, strikes=1, alone=True)
+        return RequestStatus.FAILED if is_mine else None
+    is_mine = attempts.requeue(connection, pair, strikes=1, alone=True)
+    return RequestStatus.QUEUED if is_mine else None
 
 
-def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0, alone: bool = False) -> int:
-    """Give requests back, due in `delay` seconds; costs them nothing. `alone`: they run alone from now on.
+def release(connection: Connection, held: Sequence[Pair], *, delay: float = 0.0, alone: bool = False) -> int:
+    """Give requests back that were not worked on, or whose company died, due in `delay` seconds; costs them nothing.
 
-    Returns how many were still held.
+    `alone`: from now on they share no batch. Returns how many were still held.
     """
-    count = 0
-    values = requeued(delay) | ({"alone": True} if alone else {})
-    for request_id, attempt in held:
-        if settle(connection, request_id, attempt, values):
-            finish_attempt(connection, request_id, attempt, AttemptOutcome.RELEASED)
-            count += 1
-    return count
+    mine = [pair for pair in held if attempts.requeue(connection, pair, delay=delay, alone=alone)]
+    for pair in mine:
+        attempts.finish(connection, pair, AttemptOutcome.RELEASED)
+    return len(mine)
 
 
 def expire_leases(connection: Connection) -> list[ExpiredRequest]:
@@ -198,34 +145,38 @@ def expire_workers(connection: Connection, worker_ids: Sequence[str]) -> list[Ex
 
 
 def _expire(connection: Connection, *where: ColumnElement[bool]) -> list[ExpiredRequest]:
+    of_attempt = and_(AttemptRow.request_id == RequestRow.id, AttemptRow.attempt == RequestRow.attempt)
     rows = connection.execute(
-        select(RequestRow.id, RequestRow.attempt, RequestRow.strikes, RunRow.max_attempts, AttemptRow.stage)
+        select(RequestRow.id, RequestRow.attempt, RequestRow.worker_id, RequestRow.strikes)
+        .add_columns(RunRow.max_attempts, AttemptRow.stage)
         .join(RunRow, RunRow.id == RequestRow.run_id)
-        .outerjoin(AttemptRow, and_(AttemptRow.request_id == RequestRow.id, AttemptRow.attempt == RequestRow.attempt))
+        .outerjoin(AttemptRow, of_attempt)
         .where(RequestRow.status == RequestStatus.RUNNING, *where)
         .order_by(RequestRow.id)
         .with_for_update(skip_locked=True, of=RequestRow)
     ).all()
-    return [_give_up(connection, row) for row in rows]
+    generating = Counter(row.worker_id for row in rows if row.stage == Stage.GENERATE)
+    return [_give_up(connection, row, company=generating[row.worker_id]) for row in rows]
 
 
-def _give_up(connection: Connection, row: Any) -> ExpiredRequest:
-    struck = row.stage in STRIKING_STAGES
-    message = f"its worker died while it was in stage {row.stage}"
-    values, status = _struck(row, ErrorKind.CRASH, message) if struck else (requeued(), RequestStatus.QUEUED)
-    settle(connection, row.id, row.attempt, values)
-    finish_attempt(
-        connection,
-        row.id,
-        row.attempt,
-        AttemptOutcome.LOST,
-        struck=struck,
-        error_kind=ErrorKind.CRASH if struck else None,
-        error=message,
-    )
-    return ExpiredRequest(request_id=row.id, attempt=row.attempt, struck=struck, status=status)
+def _give_up(connection: Connection, row: Any, *, company: int) -> ExpiredRequest:
+    """End an attempt whose worker is gone. `company`: how many of that worker's requests were being generated.
+
+    Who was decoded, or was generated alone, is struck; of a company nobody knows who it was, so each runs alone next.
+    """
+    pair, message = (row.id, row.attempt), f"its worker died while it was in stage {row.stage}"
+    in_company = row.stage == Stage.GENERATE and company > 1
+    struck = row.stage in (Stage.DECODE, Stage.GENERATE) and not in_company
+    status: RequestStatus | None = RequestStatus.QUEUED
+    if struck:
+        status = _struck(connection, pair, row, ErrorKind.CRASH, message)
+    else:
+        attempts.requeue(connection, pair, alone=in_company)
+    kind = ErrorKind.CRASH if struck else None
+    attempts.finish(connection, pair, AttemptOutcome.LOST, struck=struck, kind=kind, message=message)
+    return ExpiredRequest(request_id=row.id, attempt=row.attempt, struck=struck, status=status or RequestStatus.QUEUED)
 
 
 def database_time(connection: Connection) -> float:
     """The database's clock, seconds since the epoch."""
-    return connection.execute(select(db_now())).scalar_one()
+    return connection.execute(NOW).scalar_one()

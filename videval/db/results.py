@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
+from videval.db import attempts
 from videval.db.records import Claim, StoredSample, sample_of
-from videval.db.requests import finish_attempt, owned
 from videval.db.session import db_now, upsert
 from videval.db.tables import (
     PredictionRow,
@@ -44,6 +44,22 @@ __all__ = [
     "iter_results",
     "store_readings",
 ]
+
+HELD = (RequestStatus.RUNNING,)
+GIVEN_UP = (RequestStatus.RUNNING, RequestStatus.FAILED, RequestStatus.QUEUED)
+"""In the order in which a request can go from one to the other, unseen between two looks."""
+DONE = (
+    update(RequestRow)
+    .where(RequestRow.id == bindparam("request"), RequestRow.attempt == bindparam("of_attempt"))
+    .where(RequestRow.status == bindparam("was"))
+    .values(status=RequestStatus.DONE, lease_expires_at=None, error_kind=None, error=None, finished_at=db_now())
+)
+STORED = (
+    select(ResponseRow.request_id)
+    .join(RequestRow, RequestRow.id == ResponseRow.request_id)
+    .where(ResponseRow.request_id == bindparam("request"), ResponseRow.attempt == bindparam("of_attempt"))
+    .where(RequestRow.status == RequestStatus.DONE)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,29 +109,29 @@ def complete(
     `resurrect` also takes the answer of an attempt that was given up but not yet succeeded by another one (an
     answer that was spooled to disk).
     """
-    fence = owned(claim.request_id, claim.attempt)
-    if resurrect:
-        fence = (
-            (RequestRow.id == claim.request_id)
-            & (RequestRow.attempt == claim.attempt)
-            & RequestRow.status.in_([RequestStatus.RUNNING, RequestStatus.QUEUED, RequestStatus.FAILED])
-        )
-    done = {"status": RequestStatus.DONE, "lease_expires_at": None, "error_kind": None, "error": None}
-    result = connection.execute(update(RequestRow).where(fence).values(finished_at=db_now(), **done))
-    if result.rowcount != 1:
+    if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
     reading = Reading(request_id=claim.request_id, samples=claim.samples, predictions=predictions, scores=scores)
     store_readings(connection, claim.run.run_id, claim.run.scorer, [reading])
-    finish_attempt(connection, claim.request_id, claim.attempt, AttemptOutcome.DONE, stage=Stage.STORE)
+    attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
     return True
 
 
+def _is_first(connection: Connection, claim: Claim, among: Sequence[RequestStatus]) -> bool:
+    """Make a request of one of these statuses done; False if the fence refuses it."""
+    of = {"request": claim.request_id, "of_attempt": claim.attempt}
+    for status in among:
+        if connection.execute(DONE, of | {"was": status}).rowcount == 1:
+            was_failed = status == RequestStatus.FAILED
+            attempts.count(connection, claim.run.run_id, {"done": 1, "failed": -1 if was_failed else 0})
+            return True
+    return False
+
+
 def _is_stored(connection: Connection, claim: Claim) -> bool:
-    mine = (ResponseRow.request_id == claim.request_id) & (ResponseRow.attempt == claim.attempt)
-    done = (RequestRow.id == claim.request_id) & (RequestRow.status == RequestStatus.DONE)
-    found = select(ResponseRow.request_id).join(RequestRow, RequestRow.id == ResponseRow.request_id).where(mine, done)
-    return connection.execute(found).scalar() is not None
+    of = {"request": claim.request_id, "of_attempt": claim.attempt}
+    return connection.execute(STORED, of).scalar() is not None
 
 
 def part_as_json(part: Part) -> dict[str, Any]:

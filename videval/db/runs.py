@@ -1,29 +1,21 @@
-"""Runs: created in chunks that are visible at once, found by name or prefix, counted, paused, retried."""
+"""Runs: created, found by name or prefix, counted, paused, cancelled. Their requests are in `videval.db.plans`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, select, update
+from sqlalchemy import Connection, Select, exists, func, insert, literal, select, update
 
+from videval.db import attempts, sums
 from videval.db.records import RunInfo, run_info
 from videval.db.session import db_now
-from videval.db.tables import (
-    AttemptRow,
-    PredictionRow,
-    RequestRow,
-    RequestSampleRow,
-    RunRow,
-    SampleRow,
-    SnapshotRow,
-)
-from videval.errors import ErrorKind
+from videval.db.states import lock_state
+from videval.db.tables import AttemptRow, RequestRow, RunRow, SnapshotRow
 from videval.types import (
     AttemptOutcome,
     FrameSampling,
     GenerationSettings,
     ModelSpec,
-    PredictionState,
     PromptSet,
     RequestStatus,
     RunState,
@@ -32,8 +24,6 @@ from videval.types import (
 __all__ = [
     "Counts",
     "NewRun",
-    "RequestPlan",
-    "add_requests",
     "cancel",
     "counts",
     "counts_of_runs",
@@ -41,11 +31,14 @@ __all__ = [
     "failures_by_kind",
     "find_copies",
     "find_run",
+    "get_run",
     "list_runs",
-    "retry",
+    "mend_counts",
+    "recount",
     "set_state",
-    "unanswered_samples",
 ]
+
+UNFINISHED = (RequestStatus.QUEUED, RequestStatus.RUNNING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,16 +68,6 @@ class NewRun:
     card: Mapping[str, Any]
     prompts: PromptSet = PromptSet.PAPER
     protocol: int = 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RequestPlan:
-    """A request to be made: its key within the run, its video, the row ids of its samples."""
-
-    key: str
-    position: int
-    video: str
-    sample_row_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,45 +116,6 @@ def create_run(connection: Connection, new: NewRun) -> int:
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
 
 
-def add_requests(connection: Connection, run_id: int, plans: Sequence[RequestPlan]) -> int:
-    """Insert requests that the run does not have yet; returns how many were new."""
-    wanted = [p.key for p in plans]
-    known = set(
-        connection.execute(
-            select(RequestRow.key).where(RequestRow.run_id == run_id, RequestRow.key.in_(wanted))
-        ).scalars()
-    )
-    new = [p for p in plans if p.key not in known]
-    if not new:
-        return 0
-    statement = insert(RequestRow).values(created_at=db_now()).returning(RequestRow.id, RequestRow.key)
-    made = connection.execute(statement, [_new_request(run_id, p) for p in new])
-    ids = {row.key: row.id for row in made}
-    links = [
-        {"request_id": ids[p.key], "position": i, "sample_id": sample_id}
-        for p in new
-        for i, sample_id in enumerate(p.sample_row_ids)
-    ]
-    connection.execute(insert(RequestSampleRow), links)
-    return len(new)
-
-
-def _new_request(run_id: int, plan: RequestPlan) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "key": plan.key,
-        "position": plan.position,
-        "video": plan.video,
-        "status": RequestStatus.QUEUED,
-        "attempt": 0,
-        "strikes": 0,
-        "retries": 0,
-        "alone": False,
-        "available_at": 0.0,
-        "published": 0,
-    }
-
-
 def _runs() -> Select[Any]:
     return select(*RunRow.__table__.c, SnapshotRow.num_samples, SnapshotRow.columns).join(
         SnapshotRow, SnapshotRow.id == RunRow.snapshot_id
@@ -181,6 +125,11 @@ def _runs() -> Select[Any]:
 def list_runs(connection: Connection) -> list[RunInfo]:
     """All runs, newest first."""
     return [run_info(row) for row in connection.execute(_runs().order_by(RunRow.id.desc()))]
+
+
+def get_run(connection: Connection, run_id: int) -> RunInfo:
+    """The run with this id, which is there: runs are never deleted."""
+    return run_info(connection.execute(_runs().where(RunRow.id == run_id)).one())
 
 
 def find_run(connection: Connection, name: str) -> list[RunInfo]:
@@ -193,19 +142,53 @@ def find_run(connection: Connection, name: str) -> list[RunInfo]:
 
 
 def counts_of_runs(connection: Connection, run_ids: Sequence[int] | None = None) -> dict[int, Counts]:
-    """Counts by run id; all runs if `run_ids` is None."""
-    query = select(RequestRow.run_id, RequestRow.status, func.count()).group_by(RequestRow.run_id, RequestRow.status)
+    """Counts by run id; all runs if `run_ids` is None.
+
+    What is running is counted by an index, what is over is summed, and the rest of the total waits: no look reads more
+    rows than there are requests in work.
+    """
+    running = select(RequestRow.run_id, literal("requests:running"), literal(1.0))
+    running = running.where(RequestRow.status == RequestStatus.RUNNING)
     if run_ids is not None:
-        query = query.where(RequestRow.run_id.in_(list(run_ids)))
-    found: dict[int, dict[str, int]] = {}
-    for run_id, status, n in connection.execute(query):
-        found.setdefault(run_id, {})[status] = n
-    return {run_id: Counts(**statuses) for run_id, statuses in found.items()}
+        running = running.where(RequestRow.run_id.in_(list(run_ids)))
+    found = sums.of_runs(connection, run_ids, prefix="requests:", besides=[running])
+    return {run_id: _counts(amounts) for run_id, amounts in found.items()}
+
+
+def _counts(amounts: Mapping[str, float]) -> Counts:
+    running, done, failed, cancelled, total = (
+        round(amounts.get(f"requests:{name}", 0)) for name in ("running", "done", "failed", "cancelled", "total")
+    )
+    queued = total - running - done - failed - cancelled
+    return Counts(queued=queued, running=running, done=done, failed=failed, cancelled=cancelled)
 
 
 def counts(connection: Connection, run_id: int) -> Counts:
     """How many requests of one run stand where."""
     return counts_of_runs(connection, [run_id]).get(run_id, Counts())
+
+
+def recount(connection: Connection, run_id: int) -> bool:
+    """Make the sums of a run's requests what its rows say; whether they were not.
+
+    They can only differ where rows were changed by hand or by a worker of an older version.
+    """
+    lock_state(connection, run_id)
+    ended = [RequestStatus.DONE, RequestStatus.FAILED, RequestStatus.CANCELLED]
+    total = select(RequestRow.run_id, literal("requests:total"), literal(1.0)).where(RequestRow.run_id == run_id)
+    status = select(RequestRow.run_id, literal("requests:") + RequestRow.status, literal(1.0))
+    status = status.where(RequestRow.run_id == run_id, RequestRow.status.in_(ended))
+    missing = sums.of_run(connection, run_id, prefix="requests:", besides=[total, status], sign=-1)
+    sums.add(connection, [(run_id, name, amount) for name, amount in missing.items()])
+    return any(missing.values())
+
+
+def mend_counts(connection: Connection) -> list[int]:
+    """Recount the runs of which the sums say that something waits, and no row does; returns their ids."""
+    open_ = exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED))
+    over = connection.execute(select(RunRow.id).where(RunRow.state == RunState.ACTIVE, ~open_)).scalars().all()
+    wrong = [run_id for run_id, found in counts_of_runs(connection, over).items() if found.waiting]
+    return [run_id for run_id in wrong if recount(connection, run_id)]
 
 
 def failures_by_kind(connection: Connection, run_id: int) -> dict[str, int]:
@@ -226,12 +209,13 @@ def set_state(connection: Connection, run_id: int, state: RunState) -> None:
 def cancel(connection: Connection, run_id: int) -> int:
     """Cancel a run: what is not finished never will be. Returns how many requests that were."""
     connection.execute(update(RunRow).where(RunRow.id == run_id).values(state=RunState.CANCELLED))
-    open_ = RequestRow.status.in_([RequestStatus.QUEUED, RequestStatus.RUNNING])
+    open_ = RequestRow.status.in_(UNFINISHED)
     result = connection.execute(
         update(RequestRow)
         .where(RequestRow.run_id == run_id, open_)
         .values(status=RequestStatus.CANCELLED, lease_expires_at=None, worker_id=None, finished_at=db_now())
     )
+    attempts.count(connection, run_id, {"cancelled": result.rowcount})
     cancelled = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.CANCELLED)
     tried = select(RequestRow.id).where(cancelled, RequestRow.attempt > 0)
     connection.execute(  # only now: also one that was being claimed at this moment is there to be seen
@@ -239,71 +223,4 @@ def cancel(connection: Connection, run_id: int) -> int:
         .where(AttemptRow.request_id.in_(tried), AttemptRow.outcome == AttemptOutcome.RUNNING)
         .values(outcome=AttemptOutcome.RELEASED, finished_at=db_now())
     )
-    return result.rowcount
-
-
-def _reopened() -> dict[str, Any]:
-    return {
-        "status": RequestStatus.QUEUED,
-        "strikes": 0,
-        "retries": 0,
-        "available_at": 0.0,
-        "published_at": None,
-        "published": 0,
-        "error_kind": None,
-        "error": None,
-        "finished_at": None,
-    }
-
-
-def retry(connection: Connection, run_id: int, *, kinds: Sequence[ErrorKind] = (), indexes: Sequence[str] = ()) -> int:
-    """Put failed (and cancelled) requests back in the queue with no strikes; returns how many.
-
-    Narrowed by error kinds and by sample ids. Attempts are never reset. A cancelled run becomes active again.
-    """
-    states = [RequestStatus.FAILED] if kinds or indexes else [RequestStatus.FAILED, RequestStatus.CANCELLED]
-    where: list[ColumnElement[bool]] = [RequestRow.run_id == run_id, RequestRow.status.in_(states)]
-    if kinds:
-        where.append(RequestRow.error_kind.in_(list(kinds)))
-    if indexes:
-        asked = exists().where(
-            RequestSampleRow.request_id == RequestRow.id,
-            RequestSampleRow.sample_id == SampleRow.id,
-            SampleRow.key.in_(list(indexes)),
-        )
-        where.append(asked)
-    result = connection.execute(update(RequestRow).where(*where).values(_reopened()))
-    if result.rowcount:
-        revived = RunRow.state == RunState.CANCELLED
-        connection.execute(update(RunRow).where(RunRow.id == run_id, revived).values(state=RunState.ACTIVE))
-    return result.rowcount
-
-
-def unanswered_samples(connection: Connection, run_id: int) -> list[tuple[int, str, str]]:
-    """(row id, sample id, video) of the samples whose response did not hold their answer."""
-    rows = connection.execute(
-        select(SampleRow.id, SampleRow.key, SampleRow.video)
-        .join(PredictionRow, PredictionRow.sample_id == SampleRow.id)
-        .where(PredictionRow.run_id == run_id)
-        .where(PredictionRow.state.in_([PredictionState.ABSENT, PredictionState.UNPARSABLE]))
-        .order_by(SampleRow.position)
-    )
-    return [(row.id, row.key, row.video) for row in rows]
-
-
-def reopen(connection: Connection, run_id: int, keys: Sequence[str]) -> int:
-    """Put requests with these keys back in the queue, whatever they said before."""
-    result = connection.execute(
-        update(RequestRow)
-        .where(RequestRow.run_id == run_id, RequestRow.key.in_(list(keys)))
-        .where(RequestRow.status.in_([RequestStatus.DONE, RequestStatus.FAILED, RequestStatus.CANCELLED]))
-        .values(_reopened())
-    )
-    return result.rowcount
-
-
-def reopen_cancelled(connection: Connection, run_id: int) -> int:
-    """Put cancelled requests back in the queue; returns how many."""
-    cancelled = RequestRow.status == RequestStatus.CANCELLED
-    result = connection.execute(update(RequestRow).where(RequestRow.run_id == run_id, cancelled).values(_reopened()))
     return result.rowcount

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from sqlalchemy import Connection, Executable, delete, func, insert, select, union_all
+from sqlalchemy import Connection, Executable, Select, delete, func, insert, select, union_all
 
 from videval.db.session import dialect_insert
 from videval.db.tables import SumChangeRow, SumRow
@@ -30,23 +30,38 @@ def add(connection: Connection, changes: Iterable[tuple[int, str, float]]) -> No
         connection.execute(APPEND, rows)
 
 
-def of_run(connection: Connection, run_id: int, *, prefix: str = "") -> dict[str, float]:
-    """The sums of a run by name; of the names that begin with `prefix`."""
-    return of_runs(connection, [run_id], prefix=prefix).get(run_id, {})
+def of_run(
+    connection: Connection,
+    run_id: int,
+    *,
+    prefix: str = "",
+    besides: Sequence[Select[int, str, float]] = (),
+    sign: int = 1,
+) -> dict[str, float]:
+    """The sums of a run by name: see `of_runs`."""
+    return of_runs(connection, [run_id], prefix=prefix, besides=besides, sign=sign).get(run_id, {})
 
 
 def of_runs(
-    connection: Connection, run_ids: Sequence[int] | None = None, *, prefix: str = ""
+    connection: Connection,
+    run_ids: Sequence[int] | None = None,
+    *,
+    prefix: str = "",
+    besides: Sequence[Select[int, str, float]] = (),
+    sign: int = 1,
 ) -> dict[int, dict[str, float]]:
-    """The sums of several runs, of all if `run_ids` is None, by run id and name."""
-    parts = []
+    """The sums of several runs, of all if `run_ids` is None, by run id and name; of names that begin with `prefix`.
+
+    `besides`: more rows of (run id, name, amount), read at the same moment; `sign` -1: less what is kept.
+    """
+    parts = list(besides)
     for table in (SumRow, SumChangeRow):
-        part = select(table.run_id, table.name, table.amount)
+        part = select(table.run_id, table.name, (table.amount * sign).label("amount"))
         if run_ids is not None:
             part = part.where(table.run_id.in_(list(run_ids)))
         parts.append(part.where(func.substr(table.name, 1, len(prefix)) == prefix) if prefix else part)
-    both = union_all(*parts).subquery()
-    query = select(both.c.run_id, both.c.name, func.sum(both.c.amount)).group_by(both.c.run_id, both.c.name)
+    rows = union_all(*reversed(parts)).subquery()
+    query = select(rows.c.run_id, rows.c.name, func.sum(rows.c.amount)).group_by(rows.c.run_id, rows.c.name)
     found: dict[int, dict[str, float]] = {}
     for run_id, name, amount in connection.execute(query):
         found.setdefault(run_id, {})[name] = amount

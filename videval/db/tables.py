@@ -6,7 +6,7 @@ Times are seconds since the epoch on the database's own clock (see `db_now`), ne
 import json
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _ESCAPED = "\ufdd0"
+IS_QUEUED = text("status = 'queued'")
 
 
 class ExactText(TypeDecorator[str]):
@@ -138,6 +139,7 @@ class RequestRow(Base):
         Index("ix_requests_run_id_status_published_at", "run_id", "status", "published_at"),
         Index("ix_requests_status_lease_expires_at", "status", "lease_expires_at"),
         Index("ix_requests_worker_id", "worker_id"),
+        Index("ix_requests_waiting_by_video", "run_id", "video", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
