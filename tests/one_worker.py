@@ -16,8 +16,9 @@ from videval.db.tables import ResponseRow
 from videval.errors import ModelUnavailable
 from videval.settings import Settings
 from videval.types import ModelSpec
-from workers.device import claim_device, parse_devices
+from workers.device import parse_devices
 from workers.engine import Engine, Loaded
+from workers.locks import claim_device
 from workers.worker import Worker
 
 __all__ = [

@@ -18,6 +18,7 @@ RULE = "rule"
 
 ADAPTERS: Mapping[str, str] = {
     "fake": "videval.models.fake:load",
+    "fake_api": "videval.models.fake_server:load",
     "fake_server": "videval.models.fake_server:load",
     "video_llava": "videval.models.video_llava:load",
 }

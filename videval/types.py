@@ -302,7 +302,8 @@ class ModelSpec:
 
     `frame_counts`: the only counts the model takes (empty: any up to `max_frames`); `policy`: its own sampling
     policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `images`:
-    whether it can be shown a question's own image beside the clip.
+    whether it can be shown a question's own image beside the clip; `needs_device`: false for one that runs elsewhere,
+    and is served by api seats only.
     """
 
     name: str

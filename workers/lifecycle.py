@@ -24,10 +24,11 @@ from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem,
 from workers.broker import BrokerUser, reach
 from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.consumer import Steering
-from workers.device import claim_device, parse_devices
+from workers.device import parse_devices
 from workers.dispatch import Dispatch
 from workers.heartbeat import Heartbeat
 from workers.ledger import Trouble
+from workers.locks import claim_device
 from workers.loops import Crowd, Loops
 from workers.reconcile import Reconcile
 from workers.trial import try_broker

@@ -11,12 +11,15 @@ import psutil
 
 from videval.db.records import WorkerIdentity
 from videval.settings import Settings
-from workers.device import HeldDevice, lock_domain
+from workers.device import Kind
 from workers.ledger import Held
+from workers.locks import HeldDevice, lock_domain
 
 __all__ = ["activity", "identity", "rss_mb"]
 
-VERSIONS = ("torch", "transformers", "decord", "av", "videval")
+VERSIONS = ("videval", "av")
+OF_MODELS = ("torch", "transformers", "decord")
+"""Packages that matter where a model runs here."""
 
 
 def identity(settings: Settings, held: HeldDevice) -> WorkerIdentity:
@@ -30,8 +33,12 @@ def identity(settings: Settings, held: HeldDevice) -> WorkerIdentity:
         pid=os.getpid(),
         device=held.device.id,
         device_name=held.device.name,
-        environment={name: version(name) for name in VERSIONS} | {"device": held.device.name},
+        environment=_versions(held.device.kind) | {"device": held.device.name},
     )
+
+
+def _versions(kind: Kind) -> dict[str, str]:
+    return {name: version(name) for name in (*VERSIONS, *(OF_MODELS if kind is not Kind.API else ()))}
 
 
 def activity(held: Sequence[Held]) -> dict[str, dict[str, object]]:

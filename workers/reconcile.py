@@ -12,7 +12,7 @@ from functools import cached_property
 
 from videval.db import chores, queue, requests, sums, workers
 from videval.db.identity import database_id
-from workers.device import is_free, lock_alone
+from workers.locks import is_free, lock_alone
 from workers.loops import Crowd, Step
 from workers.publish import publish_due
 from workers.worker import Worker

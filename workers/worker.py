@@ -13,10 +13,11 @@ from workers import spool
 from workers.answering import Answerer
 from workers.claiming import Claimer, Deaf
 from workers.decoders import Decoders
-from workers.device import HeldDevice, dtype_for
+from workers.device import dtype_for
 from workers.engine import Engine, Loaded
 from workers.hand import Hand
 from workers.ledger import Held, Ledger
+from workers.locks import HeldDevice
 from workers.pace import Pace
 from workers.pulse import activity, identity, rss_mb
 

@@ -143,4 +143,7 @@ def enqueue_it(asked: "Asked", *, new: bool) -> None:
             warn(f"  the rows stand, but not all messages were sent: {error}")
             warn("  the next enqueue, or any worker, sends the rest")
             raise
-        say(f"  {plural(sent, 'message')} sent; answer with: celery -A workers worker   (once per device)")
+        how = "celery -A workers worker   (once per device)"
+        if not order.spec.needs_device:
+            how = "VIDEVAL_DEVICES=api celery -A workers worker   (it needs no device)"
+        say(f"  {plural(sent, 'message')} sent; answer with: {how}")
