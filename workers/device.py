@@ -68,6 +68,11 @@ class Device:
         return bool(self.visible)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Its devices as the engine process, which is shown no others, knows them."""
+        return tuple(f"cuda:{n}" for n in range(self.group_size)) if self.is_gpu else ("cpu",)
+
+    @property
     def group_size(self) -> int:
         """How many devices the model spans."""
         return len(self.keys)

@@ -41,6 +41,7 @@ WORDS = (
     *("Clip", "Task", "Companion", "Mark", "Sidecar", "Draft", "Load key", "Lease", "Strike", "Turn", "Low water"),
     *("Seat", "Coverage", "Unparsed", "Claim", "Fence", "Reconcile", "Ring", "Chore", "Spool", "Snapshot", "Span"),
     *("Policy", "Pack", "Device", "Device lock", "Lock domain", "Fleet", "Run card", "Run key", "Stage", "Protocol"),
+    *("Ask", "Caller", "Model", "Server", "Batcher", "Flight", "Guilt", "Company"),
 )
 EXAMPLE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELLS = ("console", "sh", "bash")

@@ -64,7 +64,7 @@ class Engine:
             if self._is_drained:
                 raise ModelUnavailable("the worker is draining")
             self._busy_before += old.mailbox.busy_s() if old is not None else 0.0
-            devices = _names(self._device)
+            devices = self._device.names
             self._keeper = Keeper(spec, load_key, dtype, devices=devices, settings=self._settings, start=self._start)
         return self._keeper
 
@@ -166,8 +166,3 @@ class Engine:
 def _keeps(keeper: Keeper, load_key: str, dtype: str) -> bool:
     """Whether it keeps this model, and goes on with it."""
     return keeper.mailbox.is_open and (keeper.load_key, keeper.dtype) == (load_key, dtype)
-
-
-def _names(device: "Device") -> tuple[str, ...]:
-    """The devices as an engine process sees them, which is shown no others."""
-    return tuple(f"cuda:{n}" for n in range(device.group_size)) if device.is_gpu else ("cpu",)
