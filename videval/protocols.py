@@ -53,7 +53,8 @@ class Server(Protocol):
     def ask(self, ask: Ask, caller: Caller) -> None:
         """Take a prompt on; never blocks, the caller hears what becomes of it. Called from any thread.
 
-        One that is `alone` is in GENERATE by itself: if the process dies then, it is known whose fault that was.
+        One that is `alone` shares neither PREPARE nor GENERATE with another: if the process dies in it, it is known
+        whose fault that was.
         """
 
     def forget(self, id: int) -> None:

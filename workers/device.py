@@ -55,7 +55,7 @@ class Device:
         return "+".join(self.keys)
 
     @property
-    def engine_devices(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The devices as an engine process sees them, which is shown no others; none if models run elsewhere."""
         if self.kind is Kind.GPU:
             return tuple(f"cuda:{n}" for n in range(self.group_size))

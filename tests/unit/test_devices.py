@@ -329,7 +329,7 @@ def test_an_api_seat_stands_beside_gpus_and_cpus() -> None:
     assert labels("0,api,api:3,cpu") == ["gpu0", "api0", "api3", "cpu0"]
     assert labels("api*2") == ["api0", "api1"]
     (seat,) = parse("api")
-    assert (seat.kind, seat.id, seat.visible, seat.engine_devices) == (Kind.API, "api:0", "", ())
+    assert (seat.kind, seat.id, seat.visible, seat.names) == (Kind.API, "api:0", "", ())
 
 
 def test_no_driver_is_asked_for_seats(monkeypatch: pytest.MonkeyPatch) -> None:

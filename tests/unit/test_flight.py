@@ -20,6 +20,7 @@ def flown(*legs: Leg) -> Flight:
     for id_, stage, at in legs:
         flight.told(id_, at)
         if stage is not None:
+            flight.heard(at)
             flight.entered(id_, stage, at)
     return flight
 
@@ -65,9 +66,8 @@ def test_preparing_and_generating_have_a_deadline_and_waiting_has_none(
 
 
 def talking(flight: Flight, now: float) -> Flight:
-    """The process has just said something of another request."""
-    flight.told(99, now)
-    flight.entered(99, WAIT, now)
+    """The process has just said something."""
+    flight.heard(now)
     return flight
 
 
@@ -94,6 +94,12 @@ def test_who_is_prepared_for_too_long_is_guilty_although_others_are_generated() 
 
 def test_a_process_that_has_work_and_begins_nothing_hangs_by_its_own_fault() -> None:
     assert flown((1, None, 0), (2, WAIT, 10)).guilt_of_delay(110.0) == Guilt()
+
+
+def test_letting_go_of_requests_is_no_word_of_the_process() -> None:
+    flight = flown((1, WAIT, 0), (2, WAIT, 0))
+    flight.landed(2, 90)
+    assert flight.deadline() == 100
 
 
 def test_one_that_is_tried_again_has_a_deadline_of_its_own_and_is_guilty_alone() -> None:

@@ -64,7 +64,7 @@ class Engine:
             if self._is_drained:
                 raise ModelUnavailable("the worker is draining")
             self._busy_before += old.mailbox.busy_s() if old is not None else 0.0
-            devices = self._device.engine_devices
+            devices = self._device.names
             self._keeper = Keeper(spec, load_key, dtype, devices=devices, settings=self._settings, start=self._start)
         return self._keeper
 

@@ -13,7 +13,7 @@ from videval.errors import ModelFailure, OutOfMemory, ProcessDied, as_failure
 from videval.protocols import Caller, Inputs, Model
 from videval.types import Answer, Ask, Generation, Stage
 
-__all__ = ["Batcher", "choose"]
+__all__ = ["Batcher"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,7 +40,7 @@ class _Job:
         self.caller.entered(Stage.GENERATE)
 
 
-def choose(ready: Sequence[_Job], size: int) -> list[_Job]:
+def _choose(ready: Sequence[_Job], size: int) -> list[_Job]:
     """The next batch: the oldest, and up to `size` in all that may go with it.
 
     Those of its settings may, of its clip first; one that runs alone goes by itself when it is the oldest.
@@ -149,7 +149,7 @@ class Batcher:
             while not self._closed:
                 if self._broken is not None:
                     raise self._broken
-                batch = choose([job for job in self._waiting.values() if job.is_ready], self.slots)
+                batch = _choose([job for job in self._waiting.values() if job.is_ready], self.slots)
                 for job in batch:
                     del self._waiting[job.ask.id]
                 if batch:

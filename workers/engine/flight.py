@@ -18,16 +18,14 @@ SILENT = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guilt:
-    """Whom a death is told to: `struck` did it, of `company` nobody knows who did. All others are asked again."""
+    """Whom a death is told to: `struck` did it, of `company` nobody knows who did. All others are asked again.
+
+    `stage` is PREPARE or GENERATE, where they all were; None if it is nobody's fault.
+    """
 
     struck: tuple[int, ...] = ()
     company: tuple[int, ...] = ()
     stage: Stage | None = None
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """All that hear of it."""
-        return self.struck + self.company
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +52,18 @@ class Flight:
             self._heard = now
         self._legs[id_] = _Leg(None, now)
 
-    def entered(self, id_: int, stage: Stage, now: float) -> None:
-        """It says where a request is; nothing happens if the request was let go of meanwhile."""
+    def heard(self, now: float) -> None:
+        """The process said something, whatever it was."""
         self._heard = now
+
+    def entered(self, id_: int, stage: Stage, now: float) -> None:
+        """A request is in this stage from now on; nothing happens if it was let go of meanwhile."""
         if id_ in self._legs:
             self._legs[id_] = _Leg(stage, now)
             self._count_busy(now)
 
     def landed(self, id_: int, now: float) -> None:
         """A request is answered, has failed or was let go of."""
-        self._heard = now
         self._legs.pop(id_, None)
         self._count_busy(now)
 

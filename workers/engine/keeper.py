@@ -171,7 +171,7 @@ class Keeper:
                 return self._too_long(guilt), guilt
 
     def _too_long(self, guilt: Guilt) -> DeadlineExceeded:
-        what = "preparing" if guilt.stage == Stage.PREPARE else "generation"
+        what = {Stage.PREPARE: "preparing", Stage.GENERATE: "generation", None: "a word of the engine"}[guilt.stage]
         limit = self._settings.generate_deadline
         return DeadlineExceeded(f"{what} took longer than {limit:g} s (VIDEVAL_GENERATE_DEADLINE)")
 

@@ -111,17 +111,17 @@ class Mailbox:
 
     def hear(self, message: Message) -> None:
         """The process says something."""
-        id_ = message["id"]
-        if message["op"] == "entered":
-            self._enter(id_, Stage(message["stage"]))
-            return
         with self._changed:
-            asked = self._pop([id_])
-        for one in asked:
-            if message["op"] == "answered":
-                one.answer.set_result(answer_from(message["answer"]))
-            else:
-                one.answer.set_exception(error_from(message))
+            self._flight.heard(time.monotonic())
+        match message["op"]:
+            case "entered":
+                self._enter(message["id"], Stage(message["stage"]))
+            case "answered":
+                for one in self._land(message["id"]):
+                    one.answer.set_result(answer_from(message["answer"]))
+            case "failed":
+                for one in self._land(message["id"]):
+                    one.answer.set_exception(error_from(message))
 
     def deadline(self) -> float | None:
         """When the process will have taken too long for something, of time.monotonic()."""
@@ -160,6 +160,10 @@ class Mailbox:
             asked = self._hand.get(id_)
         if asked is not None:
             asked.tell(stage)
+
+    def _land(self, id_: int) -> list[_Asked]:
+        with self._changed:
+            return self._pop([id_])
 
     def _pop(self, ids: Iterable[int]) -> list[_Asked]:
         """Take these out of the hand, as far as they are in it; called with the lock."""
