@@ -18,7 +18,7 @@ from typing import Any
 from videval.db.queue import Ring
 from videval.settings import Settings
 from workers.address import broker_address
-from workers.broker import broker_client
+from workers.client import broker_client
 from workers.reasons import TROUBLE, explain
 
 __all__ = ["PRIORITY_STEPS", "TASK", "queue_length", "queue_lengths", "queue_name", "ring"]

@@ -21,7 +21,8 @@ from videval.db import requests, workers
 from videval.db.schema import ensure_schema
 from videval.db.session import open_database
 from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem, UsageError, VidevalError
-from workers.broker import BrokerUser, reach
+from workers.broker import BrokerUser
+from workers.client import reach
 from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.consumer import Steering
 from workers.device import parse_devices
