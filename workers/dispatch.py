@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from videval.db import queue, workers
-from videval.db.queue import KeyWork, Look
+from videval.db import looks, workers
+from videval.db.looks import Look
+from videval.db.queue import KeyWork
 from videval.db.session import Connection
 from workers.device import can_serve
 from workers.loops import Crowd, Step
@@ -80,7 +81,7 @@ class Dispatch(Step):
 
     def _look(self, connection: Connection) -> Look:
         most = max(FEWEST, 2 * self._crowd.size)
-        look = queue.look(connection, silent_s=self._settings.lease * 2, most=most)
+        look = looks.look(connection, silent_s=self._settings.lease * 2, most=most)
         self._crowd.size = max(1, look.num_seats)
         self._worker.neighbours = max(1, look.seats.get(self.load_key or "", 1))
         return look

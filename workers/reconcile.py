@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from videval.db import chores, queue, requests, sums, workers
+from videval.db import chores, looks, requests, sums, workers
 from videval.db.identity import database_id
 from workers.locks import is_free, lock_alone
 from workers.loops import Crowd, Step
@@ -129,7 +129,7 @@ class Reconcile(Step):
         """Ring for what waits, as far as the queues are not full."""
         database = self._worker.database
         with database.read() as connection:
-            look = queue.look(connection, silent_s=self._settings.lease * 2)
+            look = looks.look(connection, silent_s=self._settings.lease * 2)
         each = REFILL * self._worker.places
         keys = [w.load_key for w in look.work if w.waiting]
         publish_due(self._settings, database, {key: max(LEAST_REFILL, each * look.seats.get(key, 0)) for key in keys})

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from videval.db import workers
 from videval.db.identity import database_id
-from videval.db.queue import KeyWork, Look
+from videval.db.looks import Look
+from videval.db.queue import KeyWork
 from videval.errors import EnvironmentProblem, ModelUnavailable
 from workers.bell import queue_name
 from workers.device import can_serve
@@ -63,9 +64,11 @@ class Serving:
     # what it cannot serve
 
     def note_refusals(self, look: Look) -> None:
-        """Let all know what this worker does not serve: what -Q leaves out, and what it could not load just now."""
+        """Let all know what this worker does not serve: what -Q leaves out, what it could not load just now, and what
+        only a newer videval can read."""
         worker, now = self._worker, time.monotonic()
         refused = {key for key, (_, until) in self._failures.items() if now < until}
+        refused |= {w.load_key for w in look.work if w.newer and not w.dtypes}
         if self._queues is not None:
             left_out = {w.load_key for w in look.work if self.queue(w.load_key) not in self._queues}
             for key in left_out - worker.refuses:
@@ -79,7 +82,7 @@ class Serving:
             self._worker.ledger.write(workers.refuse, self._worker.identity.id, sorted(load_keys))
 
     def get_over(self, look: Look) -> None:
-        """Trouble with what nobody asks for any more is over."""
+        """Trouble with what nobody asks for any more is over; say what only a newer videval can read."""
         asked = {w.load_key for w in look.work}
         for key in self._failures.keys() - asked:
             del self._failures[key]
@@ -87,6 +90,9 @@ class Serving:
             self._worker.ledger.over(Trouble.MODEL)
         if self.load_key not in asked:
             self._worker.ledger.over(Trouble.DATA)
+        self._worker.ledger.over(Trouble.NEWER)
+        for error in [error for w in look.work for error in w.newer][:1]:  # one line is enough to say what to do
+            self._worker.ledger.note(Trouble.NEWER, f"{error} ({error.hint})")
 
     # the model and its queue
 

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from videval.db import queue
+from videval.db import looks, queue
 from videval.db.identity import database_id
 from videval.db.queue import KeyWork, Ring
 from videval.types import Stage
@@ -39,7 +39,7 @@ class Tail:
         if time.monotonic() < self._next:
             return
         with worker.database.read() as connection:
-            in_hand = queue.in_hand(connection, work.load_key)
+            in_hand = looks.in_hand(connection, work.load_key)
         most = surplus(in_hand, worker.identity.id, slots=worker.engine.slots)
         given = worker.give_back(most) if most else []
         if given:

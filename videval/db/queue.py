@@ -1,13 +1,12 @@
 """What the broker is told: which requests to ring for, and which queues have work. Rows decide, messages only ring."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Float,
     Integer,
     Row,
     ScalarSelect,
@@ -20,23 +19,23 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
     update,
 )
 
+from videval.db import newer
+from videval.db.records import run_config
 from videval.db.session import db_now
-from videval.db.tables import RequestRow, RunRow, WorkerRow
-from videval.db.workers import AT_WORK, seated
+from videval.db.tables import RequestRow, RunRow
+from videval.errors import NewerRun
 from videval.types import ModelSpec, RequestStatus, RunState
 
 __all__ = [
+    "RUNS_WITH_WORK",
     "KeyWork",
-    "Look",
     "Ring",
     "due",
-    "in_hand",
-    "look",
     "mark_published",
+    "merged",
     "pending_of_run",
     "rings_for_others",
     "unring",
@@ -58,6 +57,8 @@ SOME_WAITING = (
     .subquery()
 )
 HOW_MANY_WAIT = select(func.count()).select_from(SOME_WAITING)
+_NOT_LOOKED_AT = ("card", "missing")
+"""Columns of a run that may be large."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +74,8 @@ class Ring:
 class KeyWork:
     """One load key that has work: how to load it, how much, how urgent.
 
-    `dtypes`: what each of its runs is fixed to, None where the first claim will decide.
+    `dtypes`: what each of its runs is fixed to, None where the first claim will decide. `newer`: its runs that only a
+    newer videval can answer; where there are no others, `dtypes` is empty and `spec` no more than a name.
     """
 
     load_key: str
@@ -82,20 +84,7 @@ class KeyWork:
     waiting: int
     running: int
     priority: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
-    """What a worker sees at a glance: how many workers are counted on, which load keys have work, and how many of the
-    workers serve each of these."""
-
-    num_seats: int
-    work: tuple[KeyWork, ...]
-    seats: Mapping[str, int]
-
-    def of(self, load_key: str | None) -> KeyWork | None:
-        """The work of a load key, None if it has none."""
-        return next((w for w in self.work if w.load_key == load_key), None)
+    newer: tuple[NewerRun, ...] = ()
 
 
 def pending_of_run(connection: Connection, run_id: int, *, after: int, limit: int) -> list[Ring]:
@@ -144,20 +133,16 @@ def _count(*where: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.count()).select_from(some.correlate(RunRow).subquery()).correlate(RunRow).scalar_subquery()
 
 
-_OF_RUNS = (
+RUNS_WITH_WORK: Select[Any] = (
     select(
-        RunRow.id,
-        RunRow.load_key,
-        RunRow.spec,
-        RunRow.dtype,
-        RunRow.priority,
+        *(c for c in RunRow.__table__.c if c.name not in _NOT_LOOKED_AT),
         _count(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()).label("waiting"),
         _count(RequestRow.status == RequestStatus.RUNNING).label("running"),
     )
     .where(RunRow.state == RunState.ACTIVE)
     .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
 )
-_WORK = _OF_RUNS.order_by(RunRow.priority.desc(), RunRow.id)
+_WORK = RUNS_WITH_WORK.order_by(RunRow.priority.desc(), RunRow.id)
 
 
 def work(connection: Connection) -> list[KeyWork]:
@@ -165,66 +150,44 @@ def work(connection: Connection) -> list[KeyWork]:
 
     Counts stop at COUNT_LIMIT.
     """
-    return _merged(connection.execute(_WORK, {"most": COUNT_LIMIT}).all())
+    return merged(connection.execute(_WORK, {"most": COUNT_LIMIT}).all())
 
 
-def _merged(runs: Sequence[Row[Any]]) -> list[KeyWork]:
+def merged(runs: Sequence[Row[Any]]) -> list[KeyWork]:
     """The work of all runs with one load key together."""
-    merged: dict[str, KeyWork] = {}
+    found: dict[str, KeyWork] = {}
     for run in runs:
-        known = merged.get(run.load_key)
-        merged[run.load_key] = KeyWork(
-            load_key=run.load_key,
-            spec=ModelSpec.from_json(run.spec),
-            dtypes=(*(known.dtypes if known else ()), run.dtype),
-            waiting=run.waiting + (known.waiting if known else 0),
-            running=run.running + (known.running if known else 0),
-            priority=max(run.priority, known.priority if known else run.priority),
-        )
-    return list(merged.values())
+        one = _work_of(run)
+        found[run.load_key] = _together(found[run.load_key], one) if run.load_key in found else one
+    return list(found.values())
 
 
-def _looked_at() -> Select[Any]:
-    """One row for each run with work, or one without a run: how many workers there are, and how many on its key."""
-    on_key = select(WorkerRow.load_key, func.count().label("seats"))
-    seats = on_key.where(*seated(bindparam("silent_s", type_=Float))).group_by(WorkerRow.load_key).cte("seats")
-    crowd = select(func.coalesce(func.sum(seats.c.seats), 0).label("num_seats")).subquery("crowd")
-    runs = _OF_RUNS.subquery("of_runs")
-    rows = crowd.outerjoin(runs, true()).outerjoin(seats, seats.c.load_key == runs.c.load_key)
-    query = select(crowd.c.num_seats, *runs.c, func.coalesce(seats.c.seats, 0).label("seats")).select_from(rows)
-    return query.order_by(runs.c.priority.desc(), runs.c.id)
-
-
-_LOOK = _looked_at()
-
-
-def look(connection: Connection, *, silent_s: float, most: int = COUNT_LIMIT) -> Look:
-    """What there is to do and who does it, in one statement: each worker asks this often. Counts stop at `most`;
-    workers that were silent for `silent_s` seconds are not counted on."""
-    rows = connection.execute(_LOOK, {"silent_s": silent_s, "most": most}).all()
-    runs = [row for row in rows if row.id is not None]
-    return Look(
-        num_seats=int(rows[0].num_seats), work=tuple(_merged(runs)), seats={row.load_key: row.seats for row in runs}
+def _work_of(run: Row[Any]) -> KeyWork:
+    """The work of one run."""
+    work = KeyWork(
+        load_key=run.load_key,
+        spec=ModelSpec(name=run.model, adapter="", checkpoint=""),
+        dtypes=(),
+        waiting=run.waiting,
+        running=run.running,
+        priority=run.priority,
     )
+    try:
+        return replace(work, spec=run_config(run).spec, dtypes=(run.dtype,))
+    except NewerRun as error:
+        return replace(work, newer=(error,))
 
 
-def in_hand(connection: Connection, load_key: str) -> dict[str, int]:
-    """How many requests each worker on a load key has in hand, none for those that are idle; whoever is loading it
-    or drains is left out."""
-    running = (
-        select(RequestRow.worker_id, func.count().label("held"))
-        .join(RunRow, RunRow.id == RequestRow.run_id)
-        .where(RunRow.load_key == load_key, RunRow.state == RunState.ACTIVE)
-        .where(RequestRow.status == RequestStatus.RUNNING)
-        .group_by(RequestRow.worker_id)
-        .subquery()
+def _together(one: KeyWork, other: KeyWork) -> KeyWork:
+    return KeyWork(
+        load_key=one.load_key,
+        spec=one.spec if one.dtypes else other.spec,
+        dtypes=one.dtypes + other.dtypes,
+        waiting=one.waiting + other.waiting,
+        running=one.running + other.running,
+        priority=max(one.priority, other.priority),
+        newer=one.newer + other.newer,
     )
-    rows = connection.execute(
-        select(WorkerRow.id, func.coalesce(running.c.held, 0).label("held"))
-        .outerjoin(running, running.c.worker_id == WorkerRow.id)
-        .where(WorkerRow.load_key == load_key, WorkerRow.state.in_(AT_WORK))
-    )
-    return {row.id: row.held for row in rows}
 
 
 def unring(connection: Connection, request_ids: Sequence[int]) -> None:
@@ -241,21 +204,22 @@ def waiting(connection: Connection, load_key: str, *, at_most: int) -> int:
     return connection.execute(HOW_MANY_WAIT, {"load_key": load_key, "at_most": at_most}).scalar_one()
 
 
-def _waits_for_others(request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
+def _waits_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
     """`RunRow.dtype != dtype` is false of a run whose dtype is open."""
-    other = select(RunRow.id).where(or_(RunRow.load_key != load_key, RunRow.dtype != dtype))
+    is_newer = RunRow.id.in_(newer.known(connection))
+    other = select(RunRow.id).where(or_(RunRow.load_key != load_key, RunRow.dtype != dtype, is_newer))
     is_waiting = RequestRow.status == RequestStatus.QUEUED
     return and_(RequestRow.id == request_id, is_waiting, RequestRow.run_id.in_(other))
 
 
 def rings_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
-    """Whether the bell of this request is for workers with another model, or with another dtype of it."""
-    waits = _waits_for_others(request_id, load_key, dtype)
+    """Whether the bell of this request is for workers with another model, with another dtype of it, or newer ones."""
+    waits = _waits_for_others(connection, request_id, load_key, dtype)
     return connection.execute(select(RequestRow.id).where(waits)).first() is not None
 
 
 def unring_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
     """Forget the bell of a request that a worker with another model heard: those who have it must hear it again.
     Whether it was one."""
-    waits = _waits_for_others(request_id, load_key, dtype)
+    waits = _waits_for_others(connection, request_id, load_key, dtype)
     return connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0)).rowcount == 1
