@@ -55,7 +55,9 @@ def without_ids(message: Any) -> Any:
 
 
 @pytest.mark.parametrize(("priority", "of_redis"), [(2, 0), (1, 3), (0, 6), (-1, 9)])
-def test_a_message_is_what_celery_and_kombu_would_have_sent(settings, connection, priority, of_redis):
+def test_a_message_is_what_celery_and_kombu_would_have_sent(
+    settings: Settings, connection: Connection, priority: int, of_redis: int
+) -> None:
     ring(settings, rings(41, priority=priority), known_as="d")
     mine = lists(settings)
     with broker.broker_client(settings) as client:
@@ -74,7 +76,7 @@ def test_a_message_is_what_celery_and_kombu_would_have_sent(settings, connection
     assert mine == lists(settings)
 
 
-def test_each_message_has_ids_of_its_own(settings):
+def test_each_message_has_ids_of_its_own(settings: Settings) -> None:
     ring(settings, rings(7, 7), known_as="d")
     with broker.broker_client(settings) as client:
         (name,) = client.keys("videval.d.*")
@@ -93,12 +95,14 @@ def heard(connection: Connection, count: int) -> list[Message]:
     return messages
 
 
-def test_what_is_urgent_is_heard_first_and_the_rest_in_the_order_of_ringing(settings, connection):
+def test_what_is_urgent_is_heard_first_and_the_rest_in_the_order_of_ringing(
+    settings: Settings, connection: Connection
+) -> None:
     ring(settings, [*rings(1, 2, 3), *rings(4, priority=2), *rings(5, priority=-1)], known_as="d")
     assert [json.loads(m.body)[0] for m in heard(connection, 5)] == [[4], [1], [2], [3], [5]]
 
 
-def test_celery_makes_a_bell_of_it_that_names_the_request(settings, connection):
+def test_celery_makes_a_bell_of_it_that_names_the_request(settings: Settings, connection: Connection) -> None:
     ring(settings, rings(42), known_as="d")
     (message,) = heard(connection, 1)
     bell = Bell(message, app=app, task=tasks.app.tasks[TASK])
@@ -106,7 +110,7 @@ def test_celery_makes_a_bell_of_it_that_names_the_request(settings, connection):
     assert bell.id == message.headers["id"]
 
 
-def test_more_than_one_command_full_is_sent_in_order(settings):
+def test_more_than_one_command_full_is_sent_in_order(settings: Settings) -> None:
     count = AT_ONCE * 2 + 1
     ring(settings, rings(*range(count)), known_as="d")
     assert queue_length(settings, NAME) == (count, 0)
@@ -114,17 +118,17 @@ def test_more_than_one_command_full_is_sent_in_order(settings):
     assert [m["headers"]["argsrepr"] for m in messages[::-1]] == [f"({i},)" for i in range(count)]
 
 
-def test_lengths_are_counted_over_all_priorities_and_each_queue_for_itself(settings):
+def test_lengths_are_counted_over_all_priorities_and_each_queue_for_itself(settings: Settings) -> None:
     ring(settings, [*rings(1, 2), *rings(3, priority=2), Ring(request_id=4, load_key="b", priority=-1)], known_as="d")
     other, empty = queue_name("d", "b"), queue_name("e", "k")
     assert queue_lengths(settings, [NAME, other, empty]) == ({NAME: 3, other: 1, empty: 0}, 0)
 
 
-def test_a_broker_that_is_gone_is_said(tmp_path):
+def test_a_broker_that_is_gone_is_said(tmp_path: Path) -> None:
     with pytest.raises(BrokerUnavailable):
         ring(settings_for(tmp_path / "nobody"), rings(1), known_as="d")
 
 
-def test_ringing_loads_no_celery():
+def test_ringing_loads_no_celery() -> None:
     code = "import sys; import workers.publish; sys.exit(bool({'celery', 'kombu.connection'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
