@@ -14,6 +14,7 @@
     │   ├── NoFreeDevice
     │   ├── DataMissing             a benchmark's data or videos are not on this machine
     │   └── ModelUnavailable        a model that cannot be loaded here
+    ├── NewerRun                    exit code 3   a run that a newer videval made, with what this one does not have
     ├── StatementRefused            exit code 3   the database refuses what is asked: tables changed by hand, or a bug
     ├── Incomplete                  exit code 4   a run has requests without an answer
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
@@ -47,6 +48,7 @@ __all__ = [
     "InvalidTable",
     "ModelFailure",
     "ModelUnavailable",
+    "NewerRun",
     "NoFreeDevice",
     "OutOfMemory",
     "ProcessDied",
@@ -149,6 +151,18 @@ class StatementRefused(VidevalError):
     """The database refuses a statement itself; waiting mends nothing."""
 
     exit_code = 3
+
+
+class NewerRun(VidevalError):
+    """A run that a newer videval made, with something that this one does not have; left alone for those that do."""
+
+    exit_code = 3
+
+    def __init__(self, run: str, what: str) -> None:
+        super().__init__(
+            f"run {run} was made by a newer videval: this one does not know {what}",
+            hint="pip install --upgrade videval on this host",
+        )
 
 
 class Incomplete(VidevalError):

@@ -48,6 +48,7 @@ class Trouble(StrEnum):
     DATA = "data"
     MODEL = "model"
     MEMORY = "memory"
+    NEWER = "newer"
 
 
 class Ledger:

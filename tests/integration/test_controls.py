@@ -12,7 +12,8 @@ import pytest
 
 from videval.benchmarks.base import Shown
 from videval.benchmarks.pages.moving_shapes import MovingShapes
-from videval.benchmarks.shapes import DemoClip, Question
+from videval.benchmarks.shapes.clips import DemoClip
+from videval.benchmarks.shapes.questions import Question
 from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model
 from videval.scorers.choice import WordsScorer

@@ -13,8 +13,9 @@ from videval.words import plural
 
 if TYPE_CHECKING:
     from videval.db.session import Database
+    from videval.order import Order
     from videval.orders import Asked
-    from videval.runs import Enqueued, Order
+    from videval.runs import Enqueued
     from videval.settings import Settings
     from videval.types import FrameSampling
 

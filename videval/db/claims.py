@@ -22,11 +22,12 @@ from sqlalchemy import (
     update,
 )
 
-from videval.db import attempts
+from videval.db import attempts, newer
 from videval.db.queue import unring
 from videval.db.records import Claim, RunConfig, StoredSample, WorkerIdentity, run_config, sample_of
 from videval.db.session import Connection, db_now
 from videval.db.tables import RequestRow, RequestSampleRow, RunRow, SampleRow
+from videval.errors import NewerRun
 from videval.types import RequestStatus, RunState
 
 __all__ = ["claim", "claim_as_it_was", "claim_next", "has_work", "samples_of_request", "take"]
@@ -58,12 +59,12 @@ RUNNING = (
     .where(RequestRow.run_id == RunRow.id, RequestRow.status == RequestStatus.RUNNING)
     .scalar_subquery()
 )
-TURNS = (
+ALL_TURNS = (
     select(RunRow.id)
     .where(FITS, _next_of(RunRow.id).scalar_subquery().is_not(None))
     .order_by(RunRow.priority.desc(), RUNNING, RunRow.id <= bindparam("after"), RunRow.id)
-    .limit(2)
 )
+TURNS = ALL_TURNS.limit(2)
 """Whose turn it is, and who is next: the most urgent, of these the one with the fewest requests in work, of these the
 one that comes after the run that was served last."""
 
@@ -173,7 +174,8 @@ def take(
     """
     who = {"model_key": load_key, "model_dtype": dtype, "me": worker.id, "lease": lease}
     runs = _turns(connection, load_key, dtype, after)
-    row = connection.execute(TAKE, who | {"request": request_id}).one_or_none() if len(runs) == 1 else None
+    its_own = len(runs) == 1 and not newer.known(connection)
+    row = connection.execute(TAKE, who | {"request": request_id}).one_or_none() if its_own else None
     for run_id in runs:
         row = row or connection.execute(TAKE_NEXT, who | {"run": run_id}).one_or_none()
     if row is not None and row.id != request_id and row.published_at is None:
@@ -183,20 +185,24 @@ def take(
 
 def has_work(connection: Connection, load_key: str, dtype: str) -> bool:
     """Whether some run has a request to be claimed by a worker that holds this model."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_sort TO off")  # as every writing transaction has it
     return bool(_turns(connection, load_key, dtype, 0))
 
 
 def _turns(connection: Connection, load_key: str, dtype: str, after: int) -> Sequence[int]:
-    if connection.dialect.name == "postgresql":  # else it sorts all that waits, until its statistics know how much
-        connection.exec_driver_sql("SET LOCAL enable_sort TO off")
-    return connection.execute(TURNS, {"model_key": load_key, "model_dtype": dtype, "after": after}).scalars().all()
+    who = {"model_key": load_key, "model_dtype": dtype, "after": after}
+    if left := newer.known(connection):
+        return [run_id for run_id in connection.execute(ALL_TURNS, who).scalars() if run_id not in left][:2]
+    return connection.execute(TURNS, who).scalars().all()
 
 
 def _taken(connection: Connection, row: Any, worker: WorkerIdentity, who: dict[str, Any], *, most: int) -> list[Claim]:
     """The claims of a row that was just taken and of its siblings."""
     if row is None:
         return []
-    if row.dtype is None and not _fix_dtype(connection, row.run_id, who["model_dtype"]):
+    run = _run(connection, row.run_id)
+    if run is None or (row.dtype is None and not _fix_dtype(connection, row.run_id, who["model_dtype"])):
         attempts.requeue(connection, (row.id, row.attempt))
         return []
     rows = [row]
@@ -204,7 +210,7 @@ def _taken(connection: Connection, row: Any, worker: WorkerIdentity, who: dict[s
         siblings = connection.execute(TAKE_SIBLINGS, who | {"run": row.run_id, "clip": row.video, "more": most - 1})
         rows += sorted(siblings, key=lambda sibling: sibling.id)
     attempts.begin(connection, [(r.id, r.attempt) for r in rows], worker)
-    run, samples = _run(connection, row.run_id), _samples(connection, [r.id for r in rows])
+    samples = _samples(connection, [r.id for r in rows])
     return [_claim_of(r, run, samples[r.id], queue_s=max(0.0, r.queue_s)) for r in rows]
 
 
@@ -214,7 +220,16 @@ def _fix_dtype(connection: Connection, run_id: int, dtype: str) -> bool:
     return connection.execute(DTYPE, {"run": run_id}).scalar_one() == dtype
 
 
-def _run(connection: Connection, run_id: int) -> RunConfig:
+def _run(connection: Connection, run_id: int) -> RunConfig | None:
+    """What a worker must know of a run; None if only a newer videval can read it."""
+    try:
+        return _read_run(connection, run_id)
+    except NewerRun:
+        newer.remember(connection, run_id)
+        return None
+
+
+def _read_run(connection: Connection, run_id: int) -> RunConfig:
     known: dict[int, RunConfig] = connection.info.setdefault(KNOWN_RUNS, {})
     if run_id not in known:
         known[run_id] = run_config(connection.execute(RUN, {"run": run_id}).one())
@@ -239,7 +254,7 @@ def claim_as_it_was(connection: Connection, request_id: int, attempt: int) -> Cl
     row = connection.execute(AS_IT_WAS, {"request": request_id, "of_attempt": attempt}).one_or_none()
     if row is None:
         return None
-    return _claim_of(row, _run(connection, row.run_id), samples_of_request(connection, row.id), queue_s=0.0)
+    return _claim_of(row, _read_run(connection, row.run_id), samples_of_request(connection, row.id), queue_s=0.0)
 
 
 def samples_of_request(connection: Connection, request_id: int) -> tuple[StoredSample, ...]:

@@ -1,7 +1,7 @@
 """Runs: created, found by name or prefix, counted, paused, cancelled. Their requests are in `videval.db.plans`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, insert, literal, select, update
@@ -11,6 +11,7 @@ from videval.db.records import RunInfo, run_info
 from videval.db.session import db_now
 from videval.db.states import lock_state
 from videval.db.tables import AttemptRow, RequestRow, RunRow, SnapshotRow
+from videval.plain import plain
 from videval.types import (
     AttemptOutcome,
     FrameSampling,
@@ -35,6 +36,7 @@ __all__ = [
     "list_runs",
     "mend_counts",
     "recount",
+    "request_keys",
     "set_state",
 ]
 
@@ -104,16 +106,20 @@ def find_copies(connection: Connection, key: str) -> list[RunInfo]:
 def create_run(connection: Connection, new: NewRun) -> int:
     """Insert a run in state `creating`; returns its id."""
     values = {name: getattr(new, name) for name in NewRun.__dataclass_fields__}
-    for name in ("spec", "generation"):
-        values[name] = asdict(values[name])
+    for name in ("spec", "sampling", "generation"):
+        values[name] = plain(values[name])
     values |= {
-        "sampling": new.sampling.to_json(),
         "model": new.spec.name,
         "missing": list(new.missing),
         "card": dict(new.card),
     }
     values |= {"state": RunState.CREATING, "created_at": db_now()}
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
+
+
+def request_keys(connection: Connection, run_id: int) -> set[str]:
+    """The keys of the requests that a run has."""
+    return set(connection.execute(select(RequestRow.key).where(RequestRow.run_id == run_id)).scalars())
 
 
 def _runs() -> Select[Any]:
