@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
-from videval.db.runs import RequestPlan
+from videval.db.plans import RequestPlan
 from videval.types import Sample
 
 __all__ = ["plans"]

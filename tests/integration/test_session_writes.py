@@ -1,5 +1,6 @@
 """Opening and writing the database: what is refused, what is never seen, what comes back to the character."""
 
+import fcntl
 import multiprocessing
 import sqlite3
 import threading
@@ -14,10 +15,10 @@ from sqlalchemy import event, insert, make_url, select, text
 
 from tests.questions import make_run, request_ids
 from tests.servers import postgres, settings_for
-from videval.db import requests, runs, session
+from videval.db import requests, runs, session, turns
 from videval.db.connect import refuse_network_file_system
 from videval.db.schema import ensure_schema
-from videval.db.session import Database, open_database
+from videval.db.session import Connection, Database, open_database
 from videval.db.tables import ChoreRow, RunRow
 from videval.errors import DatabaseUnavailable, EnvironmentProblem, StatementRefused
 from videval.types import RunState
@@ -131,8 +132,6 @@ def test_sqlite_that_stays_locked_is_told_as_unavailable_when_patience_ends(tmp_
     opened = open_database(settings_for(tmp_path))
     ensure_schema(opened)
     opened.write(lambda c: None)
-    with opened.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=100")
     blocker = sqlite3.connect(tmp_path / "home" / "videval.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable, match="locked"):
@@ -282,6 +281,89 @@ def test_no_free_connection_within_the_patience_is_an_outage_that_passes(databas
     opened.write(note)
     assert noted(opened) == {"noted"}
     opened.close()
+
+
+@pytest.fixture
+def in_line(tmp_path: Path) -> Iterator[Database]:
+    """A SQLite whose writers have all written once."""
+    opened = open_database(settings_for(tmp_path))
+    ensure_schema(opened)
+    yield opened
+    opened.close()
+
+
+def line_of(opened: Database) -> Path:
+    return Path(str(make_url(opened.url).database) + "-writers")
+
+
+def test_writers_of_sqlite_stand_in_line_before_they_ask_for_its_lock(in_line: Database, tmp_path: Path) -> None:
+    other, entered, leave = open_database(settings_for(tmp_path)), threading.Event(), threading.Event()
+
+    def slowly(connection: Connection) -> None:
+        entered.set()
+        assert leave.wait(20)
+
+    with ThreadPoolExecutor(2) as pool, line_of(in_line).open() as place:
+        slow = pool.submit(other.write, slowly)
+        assert entered.wait(20)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        waiting = pool.submit(in_line.write, note)
+        assert noted(in_line) == set(), "who reads stands in no line"
+        leave.set()
+        slow.result(20)
+        waiting.result(20)
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    other.close()
+    assert noted(in_line) == {"noted"}
+
+
+def test_a_writer_that_was_stopped_in_line_holds_up_the_others_no_longer_than_sqlite_would(
+    in_line: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LONGEST", 0.05)
+    with line_of(in_line).open() as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        for number in range(5):
+            in_line.write(note, f"{number}")
+        names = [t for t in threading.enumerate() if t.name.endswith("(_wait)")]
+        assert len(names) == 1, "one waits for it, however often"
+    assert len(noted(in_line)) == 5
+    names[0].join(20)
+    with line_of(in_line).open() as place:
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_folder_where_no_line_can_be_made_is_told_of_by_sqlite_itself(in_line: Database) -> None:
+    in_line._line = turns.WritersLine(Path("/proc/nowhere/line"))
+    in_line.write(note)
+    assert noted(in_line) == {"noted"}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("durable", [True, False])
+def test_connections_that_died_in_the_pool_are_replaced_without_a_word(on_postgres: Database, durable: bool) -> None:
+    with on_postgres.read(), on_postgres.read():
+        pass
+    name = make_url(on_postgres.url).database
+    with postgres().connect() as admin:
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        admin.execute(end, (name,))
+        on_postgres.write(note, durable=durable)
+        admin.execute(end, (name,))
+        assert noted(on_postgres) == {"noted"}
+
+
+@pytest.mark.postgres
+def test_a_transaction_begins_and_ends_with_one_message_each(on_postgres: Database) -> None:
+    said: list[str] = []
+    event.listen(on_postgres.engine, "before_cursor_execute", lambda c, cursor, statement, *_: said.append(statement))
+    on_postgres.write(note, durable=False)
+    begin, insert_ = said
+    assert begin.startswith("BEGIN; SET LOCAL") and "synchronous_commit" in begin and insert_.startswith("INSERT")
+    with on_postgres.read() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+        connection.execution_options(yield_per=1).execute(select(ChoreRow.name)).all()
 
 
 @pytest.fixture

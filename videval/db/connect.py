@@ -1,7 +1,7 @@
 """How each kind of database is connected to: SQLite in a file of a local disk, PostgreSQL by psycopg.
 
 PostgreSQL may lie behind pgbouncer with `pool_mode = transaction`: nothing is asked for at start-up, nothing is
-prepared, and what is set is set for one transaction.
+prepared, and what is set is set for one transaction. A transaction begins with one message that says all of that.
 """
 
 import json
@@ -16,7 +16,7 @@ from videval.db.address import shown
 from videval.db.reasons import READ_ONLY
 from videval.errors import DatabaseUnavailable, EnvironmentProblem
 
-__all__ = ["postgresql_engine", "refuse_network_file_system", "sqlite_engine"]
+__all__ = ["HASTY", "READING", "WRITING", "postgresql_engine", "refuse_network_file_system", "sqlite_engine"]
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p"}
@@ -24,6 +24,11 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 POOL_TIMEOUT = 1.0
 """Seconds that one look for a free connection takes; whoever finds none looks again while its patience lasts."""
+BUSY = 30.0
+"""Seconds that SQLite itself waits for another writer, who may stand in no line: a shell, or one that was stopped."""
+READING, WRITING, HASTY = "reading", "writing", "hasty"
+"""What a transaction is for; one that is hasty is not waited for to reach the disk. Where something is written
+PostgreSQL does not sort: it would sort all that waits to find the next, until its statistics know how much that is."""
 FROZEN = 120.0
 """Seconds after which PostgreSQL ends the transaction of a process that stands still or whose host is gone."""
 KEEPALIVE = {
@@ -97,16 +102,18 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("busy_timeout=30000", "foreign_keys=ON", "synchronous=NORMAL"):
+        for pragma in (f"busy_timeout={BUSY * 1000:.0f}", "foreign_keys=ON", "synchronous=NORMAL"):
             connection.execute(f"PRAGMA {pragma}")
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        default = "DEFERRED" if read_only else "IMMEDIATE"
-        mode = connection.get_execution_options().get("videval_begin", default)
-        connection.exec_driver_sql(f"BEGIN {mode}")
+        options = connection.get_execution_options()
+        mode = READING if read_only else options.get("videval_begin", WRITING)
+        patience = min(max(options.get("videval_patience", BUSY), 0.0), BUSY)
+        connection.connection.cursor().execute(f"PRAGMA busy_timeout={patience * 1000:.0f}")
+        connection.exec_driver_sql("BEGIN" if mode == READING else "BEGIN IMMEDIATE")
 
 
 def _connect_args(url: URL) -> dict[str, Any]:
@@ -123,17 +130,16 @@ def postgresql_engine(url: URL, *, read_only: bool, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=2,
         pool_timeout=POOL_TIMEOUT,
-        pool_pre_ping=True,
         connect_args=_connect_args(url),
-        execution_options={"postgresql_readonly": True} if read_only else {},
+        isolation_level="AUTOCOMMIT",  # the driver would send a BEGIN of its own
     )
-    _prepare_postgresql(engine)
+    _prepare_postgresql(engine, read_only=read_only)
     if not read_only:
         _leave_standby(engine)
     return engine
 
 
-def _prepare_postgresql(engine: Engine) -> None:
+def _prepare_postgresql(engine: Engine, *, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
         encoding = connection.info.parameter_status("server_encoding")
@@ -145,7 +151,14 @@ def _prepare_postgresql(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN * 1000:.0f}")
+        mode = connection.get_execution_options().get("videval_begin", WRITING)
+        begin = ["BEGIN READ ONLY" if read_only else "BEGIN"]
+        begin += [f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN * 1000:.0f}"]
+        if mode != READING:
+            begin += ["SET LOCAL enable_sort TO off"]
+        if mode == HASTY:
+            begin += ["SET LOCAL synchronous_commit TO OFF"]
+        connection.exec_driver_sql("; ".join(begin))
 
 
 def _leave_standby(engine: Engine) -> None:

@@ -4,9 +4,10 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import URL, Connection, Engine, Executable, Float, bindparam
@@ -17,8 +18,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from videval.db.address import database_address, shown
-from videval.db.connect import postgresql_engine, sqlite_engine
+from videval.db.connect import HASTY, READING, WRITING, postgresql_engine, sqlite_engine
 from videval.db.reasons import code, explain
+from videval.db.turns import WritersLine
 from videval.errors import DatabaseUnavailable, VidevalError
 from videval.settings import Settings
 
@@ -56,6 +58,7 @@ class Database:
     def __init__(self, engine: Engine, *, url: URL) -> None:
         self.engine = engine
         self._address = url
+        self._line = WritersLine(Path(f"{url.database}-writers")) if url.get_backend_name() == "sqlite" else None
         self.url = shown(url)
         """The URL without its password, for messages."""
 
@@ -68,8 +71,8 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection for queries; DatabaseUnavailable if there is none, StatementRefused for a bad query."""
         try:
-            with self._connect(time.monotonic() + PATIENCE) as connection:
-                yield connection.execution_options(videval_begin="DEFERRED")
+            with self._begin(READING, time.monotonic() + PATIENCE) as connection:
+                yield connection
         except DBAPIError as error:
             raise self._explained(error) from error
 
@@ -88,10 +91,11 @@ class Database:
         pause, overtaken = 0.005, 0
         while True:
             try:
-                with self._connect(deadline) as connection, connection.begin():
-                    if not durable and self.dialect == "postgresql":
-                        connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
-                    return work(connection, *args)
+                mode = WRITING if durable else HASTY
+                with self._turn(deadline), self._begin(mode, deadline) as connection:
+                    result = work(connection, *args)
+                    connection.commit()
+                    return result
             except DBAPIError as error:
                 overtaken += _is_overtaken(error)
                 passing = overtaken < OVERTAKEN_TIMES if _is_overtaken(error) else _passing(error)
@@ -103,6 +107,30 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+    def _begin(self, mode: str, deadline: float) -> Connection:
+        """A connection in a transaction. One that died in the pool is noticed here, where nothing is lost with it; the
+        pool forgets the others with it."""
+        try:
+            return self._try_to_begin(mode, deadline)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return self._try_to_begin(mode, deadline)
+
+    def _try_to_begin(self, mode: str, deadline: float) -> Connection:
+        connection = self._connect(deadline)
+        connection.execution_options(videval_begin=mode, videval_patience=deadline - time.monotonic())
+        try:
+            connection.begin()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _turn(self, deadline: float) -> AbstractContextManager[None]:
+        """Writers to a SQLite file take turns; PostgreSQL's do not wait for one another."""
+        return self._line.turn(deadline - time.monotonic()) if self._line else nullcontext()
 
     def _connect(self, deadline: float) -> Connection:
         """A connection of the pool, waited for until the deadline: a worker has more threads than connections."""
