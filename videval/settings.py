@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     lock_dir: Path | None = Field(default=None, description="machine-wide folder of the device locks")
 
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
-    look_ahead: int = Field(default=2, ge=0, description="requests decoded while the engine is busy")
+    look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
     decoders: int = Field(default=1, ge=1, description="decoder processes per worker")
 
     lease: Seconds = Field(default=60.0, description="seconds a claim holds without a heartbeat")

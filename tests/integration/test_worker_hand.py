@@ -12,11 +12,12 @@ from sqlalchemy import select
 from tests.one_worker import LockedWorker, end, new_worker, stored, work_of
 from tests.questions import make_run, request_ids, row_of, samples
 from tests.servers import wait_for
-from videval.db import claims
+from videval.db import claims, requests
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow
 from videval.errors import DatabaseUnavailable
 from videval.inference import DiedInCompany
+from videval.scoring import score
 from videval.settings import Settings
 from videval.types import RequestStatus, Stage
 from workers import answering, spool
@@ -65,7 +66,12 @@ def test_six_questions_about_one_clip_are_one_claim_and_one_decoding(
 ) -> None:
     decoded: list[str] = []
     real = worker.decoders._decode
-    monkeypatch.setattr(worker.decoders, "_decode", lambda m, on: decoded.append(m["path"]) or real(m, on))
+
+    def decode(message: dict[str, Any], on_decode: Callable[[], None]) -> Any:
+        decoded.append(message["path"])
+        return real(message, on_decode)
+
+    monkeypatch.setattr(worker.decoders, "_decode", decode)
     ids = one_clip(worker, database, tmp_path, 6)
     worker.answer(ids[0])
     wait_for("all to be answered", lambda: stored(database) == 6, 30)
@@ -105,8 +111,14 @@ def test_what_has_not_begun_is_given_back_newest_first_and_costs_nothing(
     ids = one_clip(worker, database, tmp_path, 6, **SLOW)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(worker.answer, ids[0])
-        wait_for("them to reach the model", lambda: set(stages(worker)) == {Stage.GENERATE, Stage.WAIT}, 30)
-        wait_for("all of them", lambda: len(ids) == stages(worker).count(Stage.GENERATE) + stages(worker).count("wait"))
+        wait_for(
+            "all to be with the model",
+            lambda: set(stages(worker)) == {Stage.GENERATE, Stage.WAIT} and len(stages(worker)) == len(ids),
+            30,
+        )
+        wait_for(
+            "all of them", lambda: len(ids) == stages(worker).count(Stage.GENERATE) + stages(worker).count(Stage.WAIT)
+        )
         begun = {held.claim.request_id for held in worker.held() if held.stage == Stage.GENERATE}
         back = worker.give_back(3)
         assert len(back) == 3 and begun.isdisjoint(back)
@@ -146,12 +158,11 @@ def test_a_worker_that_dies_between_generating_and_storing_is_known_to_have_gene
     worker: Worker, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scoring, may_score = threading.Event(), threading.Event()
-    real = answering.score
 
     def slow(*args: Any) -> Any:
         scoring.set()
         assert may_score.wait(30)
-        return real(*args)
+        return score(*args)
 
     monkeypatch.setattr(answering, "score", slow)
     (request_id,) = one_clip(worker, database, tmp_path, 1)
@@ -167,12 +178,11 @@ def test_a_clip_that_is_warm_is_never_noted_as_decoded(
 ) -> None:
     first, second = one_clip(worker, database, tmp_path, 2, latency_ms=20)
     noted: list[tuple[int, Stage]] = []
-    real = answering.requests.enter_stage
-    monkeypatch.setattr(
-        answering.requests,
-        "enter_stage",
-        lambda c, pairs, stage: (noted.append((pairs[0][0], stage)), real(c, pairs, stage)),
-    )
+
+    def note(connection: object, pairs: list[tuple[int, int]], stage: Stage) -> None:
+        noted.append((pairs[0][0], stage))
+
+    monkeypatch.setattr(requests, "enter_stage", note)
     monkeypatch.setattr(worker.claimer, "neighbours", 2)
     for request_id in (first, second):
         worker.answer(request_id)

@@ -34,7 +34,7 @@ class Gate(FakeModel):
         inputs = super().prepare(prompt, settings)
         if inputs.fault == "slow to prepare":
             assert self.prepare_open.wait(20)
-        if inputs.fault == "gone":
+        if inputs.answer == "gone":
             raise EnvironmentProblem("the frames are gone")
         if inputs.fault == "prepare breaks":
             raise ProcessDied("the device broke")
@@ -219,7 +219,7 @@ def test_what_a_library_raises_is_the_request_s_failure_with_its_traceback(world
 
 
 def test_what_is_wrong_with_this_machine_is_not_the_request_s_failure(world: World) -> None:
-    assert isinstance(world.ask("a", "gone").error(), EnvironmentProblem)
+    assert isinstance(world.ask("gone").error(), EnvironmentProblem)
     assert world.ask("fine").text() == "fine"
 
 
@@ -268,6 +268,14 @@ def test_what_is_forgotten_before_or_while_it_is_prepared_is_not_generated(world
         world.batcher.forget(heard.ask.id)
     world.model.prepare_open.set()
     assert kept.text() == "kept" and world.model.batches == [["kept"]] and behind.stages == []
+
+
+def test_what_is_forgotten_hears_of_no_failure_either(world: World) -> None:
+    dropped, kept = world.ask("gone", "slow to prepare"), world.ask("kept")
+    wait_for("it to be prepared", lambda: dropped.stages == [Stage.PREPARE])
+    world.batcher.forget(dropped.ask.id)
+    world.model.prepare_open.set()
+    assert kept.text() == "kept" and not dropped.outcome.done()
 
 
 def test_what_is_forgotten_too_late_is_answered(world: World) -> None:

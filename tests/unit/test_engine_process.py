@@ -147,10 +147,12 @@ def test_who_hangs_is_ended_at_its_deadline_and_the_others_are_answered(tmp_path
     asker = Asker(tmp_path, generate_deadline=1.0)
     try:
         asker.load()
+        first = asker.engine.pid
         guilty, waiting = asker.generating(fake_fault="hang"), asker.ask("later")
         error = guilty.error()
         assert isinstance(error, DeadlineExceeded) and str(error).startswith("generation took longer than 1 s")
         assert waiting.text() == "later" and asker.engine.loads == 2
+        assert first is not None and not psutil.pid_exists(first)
     finally:
         asker.close()
 

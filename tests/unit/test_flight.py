@@ -96,6 +96,13 @@ def test_a_process_that_has_work_and_begins_nothing_hangs_by_its_own_fault() -> 
     assert flown((1, None, 0), (2, WAIT, 10)).guilt_of_delay(110.0) == Guilt()
 
 
+def test_a_process_that_had_no_work_for_long_has_its_time_from_the_first_of_it() -> None:
+    flight = flown((1, GENERATE, 0))
+    flight.landed(1, 10)
+    flight.told(2, 500)
+    assert flight.deadline() == 600
+
+
 def test_letting_go_of_requests_is_no_word_of_the_process() -> None:
     flight = flown((1, WAIT, 0), (2, WAIT, 0))
     flight.landed(2, 90)
