@@ -45,7 +45,7 @@ def _changed(change: Callable[[Database], str], ring_for: int | None = None) -> 
 def _rung(settings: Settings, database: Database, run_id: int) -> str:
     try:
         with using(settings):
-            for _ in publish_run(database, run_id):
+            for _ in publish_run(settings, database, run_id):
                 pass
     except BrokerUnavailable:
         return "; the broker is away, any worker sends the messages when it is back"

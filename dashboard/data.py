@@ -21,7 +21,7 @@ from videval.errors import BrokerUnavailable
 from videval.report import Comparison, Moment, Point, RunStatus, ScoreBook, ScoreReport, TimeSpent
 from videval.settings import Settings
 from workers import broker
-from workers.publish import queue_length, queue_name
+from workers.bell import queue_length, queue_name
 
 __all__ = ["Data", "Found", "Health", "Overview", "Queue", "SampleView"]
 

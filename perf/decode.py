@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from videval.types import FrameSampling
-from videval.video.cache import FrameCache, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import load_frames
 from videval.video.decord_reader import DecordReader
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader

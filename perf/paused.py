@@ -26,7 +26,7 @@ RING = (
     "import sys; from videval.settings import Settings; from videval.db.session import open_database; "
     "from workers.broker import using; from workers.publish import publish_run\n"
     "with using(Settings()):\n"
-    "  for run_id in map(int, sys.argv[1:]): list(publish_run(open_database(Settings()), run_id))\n"
+    "  for run_id in map(int, sys.argv[1:]): list(publish_run(Settings(), open_database(Settings()), run_id))\n"
     "  print('rung', flush=True); input()"
 )
 

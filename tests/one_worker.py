@@ -3,20 +3,38 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from tests.questions import make_run, request_ids, samples
 from videval.db import queue, workers
 from videval.db.queue import KeyWork
 from videval.db.session import Database, open_database
 from videval.db.tables import ResponseRow
+from videval.errors import ModelUnavailable
 from videval.settings import Settings
-from workers.device import claim_device, parse_devices
+from videval.types import ModelSpec
+from workers.device import parse_devices
+from workers.engine import Engine, Loaded
+from workers.locks import claim_device
 from workers.worker import Worker
 
-__all__ = ["FakeConsumer", "LockedWorker", "end", "new_worker", "ready", "settings", "stored", "work_of", "worker"]
+__all__ = [
+    "FakeConsumer",
+    "LockedWorker",
+    "QuickEngine",
+    "end",
+    "new_worker",
+    "quick",
+    "ready",
+    "settings",
+    "statements",
+    "stored",
+    "work_of",
+    "worker",
+]
 
 
 class FakeConsumer:
@@ -38,6 +56,39 @@ class FakeConsumer:
 
     def shutdown(self) -> None:
         self.is_shut_down = True
+
+
+class QuickEngine:
+    """Loads in no time, and answers nothing; `cannot` load some load keys."""
+
+    slots, pid, busy_s, is_loading = 1, 0, 0.0, False
+
+    def __init__(self) -> None:
+        self.loaded: Loaded | None = None
+        self.loads = 0
+        self.cannot: set[str] = set()
+
+    def load(self, spec: ModelSpec, load_key: str, dtype: str) -> Loaded:
+        self.loaded = None
+        if load_key in self.cannot:
+            raise ModelUnavailable("it has too little memory")
+        self.loads += 1
+        self.loaded = Loaded(load_key=load_key, spec=spec, dtype=dtype, about={})
+        return self.loaded
+
+    def give_back(self, most: int | None = None) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def quick(worker: Worker) -> QuickEngine:
+    """Put one into a worker."""
+    worker.engine.close()
+    made = QuickEngine()
+    worker.engine = cast("Engine", made)
+    return made
 
 
 class LockedWorker(Worker):
@@ -73,6 +124,20 @@ def worker(database: Database, settings: Settings) -> Iterator[Worker]:
     made = new_worker(open_database(settings), settings)
     yield made
     end(made)
+
+
+@pytest.fixture
+def statements(worker: Worker) -> Iterator[list[str]]:
+    """What the worker asks of its database, transactions' own words left out."""
+    said: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if not statement.startswith(("BEGIN", "SET ", "COMMIT")):
+            said.append(statement)
+
+    event.listen(worker.database.engine, "before_cursor_execute", note)
+    yield said
+    event.remove(worker.database.engine, "before_cursor_execute", note)
 
 
 def work_of(database: Database) -> KeyWork:

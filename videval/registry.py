@@ -15,6 +15,7 @@ __all__ = ["ADAPTERS", "SCORERS", "load", "names", "resolve"]
 
 ADAPTERS: Mapping[str, str] = {
     "fake": "videval.models.fake:load",
+    "fake_api": "videval.models.fake_server:load",
     "fake_server": "videval.models.fake_server:load",
     "video_llava": "videval.models.video_llava:load",
 }

@@ -47,11 +47,11 @@ class Settings(BaseSettings):
     frame_cache_gb: float = Field(default=20.0, gt=0, description="size budget of the frame cache, GB")
     output_dir: Path = Field(default=Path("outputs"), description="where export writes")
 
-    devices: str = Field(default="auto", description="auto, or N, GPU-uuid, MIG-uuid, a+b, cpu:K, cpu*N")
+    devices: str = Field(default="auto", description="auto, or N, GPU-uuid, MIG-uuid, a+b, cpu:K, cpu*N, api*N")
     lock_dir: Path | None = Field(default=None, description="machine-wide folder of the device locks")
 
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
-    look_ahead: int = Field(default=2, ge=0, description="requests decoded while the engine is busy")
+    look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
     decoders: int = Field(default=1, ge=1, description="decoder processes per worker")
 
     lease: Seconds = Field(default=60.0, description="seconds a claim holds without a heartbeat")

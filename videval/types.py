@@ -379,7 +379,8 @@ class ModelSpec:
     `frame_counts`: the only counts the model takes (empty: any up to `max_frames`); `policy`: its own sampling
     policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `clips`: the
     most clips that it can be shown at once (None: any number); `images`, `sound`: whether it can be shown a question's
-    own images beside the clip, and hear; `steered`: whether a sample's columns tell it what to do (the fake).
+    own images beside the clip, and hear; `steered`: whether a sample's columns tell it what to do (the fake);
+    `needs_device`: false for one that runs elsewhere, and is served by api seats only.
     """
 
     name: str

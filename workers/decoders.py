@@ -1,4 +1,8 @@
-"""Decoder processes: frames are read in children that may crash, hang or leak without harm to the worker."""
+"""Where a worker's clips come from: the frame cache, or decoder processes, which fill it.
+
+Frames are read in children that may crash, hang or leak without harm to the worker. A clip that is in the cache
+already costs no child: the worker reads what it is by itself, and imports no decoder for it.
+"""
 
 import logging
 import os
@@ -8,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
 from videval.inference import Released
 from videval.settings import Settings
 from videval.types import Clip, FrameSampling
 from videval.video import DECORD
+from videval.video.clips import find_clip, key_of
 from workers.child import Child, Message
 from workers.wire import clip_from, error_from
 
@@ -40,6 +46,7 @@ class Decoders:
             self._idle.put(None)
         self._alive: set[_Decoder] = set()
         self._not_decords: set[str] = set()
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -53,26 +60,40 @@ class Decoders:
         max_pixels: int | None,
         on_decode: Callable[[], None],
     ) -> Clip:
-        """Decode in a child (or find in the cache) the frames of one video; where decord hangs or crashes, by PyAV.
+        """The frames of one video: found in the cache, or decoded in a child; where decord hangs or crashes, by PyAV.
 
-        Raises VideoFailure; ProcessDied and DeadlineExceeded if the decoder crashed or hung on it;
-        EnvironmentProblem if the cache cannot be written.
+        `on_decode` is called when it has to be decoded and its turn has come. Who wants the same clip meanwhile waits,
+        and keeps no decoder from others. Raises VideoFailure; ProcessDied and DeadlineExceeded if the decoder crashed
+        or hung on it; EnvironmentProblem if the cache cannot be written.
         """
+        folder = self._settings.frame_cache_path
+        key = key_of(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
+        found = find_clip(folder, key)
+        if found is not None:
+            return found
         message: Message = {
             "path": str(path),
             "sampling": sampling.to_json(),
             "span": list(span) if span else None,
             "folder_fps": folder_fps,
             "max_pixels": max_pixels,
-            "without": [DECORD] if str(path) in self._not_decords else [],
         }
+        with self._turn(key):
+            return find_clip(folder, key) or self._decode(message, on_decode)
+
+    def _turn(self, key: str) -> threading.Lock:
+        with self._lock:
+            return self._turns.setdefault(key, threading.Lock())
+
+    def _decode(self, message: Message, on_decode: Callable[[], None]) -> Clip:
         decoder = self._borrow()
         try:
             on_decode()
         except BaseException:
             self._give_back(decoder)
             raise
-        answer = self._ask(decoder, message)
+        without = [DECORD] if message["path"] in self._not_decords else []
+        answer = self._ask(decoder, message | {"without": without})
         if "failure" in answer:
             raise error_from(answer)
         return clip_from(answer["clip"])

@@ -18,7 +18,8 @@ from videval.db.session import open_database
 from videval.errors import EnvironmentProblem, UsageError
 from videval.settings import Settings
 from workers import broker
-from workers.device import Device, is_free
+from workers.device import Device
+from workers.locks import is_free
 
 __all__ = ["Fleet", "Seat"]
 

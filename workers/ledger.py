@@ -25,12 +25,14 @@ DRAIN_PATIENCE = 10.0
 
 @dataclass(kw_only=True, eq=False)
 class Held:
-    """A request that this worker holds, and what it is doing with it; `lost`: it is another worker's by now."""
+    """A request that this worker holds, and what it is doing with it; `lost`: it is another worker's by now,
+    `released`: it was given back."""
 
     claim: Claim
     stage: Stage = Stage.CLAIMED
     since: float = field(default_factory=time.monotonic)
     lost: bool = False
+    released: bool = False
 
     @property
     def pair(self) -> tuple[int, int]:

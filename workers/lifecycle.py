@@ -10,20 +10,28 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import click
 from celery import signals
+from click.core import ParameterSource
 
 from videval.db import requests, workers
 from videval.db.schema import ensure_schema
 from videval.db.session import open_database
 from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem, UsageError, VidevalError
-from workers.broker import BrokerUser, reach
+from workers.broker import BrokerUser
+from workers.client import reach
 from workers.config import CONTROL_QUEUE, SETTINGS
-from workers.device import claim_device, parse_devices
-from workers.heartbeat import Loops
+from workers.consumer import Steering
+from workers.device import parse_devices
+from workers.dispatch import Dispatch
+from workers.heartbeat import Heartbeat
 from workers.ledger import Trouble
+from workers.locks import claim_device
+from workers.loops import Crowd, Loops
+from workers.reconcile import Reconcile
 from workers.trial import try_broker
 from workers.worker import Worker
 
@@ -34,15 +42,35 @@ ONE_SIGNAL = 0.5
 """Seconds within which several signals are one: a supervisor passes on what its whole group was sent."""
 WAITS = "waits: "
 """How a worker's message begins that is about the broker."""
-_state: dict[str, Any] = {}
+REFUSED = {
+    "pool": "-P / --pool",
+    "concurrency": "-c / --concurrency",
+    "autoscale": "--autoscale",
+    "prefetch_multiplier": "--prefetch-multiplier",
+    "disable_prefetch": "--disable-prefetch",
+}
+"""Options of `celery worker` that say how many requests are in hand, by their names in it."""
+
+
+@dataclass(kw_only=True)
+class _Life:
+    """What this process has to give back when it ends; `queues`: what -Q named, None if it was not given."""
+
+    broker: BrokerUser | None = None
+    worker: Worker | None = None
+    loops: Loops | None = None
+    queues: frozenset[str] | None = None
+
+
+_life = _Life()
 _signals: queue.SimpleQueue[float] = queue.SimpleQueue()
 _ending = threading.Lock()
 
 
 def this_worker() -> Worker:
     """The worker of this process."""
-    worker: Worker = _state["worker"]
-    return worker
+    assert _life.worker is not None, "a task came before the worker was there"
+    return _life.worker
 
 
 def connect() -> None:
@@ -75,29 +103,43 @@ def _on_init(sender: Any, **kwargs: Any) -> None:
 
 def _begin(sender: Any) -> None:
     settings = SETTINGS
-    if not sender.pool_cls.__module__.endswith(".thread"):  # children of a fork would have no engine
-        raise UsageError("a worker's pool is threads, and nothing else", hint="leave out -P / --pool")
+    _refuse_options()
     database = open_database(settings, pool_size=2)
     ensure_schema(database)
     held = claim_device(settings.lock_path, parse_devices(settings.devices), patience=2.0)
-    _state["broker"] = BrokerUser(settings)
+    _life.broker = BrokerUser(settings)
     trouble = _try_broker()
     worker = Worker(settings, database, held)
-    database.write(lambda c: workers.register(c, worker.identity))
-    dead = database.write(lambda c: workers.predecessors(c, worker.identity))
-    database.write(lambda c: requests.expire_workers(c, dead))
+    database.write(workers.register, worker.identity)
+    dead = database.write(workers.predecessors, worker.identity)
+    database.write(requests.expire_workers, dead)
     worker.replay_spool()
     if trouble:
         worker.ledger.note(Trouble.BROKER, trouble)
-        database.write(lambda c: workers.beat(c, worker.identity.id, worker.pulse()))
-    _state["worker"] = worker
+        database.write(workers.beat, worker.identity.id, worker.pulse())
+    _life.worker = worker
     threading.Thread(target=_heed_signals, name="signals", daemon=True).start()
-    _state["queues"] = _chosen_queues(sender.options.get("queues") or getattr(sender, "queues", None))
+    _life.queues = _chosen_queues(sender.options.get("queues") or getattr(sender, "queues", None))
     sender.hostname = worker.identity.name
-    if sender.concurrency != worker.concurrency:
-        log.warning("-c is not heeded: VIDEVAL_BATCH_SIZE + VIDEVAL_LOOK_AHEAD say how many requests are in hand")
-        sender.concurrency = worker.concurrency
+    sender.concurrency = worker.places
     sender.options["without_gossip"] = sender.options["without_mingle"] = True
+
+
+def _refuse_options() -> None:
+    """How many requests are in hand follows the model that is loaded; an option that says otherwise would be heeded
+    by half."""
+    command = click.get_current_context(silent=True)
+    given = [
+        option
+        for name, option in REFUSED.items()
+        if command is not None
+        and command.get_parameter_source(name) not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    ]
+    if given:
+        raise UsageError(
+            f"{' and '.join(given)}: a worker has threads, as many as its model takes requests and some look-ahead",
+            hint=f"leave out {', '.join(given)}; VIDEVAL_BATCH_SIZE and VIDEVAL_LOOK_AHEAD say how many",
+        )
 
 
 def _try_broker() -> str | None:
@@ -114,11 +156,11 @@ def _try_broker() -> str | None:
 
 def _watch_broker() -> None:
     """Start the embedded broker again if it died, and let people see that work stands still because of the broker."""
-    worker: Worker | None = _state.get("worker")
-    if worker is None:
+    worker, broker = _life.worker, _life.broker
+    if worker is None or broker is None:
         return
     try:
-        _state["broker"].ensure()
+        broker.ensure()
         reach(SETTINGS, writes=True)
     except BrokerUnavailable as error:
         worker.ledger.note(Trouble.BROKER, f"{WAITS}{error}")
@@ -132,44 +174,18 @@ def _chosen_queues(given: Any) -> frozenset[str] | None:
     return frozenset(str(n).strip() for n in names) if names else None
 
 
-class _CeleryConsumer:
-    """Celery's consumer as the dispatcher sees it; calls run in the consumer's own thread."""
-
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-
-    def add_queue(self, name: str) -> None:
-        self._consumer.call_soon(self._safely, self._consumer.add_task_queue, name)
-
-    def cancel_queue(self, name: str) -> None:
-        self._consumer.call_soon(self._safely, self._consumer.cancel_task_queue, name)
-
-    def is_consuming(self, name: str) -> bool:
-        tasks = self._consumer.task_consumer
-        return tasks is not None and bool(tasks.consuming_from(name))
-
-    def _safely(self, step: Callable[[str], None], name: str) -> None:
-        """What fails here would end Celery's loop; a broker that is away is reconnected to by Celery itself."""
-        try:
-            step(name)
-        except Exception as error:  # noqa: BLE001
-            log.warning("queue %s: %s: %s", name, type(error).__name__, error)
-
-    def shutdown(self) -> None:
-        """Warm shutdown, as SIGTERM does."""
-        from celery.worker import state
-
-        state.should_stop = os.EX_OK
-
-
 def _on_ready(sender: Any, **kwargs: Any) -> None:
-    consumer, queues = _CeleryConsumer(sender), _state["queues"]
-    for name in queues or ():  # consumed as soon as the model is there
+    worker, consumer = this_worker(), Steering(sender)
+    for name in _life.queues or ():  # consumed as soon as the model is there
         consumer.cancel_queue(name)
-    loops = Loops(this_worker(), consumer, queues=queues, ensure_broker=_watch_broker)
-    _state["loops"] = loops
-    loops.start()
-    log.info("%s is ready (control queue %s)", this_worker().identity.name, CONTROL_QUEUE)
+    worker.on_places = consumer.resize
+    worker.say_places()
+    crowd, heartbeat = Crowd(), Heartbeat(worker, consumer)
+    reconcile = Reconcile(worker, crowd, ensure_broker=_watch_broker)
+    dispatch = Dispatch(worker, consumer, crowd, queues=_life.queues, on_change=heartbeat.wake)
+    _life.loops = Loops(heartbeat, reconcile, dispatch, on_outage=reconcile.after_outage)
+    _life.loops.start()
+    log.info("%s is ready (control queue %s)", worker.identity.name, CONTROL_QUEUE)
 
 
 def _on_shutting_down(sender: Any = None, **kwargs: Any) -> None:
@@ -183,8 +199,8 @@ def _on_shutting_down(sender: Any = None, **kwargs: Any) -> None:
 
 def _heed_signals() -> None:
     first = _signals.get()
-    if worker := _state.get("worker"):
-        worker.drain()
+    if _life.worker is not None:
+        _life.worker.drain()
     while _signals.get() - first < ONE_SIGNAL:
         pass
     _leave_now()
@@ -198,9 +214,11 @@ def _leave_now() -> None:
 def _on_shutdown(**kwargs: Any) -> None:
     """Give everything back, once; who comes second waits, so that the process does not end half way."""
     with _ending:
-        if loops := _state.pop("loops", None):
+        loops, worker, broker = _life.loops, _life.worker, _life.broker
+        _life.loops = _life.worker = _life.broker = None
+        if loops is not None:
             loops.stop()
-        if worker := _state.pop("worker", None):
+        if worker is not None:
             worker.close()
-        if broker := _state.pop("broker", None):
+        if broker is not None:
             broker.leave()

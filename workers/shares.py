@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Demand", "Seat", "assign"]
+__all__ = ["Demand", "Seat", "assign", "surplus"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,3 +111,23 @@ def _with_turns(demands: Sequence[Demand], seats: Sequence[Seat], turn: float) -
     others = [d for d in circle if d.load_key not in served]
     urgent = sorted(others, key=lambda d: (-d.priority, d.load_key <= after, d.load_key))
     return [*now, *urgent, *(d for d in circle if d.load_key in over)][: len(seats)]
+
+
+def surplus(in_hand: Mapping[str, int], worker_id: str, *, slots: int) -> int:
+    """How many of its requests a worker gives back at the end of a key's work, so that idle ones have some.
+
+    `in_hand`: what each worker on the key holds. One at a time goes from whoever has most to the idle one that got
+    least, until they are even or it has `slots`. The same for whoever computes it.
+    """
+    idle = {w: 0 for w, held in in_hand.items() if not held}
+    busy = {w: held for w, held in in_hand.items() if held}
+    given: Counter[str] = Counter()
+    while idle and busy:
+        richest = max(busy, key=lambda w: (busy[w], w))
+        poorest = min(idle, key=lambda w: (idle[w], w))
+        if busy[richest] - idle[poorest] < 2 or idle[poorest] >= slots:
+            break
+        busy[richest] -= 1
+        idle[poorest] += 1
+        given[richest] += 1
+    return given[worker_id]

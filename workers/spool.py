@@ -1,22 +1,24 @@
-"""Answers that could not be stored before their worker had to end: kept as files, stored by the next one."""
+"""Answers that could not be stored at once: kept as files until they are, by this worker or by the next one."""
 
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from videval.asking import asking
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
-from videval.db.session import Database
+from videval.db.session import Connection, Database
 from videval.errors import EnvironmentProblem
 from videval.settings import Settings
 from videval.types import Response, Timings
 from workers.wire import generation_from, prompt_from, prompt_message
 
-__all__ = ["keep", "replay", "with_store_time"]
+__all__ = ["drop", "keep", "replay", "with_store_time"]
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +28,8 @@ def with_store_time(response: Response, seconds: float) -> Response:
     return replace(response, timings=replace(response.timings, store=seconds))
 
 
-def keep(settings: Settings, claim: Claim, response: Response) -> None:
-    """Write an answer to the spool folder."""
-    settings.spool_path.mkdir(parents=True, exist_ok=True)
+def keep(settings: Settings, claim: Claim, response: Response) -> Path | None:
+    """Write an answer to the spool folder; None if the disk does not take it, which is logged."""
     path = settings.spool_path / f"{claim.request_id}-{claim.attempt}.json"
     message = {
         "request_id": claim.request_id,
@@ -39,9 +40,26 @@ def keep(settings: Settings, claim: Claim, response: Response) -> None:
         "timings": asdict(response.timings),
     }
     beside = path.with_suffix(f".{os.getpid()}.tmp")
-    beside.write_text(json.dumps(message))
-    beside.replace(path)
-    log.warning("answer of request %d kept in %s; the next worker stores it", claim.request_id, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(message))
+        beside.replace(path)
+    except OSError as error:
+        log.error("answer of request %d cannot be kept in %s: %s", claim.request_id, path, error)
+        with suppress(OSError):
+            beside.unlink()
+        return None
+    log.warning("answer of request %d kept in %s until it is stored", claim.request_id, path)
+    return path
+
+
+def drop(path: Path) -> bool:
+    """An answer is stored, or no longer wanted; False if another worker took it from the spool already."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def replay(settings: Settings, database: Database) -> int:
@@ -72,13 +90,12 @@ def _replay(database: Database, path: Path) -> bool:
     return stored
 
 
-def _response(message: dict[str, "object"]) -> Response:
-    data: dict[str, dict[str, object]] = message  # type: ignore[assignment]
+def _response(message: dict[str, Any]) -> Response:
     return Response(
         text=str(message["text"]),
-        prompt=prompt_from(_as_today(data["prompt"])),
-        generation=generation_from(data["generation"]),
-        timings=Timings(**data["timings"]),  # type: ignore[arg-type]
+        prompt=prompt_from(_as_today(message["prompt"])),
+        generation=generation_from(message["generation"]),
+        timings=Timings(**message["timings"]),
     )
 
 
@@ -90,4 +107,8 @@ def _as_today(prompt: dict[str, object]) -> dict[str, object]:
 
 def _store(database: Database, claim: Claim, response: Response) -> bool:
     reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
-    return database.write(lambda c: results.complete(c, claim, response, reading, resurrect=True))
+
+    def complete(connection: Connection) -> bool:
+        return results.complete(connection, claim, response, reading, resurrect=True)
+
+    return database.write(complete)

@@ -1,64 +1,18 @@
-"""The Celery application and its one task: ids in, rows out."""
+"""The one Celery task: ids in, rows out."""
 
-import json
 import logging
-import os
-from typing import Any
 
-from celery import Celery
-from celery.worker.request import Request
-
-from workers import config, lifecycle
-from workers.publish import TASK
+from workers import lifecycle
+from workers.bell import TASK
+from workers.celery_app import Bell, app
 
 __all__ = ["answer", "app"]
 
 log = logging.getLogger(__name__)
-
-
-def _forget_celery_variables() -> None:
-    """VIDEVAL_* variables say it all: Celery would prefer CELERY_BROKER_URL and its like to its configuration, and
-    take options of its commands from CELERY_WORKER_*; messages would go where nobody reads them."""
-    asked = os.environ.get("CELERY_BROKER_URL")
-    if asked is not None and asked != config.broker_url:
-        log.warning("CELERY_BROKER_URL (or celery --broker) is not heeded: VIDEVAL_BROKER_URL says where Redis is")
-    for name in [n for n in os.environ if n.startswith("CELERY_")]:
-        del os.environ[name]
-
-
-_forget_celery_variables()
-app = Celery("videval", loader="celery.loaders.app:AppLoader")
-app.config_from_object(config)
 LARGEST_ID = 2**31 - 1
 """That the database has a number for."""
-HEEDED = ("lang", "task", "id", "root_id", "parent_id", "origin")
-"""The headers of a message that mean something here."""
 
 
-class Bell(Request):  # type: ignore[misc]
-    """A message as a worker hears it: a request id. Delays, expiries, limits, callbacks and chains that somebody put
-    into it are not there."""
-
-    def __init__(self, message: Any, *, body: Any = None, headers: Any = None, **more: Any) -> None:
-        heard = message.headers if headers is None else headers
-        super().__init__(
-            message,
-            body=_arguments_only(message.body if body is None else body),
-            headers={name: heard.get(name) for name in HEEDED},
-            **more,
-        )
-
-
-def _arguments_only(body: Any) -> Any:
-    """A message's body without what Celery would do besides; one that is not understood stays (it is rejected)."""
-    try:
-        arguments = json.loads(body)[0]
-    except (ValueError, TypeError, LookupError):
-        return body
-    return json.dumps([arguments, {}, {}])
-
-
-@app.task(name=TASK, Request=Bell)  # type: ignore[untyped-decorator]
 def answer(request_id: int) -> None:
     """Hear the bell of one request. A message can at worst name one that exists; whatever else it says is ignored."""
     if isinstance(request_id, bool) or not isinstance(request_id, int) or abs(request_id) > LARGEST_ID:
@@ -67,4 +21,5 @@ def answer(request_id: int) -> None:
     lifecycle.this_worker().answer(request_id)
 
 
+app.task(name=TASK, Request=Bell)(answer)
 lifecycle.connect()

@@ -9,7 +9,7 @@ import kombu
 from videval.errors import BrokerUnavailable
 from videval.settings import Settings
 from workers.address import broker_address
-from workers.broker import broker_client
+from workers.client import broker_client
 from workers.reasons import TROUBLE, explain
 
 __all__ = ["memory_risk", "try_broker"]

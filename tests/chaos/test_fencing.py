@@ -66,9 +66,9 @@ def test_the_same_message_five_times_at_once_is_one_generation(cluster: Cluster)
     run_id = cluster.enqueue(questions(6, latency_ms=(500, 800)))
     ids = request_ids(cluster.database, run_id)
     code = (
-        "import sys; from videval.db.queue import Ring; from workers.publish import ring; from videval.settings "
+        "import sys; from videval.db.queue import Ring; from workers.bell import ring; from videval.settings "
         "import Settings; from workers.broker import using\n"
-        f"with using(Settings()): ring([Ring(request_id=i, load_key={key(cluster)!r}, priority=0) "
+        f"with using(Settings()): ring(Settings(), [Ring(request_id=i, load_key={key(cluster)!r}, priority=0) "
         f"for i in {ids} for _ in range(5)], known_as={database_id(cluster.database)!r}); input()"
     )
     sender = subprocess.Popen(
@@ -90,7 +90,7 @@ def key(cluster: Cluster) -> str:
 def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
     run_id = cluster.enqueue(questions(12, latency_ms=(100, 200)))
     code = (
-        "from workers.tasks import app; from workers.publish import queue_name; from workers.broker import using; "
+        "from workers.tasks import app; from workers.bell import queue_name; from workers.broker import using; "
         "from videval.settings import Settings\n"
         f"q = queue_name({database_id(cluster.database)!r}, {key(cluster)!r})\n"
         "with using(Settings()):\n"

@@ -116,3 +116,21 @@ def test_a_worker_that_must_end_while_the_database_is_gone_keeps_its_answers_for
     cluster.wait_done(run_id)
     assert set(cluster.generations().values()) == {1} and not list(spool.glob("*"))
     cluster.assert_single(run_id)
+
+
+def test_an_answer_that_comes_while_the_database_is_gone_outlives_its_worker_s_death(with_postgres: Cluster):
+    """kill -9 to the worker, and nothing is generated twice: the answers were on disk at once."""
+    cluster = with_postgres
+    run_id = cluster.enqueue(questions(4, latency_ms=(3000, 3000)), max_attempts=3)
+    worker = cluster.start_worker()
+    cluster.wait("all to be generated", lambda: len(cluster.generations()) == 4)
+    cluster.postgres.stop()
+    spool = cluster.folder / "home" / "spool"
+    cluster.wait("all to be on disk", lambda: len(list(spool.glob("*.json"))) == 4, 30)
+    worker.kill()
+    worker.wait(10)
+    cluster.postgres.start()
+    cluster.start_worker()
+    cluster.wait_done(run_id)
+    assert set(cluster.generations().values()) == {1} and not list(spool.glob("*"))
+    cluster.assert_single(run_id)

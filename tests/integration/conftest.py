@@ -1,6 +1,6 @@
 """Fixtures of tests that need real servers."""
 
-from tests.one_worker import settings, worker
+from tests.one_worker import settings, statements, worker
 from tests.servers import database, database_settings
 
-__all__ = ["database", "database_settings", "settings", "worker"]
+__all__ = ["database", "database_settings", "settings", "statements", "worker"]

@@ -18,7 +18,7 @@ from videval.db.schema import upgrade
 from videval.db.session import Database, open_database
 from videval.errors import BrokerRefuses, BrokerUnavailable, EnvironmentProblem
 from workers import broker, consumer
-from workers.publish import queue_length, queue_name
+from workers.bell import queue_length, queue_name
 from workers.reasons import explain
 from workers.trial import memory_risk, try_broker
 

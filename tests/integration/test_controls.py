@@ -18,7 +18,8 @@ from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model
 from videval.scorers.choice import WordsScorer
 from videval.types import Clip, FrameSampling, Prompt, Sample, Verdict
-from videval.video.cache import FrameCache, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import load_frames
 
 CLIPS = 60
 FRAMES = FrameSampling(policy="stride", num_frames=8)

@@ -13,8 +13,9 @@ from tests.servers import settings_for, wait_for
 from videval.errors import EnvironmentProblem, UsageError
 from videval.settings import Settings
 from workers import fleet as fleet_module
-from workers.device import claim_device, parse_devices
+from workers.device import parse_devices
 from workers.fleet import Fleet
+from workers.locks import claim_device
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from videval.db.records import Claim
 from videval.db.session import Connection, Database, open_database
 from videval.errors import NewerRun
 from workers.device import can_serve
-from workers.heartbeat import Loops
+from workers.dispatch import Dispatch
 from workers.worker import Worker
 
 RUN = "questions-4frame--fake--1"
@@ -131,9 +131,9 @@ def test_dispatch_passes_a_newer_run_over_says_so_and_lets_the_others_know(
 ) -> None:
     make_newer(database, make_run(database, tmp_path / "data", 2, model="fake:later"))
     make_run(database, tmp_path / "data", 2)
-    loops = Loops(worker, FakeConsumer())
+    dispatch = Dispatch(worker, FakeConsumer())
     for _ in range(2):
-        loops._dispatch()
+        dispatch.step()
     assert worker.engine.loaded is not None and worker.engine.loaded.load_key == key_of()
     assert "newer videval" in (worker.message or "") and "upgrade" in (worker.message or "")
     with database.read() as connection:
@@ -144,11 +144,11 @@ def test_dispatch_passes_a_newer_run_over_says_so_and_lets_the_others_know(
 def test_the_word_is_taken_back_when_the_newer_run_is_over(worker: Worker, database: Database, tmp_path: Path) -> None:
     run_id = make_run(database, tmp_path / "data", 2, model="fake:later")
     make_newer(database, run_id)
-    loops = Loops(worker, FakeConsumer())
-    loops._dispatch()
+    dispatch = Dispatch(worker, FakeConsumer())
+    dispatch.step()
     assert worker.message is not None
     database.write(runs.cancel, run_id)
-    loops._dispatch()
+    dispatch.step()
     assert worker.message is None
 
 

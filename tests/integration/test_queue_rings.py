@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from tests.questions import answer, key_of, make_run, request_ids, row_of, take
-from videval.db import queue, requests, runs
+from videval.db import chores, queue, requests, runs
 from videval.db.session import Database
-from videval.db.tables import ChoreRow, RequestRow
+from videval.db.tables import RequestRow
 from videval.types import RunState
 
 
@@ -138,17 +138,18 @@ def test_a_finished_run_is_no_work(database, run_id):
         assert queue.work(connection) == []
 
 
-def test_a_chore_is_done_by_one_at_a_time(database):
-    turns = [database.write(lambda c: queue.take_turn(c, "reconcile", 60.0)) for _ in range(3)]
-    assert turns == [True, False, False]
-    assert database.write(lambda c: queue.take_turn(c, "another", 60.0))
-    database.write(lambda c: c.execute(update(ChoreRow).values(done_at=ChoreRow.done_at - 61)))
-    assert database.write(lambda c: queue.take_turn(c, "reconcile", 60.0))
-
-
-def test_a_chore_is_not_forgotten_when_the_database_s_clock_is_set_back(database):
-    database.write(lambda c: queue.take_turn(c, "reconcile", 60.0))
-    database.write(lambda c: c.execute(update(ChoreRow).values(done_at=ChoreRow.done_at + 7200)))
-    assert not database.write(lambda c: queue.take_turn(c, "reconcile", 60.0))
+def test_a_chore_is_taken_by_one_and_renewed_by_that_one_only(database: Database) -> None:
+    mine = database.write(chores.take, "reconcile", None)
+    assert mine is not None and database.write(chores.take, "reconcile", None) is None
     with database.read() as connection:
-        assert connection.execute(select(ChoreRow.done_at)).scalar_one() < requests.database_time(connection) + 1
+        done, now = chores.last_done(connection, "reconcile")
+    assert done == mine and 0 <= now - done < 60
+    while (renewed := database.write(chores.take, "reconcile", mine)) == mine:
+        pass  # within one tick of the database's clock
+    assert renewed is not None and database.write(chores.take, "reconcile", mine) is None
+
+
+def test_each_chore_is_somebody_s_own(database: Database) -> None:
+    assert database.write(chores.take, "one", None) and database.write(chores.take, "another", None)
+    with database.read() as connection:
+        assert chores.last_done(connection, "nobody's")[0] is None

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from tests.one_worker import FakeConsumer
 from tests.questions import make_run, samples
 from videval import report
 from videval.benchmarks.table import TableBenchmark
 from videval.db import schema, scores
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.db.tables import ChoreRow, RunRow, SampleRow, SampleScoreRow, ScoreSumRow
+from videval.db.tables import RunRow, SampleRow, SampleScoreRow, ScoreSumRow
 from videval.metrics import GroupMean, Mean, ShareAbove
 from videval.report import sums as report_sums
 from videval.report.counted import counted
@@ -23,7 +22,7 @@ from videval.runs import find
 from videval.scorers.choice import ChoiceScorer
 from videval.settings import Settings
 from videval.types import Score, Verdict
-from workers import heartbeat
+from workers import reconcile
 from workers.worker import Worker
 
 KINDS = ("Speed", "Order", "Count")
@@ -137,13 +136,12 @@ def test_all_runs_are_folded_and_one_whose_benchmark_is_gone_keeps_none_waiting(
 def test_whoever_reconciles_takes_new_scores_into_the_sums(
     worker: Worker, database: Database, run: RunInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "publish_due", lambda *_: 0)
-    loops = heartbeat.Loops(worker, FakeConsumer())
+    monkeypatch.setattr(reconcile, "publish_due", lambda *_: 0)
+    step = reconcile.Reconcile(worker)
     for said in (RIGHT, WRONG):
         store(database, run, dict.fromkeys(row_ids(database), said))
-        loops._reconcile()
+        step.step()
         assert pending(database) == 0
-        database.write(lambda c: c.execute(update(ChoreRow).where(ChoreRow.name == "reconcile").values(done_at=0.0)))
     assert report.score_report(database, run).overall.wrong == 24
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.one_worker import FakeConsumer, ready, stored, work_of
-from tests.questions import key_of, make_run, request_ids, row_of, take
+from tests.questions import key_of, make_run, request_ids, row_of, samples, take
+from tests.servers import wait_for
 from videval.db import queue, runs, workers
 from videval.db.session import Database
 from videval.errors import DatabaseUnavailable, ModelUnavailable
 from videval.types import RequestStatus, RunState, Stage
 from workers import ledger
-from workers.heartbeat import Loops
+from workers.dispatch import Dispatch
 
 
 def paused_run(database: Database, folder: Path, count: int) -> list[int]:
@@ -31,7 +32,7 @@ def test_the_messages_of_a_paused_run_cost_the_others_nothing(worker, database, 
     worker.load(work_of(database))
     for bell in stale[:20]:
         worker.answer(bell)
-    assert stored(database) == 20
+    wait_for("all of it", lambda: stored(database) == 20, 30)
     with database.read() as connection:
         assert runs.counts(connection, run_id).done == 20
 
@@ -58,7 +59,7 @@ def test_a_worker_that_passes_over_messages_says_so_and_stops_saying_so(worker, 
     with database.read() as connection:
         assert [w.state for w in workers.live_workers(connection)] == [workers.PASSING]
         assert len(workers.seats(connection, silent_s=60.0)) == 1
-    worker._last_bell -= 5.0
+    worker.claimer._last_bell -= 5.0
     assert worker.pulse().state == "idle"
 
 
@@ -92,22 +93,22 @@ def test_a_worker_leaves_bells_to_those_that_have_the_dtype_of_all_that_is_left(
     database.write(lambda c: queue.mark_published(c, theirs))
     (mine,) = request_ids(database, make_run(database, tmp_path / "data", 1))
     taken = take(database, theirs[0], dtype="bfloat16")
-    loops = Loops(worker, consumer := FakeConsumer())
-    loops._dispatch()
+    dispatch = Dispatch(worker, consumer := FakeConsumer())
+    dispatch.step()
     worker.answer(theirs[1])
     assert row_of(database, mine).status == RequestStatus.DONE and len(consumer.queues) == 1
     worker.answer(theirs[2])
     worker.answer(theirs[3])
     assert [row_of(database, i).published_at for i in theirs[1:]] == [None] * 3, "to be rung for again, soon"
-    loops._dispatch()
+    dispatch.step()
     assert consumer.queues == []
     make_run(database, tmp_path / "data", 1, max_pixels=9)
-    loops._dispatch()
+    dispatch.step()
     assert len(consumer.queues) == 1 and row_of(database, taken.request_id).attempt == 1
 
 
 def test_two_runs_of_one_model_share_a_worker_by_turns(worker, database, tmp_path):
-    big = make_run(database, tmp_path / "data", 12, max_pixels=12)
+    big = make_run(database, tmp_path / "data", samples(12, videos=12), max_pixels=12)
     small = make_run(database, tmp_path / "data", 3)
     worker.load(work_of(database))
     for bell in request_ids(database, big)[:6]:
@@ -121,13 +122,13 @@ def test_two_runs_of_one_model_share_a_worker_by_turns(worker, database, tmp_pat
 
 def test_a_request_whose_lease_is_lost_is_neither_decoded_nor_generated(worker, database, tmp_path, monkeypatch):
     (request_id,) = ready(worker, database, tmp_path)
-    real = worker._enter
+    real = worker.answerer.enter
 
     def lose(held, stage: Stage) -> None:
         held.lost = True
         real(held, stage)
 
-    monkeypatch.setattr(worker, "_enter", lose)
+    monkeypatch.setattr(worker.answerer, "enter", lose)
     monkeypatch.setattr(worker.engine, "ask", lambda *a, **k: pytest.fail("it is another worker's"))
     worker.answer(request_id)
     assert stored(database) == 0 and worker.held() == []
@@ -160,27 +161,27 @@ def test_data_that_is_there_again_is_no_trouble_any_more(worker, database, tmp_p
 
 
 def test_trouble_with_a_run_that_nobody_wants_any_more_is_over(worker, database, tmp_path):
-    loops = Loops(worker, FakeConsumer())
+    dispatch = Dispatch(worker, FakeConsumer())
     run_id = make_run(database, tmp_path / "data")
-    loops._dispatch()
+    dispatch.step()
     (tmp_path / "data").rename(tmp_path / "away")
     worker.answer(request_ids(database, run_id)[0])
-    loops._dispatch()
+    dispatch.step()
     assert "VIDEVAL_DATA_ROOT" in worker.message, "the run still asks for it"
     database.write(lambda c: runs.cancel(c, run_id))
-    loops._dispatch()
+    dispatch.step()
     assert worker.message is None
 
 
 def test_a_model_that_nobody_asks_for_any_more_is_no_trouble(worker, database, tmp_path, monkeypatch):
-    loops = Loops(worker, FakeConsumer())
+    dispatch = Dispatch(worker, FakeConsumer())
     run_id = make_run(database, tmp_path / "data")
     monkeypatch.setattr(worker, "load", lambda work: (_ for _ in ()).throw(ModelUnavailable("too large")))
-    loops._dispatch()
-    loops._dispatch()
+    dispatch.step()
+    dispatch.step()
     assert "cannot be loaded: too large" in worker.message
     database.write(lambda c: runs.cancel(c, run_id))
-    loops._dispatch()
+    dispatch.step()
     assert worker.message is None
 
 
@@ -199,15 +200,15 @@ def test_troubles_are_told_together_and_end_one_by_one(database):
 def test_a_worker_that_drains_does_not_wait_out_its_pause(worker, database, tmp_path, monkeypatch):
     (request_id,) = ready(worker, database, tmp_path)
     (tmp_path / "data").rename(tmp_path / "away")
-    worker._not_here_in_a_row = 6 * worker.concurrency
-    real = worker._release
+    worker.answerer._not_here_in_a_row = 6 * worker.places
+    real = worker.answerer._release
 
     def release_and_drain(*args, **kw) -> None:
         real(*args, **kw)
         worker.drain()
 
-    monkeypatch.setattr(worker, "_release", release_and_drain)
-    worker.settings = worker.settings.model_copy(update={"retry_delay": 60.0})
+    monkeypatch.setattr(worker.answerer, "_release", release_and_drain)
+    worker.answerer._settings = worker.settings.model_copy(update={"retry_delay": 60.0})
     began = time.monotonic()
     worker.answer(request_id)
     assert time.monotonic() - began < 30, "it would have been 64 s"

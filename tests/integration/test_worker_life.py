@@ -10,18 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, update
 
-from tests.one_worker import FakeConsumer, end, new_worker, ready, stored
-from tests.questions import answer, identity, key_of, make_run, request_ids, response, row_of, take
+from tests.one_worker import ready, stored
+from tests.questions import answer, key_of, make_run, request_ids, response, row_of, take
 from tests.servers import wait_for
-from videval.db import queue, requests, runs, workers
-from videval.db.identity import database_id
-from videval.db.session import Database, open_database
-from videval.db.tables import AttemptRow, RequestRow, ResponseRow, WorkerRow
-from videval.errors import DatabaseUnavailable, EnvironmentProblem, ModelUnavailable
-from workers import heartbeat, spool
+from videval.db import queue
+from videval.db.session import Database
+from videval.db.tables import AttemptRow, RequestRow, ResponseRow
+from videval.errors import DatabaseUnavailable, EnvironmentProblem
+from workers import answering, spool
 from workers import worker as worker_module
-from workers.heartbeat import Loops
-from workers.publish import queue_name
 from workers.worker import Worker
 
 
@@ -56,7 +53,7 @@ def test_a_request_that_crashes_its_engine_is_struck_and_then_failed(worker, dat
     assert (row.status, row.strikes, row.alone) == ("queued", 1, True)
     worker.answer(request_id)
     row = row_of(database, request_id)
-    assert (row.status, row.error_kind) == ("failed", "crash") and worker.failed == 1
+    assert (row.status, row.error_kind) == ("failed", "crash") and worker.answerer.tally.failed == 1
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("error", "model"), ("oom", "oom")])
@@ -89,7 +86,7 @@ def test_data_that_is_not_on_this_machine_goes_back_for_others_and_the_worker_sa
 def test_what_nobody_foresaw_sends_the_request_back_and_the_worker_lives_on(worker, database, tmp_path, monkeypatch):
     first, second = ready(worker, database, tmp_path, count=2)
     with monkeypatch.context() as patch:
-        patch.setattr(worker_module, "asking", lambda *a, **k: 1 / 0)
+        patch.setattr(answering, "asking", lambda *a, **k: 1 / 0)
         worker.answer(first)
         assert (row_of(database, first).status, row_of(database, first).retries) == ("queued", 1)
         for _ in range(worker.settings.max_retries):
@@ -107,7 +104,7 @@ def test_a_host_without_its_data_takes_ever_less_from_the_others(worker, databas
     shutil.rmtree(tmp_path / "data")
     pauses = []
     monkeypatch.setattr(worker.draining, "wait", pauses.append)
-    for _ in range(3 * worker.concurrency):
+    for _ in range(3 * worker.places):
         database.write(lambda c: c.execute(update(RequestRow).values(available_at=0.0)))
         worker.answer(request_id)
     assert pauses[-1] == 4 * pauses[0] > 0
@@ -148,7 +145,7 @@ def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, data
     database.write(lambda c: c.execute(gone))
     take(database, request_id, "successor")
     thread.join()
-    assert worker.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
+    assert worker.answerer.tally.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
 
 
 # drain and end
@@ -264,207 +261,3 @@ def test_a_spooled_answer_that_cannot_be_scored_keeps_no_worker_from_starting(
     monkeypatch.setattr(spool, "asking", lambda *a, **k: 1 / 0)
     assert spool.replay(settings, database) == 0
     assert len(list(settings.spool_path.glob("*.json"))) == 1
-
-
-# heartbeat, reconcile, dispatch
-
-
-@pytest.fixture
-def loops(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Loops:
-    monkeypatch.setattr(heartbeat, "publish_due", lambda *a, **k: 0)
-    return Loops(worker, FakeConsumer())
-
-
-def test_a_heartbeat_renews_leases_and_says_what_is_lost(worker, loops, database, tmp_path, caplog):
-    ids = ready(worker, database, tmp_path, {i: {"latency_ms": 2500} for i in range(2)}, count=2)
-    with ThreadPoolExecutor(2) as pool:
-        for request_id in ids:
-            pool.submit(worker.answer, request_id)
-        wait_for("both in work", lambda: len(worker.held()) == 2, 30)
-        short = update(RequestRow).where(RequestRow.id == ids[0]).values(lease_expires_at=requests.db_now() + 1)
-        database.write(lambda c: c.execute(short))
-        database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == ids[1]).values(status="queued")))
-        loops._beat()
-        with database.read() as connection:
-            now = requests.database_time(connection)
-        assert row_of(database, ids[0]).lease_expires_at > now + 30
-    assert f"request {ids[1]}, attempt 1: lost its lease" in caplog.text
-
-
-def test_an_outage_gives_nobody_up_for_one_lease_period(worker, loops, database, tmp_path):
-    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
-    take(database, request_id, "other")
-    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
-    loops._after_outage()
-    loops._expire()
-    assert row_of(database, request_id).status == "running"
-    loops._skip_until = 0.0
-    loops._expire()
-    assert row_of(database, request_id).status == "queued"
-
-
-@pytest.mark.parametrize("turns", ["mine", "another worker's"])
-def test_a_clock_that_jumps_gives_nobody_up_for_one_lease_period(
-    worker, loops, database, tmp_path, monkeypatch, caplog, turns
-):
-    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
-    take(database, request_id, "other")
-    monkeypatch.setattr(heartbeat.queue, "take_turn", lambda *a: turns == "mine")
-    loops._reconcile()
-    monkeypatch.setattr(heartbeat.queue, "take_turn", lambda *a: True)
-    real = requests.database_time
-    monkeypatch.setattr(requests, "database_time", lambda c: real(c) + 3600)
-    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
-    loops._reconcile()
-    assert row_of(database, request_id).status == "running" and "clock jumped" in caplog.text
-    loops._skip_until = 0.0
-    loops._reconcile()
-    assert row_of(database, request_id).status == "queued"
-
-
-def test_a_worker_that_has_just_begun_does_not_trust_the_clock_yet(worker, loops, database, tmp_path):
-    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
-    take(database, request_id, "other")
-    database.write(lambda c: c.execute(update(RequestRow).values(lease_expires_at=1.0)))
-    loops._reconcile()
-    assert row_of(database, request_id).status == "running"
-
-
-def test_a_neighbour_whose_device_is_free_is_dead_and_its_requests_are_back_at_once(
-    worker, loops, database, settings, tmp_path
-):
-    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
-    neighbour = new_worker(open_database(settings), settings)
-    take(database, request_id, neighbour.identity.id)
-    loops._expire()
-    assert row_of(database, request_id).status == "running", "its device is held: it lives"
-    for fd in neighbour.held_fds:
-        os.close(fd)
-    loops._expire()
-    assert row_of(database, request_id).status == "queued"
-    with database.read() as connection:
-        state = select(WorkerRow.state).where(WorkerRow.id == neighbour.identity.id)
-        assert connection.execute(state).scalar_one() == "lost"
-    neighbour.close()
-
-
-def test_a_worker_of_another_host_is_only_given_up_by_its_lease(worker, loops, database, tmp_path):
-    (request_id,) = request_ids(database, make_run(database, tmp_path / "data"))
-    database.write(lambda c: workers.register(c, identity("far", lock_domain="another host")))
-    take(database, request_id, "far")
-    loops._expire()
-    assert row_of(database, request_id).status == "running"
-
-
-def test_the_dispatcher_loads_what_has_work_and_consumes_its_queue(worker, loops, database, tmp_path):
-    loops._dispatch()
-    assert loops._consumer.queues == [] and worker.engine.loaded is None, "no work, no load"
-    run_id = make_run(database, tmp_path / "data")
-    loops._dispatch()
-    assert worker.engine.loaded.load_key == key_of() and len(loops._consumer.queues) == 1
-    loops._dispatch()
-    assert worker.engine.loads == 1
-    database.write(lambda c: runs.cancel(c, run_id))
-    make_run(database, tmp_path / "data", model="fake:b")
-    loops._dispatch()
-    assert worker.engine.loaded.load_key == key_of("fake:b") and len(loops._consumer.queues) == 1
-
-
-def test_a_queue_that_was_added_in_vain_is_added_again(worker, loops, database, tmp_path):
-    make_run(database, tmp_path / "data")
-    loops._dispatch()
-    (name,) = loops._consumer.queues
-    loops._consumer.queues.clear()
-    loops._dispatch()
-    assert loops._consumer.queues == [name]
-
-
-def test_a_turn_begins_when_the_model_is_loaded_however_long_that_took(worker, loops, database, tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "2")
-    make_run(database, tmp_path / "data")
-    loops._dispatch()
-    with database.read() as connection:
-        (me,) = workers.live_workers(connection)
-    assert me.load_key == key_of() and me.served_s < 1.5
-
-
-def test_a_model_that_cannot_be_loaded_is_said_and_its_queue_left_to_others(
-    worker, loops, database, tmp_path, monkeypatch
-):
-    make_run(database, tmp_path / "data")
-    loops._dispatch()
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
-    os.kill(worker.engine.pid, signal.SIGKILL)
-    wait_for("the failed reload", lambda: worker.engine.loaded is None and not worker.engine.is_loading, 30)
-    loops._dispatch()
-    assert loops._consumer.queues == [] and "fake cannot be loaded" in worker.message
-    with database.read() as connection:
-        assert connection.execute(select(WorkerRow.load_key)).scalar_one() is None
-
-
-def test_a_dtype_that_this_device_does_not_have_is_left_to_others(worker, loops, database, tmp_path):
-    run_id = make_run(database, tmp_path / "data", 2)
-    take(database, request_ids(database, run_id)[0], dtype="bfloat16")
-    loops._dispatch()
-    assert worker.engine.loaded is None and loops._consumer.queues == []
-
-
-def test_two_workers_that_choose_at_once_serve_two_keys(worker, loops, database, settings, tmp_path, monkeypatch):
-    other = new_worker(open_database(settings), settings)
-    others = Loops(other, FakeConsumer())
-    make_run(database, tmp_path / "data", 9, model="fake:a")
-    make_run(database, tmp_path / "data", 9, model="fake:b")
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(4):
-            list(pool.map(lambda one: one._dispatch(), (loops, others)))
-    assert {loops._key, others._key} == {key_of("fake:a"), key_of("fake:b")}
-    assert worker.engine.loads + other.engine.loads <= 3
-    end(other)
-
-
-def test_queues_that_the_user_named_are_the_only_ones_served(worker, database, tmp_path, caplog):
-    make_run(database, tmp_path / "data", model="fake:a")
-    make_run(database, tmp_path / "data", model="fake:b")
-    named = queue_name(database_id(database), key_of("fake:b"))
-    chosen = Loops(worker, FakeConsumer(), queues=frozenset({named}))
-    chosen._dispatch()
-    assert worker.engine.loaded.load_key == key_of("fake:b")
-    assert chosen._consumer.queues == [named]
-    with database.read() as connection:
-        assert connection.execute(select(WorkerRow.refuses)).scalar_one() == [key_of("fake:a")]
-    chosen._dispatch()
-    said = [message for message in caplog.messages if "-Q" in message]
-    other = queue_name(database_id(database), key_of("fake:a"))
-    assert said == [f"-Q leaves {key_of('fake:a')} to others: its queue is {other}"], "once, with its name"
-
-
-def test_a_model_that_one_worker_cannot_load_goes_to_another(worker, loops, database, settings, tmp_path, monkeypatch):
-    other = new_worker(open_database(settings), settings)
-    others = Loops(other, FakeConsumer())
-    make_run(database, tmp_path / "data", 9, model="fake:b")
-    others._dispatch()
-    make_run(database, tmp_path / "data", 9, model="fake:a")
-    monkeypatch.setattr(worker.engine, "load", cannot_load(worker.engine.load, key_of("fake:a")))
-    for _ in range(3):
-        loops._dispatch()
-        others._dispatch()
-    assert (loops._key, others._key) == (key_of("fake:b"), key_of("fake:a"))
-    end(other)
-
-
-def cannot_load(load, key):
-    def refuse(spec, load_key, dtype):
-        if load_key == key:
-            raise ModelUnavailable("it has too little memory")
-        return load(spec, load_key, dtype)
-
-    return refuse
-
-
-def test_a_worker_that_grew_too_large_says_so_and_drains_to_be_replaced(database, settings, monkeypatch):
-    small = settings.model_copy(update={"max_rss_gb": 0.001})
-    worker = new_worker(open_database(small), small)
-    loops = Loops(worker, FakeConsumer())
-    loops._beat()
-    assert loops._consumer.is_shut_down and "more than --max-rss" in worker.message
-    end(worker)

@@ -16,7 +16,8 @@ import pytest
 
 from videval.errors import EnvironmentProblem, UsageError, VideoFailure
 from videval.types import FrameSampling
-from videval.video.cache import FrameCache, clip_from_json, clip_to_json, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import clip_from_json, clip_to_json, load_frames
 from videval.video.decode import decode
 from videval.video.encode import write_frame_folder
 from videval.video.eviction import evict

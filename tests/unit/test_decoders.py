@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from tests.trees import clip as video_bytes
 from videval.errors import DeadlineExceeded, ErrorKind, ProcessDied, VideoFailure
 from videval.inference import Released
 from videval.types import Clip, FrameSampling
-from videval.video.cache import load_frames
+from videval.video.clips import load_frames
 from workers.decoders import DECORD_PATIENCE, Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
@@ -171,3 +173,34 @@ def test_a_sampling_that_cannot_be_is_this_request_s_and_says_so(decoders, video
             max_pixels=None,
             on_decode=ignore,
         )
+
+
+def test_a_clip_that_is_in_the_cache_costs_no_decoder_and_is_not_said_to_be_decoded(decoders, videos):
+    cold = ask(decoders, videos / "a.mp4")
+    decoders.close()
+    assert ask(decoders, videos / "a.mp4", on_decode=lambda: pytest.fail("it is there")) == cold
+
+
+def test_siblings_that_want_one_clip_decode_it_once_and_keep_no_decoder_from_others(tmp_path, videos):
+    decoders = Decoders(settings_for(tmp_path, decoders=2))
+    begun, may_go, told = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        told.append("a.mp4")
+        begun.set()
+        assert may_go.wait(30)
+
+    with ThreadPoolExecutor(4) as pool:
+        clips = [pool.submit(ask, decoders, videos / "a.mp4", first) for _ in range(3)]
+        assert begun.wait(30)
+        assert pool.submit(ask, decoders, videos / "b.mp4").result(30).num_frames == 4
+        may_go.set()
+        assert len({clip.result(30).path for clip in clips}) == 1
+    decoders.close()
+    assert told == ["a.mp4"]
+
+
+def test_a_worker_imports_no_decoder_and_no_model(tmp_path):
+    code = "import sys, workers.worker; print([m for m in ('av', 'decord', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[]"

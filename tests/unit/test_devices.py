@@ -13,9 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from videval.db.queue import KeyWork
 from videval.errors import EnvironmentProblem, NoFreeDevice, UsageError
+from videval.models.catalog import model_spec
 from videval.settings import Settings
-from workers.device import Gpu, claim_device, is_free, lock_domain, parse_devices
+from workers import device
+from workers.device import Kind, can_serve, devices_for, dtype_for, kind_of, parse_devices
+from workers.gpus import Gpu
+from workers.locks import claim_device, is_free, lock_alone, lock_domain
 
 GPUS = [Gpu(index=i, uuid=f"GPU-{i}{i}{i}{i}-abcd", name=f"H{i}", memory_gb=80.0) for i in range(4)]
 MIG = "MIG-9a8b7c6d"
@@ -109,9 +114,9 @@ def test_visible_devices_may_be_uuids_short_ones_and_mig_slices():
 
 def test_the_engine_sees_its_own_gpus_only_and_a_cpu_worker_none():
     (group,) = parse("1+2")
-    assert group.visible == f"{GPUS[1].uuid},{GPUS[2].uuid}" and group.group_size == 2 and group.is_gpu
+    assert group.visible == f"{GPUS[1].uuid},{GPUS[2].uuid}" and group.group_size == 2 and group.kind is Kind.GPU
     (cpu,) = parse("cpu")
-    assert cpu.visible == "" and not cpu.is_gpu
+    assert cpu.visible == "" and cpu.kind is Kind.CPU
 
 
 def test_each_claims_the_first_free_one_and_one_too_many_is_told_so(tmp_path):
@@ -167,7 +172,8 @@ def test_the_lock_domain_is_that_of_the_folder(tmp_path):
 
 def test_a_device_is_free_only_when_the_last_child_of_its_worker_is_gone(tmp_path: Path):
     code = (
-        "import os, subprocess, sys; from pathlib import Path; from workers.device import claim_device, parse_devices\n"
+        "import os, subprocess, sys; from pathlib import Path; from workers.device import parse_devices\n"
+        "from workers.locks import claim_device\n"
         f"held = claim_device(Path({str(tmp_path)!r}), parse_devices('cpu', gpus=[]))\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], pass_fds=held.fds)\n"
         "print(child.pid, flush=True); input()"
@@ -311,3 +317,70 @@ def test_a_folder_that_another_user_makes_at_the_same_moment_is_taken_as_it_is(t
     monkeypatch.setattr(Path, "exists", lambda self: False)
     monkeypatch.setattr(Path, "chmod", lambda self, mode: pytest.fail("it is not ours to change"))
     assert is_free(folder, "cpu:0")
+
+
+# seats of models that run elsewhere
+
+
+def test_an_api_seat_stands_beside_gpus_and_cpus() -> None:
+    assert labels("0,api,api:3,cpu") == ["gpu0", "api0", "api3", "cpu0"]
+    assert labels("api*2") == ["api0", "api1"]
+    (seat,) = parse("api")
+    assert (seat.kind, seat.id, seat.visible, seat.names) == (Kind.API, "api:0", "", ())
+
+
+def test_no_driver_is_asked_for_seats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "list_gpus", lambda: pytest.fail("no GPU was named"))
+    assert [d.label for d in parse_devices("api,cpu*2")] == ["api0", "cpu0", "cpu1"]
+
+
+def test_a_kind_is_known_by_the_id_that_the_workers_table_has() -> None:
+    ids = [d.id for d in parse("0,1+2,cpu:4,api:0")] + [MIG]
+    assert [kind_of(i) for i in ids] == [Kind.GPU, Kind.GPU, Kind.CPU, Kind.API, Kind.GPU]
+
+
+def work_of(name: str, *dtypes: str | None) -> KeyWork:
+    spec = model_spec(name)
+    return KeyWork(load_key=name, spec=spec, dtypes=dtypes or (None,), waiting=1, running=0, priority=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "device_id", "can"),
+    [
+        ("fake", "cpu:0", True),
+        ("fake", MIG, True),
+        ("fake", "api:0", False),
+        ("fake_api:8", "api:0", True),
+        ("fake_api:8", "cpu:0", False),
+        ("fake_api:8", MIG, False),
+    ],
+)
+def test_api_seats_serve_what_needs_no_device_and_nobody_else_does(model: str, device_id: str, can: bool) -> None:
+    assert can_serve(work_of(model), device_id) is can
+
+
+def test_an_endpoint_s_dtype_is_the_one_asked_for() -> None:
+    asked = work_of("fake_api:8", "auto")
+    assert dtype_for(asked, "api:0") == "auto" and can_serve(asked, "api:0")
+    assert (dtype_for(work_of("fake"), "cpu:0"), dtype_for(work_of("fake"), MIG)) == ("float32", "bfloat16")
+
+
+def test_a_fleet_for_one_model_has_a_seat_that_serves_it() -> None:
+    endpoint, local = model_spec("fake_api:8"), model_spec("fake")
+    assert [d.label for d in devices_for(endpoint, "auto")] == ["api0"]
+    assert [d.label for d in devices_for(endpoint, "cpu,api")] == ["cpu0", "api0"]
+    assert [d.label for d in devices_for(local, "cpu*2")] == ["cpu0", "cpu1"]
+    with pytest.raises(UsageError, match="runs elsewhere and needs an api seat: none of cpu\\*2") as raised:
+        devices_for(endpoint, "cpu*2")
+    assert raised.value.hint == "--devices api"
+    with pytest.raises(UsageError, match="fake needs a device: none of api serves it"):
+        devices_for(local, "api")
+
+
+def test_the_lock_of_a_chore_is_held_by_one_process_and_free_when_it_is_closed(tmp_path: Path) -> None:
+    held = lock_alone(tmp_path / "locks", "a chore")
+    assert held is not None and lock_alone(tmp_path / "locks", "a chore") is None
+    os.close(held)
+    again = lock_alone(tmp_path / "locks", "a chore")
+    assert again is not None
+    os.close(again)

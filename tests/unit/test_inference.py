@@ -32,7 +32,8 @@ from videval.types import (
     Text,
     Video,
 )
-from videval.video.cache import FrameCache, load_frames
+from videval.video.cache import FrameCache
+from videval.video.clips import load_frames
 from videval.video.eviction import evict
 
 RUN = RunConfig(

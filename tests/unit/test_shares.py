@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from workers.shares import Demand, Seat, assign
+from workers.shares import Demand, Seat, assign, surplus
 
 
 def demand(key: str, requests: int = 100, priority: int = 0) -> Demand:
@@ -143,3 +143,42 @@ def test_two_runs_cost_about_two_loads_for_each_worker(workers, seed):
             if state[worker] and left[state[worker]]:
                 left[state[worker]] -= 1
     assert sum(loads.values()) <= 2 * workers
+
+
+# the tail
+
+
+def test_while_nobody_is_idle_nothing_is_given_back():
+    assert surplus({"a": 5, "b": 1}, "a", slots=1) == 0
+    assert surplus({"a": 5}, "a", slots=1) == 0
+
+
+def test_whoever_has_most_gives_to_the_idle_as_many_as_they_can_begin():
+    assert surplus({"a": 5, "b": 0, "c": 0}, "a", slots=1) == 2
+    assert surplus({"a": 5, "b": 0}, "a", slots=2) == 2
+    assert surplus({"a": 5, "b": 0}, "a", slots=64) == 2, "no more than is even"
+
+
+def test_those_that_have_most_give_together_as_many_as_are_needed():
+    in_hand = {"a": 3, "b": 3, "c": 2, "d": 0, "e": 0}
+    given = {w: surplus(in_hand, w, slots=1) for w in in_hand}
+    assert sum(given.values()) == 2 and given == {"a": 1, "b": 1, "c": 0, "d": 0, "e": 0}
+
+
+def test_a_single_request_stays_where_it_is():
+    assert surplus({"a": 1, "b": 0}, "a", slots=64) == 0
+
+
+def test_a_worker_that_is_not_counted_gives_nothing():
+    assert surplus({"b": 0}, "a", slots=1) == surplus({}, "a", slots=1) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_giving_back_nobody_is_poorer_than_those_who_were_idle(seed):
+    chance = random.Random(seed)
+    in_hand = {f"w{i}": chance.choice([0, 0, 1, 2, 3, 64]) for i in range(chance.randint(1, 9))}
+    slots = chance.choice([1, 8, 64])
+    left = {w: held - surplus(in_hand, w, slots=slots) for w, held in in_hand.items()}
+    given = sum(in_hand.values()) - sum(left.values())
+    idle = sum(not held for held in in_hand.values())
+    assert all(left[w] >= 1 for w, held in in_hand.items() if held) and given <= idle * slots

@@ -83,7 +83,7 @@ def _ring(settings: "Settings", database: "Database", info: "RunInfo") -> None:
 
     try:
         with using(settings):
-            ring_for(database, info.run_id)
+            ring_for(settings, database, info.run_id)
     except BrokerUnavailable as error:
         say(f"  the broker is away ({error}); any worker sends the messages when it is back")
 

@@ -19,7 +19,9 @@ from videval.errors import VidevalError
 from videval.settings import Settings
 from workers import broker
 from workers.address import broker_address
-from workers.device import is_free, list_gpus, parse_devices
+from workers.device import Kind, parse_devices
+from workers.gpus import list_gpus
+from workers.locks import is_free
 from workers.trial import memory_risk, try_broker
 
 __all__ = ["add_to"]
@@ -83,6 +85,8 @@ def _devices(settings: Settings) -> str:
     devices = parse_devices(settings.devices)
     free = {d.label: is_free(settings.lock_path, d.id) for d in devices}
     listed = ", ".join(f"{label}{'' if ok else ' (in use)'}" for label, ok in free.items())
+    if all(d.kind is Kind.API for d in devices):
+        return f"{listed} (models run elsewhere)"
     gpus = "; ".join(f"{g.name} {g.memory_gb:.0f} GB" for g in list_gpus()) or "no GPU: models run on the CPU"
     return f"{listed} ({gpus})"
 

@@ -72,13 +72,13 @@ def place(database: "Database", order: "Order", *, new: bool = False) -> "Enqueu
     return done
 
 
-def ring_for(database: "Database", run_id: int) -> int:
+def ring_for(settings: "Settings", database: "Database", run_id: int) -> int:
     """Publish what nobody rang for yet; returns how many messages were sent."""
     from workers.publish import publish_run
 
     sent = 0
     with busy("sending messages") as tell:
-        for sent in publish_run(database, run_id):
+        for sent in publish_run(settings, database, run_id):
             tell(sent, 0)
     return sent
 
@@ -139,9 +139,12 @@ def enqueue_it(asked: "Asked", *, new: bool) -> None:
         done = place(database, order, new=new)
         try:
             with using(settings):
-                sent = ring_for(database, done.run.run_id)
+                sent = ring_for(settings, database, done.run.run_id)
         except BrokerUnavailable as error:
             warn(f"  the rows stand, but not all messages were sent: {error}")
             warn("  the next enqueue, or any worker, sends the rest")
             raise
-        say(f"  {plural(sent, 'message')} sent; answer with: celery -A workers worker   (once per device)")
+        how = "celery -A workers worker   (once per device)"
+        if not order.spec.needs_device:
+            how = "VIDEVAL_DEVICES=api celery -A workers worker   (it needs no device)"
+        say(f"  {plural(sent, 'message')} sent; answer with: {how}")

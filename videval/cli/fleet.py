@@ -34,7 +34,7 @@ class _Stop:
 
 
 def fleet_command(
-    devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, GPU-uuid, 0+1, ...")] = None,
+    devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, GPU-uuid, 0+1, api, ...")] = None,
     watch: Annotated[bool, typer.Option(help="show what every worker does")] = False,
     max_rss: Annotated[float | None, typer.Option(min=0.1, help="GB after which a worker is replaced")] = None,
     loglevel: Annotated[str, typer.Option(help="of the workers")] = "INFO",

@@ -45,7 +45,7 @@ def run_command(
     max_attempts: Annotated[int | None, typer.Option(min=1, help="strikes until a request counts as poison")] = None,
     allow_missing: Annotated[bool, typer.Option(help="go on without the questions whose videos are missing")] = False,
     new: Annotated[bool, typer.Option("--new", help="another run, although one exists")] = False,
-    devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, ...")] = None,
+    devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, api, ...")] = None,
     output: Annotated[Path | None, typer.Option(help="folder of the export")] = None,
 ) -> None:
     """Enqueue, answer on this machine, score and export.
@@ -55,16 +55,16 @@ def run_command(
     from videval.cli.failures import show_failures
     from videval.cli.results import export_run, show_score
     from workers.broker import using
-    from workers.device import parse_devices
+    from workers.device import devices_for
     from workers.fleet import Fleet
 
     asked = asked_from(dict(locals()))
     settings = settings_with(devices=devices)
     order = ordered(asked, settings)
-    fleet = Fleet(settings=settings, devices=parse_devices(settings.devices), tied=True)
+    fleet = Fleet(settings=settings, devices=devices_for(order.spec, settings.devices), tied=True)
     with opened(settings) as database, using(settings):
         done = place(database, order, new=new)
-        ring_for(database, done.run.run_id)
+        ring_for(settings, database, done.run.run_id)
         counts = _run_fleet(database, done.run, fleet)
         if not counts.finished:
             say("nothing is lost, the same command goes on")

@@ -4,31 +4,59 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, and_, bindparam, exists, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Integer,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from videval.db import newer
 from videval.db.records import run_config
-from videval.db.session import db_now, dialect_insert
-from videval.db.tables import ChoreRow, RequestRow, RunRow
+from videval.db.session import db_now
+from videval.db.tables import RequestRow, RunRow
 from videval.errors import NewerRun
 from videval.types import ModelSpec, RequestStatus, RunState
 
 __all__ = [
+    "RUNS_WITH_WORK",
     "KeyWork",
     "Ring",
     "due",
     "mark_published",
+    "merged",
     "pending_of_run",
     "rings_for_others",
-    "take_turn",
     "unring",
     "unring_for_others",
+    "waiting",
     "work",
 ]
 
 
 UNFINISHED = (RequestStatus.QUEUED, RequestStatus.RUNNING)
 COUNT_LIMIT = 1000
+SOME_WAITING = (
+    select(literal(1))
+    .select_from(RequestRow)
+    .join(RunRow, RunRow.id == RequestRow.run_id)
+    .where(RunRow.load_key == bindparam("load_key"), RunRow.state == RunState.ACTIVE)
+    .where(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
+    .limit(bindparam("at_most"))
+    .subquery()
+)
+HOW_MANY_WAIT = select(func.count()).select_from(SOME_WAITING)
 _NOT_LOOKED_AT = ("card", "missing")
 """Columns of a run that may be large."""
 
@@ -122,42 +150,49 @@ def mark_published(connection: Connection, request_ids: Sequence[int]) -> None:
     )
 
 
-def _count(connection: Connection, *where: ColumnElement[bool]) -> int:
-    some = select(literal(1)).select_from(RequestRow).where(*where).limit(COUNT_LIMIT).subquery()
-    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+def _count(*where: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many requests of a row of `runs` are so; a million must not cost more than the first `most`."""
+    some = select(literal(1)).where(RequestRow.run_id == RunRow.id, *where).limit(bindparam("most", type_=Integer))
+    return select(func.count()).select_from(some.correlate(RunRow).subquery()).correlate(RunRow).scalar_subquery()
+
+
+RUNS_WITH_WORK: Select[Any] = (
+    select(
+        *(c for c in RunRow.__table__.c if c.name not in _NOT_LOOKED_AT),
+        _count(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()).label("waiting"),
+        _count(RequestRow.status == RequestStatus.RUNNING).label("running"),
+    )
+    .where(RunRow.state == RunState.ACTIVE)
+    .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
+)
+_WORK = RUNS_WITH_WORK.order_by(RunRow.priority.desc(), RunRow.id)
 
 
 def work(connection: Connection) -> list[KeyWork]:
     """Every load key of an active run that has requests to claim or running, most urgent first.
 
-    Counts stop at COUNT_LIMIT: a million waiting requests must not cost more than a thousand.
+    Counts stop at COUNT_LIMIT.
     """
-    runs = connection.execute(
-        select(*(c for c in RunRow.__table__.c if c.name not in _NOT_LOOKED_AT))
-        .where(RunRow.state == RunState.ACTIVE)
-        .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
-        .order_by(RunRow.priority.desc(), RunRow.id)
-    ).all()
-    merged: dict[str, KeyWork] = {}
+    return merged(connection.execute(_WORK, {"most": COUNT_LIMIT}).all())
+
+
+def merged(runs: Sequence[Row[Any]]) -> list[KeyWork]:
+    """The work of all runs with one load key together."""
+    found: dict[str, KeyWork] = {}
     for run in runs:
-        of_run = RequestRow.run_id == run.id
-        waiting = _count(
-            connection, of_run, RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()
-        )
-        running = _count(connection, of_run, RequestRow.status == RequestStatus.RUNNING)
-        one = _work_of(run, waiting, running)
-        merged[run.load_key] = _together(merged[run.load_key], one) if run.load_key in merged else one
-    return list(merged.values())
+        one = _work_of(run)
+        found[run.load_key] = _together(found[run.load_key], one) if run.load_key in found else one
+    return list(found.values())
 
 
-def _work_of(run: Any, waiting: int, running: int) -> KeyWork:
+def _work_of(run: Row[Any]) -> KeyWork:
     """The work of one run."""
     work = KeyWork(
         load_key=run.load_key,
         spec=ModelSpec(name=run.model, adapter="", checkpoint=""),
         dtypes=(),
-        waiting=waiting,
-        running=running,
+        waiting=run.waiting,
+        running=run.running,
         priority=run.priority,
     )
     try:
@@ -187,6 +222,11 @@ def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     )
 
 
+def waiting(connection: Connection, load_key: str, *, at_most: int) -> int:
+    """How many requests of a load key could be claimed now; not counted further than `at_most`."""
+    return connection.execute(HOW_MANY_WAIT, {"load_key": load_key, "at_most": at_most}).scalar_one()
+
+
 def _waits_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
     """`RunRow.dtype != dtype` is false of a run whose dtype is open."""
     is_newer = RunRow.id.in_(newer.known(connection))
@@ -206,18 +246,3 @@ def unring_for_others(connection: Connection, request_id: int, load_key: str, dt
     Whether it was one."""
     waits = _waits_for_others(connection, request_id, load_key, dtype)
     return connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0)).rowcount == 1
-
-
-def take_turn(connection: Connection, chore: str, every: float) -> bool:
-    """Whether this worker may do a chore now that is done once every `every` seconds by any of them."""
-    statement = update(ChoreRow).where(ChoreRow.name == chore, ChoreRow.done_at <= db_now() - every)
-    if connection.execute(statement.values(done_at=db_now())).rowcount == 1:
-        return True
-    known = connection.execute(select(ChoreRow.done_at).where(ChoreRow.name == chore)).scalar()
-    if known is None:
-        made = dialect_insert(connection.dialect.name, ChoreRow).values(name=chore, done_at=db_now())
-        first = made.on_conflict_do_nothing().returning(ChoreRow.name)
-        return connection.execute(first).scalar() is not None
-    if known > connection.execute(select(db_now())).scalar_one() + every:  # the database's clock was set back
-        connection.execute(update(ChoreRow).where(ChoreRow.name == chore).values(done_at=db_now()))
-    return False

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from videval.db.records import WorkerIdentity
@@ -12,18 +12,21 @@ from videval.db.session import db_now, upsert
 from videval.db.tables import WorkerRow
 
 __all__ = [
+    "AT_WORK",
     "LIVE_STATES",
     "PASSING",
     "Pulse",
     "SeatInfo",
     "WorkerInfo",
     "beat",
+    "beside",
     "list_workers",
     "live_workers",
     "lock_seats",
     "predecessors",
     "refuse",
     "register",
+    "seated",
     "seats",
     "stop",
     "take_seat",
@@ -31,6 +34,8 @@ __all__ = [
 
 PASSING = "passing over messages"
 """The state of a worker that hears one bell after the other and finds nothing to do: a run was paused, say."""
+AT_WORK = ("idle", "busy", PASSING)
+"""The states of a worker that has a model and may claim."""
 LIVE_STATES = ("starting", "idle", "loading", "busy", "draining", PASSING)
 
 
@@ -116,11 +121,11 @@ def lock_seats(connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7239513)")
 
 
-def take_seat(connection: Connection, worker_id: str, load_key: str | None) -> None:
-    """Say which load key a worker serves from now on, so that the others reckon with it before it has loaded."""
-    connection.execute(
-        update(WorkerRow).where(WorkerRow.id == worker_id).values(load_key=load_key, serving_since=db_now())
-    )
+def take_seat(connection: Connection, worker_id: str, load_key: str | None, *, loads: bool = False) -> None:
+    """Say which load key a worker serves from now on, so that the others reckon with it before it has loaded; `loads`:
+    it is about to load it."""
+    values = {"load_key": load_key, "serving_since": db_now()} | ({"state": "loading"} if loads else {})
+    connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(values))
 
 
 def stop(connection: Connection, worker_id: str, message: str | None = None) -> None:
@@ -174,18 +179,30 @@ def _infos(connection: Connection, *where: Any) -> list[WorkerInfo]:
 
 
 def seats(connection: Connection, *, silent_s: float) -> list[SeatInfo]:
-    """Workers that live, are not draining and gave a sign within `silent_s` seconds; each one reads this often, so it
-    is little."""
+    """All that a worker must know of every one that is counted on to choose what it serves."""
     served = func.coalesce(db_now() - WorkerRow.serving_since, 0.0).label("served_s")
     rows = connection.execute(
-        select(WorkerRow.id, WorkerRow.device, WorkerRow.load_key, served, WorkerRow.refuses)
-        .where(WorkerRow.state.in_([s for s in LIVE_STATES if s != "draining"]))
-        .where(WorkerRow.heartbeat_at > db_now() - silent_s)
+        select(WorkerRow.id, WorkerRow.device, WorkerRow.load_key, served, WorkerRow.refuses).where(*seated(silent_s))
     )
     return [
         SeatInfo(id=r.id, device=r.device, load_key=r.load_key, served_s=r.served_s, refuses=tuple(r.refuses))
         for r in rows
     ]
+
+
+def seated(silent_s: ColumnElement[float] | float) -> tuple[ColumnElement[bool], ...]:
+    """Which workers are counted on: those that live, are not draining and gave a sign within `silent_s` seconds."""
+    states = [s for s in LIVE_STATES if s != "draining"]
+    return WorkerRow.state.in_(states), WorkerRow.heartbeat_at > db_now() - silent_s
+
+
+def beside(connection: Connection, worker: WorkerIdentity) -> dict[str, str]:
+    """The device of each other worker, by its id, that said it lives in this worker's lock domain."""
+    near = WorkerRow.lock_domain == worker.lock_domain
+    rows = connection.execute(
+        select(WorkerRow.id, WorkerRow.device).where(near, WorkerRow.state.in_(LIVE_STATES), WorkerRow.id != worker.id)
+    )
+    return {row.id: row.device for row in rows}
 
 
 def refuse(connection: Connection, worker_id: str, load_keys: Sequence[str]) -> None:

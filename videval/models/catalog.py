@@ -66,9 +66,15 @@ MODELS: Mapping[str, ModelSpec] = {
 """Name -> what it stands for; the published names, in the order in which they are listed."""
 
 FAKE_SERVER = replace(FAKE, adapter="fake_server", note="the fake as a server of so many streams")
-FAKES = (FAKE.adapter, FAKE_SERVER.adapter)
+FAKE_API = replace(FAKE_SERVER, adapter="fake_api", needs_device=False, note="the fake as an endpoint: no device")
+FAKES = (FAKE.adapter, FAKE_SERVER.adapter, FAKE_API.adapter)
 """Adapters whose checkpoint is no folder."""
-_TEMPLATES: Mapping[str, ModelSpec] = {"video_llava": VIDEO_LLAVA_7B, "fake": FAKE, "fake_server": FAKE_SERVER}
+_TEMPLATES: Mapping[str, ModelSpec] = {
+    "video_llava": VIDEO_LLAVA_7B,
+    "fake": FAKE,
+    "fake_server": FAKE_SERVER,
+    "fake_api": FAKE_API,
+}
 """Adapter -> the spec whose limits a checkpoint named `ADAPTER:PATH` shares."""
 
 

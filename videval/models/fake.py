@@ -30,7 +30,7 @@ from typing import NoReturn
 
 from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied
 from videval.types import Generation, GenerationSettings, Image, ModelSpec, Prompt, Scalar, Sound
-from videval.video.cache import load_frames
+from videval.video.clips import load_frames
 
 __all__ = ["FakeInputs", "FakeModel", "load"]
 

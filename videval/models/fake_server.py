@@ -1,4 +1,5 @@
 """The fake as a server: `fake_server:64` has 64 streams, and each ends in its own time, the youngest first.
+`fake_api:64` is the same for workers without a device, as an endpoint is.
 
 The same columns steer it. A fault is acted out when its stream ends, so that it has company: `crash`, `hang` and
 `device` are the whole server's, `error` and `oom` that stream's, and `stall` never ends while the others go on.
@@ -136,5 +137,5 @@ class FakeServer:
 def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> FakeServer:
     """Make the fake with as many streams as its checkpoint says."""
     if not spec.checkpoint.isdecimal() or int(spec.checkpoint) < 1:
-        raise ModelUnavailable(f"fake_server has streams, not {spec.checkpoint!r}", hint="fake_server:64")
+        raise ModelUnavailable(f"{spec.adapter} has streams, not {spec.checkpoint!r}", hint=f"{spec.adapter}:64")
     return FakeServer(fake.load(spec, devices=devices, dtype=dtype), int(spec.checkpoint))

@@ -25,7 +25,7 @@ from videval.errors import ModelFailure
 from videval.models import hf
 from videval.models.catalog import concrete_dtype
 from videval.types import Clip, Generation, GenerationSettings, Image, ModelSpec, Part, Prompt, PromptSet, Text, Video
-from videval.video.cache import load_frames
+from videval.video.clips import load_frames
 
 __all__ = ["VideoLlava", "VideoLlavaInputs", "load", "prompt_text"]
 

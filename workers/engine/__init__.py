@@ -71,7 +71,7 @@ class Engine:
     def _start(self) -> Child:
         self.loads += 1
         environ = dict(os.environ, CUDA_VISIBLE_DEVICES=self._device.visible)
-        if not self._device.is_gpu:
+        if not self._device.visible:
             environ.setdefault("OMP_NUM_THREADS", "1")
         return Child("workers.engine.process", environ=environ, keep_fds=self._keep_fds)
 

@@ -1,0 +1,214 @@
+"""A request's way through the worker: frames, prompt, answer, scores, row; and what becomes of it when that fails."""
+
+import logging
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from videval.asking import asking
+from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.db import requests, results
+from videval.db.records import Claim
+from videval.db.session import Connection
+from videval.errors import (
+    DeadlineExceeded,
+    EnvironmentProblem,
+    ProcessDied,
+    RequestFailure,
+    Unforeseen,
+    UnknownName,
+    VidevalError,
+)
+from videval.inference import DiedInCompany, Engine, FrameSource, Released, infer
+from videval.settings import Settings
+from videval.types import RequestStatus, Response, Stage
+from workers import spool
+from workers.ledger import Held, Ledger, Trouble
+
+__all__ = ["Answerer", "Tally"]
+
+log = logging.getLogger(__name__)
+_OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
+ASKED = (Stage.CLAIMED, Stage.DECODE)
+"""Stages of a request that the engine does not have yet."""
+NOTED = (Stage.DECODE, Stage.GENERATE, Stage.STORE)
+"""Stages that the row must tell, as it must that one of them is over: a death in the first two is a strike."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """How many requests this worker answered, failed, and answered in vain, since their lease was lost."""
+
+    done: int = 0
+    failed: int = 0
+    refused: int = 0
+
+
+class Answerer:
+    """Answers what was claimed. `on_answer` hears of each response that was stored."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        frames: FrameSource,
+        engine: Engine,
+        *,
+        places: Callable[[], int],
+        on_answer: Callable[[Response], None],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._frames = frames
+        self._engine = engine
+        self._places = places
+        self._on_answer = on_answer
+        self._moving = threading.Lock()
+        self._not_here_in_a_row = 0
+        self.tally = Tally()
+
+    def answer(self, claim: Claim) -> None:
+        """A claimed request's whole way. Never raises."""
+        with self._ledger.hold(claim) as held:
+            try:
+                self._answer(held)
+            except Exception as error:
+                log.exception("request %d: unforeseen", claim.request_id)
+                self._fail(held, Unforeseen(f"{type(error).__name__}: {error}"))
+
+    def _answer(self, held: Held) -> None:
+        claim = held.claim
+        try:
+            response = infer(
+                claim.key,
+                claim.samples,
+                claim.run,
+                root=self._data_root(claim),
+                frames=self._frames,
+                engine=self._engine,
+                on_stage=partial(self.enter, held),
+                alone=claim.alone,
+                queue_s=claim.queue_s,
+                allow_symlinks=self._settings.allow_symlinks,
+            )
+        except DiedInCompany:
+            self._release(held, alone=True)
+        except Released:
+            self._release(held)
+        except (EnvironmentProblem, UnknownName) as error:
+            self._not_here(held, error)
+        except (ProcessDied, DeadlineExceeded) as error:
+            if self._ledger.ending.is_set():  # this worker ended its children itself
+                self._release(held)
+            else:
+                self._strike(held, error)
+        except RequestFailure as error:
+            self._fail(held, error)
+        else:
+            self._store(held, response)
+
+    def _data_root(self, claim: Claim) -> Path:
+        """Where this host has the run's data: below its own data root if it is there, else where it was enqueued."""
+        own = self._settings.data_root
+        here = own.expanduser().absolute() / claim.run.benchmark if own else None
+        return here if here is not None and here.is_dir() else Path(claim.run.data_root)
+
+    # where it is
+
+    def enter(self, held: Held, stage: Stage) -> None:
+        """A request moves on; called from the engine's thread too, so it only has a note written some time.
+
+        Raises Released before the engine has the request, if it is not wanted any more.
+        """
+        with self._moving:
+            if held.stage in ASKED and stage in (Stage.DECODE, Stage.PREPARE):
+                self._check_wanted(held)
+            left, held.stage, held.since = held.stage, stage, time.monotonic()
+        if stage in NOTED or left in NOTED:
+            self._ledger.later(requests.enter_stage, [held.pair], stage)
+
+    def _check_wanted(self, held: Held) -> None:
+        if self._ledger.draining.is_set() or held.lost:
+            raise Released("its lease was lost" if held.lost else "the worker is draining")
+
+    def let_go(self, most: int) -> list[Held]:
+        """Up to `most` requests that the engine does not have yet, newest first: nobody goes on with them."""
+        with self._moving:
+            early = [h for h in self._ledger.held() if h.stage in ASKED and not h.lost]
+            chosen = early[::-1][:most]
+            for held in chosen:
+                held.lost = True
+        return chosen
+
+    # what becomes of it
+
+    def _store(self, held: Held, response: Response) -> None:
+        claim, began = held.claim, time.monotonic()
+        self.enter(held, Stage.STORE)
+        reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
+
+        def complete(connection: Connection) -> bool:
+            timed = spool.with_store_time(response, time.monotonic() - began)
+            return results.complete(connection, claim, timed, reading)
+
+        stored = self._keep(claim, response, complete)
+        if stored:
+            self.tally.done += 1
+            self._not_here_in_a_row = 0
+            self._ledger.over(Trouble.DATA)
+            self._on_answer(response)
+        elif stored is False:
+            self.tally.refused += 1
+            log.warning(
+                "request %d, attempt %d: answer refused: the lease was lost, the request is not its own any more",
+                claim.request_id,
+                claim.attempt,
+            )
+
+    def _keep(self, claim: Claim, response: Response, complete: Callable[[Connection], bool]) -> bool | None:
+        """Store an answer. While the database is away it lies in the spool as well: whatever happens to this worker,
+        the next one has it. None: it stays there."""
+        try:
+            return self._ledger.write(complete)
+        except EnvironmentProblem:
+            spooled = spool.keep(self._settings, claim, response)
+        stored = self._ledger.insist(complete)
+        if stored is not None and spooled is not None:
+            was_there = spool.drop(spooled)
+            return stored or not was_there  # a worker that started meanwhile stored it from there
+        return stored
+
+    def _fail(self, held: Held, error: RequestFailure) -> None:
+        delay = self._settings.retry_delay * 2**held.claim.retries * random.uniform(0.75, 1.25)
+        notes = "\n".join(getattr(error, "__notes__", [])) or traceback.format_exc()
+        fail = partial(requests.fail, delay=delay, max_retries=self._settings.max_retries, traceback=notes)
+        self._note_failure(held, error, self._ledger.insist(fail, *held.pair, error))
+
+    def _strike(self, held: Held, error: RequestFailure) -> None:
+        self._note_failure(held, error, self._ledger.insist(requests.strike, *held.pair, error))
+
+    def _note_failure(self, held: Held, error: RequestFailure, status: RequestStatus | None) -> None:
+        outcome = "not its own any more" if status is None else _OUTCOMES[status]
+        log.warning("request %d (%s): %s; %s", held.claim.request_id, error.kind, error, outcome)
+        if status == RequestStatus.FAILED:
+            self.tally.failed += 1
+
+    def _release(self, held: Held, *, delay: float = 0.0, alone: bool = False) -> None:
+        self._ledger.insist(partial(requests.release, delay=delay, alone=alone), [held.pair])
+        held.released = True
+
+    def _not_here(self, held: Held, error: VidevalError) -> None:
+        """This machine cannot do it (no data, no disk, no plugin): say so, leave the request to others, and pause,
+        longer each time in a row, so that a host without its data does not snatch what healthy ones would answer."""
+        said = f"{error} ({error.hint})" if error.hint else str(error)
+        self._ledger.note(Trouble.DATA, said)
+        log.error("request %d: %s", held.claim.request_id, said)
+        self._release(held, delay=self._settings.retry_delay)
+        pause = min(1.0, self._settings.retry_delay) * 2 ** min(self._not_here_in_a_row // self._places(), 6)
+        self._not_here_in_a_row += 1
+        self._ledger.draining.wait(pause)

@@ -1,0 +1,107 @@
+"""From a bell to claims: the request whose turn it is, with siblings as far as a worker's fair share goes."""
+
+import logging
+import time
+from functools import partial
+
+from videval.db import claims, queue
+from videval.db.records import Claim, WorkerIdentity
+from videval.db.session import Connection, Database
+from videval.errors import EnvironmentProblem
+from workers.engine import Engine, Loaded
+from workers.ledger import Ledger
+
+__all__ = ["Claimer", "Deaf"]
+
+log = logging.getLogger(__name__)
+SOME_BELLS, RECENTLY = 3, 2.0
+"""Bells in a row that rang for nothing, the last of them so many seconds ago: what a worker does then has a name."""
+
+
+class Deaf(Exception):
+    """The bell was for others, or for a model that is not loaded yet: the queue is not to be emptied for nothing."""
+
+
+class Claimer:
+    """What one worker claims. `neighbours`: the live workers that serve the same model, itself among them."""
+
+    def __init__(
+        self, database: Database, ledger: Ledger, engine: Engine, identity: WorkerIdentity, *, lease: float
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._engine = engine
+        self._identity = identity
+        self._lease = lease
+        self._last_run = 0
+        self._for_nothing = 0
+        self._last_bell = 0.0
+        self.neighbours = 1
+        self.seconds = 0.0
+        """What the last claim took."""
+
+    def claim(self, request_id: int, most: int) -> list[Claim]:
+        """What to answer on hearing this bell, `most` requests at most; none if nothing is to be had. Raises Deaf."""
+        loaded = None if self._ledger.draining.is_set() else self._engine.ready()
+        if loaded is None:
+            self._ledger.insist(queue.unring, [request_id])
+            raise Deaf
+        began = time.monotonic()
+        taken: list[Claim] = []
+        try:
+            if not self._rings_for_nothing(request_id, loaded):
+                taken = self._take(request_id, loaded, most)
+        finally:
+            self._last_bell = time.monotonic()
+            self._for_nothing = 0 if taken else self._for_nothing + 1
+        if taken:
+            self._last_run, self.seconds = taken[0].run.run_id, self._last_bell - began
+        return taken
+
+    @property
+    def is_passing_over(self) -> bool:
+        """Whether it hears one bell after the other that is for nothing."""
+        return self._for_nothing >= SOME_BELLS and time.monotonic() - self._last_bell < RECENTLY
+
+    def _take(self, request_id: int, loaded: Loaded, most: int) -> list[Claim]:
+        """A bell that was for others goes back to them, and not at once to this worker again."""
+        taken, was_for_others = self._ledger.insist(partial(self._taken, request_id, loaded, most)) or ([], False)
+        if was_for_others and not taken:
+            raise Deaf
+        return taken
+
+    def _taken(self, request_id: int, loaded: Loaded, most: int, connection: Connection) -> tuple[list[Claim], bool]:
+        key, dtype = loaded.load_key, loaded.dtype
+        taken = claims.take(
+            connection,
+            request_id,
+            self._identity,
+            lease=self._lease,
+            load_key=key,
+            dtype=dtype,
+            after=self._last_run,
+            most=self._fair(connection, key, most),
+        )
+        is_own = any(claim.request_id == request_id for claim in taken)
+        return taken, not is_own and queue.unring_for_others(connection, request_id, key, dtype)
+
+    def _fair(self, connection: Connection, load_key: str, most: int) -> int:
+        """No worker sits on siblings that an idle one could do: of what waits, it takes its share at most."""
+        if most == 1 or self.neighbours <= 1:
+            return most
+        waiting = queue.waiting(connection, load_key, at_most=most * self.neighbours)
+        return max(1, min(most, -(-waiting // self.neighbours)))
+
+    def _rings_for_nothing(self, request_id: int, loaded: Loaded) -> bool:
+        """Whether nothing is to be had, by a look that holds up no writer. Asked after a bell in vain: there may be
+        thousands more of a run that was paused."""
+        if not self._for_nothing:
+            return False
+        try:
+            with self._database.read() as connection:
+                mine = (loaded.load_key, loaded.dtype)
+                return not claims.has_work(connection, *mine) and not queue.rings_for_others(
+                    connection, request_id, *mine
+                )
+        except EnvironmentProblem:
+            return False

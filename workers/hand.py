@@ -1,0 +1,111 @@
+"""What a worker has in hand: as many requests as it has places, each with a thread of its own.
+
+A bell claims the request whose turn it is and, as far as there are places, what waits of the same video. The bell's
+own thread answers the first of them; the siblings get threads of the hand at once, so that one bell can fill a server.
+A bell that comes when one of them is in hand stands for that, and lasts as long as it does: so there are never more
+Celery tasks than requests in hand, and each lasts as long as a request's way through the worker.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from videval.db.records import Claim
+
+__all__ = ["MOST_THREADS", "Hand"]
+
+MOST_THREADS = 1024
+"""Requests in hand at most; a thread is started when it is needed."""
+PATIENCE = 0.5
+"""Seconds that a bell waits for a place when more ring than there are (the model was changed for one with fewer
+slots): then it claims all the same, since no other worker can hear it."""
+
+
+class Hand:
+    """The places of one worker.
+
+    `places`: how many there are now. `claim(bell, most)`: what is to be answered on hearing a bell, `most` requests at
+    most. `answer(claim)`: a request's whole way; never raises.
+    """
+
+    def __init__(
+        self,
+        places: Callable[[], int],
+        *,
+        claim: Callable[[int, int], Sequence[Claim]],
+        answer: Callable[[Claim], None],
+    ) -> None:
+        self._places = places
+        self._claim = claim
+        self._answer = answer
+        self._changed = threading.Condition()
+        self._taken = 0
+        self._waiting = 0
+        self._unheard: dict[int, threading.Event] = {}
+        self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="sibling")
+
+    def hear(self, request_id: int) -> None:
+        """A bell rang: come back when what it stands for is over. Raises what `claim` raises."""
+        kept, begun = self._find_place(request_id)
+        if begun is not None:
+            begun.wait()
+            return
+        claims: Sequence[Claim] = ()
+        try:
+            claims = self._claim(request_id, kept)
+        finally:
+            self._leave(kept - len(claims))
+        for sibling in claims[1:]:
+            self._begin(sibling)
+        for first in claims[:1]:
+            try:
+                self._answer(first)
+            finally:
+                self._leave(1)
+
+    def close(self) -> None:
+        """No more threads are started."""
+        self._threads.shutdown(wait=False)
+
+    def _find_place(self, request_id: int) -> tuple[int, threading.Event | None]:
+        """How many places are kept for what this bell claims; or the end of a request that was begun without a bell.
+
+        Of bells that are heard at once the first one gets all places that are free; who waits meanwhile shares those
+        that it did not need.
+        """
+        with self._changed:
+            self._waiting += 1
+            self._changed.wait_for(lambda: self._free() > 0 or bool(self._unheard), PATIENCE)
+            self._waiting -= 1
+            begun = self._unheard.pop(request_id, None)
+            if begun is None and self._free() <= 0 and self._unheard:
+                _, begun = self._unheard.popitem()
+            kept = 0 if begun is not None else max(1, self._free() // (1 + self._waiting))
+            self._taken += kept
+            return kept, begun
+
+    def _free(self) -> int:
+        return self._places() - self._taken
+
+    def _leave(self, count: int) -> None:
+        if count > 0:
+            with self._changed:
+                self._taken -= count
+                self._changed.notify_all()
+
+    def _begin(self, sibling: Claim) -> None:
+        over = threading.Event()
+        with self._changed:
+            self._unheard[sibling.request_id] = over
+            self._changed.notify_all()
+        self._threads.submit(self._answer_unheard, sibling, over)
+
+    def _answer_unheard(self, claim: Claim, over: threading.Event) -> None:
+        try:
+            self._answer(claim)
+        finally:
+            with self._changed:
+                if self._unheard.get(claim.request_id) is over:
+                    del self._unheard[claim.request_id]
+            self._leave(1)
+            over.set()

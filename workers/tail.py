@@ -1,0 +1,50 @@
+"""The end of a key's work: what one worker has not begun, idle neighbours do."""
+
+import logging
+import time
+
+from videval.db import looks, queue
+from videval.db.identity import database_id
+from videval.db.queue import KeyWork, Ring
+from videval.types import Stage
+from workers.bell import ring
+from workers.shares import surplus
+from workers.worker import Worker
+
+__all__ = ["Tail"]
+
+log = logging.getLogger(__name__)
+PAUSE = 1.0
+"""Seconds until a worker that gave something back does so again: it may have been quicker than those it is for."""
+BEGUN = (Stage.GENERATE, Stage.STORE)
+
+
+class Tail:
+    """Gives back, and rings for it at once."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._next = 0.0
+
+    def is_near(self, work: KeyWork | None) -> bool:
+        """Whether nothing waits any more of what this worker serves, it holds what it has not begun, and others serve
+        the same."""
+        if work is None or work.waiting or self._worker.neighbours < 2:
+            return False
+        return any(held.stage not in BEGUN for held in self._worker.held())
+
+    def share(self, work: KeyWork) -> None:
+        """Give back what idle neighbours can begin."""
+        worker = self._worker
+        if time.monotonic() < self._next:
+            return
+        with worker.database.read() as connection:
+            in_hand = looks.in_hand(connection, work.load_key)
+        most = surplus(in_hand, worker.identity.id, slots=worker.engine.slots)
+        given = worker.give_back(most) if most else []
+        if given:
+            self._next = time.monotonic() + PAUSE
+            log.info("gave back %d requests, which idle workers can begin", len(given))
+            rings = [Ring(request_id=i, load_key=work.load_key, priority=work.priority) for i in given]
+            ring(worker.settings, rings, known_as=database_id(worker.database))
+            worker.ledger.later(queue.mark_published, given)
