@@ -1,5 +1,5 @@
-"""Runs: made from a benchmark and a model, resumed by the same command, cancelled, retried. Rows only: who rings the
-bell for them is not known here."""
+"""Runs: made from a benchmark and a model, gone on with by the same command, found by name. Rows only: who rings the
+bell for them is not known here. What else may be done to a run: `changes.py`."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSe
 from videval.video.paths import resolve_video
 from videval.words import plural
 
-__all__ = ["Enqueued", "Order", "ask_again", "enqueue", "find", "missing_videos"]
+__all__ = ["Enqueued", "Order", "enqueue", "find", "missing_videos"]
 
 T = TypeVar("T")
 CHUNK = 1000
@@ -332,18 +332,3 @@ def find(database: Database, name: str) -> RunInfo:
         names = "\n".join(f"  {r.name}" for r in found[:10])
         raise UsageError(f"{len(found)} runs start with {name!r}:\n{names}", hint="give more of the name")
     return found[0]
-
-
-def ask_again(database: Database, run: RunInfo) -> int:
-    """Ask the questions that a pack's answer did not hold once more, each alone; returns how many."""
-    unanswered = _read(database, lambda c: rows.unanswered_samples(c, run.run_id))
-    plans = [
-        RequestPlan(key=f"sample:{key}", position=i, video=video, sample_row_ids=(row_id,))
-        for i, (row_id, key, video) in enumerate(unanswered)
-    ]
-    keys = [p.key for p in plans]
-
-    def write(connection: Any) -> int:
-        return rows.reopen(connection, run.run_id, keys) + rows.add_requests(connection, run.run_id, plans)
-
-    return database.write(write) if plans else 0

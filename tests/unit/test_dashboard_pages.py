@@ -330,8 +330,9 @@ def test_with_actions_a_file_of_questions_is_enqueued(
     (tmp_path / "mine.jsonl").write_text('{"video": "v.mp4", "question": "What is it?"}\n')
     seed_run(database, Seed(done=5))
     at = opened("runs")
-    at.text_input[-2].set_value(str(tmp_path / "mine.jsonl"))
-    at.text_input[-1].set_value("fake")
+    box = {b.label: b for b in at.text_input}
+    box["Variant or file of questions"].set_value(str(tmp_path / "mine.jsonl"))
+    box["Model"].set_value("fake")
     next(b for b in at.button if b.label == "Enqueue").click().run()
     assert not at.exception
     with database.read() as connection:
