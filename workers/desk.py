@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from videval import changes, runs
 from videval.changes import Changed
+from videval.db import queue
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import BrokerUnavailable
@@ -124,8 +125,12 @@ def _rung_for(settings: Settings, database: Database, run: RunInfo, changed: Cha
 
 
 def _ring(settings: Settings, database: Database, run: RunInfo, busy: Busy) -> Rung:
-    """Send a message for each request of a run that nobody rang for yet, as far as the broker takes them."""
+    """Send a message for each request of a run that nobody rang for yet, as far as the broker takes them; where there
+    is none, no broker is needed."""
     sent = 0
+    with database.read() as connection:
+        if not queue.pending_of_run(connection, run.run_id, after=0, limit=1):
+            return Rung()
     try:
         with using(settings), busy("sending messages") as tell:
             for sent in publish_run(database, run.run_id):

@@ -13,6 +13,7 @@ from dashboard import actions
 from dashboard import backend as shared
 from tests.cli import Call, Said, caller
 from tests.seeding import Seed, new_database, seed_run, settings_for
+from videval.db import queue
 from videval.db.records import RunInfo
 from videval.db.session import open_database
 from videval.errors import UsageError, VidevalError
@@ -190,6 +191,23 @@ def test_both_doors_enqueue_alike_and_the_rows_stand_while_the_broker_is_away(
         away = clicking.partition("; ")[2]
         assert away.startswith("the rows stand, but the broker is away") and away in typing.err
     assert came(homes[0], "asked", "", "") == came(homes[1], "asked", "", "") == Came("", "", "active", 1, 0)
+
+
+def test_the_same_order_again_needs_no_broker_when_everybody_was_rung_for(
+    homes: tuple[Path, Path], typed: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    table = tmp_path / "asked.jsonl"
+    table.write_text('{"index": 1, "video": "a.mp4", "question": "What?"}\n')
+    assert typed("enqueue", str(table), "fake").code == 3
+    database = open_database(settings_for(homes[0]))
+    run = find(database, "asked")
+    with database.read() as connection:
+        rings = queue.pending_of_run(connection, run.run_id, after=0, limit=10)
+    database.write(queue.mark_published, [r.request_id for r in rings])
+    database.close()
+    again = typed("enqueue", str(table), "fake")
+    assert (again.code, again.err) == (0, "") and "  0 messages sent" in again.out
 
 
 def test_both_doors_refuse_an_order_alike(homes: tuple[Path, Path], typed: Call, clicked: Click) -> None:
