@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["duration", "in_our_words", "plural", "time_left", "what_is_right"]
+__all__ = ["duration", "in_our_words", "percent", "plural", "rate", "time_left", "what_is_right"]
 
 SOON = 10.0
 """Seconds below which a guess of the time left says no number."""
@@ -28,6 +28,18 @@ _BOUNDS = {
 def plural(number: int, noun: str) -> str:
     """`1 request`, `2 requests`, `20,000 requests`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.954 as 95.4 %."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def rate(per_second: float) -> str:
+    """How many a second, or a minute or an hour where that reads better."""
+    if per_second >= 0.1:
+        return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:.0f}/s"
+    return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
 
 
 def duration(seconds: float | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from dashboard.store import Answer
+from dashboard.store import Fetched
 from tests.dashboards import APP, PAGES, Open, said, settled, table
 from tests.dashboards import its_database as its_database
 from tests.dashboards import opens_pages as opens_pages
@@ -157,7 +157,7 @@ def test_a_group_in_the_link_stays_while_the_groups_are_being_read(
     database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed_run(database, Seed(done=80))
-    monkeypatch.setattr("dashboard.data.Data.group_values", lambda *_: Answer())
+    monkeypatch.setattr("dashboard.data.Data.group_values", lambda *_: Fetched())
     at = opened("samples", column="task_type", group="State Change")
     assert at.query_params["group"] in ("State Change", ["State Change"])
     assert list(table(at, "Samples")["sample"])[:2] == ["q2", "q6"]

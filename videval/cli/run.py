@@ -34,7 +34,7 @@ def run_command(
 
     The whole evaluation in one command, with one worker per device. The same again goes on where it was stopped.
     """
-    from videval.cli.failures import show_failures
+    from videval.cli.errors import show_failures
     from videval.cli.results import export_run, show_score
     from workers.broker import using
     from workers.device import parse_devices
