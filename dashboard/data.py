@@ -33,8 +33,6 @@ PATIENCE_S = 0.5
 SCORE_BUDGET_S = 0.7
 SEARCH_BUDGET_S = 0.5
 SPAN = 10_000
-LOST_S = 60.0
-"""Seconds without a heartbeat after which a worker is not counted on."""
 MOST_SIBLINGS = 50
 
 
@@ -116,9 +114,7 @@ class Data:
 
     def _overview(self) -> Overview:
         statuses = report.run_statuses(self._database)
-        with self._database.read() as connection:
-            live = [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
-        return Overview(statuses=tuple(statuses), live=tuple(live))
+        return Overview(statuses=tuple(statuses), live=tuple(report.heard_workers(self._database)))
 
     def scores(self, overview: Overview) -> Fetched[Mapping[int, ScoreReport]]:
         """The scores of all runs by run id, as far as they are known yet."""
@@ -253,8 +249,7 @@ class Data:
         """How busy the devices of all live workers are, or of those that hold one model."""
 
         def fetch() -> list[WorkerInfo]:
-            with self._database.read() as connection:
-                found = [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
+            found = report.heard_workers(self._database)
             self._meter.note(found)
             return found
 

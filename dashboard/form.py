@@ -1,5 +1,6 @@
 """The form that makes a run: a box for each option that `videval enqueue` has."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import streamlit as st
@@ -22,11 +23,16 @@ def enqueue_form() -> None:
             "Variant or file of questions", placeholder="MVBench_8frame or /data/questions.tsv"
         ).strip()
         model = st.text_input("Model", placeholder="Video-LLaVA-7B").strip()
-        columns = st.columns(COLUMNS, vertical_alignment="bottom")
-        given = {field.name: _box(columns[at % COLUMNS], field) for at, field in enumerate(options())}
+        given = {field.name: _box(column, field) for field, column in zip(options(), _grid(), strict=False)}
         if st.form_submit_button("Enqueue", type="primary") and model.strip():
             asked = Asked(what=what.strip() or None, model=model.strip(), **given)
             attempt(lambda: place(asked))
+
+
+def _grid() -> Iterator[Any]:
+    """Places for boxes, row by row."""
+    while True:
+        yield from st.columns(COLUMNS, vertical_alignment="bottom")
 
 
 def _box(column: Any, field: OptionField) -> Any:

@@ -17,7 +17,7 @@ from videval.report.details import (
 )
 from videval.report.index import SampleIndex, group_columns, load_index, load_verdicts
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, score_report
-from videval.report.status import RunStatus, busy_share, run_status, run_statuses
+from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
 
 __all__ = [
     "CardDifference",
@@ -38,6 +38,7 @@ __all__ = [
     "failed_videos",
     "failures",
     "group_columns",
+    "heard_workers",
     "load_index",
     "load_verdicts",
     "run_card",
