@@ -20,6 +20,7 @@ from workers.desk import Done, Rung
 
 __all__ = ["attempt", "buttons", "change", "is_allowed", "place", "retry"]
 
+MOST_REMARKS = 3
 Verb = Callable[[Settings, Database, RunInfo], Done]
 
 
@@ -59,7 +60,9 @@ def place(asked: Asked) -> str:
     """Enqueue what is asked for and ring for it; returns what was done."""
     with _writable() as (settings, database):
         placed = desk.enqueue(settings, database, make_order(asked, settings), new=asked.new)
-    return _with_bell(". ".join([placed.said, *placed.remarks]), placed.rung)
+    more = len(placed.remarks) - MOST_REMARKS
+    remarks = [*placed.remarks[:MOST_REMARKS], *([f"and {more} more remarks, on its run card"] if more > 0 else [])]
+    return _with_bell(". ".join([placed.said, *remarks]), placed.rung)
 
 
 def _with_bell(said: str, rung: Rung) -> str:

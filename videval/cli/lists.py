@@ -1,4 +1,4 @@
-"""list: runs, benchmarks and models."""
+"""list runs, list benchmarks, list models."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
