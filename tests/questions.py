@@ -13,7 +13,8 @@ from videval.db.records import Claim, WorkerIdentity
 from videval.db.session import Database
 from videval.db.tables import RequestRow
 from videval.models.catalog import load_key, model_spec
-from videval.runs import Order, enqueue
+from videval.order import Order
+from videval.runs import enqueue
 from videval.types import (
     Generation,
     Prediction,

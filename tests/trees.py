@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from videval.benchmarks.pages.mvbench import TASKS, task_file
+from videval.benchmarks.mvbench_tasks import TASKS, task_file
 from videval.video.encode import write_frame_folder, write_video
 
 __all__ = ["BUILDERS", "clip", "frame_folder", "tree"]

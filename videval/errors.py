@@ -14,6 +14,7 @@
     │   ├── NoFreeDevice
     │   ├── DataMissing             a benchmark's data or videos are not on this machine
     │   └── ModelUnavailable        a model that cannot be loaded here
+    ├── NewerRun                    exit code 3   a run that a newer videval made, with what this one does not have
     ├── StatementRefused            exit code 3   the database refuses what is asked: tables changed by hand, or a bug
     ├── Incomplete                  exit code 4   a run has requests without an answer
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
@@ -40,15 +41,18 @@ __all__ = [
     "DataMissing",
     "DatabaseUnavailable",
     "DeadlineExceeded",
+    "DiedInCompany",
     "EnvironmentProblem",
     "ErrorKind",
     "Incomplete",
     "InvalidTable",
     "ModelFailure",
     "ModelUnavailable",
+    "NewerRun",
     "NoFreeDevice",
     "OutOfMemory",
     "ProcessDied",
+    "Released",
     "RequestFailure",
     "SchemaMismatch",
     "StatementRefused",
@@ -57,6 +61,7 @@ __all__ = [
     "UsageError",
     "VideoFailure",
     "VidevalError",
+    "as_failure",
 ]
 
 
@@ -148,6 +153,18 @@ class StatementRefused(VidevalError):
     exit_code = 3
 
 
+class NewerRun(VidevalError):
+    """A run that a newer videval made, with something that this one does not have; left alone for those that do."""
+
+    exit_code = 3
+
+    def __init__(self, run: str, what: str) -> None:
+        super().__init__(
+            f"run {run} was made by a newer videval: this one does not know {what}",
+            hint="pip install --upgrade videval on this host",
+        )
+
+
 class Incomplete(VidevalError):
     """A run still has requests without an answer."""
 
@@ -207,3 +224,23 @@ class ProcessDied(RequestFailure):
 
     kind = ErrorKind.CRASH
     permanent = False
+
+
+class Released(Exception):
+    """No failure: the request was given back before it was generated, which costs it nothing."""
+
+
+class DiedInCompany(Released):
+    """No failure that is known to be this request's: the model's process died or hung while it generated it beside
+    others. It goes back without a strike and is generated alone from now on."""
+
+
+def as_failure(error: BaseException) -> RequestFailure | EnvironmentProblem:
+    """What a model or a library raised on a request as one of ours; its own traceback is kept as the cause."""
+    if isinstance(error, RequestFailure | EnvironmentProblem):
+        return error
+    failure: RequestFailure = ModelFailure(f"{type(error).__name__}: {error}")
+    if isinstance(error, MemoryError):
+        failure = OutOfMemory(f"the machine's memory is full: {error}".rstrip(": "))
+    failure.__cause__ = error
+    return failure

@@ -8,7 +8,7 @@ from typing import Protocol
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import benchmark as find_benchmark
 from videval.db.records import Claim
-from videval.errors import EnvironmentProblem, ModelFailure
+from videval.errors import DiedInCompany, EnvironmentProblem, ModelFailure, Released
 from videval.types import (
     Answer,
     Clip,
@@ -24,11 +24,7 @@ from videval.types import (
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
 
-__all__ = ["Engine", "FrameSource", "Released", "infer"]
-
-
-class Released(Exception):
-    """The request was given back before it was generated; costs it nothing."""
+__all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
 
 
 class FrameSource(Protocol):
@@ -50,16 +46,20 @@ class FrameSource(Protocol):
 class Engine(Protocol):
     """Answers prompts: the engine process in a worker, a fake in a test."""
 
-    def generate(
+    def ask(
         self,
         prompt: Prompt,
         settings: GenerationSettings,
         *,
         alone: bool,
+        together: str,
         load_key: str,
-        on_generate: Callable[[], None],
+        on_stage: Callable[[Stage], None],
     ) -> Answer:
-        """Answer one prompt; raises RequestFailure or Released."""
+        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem, Released, DiedInCompany.
+
+        `on_stage` hears from another thread where it is, and must not block.
+        """
 
 
 def infer(
@@ -71,9 +71,10 @@ def infer(
     on_stage: Callable[[Stage], None],
     allow_symlinks: bool = False,
 ) -> Response:
-    """Answer one claimed request from the videos below `root`; `on_stage` hears what it is doing.
+    """Answer one claimed request from the videos below `root`; `on_stage` hears what it is doing, from the engine's
+    thread too, which must not wait for it.
 
-    Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released.
+    Raises RequestFailure (this request's), EnvironmentProblem (this machine's), Released, DiedInCompany.
     """
     if not root.is_dir():
         raise EnvironmentProblem(
@@ -84,11 +85,11 @@ def infer(
     with held(lambda: _clip(claim, root, frames, lambda: on_stage(Stage.DECODE), allow_symlinks)) as clip:
         decode_s = time.monotonic() - began
         on_stage(Stage.PREPARE)
-        return _answered(claim, clip, root, engine, on_generate=lambda: on_stage(Stage.GENERATE), decode_s=decode_s)
+        return _answered(claim, clip, root, engine, on_stage=on_stage, decode_s=decode_s)
 
 
 def _answered(
-    claim: Claim, clip: Clip, root: Path, engine: Engine, *, on_generate: Callable[[], None], decode_s: float
+    claim: Claim, clip: Clip, root: Path, engine: Engine, *, on_stage: Callable[[Stage], None], decode_s: float
 ) -> Response:
     prompt = Prompt(
         parts=_parts(claim, clip, root),
@@ -97,12 +98,13 @@ def _answered(
         row=claim.samples[0].sample.row,
         prompts=PromptSet(claim.run.prompts),
     )
-    answer = engine.generate(
+    answer = engine.ask(
         prompt,
         claim.run.generation,
         alone=claim.alone,
+        together=clip.path,
         load_key=claim.run.load_key,
-        on_generate=on_generate,
+        on_stage=on_stage,
     )
     timings = Timings(
         queue=claim.queue_s,

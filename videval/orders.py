@@ -15,7 +15,7 @@ from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.options import Asked
-from videval.runs import Order
+from videval.order import Order
 from videval.settings import Settings
 from videval.types import ModelSpec, Variant
 

@@ -42,16 +42,28 @@ class Caller(Protocol):
 
 @runtime_checkable
 class Server(Protocol):
-    """Answers many at once, in any order; a Model becomes one by a Batcher."""
+    """Answers many at once, in any order; a Model becomes one by a Batcher.
+
+    While it has something in hand, something of that is in PREPARE or GENERATE, or it is taken to hang.
+    """
 
     slots: int
     """How many it wants in hand."""
 
     def ask(self, ask: Ask, caller: Caller) -> None:
-        """Take a prompt on; never blocks, the caller hears what becomes of it."""
+        """Take a prompt on; never blocks, the caller hears what becomes of it. Called from any thread.
+
+        One that is `alone` is in GENERATE by itself: if the process dies then, it is known whose fault that was.
+        """
 
     def forget(self, id: int) -> None:
-        """Drop an Ask if it has not begun; end it early if that is cheap. Its caller hears nothing more."""
+        """Drop an Ask if it has not begun; end it early if that is cheap. Its caller need hear nothing more."""
+
+    def run(self) -> None:
+        """Answer what is asked, in the thread that loaded it, for as long as the process lives.
+
+        Raises ProcessDied when the device is broken: only a new process mends it.
+        """
 
     def describe(self) -> Mapping[str, str]:
         """What the numbers depend on: as of a Model."""

@@ -18,9 +18,10 @@ RULE = "rule"
 
 ADAPTERS: Mapping[str, str] = {
     "fake": "videval.models.fake:load",
+    "fake_server": "videval.models.fake_server:load",
     "video_llava": "videval.models.video_llava:load",
 }
-"""Model adapter -> the function `load(spec, *, device, dtype) -> Model`; modules here may import torch."""
+"""Model adapter -> the function `load(spec, *, devices, dtype) -> Model | Server`; modules here may import torch."""
 
 SCORERS: Mapping[str, str] = {
     "choice": "videval.scorers.choice:ChoiceScorer",

@@ -1,9 +1,11 @@
 """The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
+
+from videval.plain import plain, restored
 
 Scalar = str | int | float | bool | None
 FAIL_MSG = "Failed to obtain answer via API."
@@ -94,9 +96,8 @@ class FrameSampling:
     times: Literal["nominal", "real"] = "nominal"
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored and enters the run key: nominal times, which were there first, are left out."""
-        fields = asdict(self)
-        return {name: value for name, value in fields.items() if (name, value) != ("times", "nominal")}
+        """As it is stored and sent: what is at its default is left out."""
+        return plain(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,6 +322,5 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ModelSpec":
-        """A spec as `dataclasses.asdict` and JSON left it."""
-        nested = {"frame_counts": tuple(data["frame_counts"]), "generation": GenerationSettings(**data["generation"])}
-        return cls(**{**data, **nested})
+        """A spec as `plain` or `asdict` and JSON left it; Unreadable for one of a newer videval."""
+        return restored(cls, data)

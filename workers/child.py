@@ -1,8 +1,8 @@
 """A child process with a pipe of JSON messages, that ends with its parent and can be ended at any moment.
 
 Nothing is pickled. The child is started with `python -P -m MODULE FD`, so that it never imports from the current
-folder; it inherits the locks of its worker's device and lives in a session of its own, so that Ctrl-C in a terminal
-reaches the worker only, which then drains.
+folder; it inherits the locks of its worker's device and leads a session of its own, so that Ctrl-C in a terminal
+reaches the worker only, which then drains, and so that what it starts itself is ended with it.
 """
 
 import ctypes
@@ -15,18 +15,23 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-__all__ = ["Child", "Message", "die_with_parent", "parent_connection", "receive", "send"]
+__all__ = ["Child", "Message", "die_with_parent", "end_session", "parent_connection", "receive", "send"]
 
 Message = dict[str, Any]
 
 log = logging.getLogger(__name__)
 KILL_PATIENCE = 30.0
 """Seconds that a process may take to end after SIGKILL; one with tens of gigabytes of memory takes a few."""
+
+LOOK = 1.0
+"""Seconds between looks at whether a silent child still runs: what it started may hold its end of the pipe open."""
 
 _nursery = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nursery")
 """Children are started by a thread that lives as long as the process: the kernel's parent-death signal is sent
@@ -67,29 +72,52 @@ class Child:
         """Wait for one message."""
         return receive(self.connection)
 
+    def wait(self, deadline: float | None) -> bool:
+        """Whether it says something before `deadline` (of time.monotonic; None: whenever); EOFError if it is dead.
+
+        Comes back without either now and then, so that a deadline that was not there before is seen.
+        """
+        patience = LOOK if deadline is None else max(0.0, min(deadline - time.monotonic(), LOOK))
+        if self.connection.poll(patience):
+            return True
+        if self.process.poll() is not None and not self.connection.poll(0):
+            raise EOFError
+        return False
+
+    def end(self) -> None:
+        """End the child and all that it started, without waiting for that: whoever listens to it hears of it."""
+        if self.is_running:
+            _kill_session(self.pid)
+
     def kill(self) -> str:
-        """End the child at once and say how it ended; fine if it is dead already."""
-        self.process.kill()
+        """End the child and all that it started at once, and say how it ended; fine if it is dead already."""
+        self.end()
         try:
             code = self.process.wait(KILL_PATIENCE)
         except subprocess.TimeoutExpired:
             _end_with_it(self.pid)
-        self._close()
-        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-    def _close(self) -> None:
-        self._outbox.put(None)
-        self._writer.join(1.0)
-        self.connection.close()
+        return self._buried(code)
 
     def death(self) -> str:
-        """Say how a child that closed its pipe ended, after a moment's wait."""
+        """Say how a child that closed its pipe ended, after a moment's wait; what it had started ends with it."""
         try:
             code = self.process.wait(timeout=2)
         except subprocess.TimeoutExpired:
             return self.kill()
-        self._close()
+        _kill_session(self.pid)
+        return self._buried(code)
+
+    def _buried(self, code: int) -> str:
+        self._outbox.put(None)
+        self._writer.join(1.0)
+        self.connection.close()
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _kill_session(pid: int) -> None:
+    """SIGKILL to all of a child's process group. Its number is not given to others while one of the group lives."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _end_with_it(pid: int) -> NoReturn:
@@ -139,3 +167,10 @@ def parent_connection() -> Connection:
     die_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return Connection(int(sys.argv[1]))
+
+
+def end_session() -> NoReturn:
+    """In a child started by `Child`: end it, with all that it started."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)

@@ -3,11 +3,10 @@
 While it decodes it says again and again which reader is at work, so that its worker knows which one hangs or dies.
 """
 
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from videval.errors import EnvironmentProblem, RequestFailure
+from videval.errors import EnvironmentProblem, RequestFailure, VideoFailure
 from videval.video.cache import FrameCache
 from videval.video.decode import Watch
 from workers.child import Message, parent_connection, receive, send
@@ -28,18 +27,12 @@ def _clip(cache: FrameCache, message: Message, watch: Watch) -> Message:
             without=message["without"],
             watch=watch,
         )
-    except RequestFailure as error:
-        return error_message(error, traceback.format_exc())
-    except EnvironmentProblem as error:
-        return {"problem": str(error), "hint": error.hint}
-    except MemoryError as error:
-        return error_message(error, traceback.format_exc())
+    except (RequestFailure, EnvironmentProblem, MemoryError) as error:
+        return error_message(error)
     except Exception as error:  # noqa: BLE001 - whatever a decoder library raises is this video's failure
-        return {
-            "failure": "VideoFailure",
-            "message": f"{message['path']}: {type(error).__name__}: {error}",
-            "traceback": traceback.format_exc(),
-        }
+        failure = VideoFailure(f"{message['path']}: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return error_message(failure)
     return {"clip": asdict(clip)}
 
 

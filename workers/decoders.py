@@ -73,8 +73,6 @@ class Decoders:
             self._give_back(decoder)
             raise
         answer = self._ask(decoder, message)
-        if "problem" in answer:
-            raise EnvironmentProblem(answer["problem"], hint=answer["hint"])
         if "failure" in answer:
             raise error_from(answer)
         return clip_from(answer["clip"])

@@ -14,7 +14,8 @@ from videval.db import queue
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import BrokerUnavailable
-from videval.runs import Enqueued, Order
+from videval.order import Order
+from videval.runs import Enqueued
 from videval.settings import Settings
 from videval.words import plural
 from workers.broker import using

@@ -68,6 +68,7 @@ class Loops:
         self._key: str | None = None
         self._asked: frozenset[str] = frozenset()
         self._for_others: frozenset[str] = frozenset()
+        self._newer: list[KeyWork] = []
         self._known_as = ""
         self._load_failures: dict[str, tuple[int, float]] = {}
         self._num_seats = 1
@@ -240,6 +241,7 @@ class Loops:
         me, work = self._worker.identity, queue.work(connection)
         self._asked = frozenset(w.load_key for w in work)
         self._for_others = frozenset(w.load_key for w in work if not can_serve(w, me.device))
+        self._newer = [w for w in work if w.newer]
         demands = [Demand(load_key=w.load_key, requests=w.waiting + w.running, priority=w.priority) for w in work]
         found = workers.seats(connection, silent_s=self._settings.lease * 2)
         self._num_seats = len(found)
@@ -263,11 +265,16 @@ class Loops:
             self._worker.ledger.over(Trouble.MODEL)
         if self._key not in self._asked:
             self._worker.ledger.over(Trouble.DATA)
+        self._worker.ledger.over(Trouble.NEWER)
+        for error in [error for w in self._newer for error in w.newer][:1]:  # one line is enough to say what to do
+            self._worker.ledger.note(Trouble.NEWER, f"{error} ({error.hint})")
 
     def _note_refusals(self) -> None:
-        """Let all know what this worker does not serve: what -Q leaves out, and what it could not load just now."""
+        """Let all know what this worker does not serve: what -Q leaves out, what it could not load just now, and what
+        only a newer videval can read."""
         worker, now = self._worker, time.monotonic()
         failed = {key for key, (_, until) in self._load_failures.items() if now < until}
+        failed |= {w.load_key for w in self._newer if not w.dtypes}
         if self._queues is not None:
             with worker.database.read() as connection:
                 keys = {w.load_key for w in queue.work(connection)}

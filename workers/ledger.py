@@ -1,23 +1,24 @@
 """What a worker has in hand, why it does not work, and its writes to the database, which are insisted on."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from videval.db.records import Claim
 from videval.db.session import Connection, Database
 from videval.errors import EnvironmentProblem
 from videval.types import Stage
+from workers.writer import Entry, GivenUp, Urgency, Writer
 
 __all__ = ["Held", "Ledger", "Trouble"]
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 DRAIN_PATIENCE = 10.0
 """Seconds that a draining worker waits for a database that is gone before it keeps its answers on disk."""
 
@@ -45,19 +46,22 @@ class Trouble(StrEnum):
     DATA = "data"
     MODEL = "model"
     MEMORY = "memory"
+    NEWER = "newer"
 
 
 class Ledger:
     """The one owner of what a worker holds and of what it says is wrong with it."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
         self.draining = threading.Event()
         self.ending = threading.Event()
         self._draining_since = 0.0
         self._held: dict[tuple[int, int], Held] = {}
         self._troubles: dict[Trouble, str] = {}
         self._lock = threading.Lock()
+        self._writer = Writer(
+            database, ending=self.ending, has_waited_enough=self._drained_long_enough, on_try=self._on_try
+        )
 
     # what is in hand
 
@@ -99,23 +103,39 @@ class Ledger:
 
     # what is written
 
-    def insist(self, work: Callable[[Connection], T], *, otherwise: Callable[[], None] | None = None) -> T | None:
-        """Write to the database, however long it is gone; when the worker must end first, `otherwise` and None."""
-        pause = 0.2
-        while True:
-            try:
-                done = self.database.write(work)
-            except EnvironmentProblem as error:
-                log.warning("%s; waiting for it", error)
-                self.note(Trouble.DATABASE, str(error))
-            else:
-                self.over(Trouble.DATABASE)
-                return done
-            if self.ending.wait(pause) or self._drained_long_enough():
-                if otherwise is not None:
-                    otherwise()
-                return None
-            pause = min(pause * 2, 5.0)
+    def insist(
+        self, work: Callable[[Connection, *Ts], T], *args: *Ts, otherwise: Callable[[], None] | None = None
+    ) -> T | None:
+        """Write `work(connection, *args)`, however long the database is gone, and return its result; when the worker
+        must end first, `otherwise` and None."""
+        try:
+            return self._put(Urgency.INSISTED, True, work, *args).result()
+        except GivenUp:
+            if otherwise is not None:
+                otherwise()
+            return None
+
+    def write(self, work: Callable[[Connection, *Ts], T], *args: *Ts, durable: bool = True) -> T:
+        """Write `work(connection, *args)` and return its result; raises as `Database.write` does."""
+        return self._put(Urgency.TRIED, durable, work, *args).result()
+
+    def later(self, work: Callable[[Connection, *Ts], T], *args: *Ts) -> None:
+        """Have `work(connection, *args)` written soon, unless the database is away."""
+        self._put(Urgency.PASSING, False, work, *args)
+
+    def _put(self, urgency: Urgency, durable: bool, work: Callable[[Connection, *Ts], T], *args: *Ts) -> Future[T]:
+        def bound(connection: Connection) -> T:
+            return work(connection, *args)
+
+        entry = Entry(work=bound, urgency=urgency, durable=durable)
+        self._writer.put(entry)
+        return entry.future
+
+    def _on_try(self, problem: EnvironmentProblem | None) -> None:
+        if problem is None:
+            self.over(Trouble.DATABASE)
+        else:
+            self.note(Trouble.DATABASE, str(problem))
 
     def _drained_long_enough(self) -> bool:
         return self.draining.is_set() and time.monotonic() - self._draining_since > DRAIN_PATIENCE
@@ -137,3 +157,7 @@ class Ledger:
         deadline = time.monotonic() + patience
         while self.held() and time.monotonic() < deadline:
             time.sleep(0.02)
+
+    def close(self, patience: float) -> None:
+        """Write what is still in line, for so many seconds at most; after it nothing is written any more."""
+        self._writer.close(patience)

@@ -1,10 +1,13 @@
 """Records on the pipes between a worker and its children: JSON objects out, frozen records back."""
 
+import traceback
 from dataclasses import asdict
 from typing import Any
 
 from videval import errors
 from videval.types import (
+    Answer,
+    Ask,
     Clip,
     Frame,
     FrameSampling,
@@ -19,6 +22,10 @@ from videval.types import (
 )
 
 __all__ = [
+    "answer_from",
+    "answer_message",
+    "ask_from",
+    "ask_message",
     "clip_from",
     "error_from",
     "error_message",
@@ -35,7 +42,11 @@ _PARTS: dict[str, type[Text] | type[Video] | type[Frame] | type[Image]] = {
     "Frame": Frame,
     "Image": Image,
 }
-_FAILURES = {c.__name__: c for c in errors.RequestFailure.__subclasses__()}
+_FAILURES: dict[str, type[errors.VidevalError]] = {
+    "EnvironmentProblem": errors.EnvironmentProblem,
+    "RequestFailure": errors.RequestFailure,
+    **{c.__name__: c for c in errors.RequestFailure.__subclasses__()},
+}
 
 
 def clip_from(data: dict[str, Any]) -> Clip:
@@ -86,18 +97,45 @@ def generation_from(data: dict[str, Any]) -> Generation:
     return Generation(**data)
 
 
-def error_message(error: BaseException, traceback: str) -> dict[str, Any]:
-    """A failure for the pipe; what is not one of ours is the model's failure with its type in the message."""
-    if isinstance(error, errors.RequestFailure):
-        return {"failure": type(error).__name__, "message": str(error), "traceback": traceback}
-    if isinstance(error, MemoryError):
-        text = f"the machine's memory is full: {error}".rstrip(": ")
-        return {"failure": "OutOfMemory", "message": text, "traceback": traceback}
-    return {"failure": "ModelFailure", "message": f"{type(error).__name__}: {error}", "traceback": traceback}
+def ask_message(prompt: Prompt, settings: GenerationSettings, *, alone: bool, together: str) -> dict[str, Any]:
+    """An Ask for the pipe; who sends it gives it its id."""
+    return {"prompt": prompt_message(prompt), "settings": asdict(settings), "alone": alone, "together": together}
 
 
-def error_from(data: dict[str, Any]) -> errors.RequestFailure:
+def ask_from(data: dict[str, Any]) -> Ask:
+    """An Ask from the pipe."""
+    return Ask(
+        id=data["id"],
+        prompt=prompt_from(data["prompt"]),
+        settings=settings_from(data["settings"]),
+        alone=data["alone"],
+        together=data["together"],
+    )
+
+
+def answer_message(answer: Answer) -> dict[str, Any]:
+    """An Answer for the pipe."""
+    return asdict(answer)
+
+
+def answer_from(data: dict[str, Any]) -> Answer:
+    """An Answer from the pipe."""
+    return Answer(**(data | {"generation": generation_from(data["generation"])}))
+
+
+def error_message(error: BaseException) -> dict[str, Any]:
+    """A failure for the pipe, as the nearest kind that both ends know."""
+    failure = errors.as_failure(error)
+    return {
+        "failure": next(c.__name__ for c in type(failure).__mro__ if c.__name__ in _FAILURES),
+        "message": str(failure),
+        "hint": failure.hint,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def error_from(data: dict[str, Any]) -> errors.VidevalError:
     """The failure that a child reported; its traceback is kept as a note."""
-    error = _FAILURES[data["failure"]](data["message"])
+    error = _FAILURES[data["failure"]](data["message"], hint=data["hint"])
     error.add_note(data["traceback"])
     return error

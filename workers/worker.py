@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ from videval.errors import (
     UnknownName,
     VidevalError,
 )
-from videval.inference import Released, infer
+from videval.inference import DiedInCompany, Released, infer
 from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import RequestStatus, Response, Stage
@@ -76,6 +77,7 @@ class Worker:
         self.engine = Engine(settings, held_device.device, keep_fds=held_device.fds)
         self.decoders = Decoders(settings, keep_fds=held_device.fds)
         self.ledger = Ledger(database)
+        self._notes = ThreadPoolExecutor(1, thread_name_prefix="stages")
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.done = self.failed = self.refused = 0
         self.refuses: frozenset[str] = frozenset()
@@ -159,6 +161,8 @@ class Worker:
                 on_stage=partial(self._enter, held),
                 allow_symlinks=self.settings.allow_symlinks,
             )
+        except DiedInCompany:
+            self._release(held, alone=True)
         except Released:
             self._release(held)
         except (EnvironmentProblem, UnknownName) as error:
@@ -180,10 +184,18 @@ class Worker:
         return here if here is not None and here.is_dir() else Path(claim.run.data_root)
 
     def _enter(self, held: Held, stage: Stage) -> None:
-        """Note the stage; where a death is held against the request, in its row too."""
+        """Note the stage; the engine's stages in the row beside the work, since the device must not wait for them."""
+        if stage == held.stage:
+            return
         if stage in (Stage.DECODE, Stage.PREPARE) and (self.draining.is_set() or held.lost):
             raise Released("its lease was lost" if held.lost else "the worker is draining")
         held.stage, held.since = stage, time.monotonic()
+        if stage == Stage.GENERATE:
+            self._notes.submit(self._write_stage, held, stage)
+        elif stage != Stage.WAIT:
+            self._write_stage(held, stage)
+
+    def _write_stage(self, held: Held, stage: Stage) -> None:
         try:
             write = self.database.write
             write(lambda c: requests.enter_stage(c, [held.pair], stage), durable=False, patience=STAGE_PATIENCE)
@@ -233,8 +245,8 @@ class Worker:
         if status == RequestStatus.FAILED:
             self.failed += 1
 
-    def _release(self, held: Held, *, delay: float = 0.0) -> None:
-        self.ledger.insist(lambda c: requests.release(c, [held.pair], delay=delay))
+    def _release(self, held: Held, *, delay: float = 0.0, alone: bool = False) -> None:
+        self.ledger.insist(lambda c: requests.release(c, [held.pair], delay=delay, alone=alone))
 
     def _not_here(self, held: Held, error: VidevalError) -> None:
         """This machine cannot do it (no data, no disk, no plugin): say so, leave the request to others, and pause,
@@ -331,6 +343,7 @@ class Worker:
         self.ledger.end()
         self.engine.close()
         self.decoders.close()
+        self._notes.shutdown(wait=False, cancel_futures=True)
         self.ledger.wait_until_empty(5.0)
         pairs = [h.pair for h in self.held() if h.stage != Stage.STORE]
         try:

@@ -12,7 +12,8 @@ import pytest
 
 from videval.benchmarks.base import Shown
 from videval.benchmarks.pages.moving_shapes import MovingShapes
-from videval.benchmarks.shapes import DemoClip, Question
+from videval.benchmarks.shapes.clips import DemoClip
+from videval.benchmarks.shapes.questions import Question
 from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model
 from videval.scorers.choice import WordsScorer
@@ -72,7 +73,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         question = next(q for q in of_video[sample.video].questions if q.text == sample.question)
         clip = cache.clip(root / sample.video, FRAMES, sample.span, folder_fps=bench.folder_fps)
         asked.append(Asked(sample, question, clip))
-    yield World(bench, root, asked, load_model(model_spec("Video-LLaVA-tiny"), device="cpu"))
+    yield World(bench, root, asked, load_model(model_spec("Video-LLaVA-tiny"), devices=["cpu"]))
 
 
 def changed(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Asked], Clip]:

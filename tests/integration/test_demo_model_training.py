@@ -15,7 +15,7 @@ from tools.demo_model.joint import forward
 from tools.demo_model.model import build_model
 from tools.demo_model.tokenizer import build_tokenizer
 from tools.demo_model.vision import train_vision
-from videval.benchmarks.shapes import TASKS
+from videval.benchmarks.shapes.questions import TASKS
 
 
 def test_a_quick_training_goes_on_where_it_was_cut_and_exports_a_model_that_loads(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_a_folder_that_lost_its_weights_is_unavailable(checkpoint: Path) -> None
     spec = model_spec(f"video_llava:{checkpoint}")
     (checkpoint / "model.safetensors").unlink()
     with pytest.raises(ModelUnavailable, match=r"no model\.safetensors"):
-        load_model(spec, device="cpu")
+        load_model(spec, devices=["cpu"])
 
 
 def test_a_checkpoint_that_is_not_on_this_machine_says_how_to_get_it(
@@ -33,7 +33,7 @@ def test_a_checkpoint_that_is_not_on_this_machine_says_how_to_get_it(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelUnavailable) as caught:
-        load_model(MODELS["Video-LLaVA-7B"], device="cpu")
+        load_model(MODELS["Video-LLaVA-7B"], devices=["cpu"])
     assert caught.value.hint == "hf download LanguageBind/Video-LLaVA-7B-hf --revision main"
 
 
@@ -41,7 +41,7 @@ def test_torn_weights_are_unavailable(checkpoint: Path) -> None:
     weights = checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
-        load_model(model_spec(f"video_llava:{checkpoint}"), device="cpu")
+        load_model(model_spec(f"video_llava:{checkpoint}"), devices=["cpu"])
 
 
 def test_an_absent_weight_is_never_filled_in_with_random_numbers(checkpoint: Path) -> None:
@@ -50,23 +50,23 @@ def test_an_absent_weight_is_never_filled_in_with_random_numbers(checkpoint: Pat
     del weights[name]
     save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelUnavailable, match="1 of its weights are absent"):
-        load_model(model_spec(f"video_llava:{checkpoint}"), device="cpu")
+        load_model(model_spec(f"video_llava:{checkpoint}"), devices=["cpu"])
 
 
 def test_a_checkpoint_of_another_architecture_is_unavailable(checkpoint: Path) -> None:
     LlamaConfig().save_pretrained(checkpoint)
     with pytest.raises(ModelUnavailable, match="is a llama, not a video_llava"):
-        load_model(model_spec(f"video_llava:{checkpoint}"), device="cpu")
+        load_model(model_spec(f"video_llava:{checkpoint}"), devices=["cpu"])
 
 
 def test_a_device_that_is_not_there_is_unavailable() -> None:
     spec = model_spec(f"video_llava:{tiny_model()}")
     with pytest.raises(ModelUnavailable, match="torch sees"):
-        load_model(spec, device="cuda:99")
+        load_model(spec, devices=["cuda:99"])
     with pytest.raises(ModelUnavailable, match="unknown device"):
-        load_model(spec, device="toaster")
+        load_model(spec, devices=["toaster"])
     with pytest.raises(UsageError, match="int4"):
-        load_model(spec, device="cpu", dtype="int4")
+        load_model(spec, devices=["cpu"], dtype="int4")
 
 
 def test_the_commit_of_a_cached_checkpoint_is_read_from_its_snapshot(

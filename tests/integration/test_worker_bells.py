@@ -128,7 +128,7 @@ def test_a_request_whose_lease_is_lost_is_neither_decoded_nor_generated(worker, 
         real(held, stage)
 
     monkeypatch.setattr(worker, "_enter", lose)
-    monkeypatch.setattr(worker.engine, "generate", lambda *a, **k: pytest.fail("it is another worker's"))
+    monkeypatch.setattr(worker.engine, "ask", lambda *a, **k: pytest.fail("it is another worker's"))
     worker.answer(request_id)
     assert stored(database) == 0 and worker.held() == []
 

@@ -9,7 +9,7 @@ import pytest
 from tests.trees import SRT, put, tree
 from videval.benchmarks.base import NO_SCORER, Benchmark, Shown
 from videval.benchmarks.catalog import benchmark, benchmark_names
-from videval.benchmarks.pages.mvbench import SYSTEM
+from videval.benchmarks.mvbench_tasks import SYSTEM
 from videval.benchmarks.published import PublishedBenchmark
 from videval.errors import UsageError, VideoFailure
 from videval.types import Clip, Frame, Image, Part, PromptSet, Sample, Text, Video

@@ -11,7 +11,7 @@ import pytest
 from tests.trees import put_json, tree
 from videval.benchmarks.built import as_row, as_text, table_md5, write_table
 from videval.benchmarks.catalog import benchmark
-from videval.benchmarks.pages.mvbench import task_file
+from videval.benchmarks.mvbench_tasks import task_file
 from videval.benchmarks.published import PublishedBenchmark
 
 COLUMNS = {

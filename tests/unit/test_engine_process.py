@@ -1,57 +1,94 @@
-"""The engine: only the guilty hear of a crash or a hang, everybody else is answered by the next child."""
+"""The engine with its process: who hears of a death, what is loaded again, what is given back, how it ends."""
 
+import json
 import os
 import signal
 import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from tests.servers import settings_for, wait_for
 from videval.errors import (
     DeadlineExceeded,
+    DiedInCompany,
     EnvironmentProblem,
-    ModelFailure,
     ModelUnavailable,
     OutOfMemory,
     ProcessDied,
+    Released,
 )
-from videval.inference import Released
 from videval.models.catalog import model_spec
-from videval.types import Answer, Clip, GenerationSettings, Prompt, Text, Video
+from videval.types import Answer, Clip, GenerationSettings, Prompt, Stage, Text, Video
 from workers.device import parse_devices
-from workers.engine import Engine, _choose_batch, _Ticket
+from workers.engine import Engine
 
 SETTINGS = GenerationSettings()
 
 
-def prompt(text: str = "What?", clip: Clip | None = None, **row: object) -> Prompt:
-    return Prompt(parts=(Video(), Text(text=text)) if clip else (Text(text=text),), clip=clip, row=row)
+class Asked:
+    """A request thread's question: where it is, and what becomes of it."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        self.answer: Future[Answer]
+
+    def is_in(self, stage: Stage) -> bool:
+        return self.stages[-1:] == [stage]
+
+    def text(self) -> str:
+        return self.answer.result(60).generation.text
+
+    def error(self) -> BaseException | None:
+        return self.answer.exception(60)
 
 
 class Asker:
     """Request threads around an engine."""
 
     def __init__(self, folder: Path, **values: object) -> None:
-        self.settings = settings_for(folder, **{"batch_size": 4, "generate_deadline": 30, **values})
+        self.settings = settings_for(folder, **{"batch_size": 2, "generate_deadline": 60, **values})
         self.engine = Engine(self.settings, parse_devices("cpu", gpus=[])[0])
         self._pool = ThreadPoolExecutor(16)
 
-    def load(self, key: str = "k", dtype: str = "float32") -> None:
-        self.engine.load(model_spec("fake"), key, dtype)
+    def load(self, model: str = "fake", key: str = "k", dtype: str = "float32") -> None:
+        self.engine.load(model_spec(model), key, dtype)
 
     def ask(
-        self, key: str = "k", *, alone: bool = False, begun: threading.Event | None = None, **row
-    ) -> Future[Answer]:
-        said = prompt(**row)
-        on_generate = begun.set if begun else lambda: None
-        return self._pool.submit(
-            self.engine.generate, said, SETTINGS, alone=alone, load_key=key, on_generate=on_generate
-        )
+        self, said: str = "", *, key: str = "k", clip: Clip | None = None, alone: bool = False, **row: Any
+    ) -> Asked:
+        """Ask, and come back when the engine has it."""
+        asked = Asked()
+        prompt = Prompt(parts=(Video(), Text(text="?")), clip=clip, row={"fake_answer": said, "index": said, **row})
+        begun = threading.Event()
+
+        def call() -> Answer:
+            begun.set()
+            return self.engine.ask(
+                prompt, SETTINGS, alone=alone, together="", load_key=key, on_stage=asked.stages.append
+            )
+
+        asked.answer = self._pool.submit(call)
+        assert begun.wait(20)
+        return asked
+
+    def generating(self, said: str = "", **row: Any) -> Asked:
+        """Ask, and come back when it is generated."""
+        asked = self.ask(said, **row)
+        wait_for("it to be generated", lambda: asked.is_in(Stage.GENERATE))
+        return asked
+
+    def waiting(self, *said: str, **row: Any) -> list[Asked]:
+        """Ask one after the other behind what is generated, and come back when all of them are with the engine."""
+        asked = []
+        for one in said:
+            asked.append(self.ask(one, **row))
+            wait_for("it to wait", lambda: asked[-1].is_in(Stage.WAIT))
+        return asked
 
     def close(self) -> None:
         self.engine.close()
@@ -59,230 +96,260 @@ class Asker:
 
 
 @pytest.fixture
-def asker(tmp_path: Path) -> Iterator[Asker]:
-    made = Asker(tmp_path)
+def made(tmp_path: Path) -> Iterator[Asker]:
+    asker = Asker(tmp_path)
+    yield asker
+    asker.close()
+
+
+@pytest.fixture
+def asker(made: Asker) -> Asker:
     made.load()
-    yield made
-    made.close()
+    return made
 
 
-def outcome(answer: Future[Answer]) -> BaseException | str:
-    error = answer.exception(60)
-    return error if error is not None else answer.result().generation.text
+@pytest.fixture
+def streams(made: Asker) -> Asker:
+    """An engine whose server has two streams."""
+    made.load("fake_server:2")
+    return made
 
 
-def test_a_crash_is_told_to_the_guilty_and_the_others_are_answered_by_a_new_child(asker):
+# deaths
+
+
+def test_who_was_generated_alone_hears_of_the_crash_and_a_new_process_answers_the_others(asker: Asker) -> None:
     first = asker.engine.pid
-    guilty = asker.ask(alone=True, fake_fault="crash")
-    others = [asker.ask(fake_answer=str(i)) for i in range(6)]
-    assert isinstance(outcome(guilty), ProcessDied) and "SIGKILL" in str(outcome(guilty))
-    assert [outcome(o) for o in others] == [str(i) for i in range(6)]
-    assert asker.engine.pid != first and asker.engine.loads == 2
+    guilty = asker.ask(fake_fault="crash", alone=True)
+    others = [asker.ask(str(i)) for i in range(5)]
+    error = guilty.error()
+    assert isinstance(error, ProcessDied) and "SIGKILL" in str(error)
+    assert [other.text() for other in others] == list("01234")
+    assert asker.engine.pid not in (None, first) and asker.engine.loads == 2
 
 
-def test_a_batch_that_hangs_is_ended_at_its_deadline(tmp_path):
+def test_those_that_were_generated_together_hear_that_they_had_company(streams: Asker) -> None:
+    mate = streams.generating("mate", fake_fault="stall")
+    guilty, waiting = streams.generating(latency_ms=300, fake_fault="crash"), streams.ask("waiting")
+    assert isinstance(guilty.error(), DiedInCompany) and isinstance(mate.error(), DiedInCompany)
+    assert waiting.text() == "waiting" and streams.engine.loads == 2
+
+
+def test_a_broken_device_ends_the_process_although_it_could_go_on(asker: Asker) -> None:
+    guilty = asker.ask(fake_fault="device")
+    assert isinstance(guilty.error(), ProcessDied) and "exit code 1" in str(guilty.error())
+    assert asker.ask("next").text() == "next" and asker.engine.loads == 2
+
+
+def test_who_hangs_is_ended_at_its_deadline_and_the_others_are_answered(tmp_path: Path) -> None:
     asker = Asker(tmp_path, generate_deadline=1.0)
-    asker.load()
     try:
-        guilty = asker.ask(alone=True, fake_fault="hang")
-        waiting = asker.ask(fake_answer="later")
-        assert isinstance(outcome(guilty), DeadlineExceeded) and "longer than 1 s" in str(outcome(guilty))
-        assert outcome(waiting) == "later"
+        asker.load()
+        guilty, waiting = asker.generating(fake_fault="hang"), asker.ask("later")
+        error = guilty.error()
+        assert isinstance(error, DeadlineExceeded) and str(error).startswith("generation took longer than 1 s")
+        assert waiting.text() == "later" and asker.engine.loads == 2
     finally:
         asker.close()
 
 
-def test_an_engine_that_is_killed_from_outside_is_started_again(asker):
-    begun = threading.Event()
-    busy = asker.ask(alone=True, begun=begun, latency_ms=20000)
-    assert begun.wait(20)
-    waiting = asker.ask(fake_answer="answered")
-    os.kill(asker.engine.pid, signal.SIGKILL)
-    assert isinstance(outcome(busy), ProcessDied)
-    assert outcome(waiting) == "answered"
-
-
-def test_children_that_are_killed_while_they_start_do_not_end_the_engine(asker):
-    for n in range(4):
-        with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(asker.load, f"k{n}")
-            old = asker.engine.pid
-            wait_for("a new child", lambda old=old: asker.engine.pid not in (None, old), 20)
-            time.sleep(0.02 * n)
-            os.kill(asker.engine.pid, signal.SIGKILL)
-            assert isinstance(loading.exception(30), ModelUnavailable)
-    asker.load()
-    assert outcome(asker.ask(fake_answer="alive")) == "alive"
-
-
-def test_an_error_in_a_batch_is_the_failure_of_one_and_the_rest_are_answered(asker):
-    hold = asker.ask(alone=True, latency_ms=500, fake_answer="held")
-    batch = [asker.ask(fake_answer="a"), asker.ask(fake_fault="error"), asker.ask(fake_answer="c")]
-    assert outcome(hold) == "held"
-    first, second, third = (outcome(b) for b in batch)
-    assert (first, third) == ("a", "c") and isinstance(second, ModelFailure)
-    assert asker.engine.loads == 1
-
-
-def in_turn(asker: Asker, *rows: dict[str, object]) -> list[Future[Answer]]:
-    """Ask one after the other, behind what is in hand."""
-    asked, before = [], asker.engine._next_id
-    for n, row in enumerate(rows, start=1):
-        asked.append(asker.ask(**row))
-        wait_for("the engine to have it", lambda n=n: asker.engine._next_id == before + n, 20)
-    return asked
-
-
-def test_who_breaks_the_device_is_guilty_and_its_mates_are_answered_by_a_new_child(asker):
-    """The batch fails of one error; tried one by one, the second breaks the device: the third is innocent."""
-    (hold,) = in_turn(asker, {"latency_ms": 500, "fake_answer": "held"})
-    batch = in_turn(asker, {"fake_fault": "error"}, {"fake_fault": "device"}, {"fake_answer": "c"})
-    assert outcome(hold) == "held"
-    wrong, broken, innocent = (outcome(b) for b in batch)
-    assert isinstance(wrong, ModelFailure) and isinstance(broken, ProcessDied) and innocent == "c"
-    assert asker.engine.loads == 2
-
-
-def test_who_hangs_when_it_is_tried_alone_is_ended_and_its_mates_are_answered(tmp_path):
-    asker = Asker(tmp_path, generate_deadline=1.5)
-    asker.load()
+def test_a_process_that_does_not_even_listen_is_ended_and_nobody_is_guilty(tmp_path: Path) -> None:
+    asker = Asker(tmp_path, generate_deadline=1.0)
     try:
-        (hold,) = in_turn(asker, {"latency_ms": 500, "fake_answer": "held"})
-        batch = in_turn(asker, {"fake_fault": "error"}, {"fake_fault": "hang"}, {"fake_answer": "c"})
-        assert outcome(hold) == "held"
-        wrong, hangs, innocent = (outcome(b) for b in batch)
-        assert isinstance(wrong, ModelFailure) and isinstance(hangs, DeadlineExceeded) and innocent == "c"
+        asker.load()
+        assert asker.engine.pid is not None
+        os.kill(asker.engine.pid, signal.SIGSTOP)
+        assert asker.ask("answered").text() == "answered" and asker.engine.loads == 2
     finally:
         asker.close()
 
 
-def test_out_of_memory_is_the_whole_batch_s_and_the_child_lives_on(asker):
-    hold = asker.ask(alone=True, latency_ms=500, fake_answer="held")
-    batch = [asker.ask(fake_answer="a"), asker.ask(fake_fault="oom")]
-    assert outcome(hold) == "held" and all(isinstance(outcome(b), OutOfMemory) for b in batch)
-    assert outcome(asker.ask(fake_answer="fine")) == "fine" and asker.engine.loads == 1
+def test_out_of_memory_is_said_and_the_process_lives_on(asker: Asker) -> None:
+    assert isinstance(asker.ask(fake_fault="oom").error(), OutOfMemory)
+    assert asker.ask("fine").text() == "fine" and asker.engine.loads == 1
 
 
-def test_frames_that_are_gone_are_this_machine_s_problem_and_not_the_request_s(asker, tmp_path):
+def test_frames_that_are_gone_are_this_machine_s_problem_and_not_the_request_s(asker: Asker, tmp_path: Path) -> None:
     gone = Clip(
         path=str(tmp_path / "gone.npy"), frame_numbers=(0,), timestamps=(0.0,), total_frames=1, fps=1.0, width=2,
         height=2, decoder="none", policy="stride",
     )  # fmt: skip
-    with pytest.raises(EnvironmentProblem, match="cannot be mapped"):
-        asker.engine.generate(prompt(clip=gone), SETTINGS, alone=False, load_key="k", on_generate=lambda: None)
+    error = asker.ask(clip=gone).error()
+    assert isinstance(error, EnvironmentProblem) and "cannot be mapped" in str(error)
 
 
-def test_a_load_that_fails_is_said_and_asks_nothing_of_the_requests(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
-    asker = Asker(tmp_path)
-    try:
-        with pytest.raises(ModelUnavailable, match="asked not to load"):
-            asker.load()
-        assert isinstance(outcome(asker.ask()), Released) and asker.engine.ready() is None
-    finally:
-        asker.close()
+# the device waits for nobody
+
+
+def started(log: Path) -> list[str]:
+    """What the fake has started on, in order."""
+    return [json.loads(line)["index"] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_while_one_s_owner_notes_its_stage_the_next_batch_is_begun(
+    made: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, noted = tmp_path / "log", threading.Event()
+    monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(log))
+    made.load()
+    engine = made.engine
+    prompts = [Prompt(parts=(Text(text="?"),), row={"index": said, "fake_answer": said}) for said in ("slow", "next")]
+
+    def note(stage: Stage) -> None:
+        assert noted.wait(30), "as a database that is away"
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [
+            pool.submit(engine.ask, prompt, SETTINGS, alone=True, together="", load_key="k", on_stage=note)
+            for prompt in prompts
+        ]
+        wait_for("both to be generated", lambda: sorted(started(log)) == ["next", "slow"])
+        assert not asked[0].done()
+        noted.set()
+        assert [one.result(20).generation.text for one in asked] == ["slow", "next"]
+
+
+def test_an_owner_that_cannot_note_the_stage_gets_its_answer_all_the_same(asker: Asker) -> None:
+    def unable(stage: Stage) -> None:
+        raise RuntimeError("no database")
+
+    prompt = Prompt(parts=(Text(text="?"),), row={"fake_answer": "yes"})
+    said = asker.engine.ask(prompt, SETTINGS, alone=False, together="", load_key="k", on_stage=unable)
+    assert said.generation.text == "yes"
+
+
+def test_each_is_told_where_it_is_and_the_seconds_come_from_the_process(asker: Asker) -> None:
+    asked = asker.ask("a", latency_ms=30)
+    answer = asked.answer.result(20)
+    assert asked.stages == [Stage.PREPARE, Stage.WAIT, Stage.GENERATE]
+    assert answer.prepare_s > 0 and answer.wait_s > 0 and asker.engine.busy_s >= 0.02
+    assert answer.generate_s >= 0.03
+
+
+# loading
+
+
+def test_slots_are_one_until_the_model_says_how_many_it_wants(made: Asker) -> None:
+    assert made.engine.slots == 1 and made.engine.ready() is None
+    made.load()
+    assert made.engine.slots == made.settings.batch_size
+    made.load("fake_server:64", "other")
+    ready = made.engine.ready()
+    assert made.engine.slots == 64 and ready is not None and ready.load_key == "other"
 
 
 @pytest.mark.parametrize(
-    ("fault", "deadline", "said"), [("crash", 60, "died while it loaded"), ("hang", 1, "loading took longer than 1")]
+    ("fault", "deadline", "said"),
+    [
+        ("error", 60, "asked not to load"),
+        ("crash", 60, "died while it loaded"),
+        ("hang", 1, "loading took longer than 1"),
+    ],
 )
-def test_a_load_that_crashes_or_hangs_comes_to_an_end(tmp_path, monkeypatch, fault, deadline, said):
+def test_a_load_that_fails_crashes_or_hangs_is_said_and_asks_nothing_of_the_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, deadline: float, said: str
+) -> None:
     monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", fault)
     asker = Asker(tmp_path, load_deadline=deadline)
     try:
         with pytest.raises(ModelUnavailable, match=said):
             asker.load()
-        assert asker.engine.pid is None
+        wait_for("its process to be gone", lambda: asker.engine.pid is None)
+        assert isinstance(asker.ask().error(), Released) and asker.engine.ready() is None
     finally:
         asker.close()
 
 
-def test_draining_finishes_the_batch_in_hand_and_releases_the_rest(asker):
-    begun = threading.Event()
-    busy = asker.ask(alone=True, begun=begun, latency_ms=1000, fake_answer="finished")
-    assert begun.wait(20)
-    waiting = [asker.ask() for _ in range(3)]
-    time.sleep(0.2)
-    asker.engine.drain()
-    assert all(isinstance(outcome(w), Released) for w in waiting)
-    assert outcome(busy) == "finished"
-    assert isinstance(outcome(asker.ask()), Released), "nothing more is taken"
+def test_a_process_that_is_killed_while_it_loads_makes_the_model_unavailable_until_the_next_load(
+    made: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "60")
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(made.load)
+        wait_for("the process", lambda: made.engine.pid is not None)
+        assert made.engine.pid is not None and made.engine.is_loading
+        os.kill(made.engine.pid, signal.SIGKILL)
+        assert isinstance(loading.exception(30), ModelUnavailable)
+    monkeypatch.delenv("VIDEVAL_FAKE_LOAD_S")
+    made.load()
+    assert made.ask("loaded").text() == "loaded"
 
 
-def test_closing_releases_everything_and_leaves_no_process(asker):
-    begun = threading.Event()
-    busy = asker.ask(alone=True, begun=begun, latency_ms=60000)
-    assert begun.wait(20)
-    pid = asker.engine.pid
-    asker.engine.close()
-    assert isinstance(outcome(busy), Released)
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+def test_a_model_that_cannot_be_loaded_again_releases_what_waits_for_it(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
+    guilty, waiting = asker.ask(fake_fault="crash", alone=True), asker.ask("waits", alone=True)
+    assert isinstance(guilty.error(), ProcessDied) and isinstance(waiting.error(), Released)
+    assert asker.engine.ready() is None and asker.engine.loaded is None
 
 
-def test_another_model_gets_another_process_and_requests_for_the_old_one_are_released(asker):
-    first = asker.engine.pid
-    asker.load("other")
-    assert asker.engine.pid != first and asker.engine.loaded.load_key == "other"
-    assert isinstance(outcome(asker.ask("k")), Released)
-    assert outcome(asker.ask("other", fake_answer="new")) == "new"
-
-
-def test_a_load_of_what_is_being_loaded_again_after_a_crash_is_not_a_second_load(asker, monkeypatch):
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "1")
+def test_while_a_model_is_loaded_again_requests_wait_for_it_and_it_is_not_loaded_twice(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "0.5")
+    assert asker.engine.pid is not None
     os.kill(asker.engine.pid, signal.SIGKILL)
-    wait_for("the crash to be seen", lambda: asker.engine.is_loading, 20)
+    wait_for("the crash to be seen", lambda: asker.engine.is_loading)
+    ready = asker.engine.ready()
+    assert ready is not None and ready.load_key == "k"
     asker.load()
     assert asker.engine.loads == 2
 
 
-def test_requests_wait_for_a_model_that_is_loaded_again(asker, monkeypatch):
-    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "1")
-    os.kill(asker.engine.pid, signal.SIGKILL)
-    wait_for("the crash to be seen", lambda: asker.engine.is_loading, 20)
-    assert asker.engine.ready().load_key == "k"
+def test_another_model_waits_for_what_is_generated_and_nothing_else_reaches_it(asker: Asker) -> None:
+    first = asker.engine.pid
+    busy = asker.generating("finished", latency_ms=300)
+    (waiting,) = asker.waiting("waits")
+    asker.load("fake:b", "other")
+    assert busy.text() == "finished" and isinstance(waiting.error(), Released)
+    assert asker.engine.pid != first and asker.engine.loads == 2
+    assert isinstance(asker.ask().error(), Released), "who asks for the model of before"
+    assert asker.ask("new", key="other").text() == "new"
 
 
-def test_what_waits_forms_a_batch_up_to_its_size(asker):
-    """Requests of one batch took the same time to the last digit."""
-    hold = asker.ask(alone=True, latency_ms=800, fake_answer="held")
-    answers = [asker.ask(latency_ms=20, fake_answer=str(i)) for i in range(9)]
-    assert outcome(hold) == "held"
-    assert [outcome(a) for a in answers] == [str(i) for i in range(9)]
-    sizes = Counter(a.result().generate_s for a in answers).values()
-    assert 1 < max(sizes) <= asker.settings.batch_size and sum(sizes) == 9
+# giving back and ending
 
 
-def test_who_runs_alone_is_never_in_a_batch(asker):
-    hold = asker.ask(alone=True, latency_ms=400, fake_answer="held")
-    struck = asker.ask(alone=True, fake_fault="oom")
-    fine = asker.ask(fake_answer="fine")
-    assert outcome(hold) == "held" and isinstance(outcome(struck), OutOfMemory) and outcome(fine) == "fine"
+def test_the_newest_that_have_not_begun_are_given_back_and_the_others_answered(
+    made: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(log))
+    made.load()
+    busy = made.generating("busy", latency_ms=500)
+    old, middle, young = made.waiting("old", "middle", "young")
+    assert made.engine.give_back(2) == 2
+    assert isinstance(middle.error(), Released) and isinstance(young.error(), Released)
+    assert (busy.text(), old.text()) == ("busy", "old") and started(log) == ["busy", "old"]
+    assert made.engine.give_back() == 0
 
 
-def ticket(id_: int, *, alone: bool = False, settings: GenerationSettings = SETTINGS) -> _Ticket:
-    return _Ticket(id=id_, prompt={}, settings=settings, alone=alone, load_key="k", on_generate=lambda: None)
+def test_draining_finishes_what_is_generated_releases_the_rest_and_takes_nothing_more(asker: Asker) -> None:
+    busy = asker.generating("finished", latency_ms=500)
+    waiting = asker.waiting("a", "b")
+    asker.engine.drain()
+    assert all(isinstance(one.error(), Released) for one in waiting)
+    assert busy.text() == "finished"
+    assert isinstance(asker.ask().error(), Released) and asker.engine.ready() is None
+    with pytest.raises(ModelUnavailable, match="draining"):
+        asker.load("fake:b", "other")
 
 
-@pytest.mark.parametrize(
-    ("ready", "size", "chosen"),
-    [
-        ([], 4, []),
-        ([ticket(3), ticket(1), ticket(2)], 2, [1, 2]),
-        ([ticket(2), ticket(1, alone=True)], 4, [1]),
-        ([ticket(1), ticket(2, alone=True), ticket(3)], 4, [1, 3]),
-        ([ticket(1), ticket(2, settings=GenerationSettings(max_new_tokens=9)), ticket(3)], 4, [1, 3]),
-        ([ticket(i) for i in range(9, 0, -1)], 1, [1]),
-    ],
-    ids=["nothing", "oldest first", "oldest is alone", "alone later", "other settings", "one at a time"],
-)
-def test_a_batch_is_the_oldest_and_those_that_may_go_with_it(ready, size, chosen):
-    assert [t.id for t in _choose_batch(ready, size)] == chosen
+def test_closing_releases_everything_and_leaves_no_process(asker: Asker) -> None:
+    busy = asker.generating(fake_fault="stall")
+    (waiting,) = asker.waiting("waits")
+    pid = asker.engine.pid
+    assert pid is not None
+    asker.engine.close()
+    assert isinstance(busy.error(), Released) and isinstance(waiting.error(), Released)
+    assert not psutil.pid_exists(pid) and asker.engine.pid is None and asker.engine.loaded is None
 
 
-def test_an_engine_whose_owner_cannot_note_the_stage_answers_all_the_same(asker):
-    def unable() -> None:
-        raise RuntimeError("no database")
-
-    answer = asker.engine.generate(prompt(fake_answer="yes"), SETTINGS, alone=False, load_key="k", on_generate=unable)
-    assert answer.generation.text == "yes"
+def test_closing_ends_a_load(made: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "60")
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(made.load)
+        wait_for("the process", lambda: made.engine.pid is not None)
+        made.engine.close()
+        assert isinstance(loading.exception(30), ModelUnavailable) and made.engine.pid is None

@@ -23,7 +23,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @pytest.fixture
 def model() -> Model:
-    return load_model(MODELS["fake"], device="cpu")
+    return load_model(MODELS["fake"], devices=["cpu"])
 
 
 def prompt(text: str = "What is it?", clip: Clip | None = None, **row: Any) -> Prompt:
@@ -71,7 +71,7 @@ def test_frames_that_are_gone_or_damaged_are_this_machines_problem(model: Model,
 
 
 def answer_in_a_process(fault: str) -> None:
-    say(load_model(MODELS["fake"], device="cpu"), prompt(fake_fault=fault))
+    say(load_model(MODELS["fake"], devices=["cpu"]), prompt(fake_fault=fault))
 
 
 def test_crash_kills_the_process_and_hang_never_returns() -> None:
@@ -90,13 +90,13 @@ def test_crash_kills_the_process_and_hang_never_returns() -> None:
 def test_a_load_fault_makes_the_model_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
     with pytest.raises(ModelUnavailable):
-        load_model(MODELS["fake"], device="cpu")
+        load_model(MODELS["fake"], devices=["cpu"])
 
 
 def test_loading_takes_the_seconds_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "0.2")
     start = time.monotonic()
-    load_model(MODELS["fake"], device="cpu")
+    load_model(MODELS["fake"], devices=["cpu"])
     assert time.monotonic() - start >= 0.2
 
 
@@ -135,7 +135,7 @@ def test_a_batch_takes_as_long_as_its_slowest_request(model: Model) -> None:
 
 def test_each_generation_is_logged_even_if_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(tmp_path / "log"))
-    model = load_model(MODELS["fake"], device="cpu")
+    model = load_model(MODELS["fake"], devices=["cpu"])
     say(model, prompt(index=1), prompt(index="b"))
     with pytest.raises(ModelFailure):
         say(model, prompt(index=3, fake_fault="error"))

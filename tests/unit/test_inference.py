@@ -52,8 +52,17 @@ class FakeEngine:
         self.asked: list[dict[str, object]] = []
         self._during = during
 
-    def generate(self, prompt: Prompt, settings: GenerationSettings, *, alone, load_key, on_generate) -> Answer:
-        on_generate()
+    def ask(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        *,
+        alone: bool,
+        together: str,
+        load_key: str,
+        on_stage: Callable[[Stage], None],
+    ) -> Answer:
+        on_stage(Stage.GENERATE)
         self.asked.append({"prompt": prompt, "settings": settings, "alone": alone, "load_key": load_key})
         self._during(prompt)
         return Answer(generation=Generation(text=" B"), prepare_s=0.25, wait_s=0.5, generate_s=0.75)

@@ -167,7 +167,7 @@ def test_a_plug_in_adds_a_model_by_its_entry_point(monkeypatch: pytest.MonkeyPat
     assert model_spec("mine") is mine
     assert "mine" in catalog.model_names()
     assert "adapter" not in catalog.model_names()
-    assert load_model(mine, device="cpu").describe()["checkpoint"] == "mine"
+    assert load_model(mine, devices=["cpu"]).describe()["checkpoint"] == "mine"
 
 
 def test_the_catalog_and_the_fake_import_no_torch() -> None:

@@ -13,8 +13,8 @@ from tests.trees import tree
 from videval.cli.app import app
 from videval.cli.asked import takes_asked
 from videval.options import Asked, options
+from videval.order import Order
 from videval.orders import make_order
-from videval.runs import Order
 from videval.settings import Settings
 
 NAMES = [field.name for field in options()]

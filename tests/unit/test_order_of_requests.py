@@ -16,7 +16,9 @@ from videval.db import results
 from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
 from videval.db.tables import RequestRow
-from videval.runs import Order, _turn, enqueue
+from videval.order import Order
+from videval.plans import _turn
+from videval.runs import enqueue
 from videval.types import Sample
 
 
@@ -59,7 +61,7 @@ def test_the_order_is_the_same_for_every_run_on_a_snapshot(database, tmp_path):
 def test_the_order_is_the_same_in_every_process_and_on_every_python():
     said = [_turn("d1", f"v{i}.mp4").hex()[:8] for i in range(3)]
     assert said == ["736ce5cd", "52a30794", "1f84f9db"]
-    code = "from videval.runs import _turn; print([_turn('d1', f'v{i}.mp4').hex()[:8] for i in range(3)])"
+    code = "from videval.plans import _turn; print([_turn('d1', f'v{i}.mp4').hex()[:8] for i in range(3)])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == str(said)
 

@@ -1,14 +1,14 @@
 """Whose prompts: by name, in the run's key and card, at the worker, and what is said before anybody waits for it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.questions import identity, order, samples
+from tests.questions import identity
 from tests.trees import tree
 from videval.benchmarks.catalog import benchmark, benchmark_names
 from videval.cli.enqueue import asked_from, enqueue_command, place
@@ -19,9 +19,9 @@ from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem, ModelFailure, UsageError
 from videval.inference import infer
-from videval.models.catalog import load_key
+from videval.order import Order
 from videval.orders import Asked, make_order
-from videval.runs import Order, _digest, _run_key, enqueue
+from videval.runs import enqueue
 from videval.settings import Settings
 from videval.types import Clip, Prompt, PromptSet, Text
 from workers.wire import prompt_from, prompt_message
@@ -180,22 +180,15 @@ def test_the_default_set_by_name_is_the_same_run_and_another_set_is_another(
     assert enqueue(database, asked(settings, "MVTamperBench_8frame", prompts="vlmevalkit")).created is False
 
 
-def test_a_first_protocol_under_its_default_prompts_has_the_key_that_it_always_had(tmp_path: Path) -> None:
-    made = order(tmp_path, samples(2))
-    sampling, model = made.sampling(), load_key(made.spec, "auto")
-    before = (made.variant.name, sampling.to_json(), model, asdict(made.generation), "video", None)
-    assert _run_key(made, sampling, "content") == _digest("content", *before)
-
-
 def test_what_is_worded_otherwise_than_in_the_last_release_has_another_key(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = {name for name in benchmark_names() if benchmark(name).protocol_version == 2}
     assert changed == {"MLVU", "TempCompass", "NExT-QA", "EgoSchema", "LVBench"}
     made = asked(settings, "TempCompass_8frame")
-    now = _run_key(made, made.sampling(), "content")
+    now = made.run_key("content")
     monkeypatch.setattr(type(made.benchmark), "protocol_version", 1)
-    assert _run_key(made, made.sampling(), "content") != now
+    assert made.run_key("content") != now
 
 
 def test_prompts_and_protocol_are_in_the_card(settings: Settings, database: Database) -> None:

@@ -5,7 +5,7 @@ import pytest
 from videval.benchmarks.catalog import benchmark
 from videval.benchmarks.table import TableBenchmark
 from videval.models.catalog import model_spec
-from videval.runs import Order
+from videval.order import Order
 from videval.types import FrameSampling, Sample
 
 

@@ -10,30 +10,25 @@ import pytest
 
 from tools.demo_model.forms import after, before
 from videval.benchmarks.base import Shown
+from videval.benchmarks.mvbench_tasks import choice_prompt
 from videval.benchmarks.pages.moving_shapes import MovingShapes
-from videval.benchmarks.pages.mvbench import choice_prompt
-from videval.benchmarks.shapes import (
+from videval.benchmarks.shapes.clips import demo_clips, demo_rows
+from videval.benchmarks.shapes.questions import OPPOSITE, TASKS, Question, questions, user_text
+from videval.benchmarks.shapes.scenes import (
     ACTIONS,
     BACKGROUNDS,
     COLOURS,
     DIRECTIONS,
     FPS,
     LENGTH,
-    OPPOSITE,
     SAMPLED,
     SIDE,
-    TASKS,
     Change,
     Parade,
-    Question,
     Scene,
-    demo_clips,
-    demo_rows,
-    questions,
     random_change,
     random_parade,
     render,
-    user_text,
 )
 from videval.types import Clip, Prompt, Sample
 

@@ -13,7 +13,6 @@ from videval.benchmarks.table import read_table
 from videval.benchmarks.table_file import LONGEST_CELL
 from videval.errors import DataMissing, EnvironmentProblem, InvalidTable, UsageError, VidevalError
 from videval.orders import Asked, make_order
-from videval.runs import missing_videos
 
 QUESTIONS = "video,question,A,B,answer\nclip.mp4,Wo läuft der Hund?,im Park,zu Haus,A\n"
 
@@ -246,7 +245,7 @@ def test_a_wrong_folder_does_not_bury_the_bad_row(tmp_path: Path) -> None:
 
 def test_missing_videos_alone_stay_a_matter_of_the_data(tmp_path: Path) -> None:
     order = make_order(Asked(what=str(write(tmp_path, QUESTIONS)), model="fake"), settings_for(tmp_path))
-    assert missing_videos(order) == ["clip.mp4"]
+    assert order.missing_videos() == ["clip.mp4"]
     assert DataMissing.exit_code == 3 and InvalidTable.exit_code == 2
 
 

@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerFast
 from tools.demo_model.data import NO_COLOUR, NO_SHAPE, clip_looks, look_labels, pixels
 from tools.demo_model.forms import Form, after, before, reply
 from tools.demo_model.model import FRAME_TOKENS
-from videval.benchmarks.shapes import (
+from videval.benchmarks.shapes.questions import Question, questions
+from videval.benchmarks.shapes.scenes import (
     ACTIONS,
     BACKGROUNDS,
     COLOURS,
@@ -23,9 +24,7 @@ from videval.benchmarks.shapes import (
     SHAPES,
     Look,
     Parade,
-    Question,
     Scene,
-    questions,
 )
 
 T = TypeVar("T")

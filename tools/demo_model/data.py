@@ -11,7 +11,7 @@ import torch
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from tools.demo_model.model import IMAGE
-from videval.benchmarks.shapes import (
+from videval.benchmarks.shapes.scenes import (
     BACKGROUNDS,
     COLOURS,
     LENGTH,

@@ -22,7 +22,8 @@ from transformers import VideoLlavaForConditionalGeneration, VideoLlavaProcessor
 
 from tools.demo_model.data import random_scene
 from tools.demo_model.forms import Form, after, before, reply
-from videval.benchmarks.shapes import FPS, SAMPLED, TASKS, Frames, Question, questions, render
+from videval.benchmarks.shapes.questions import TASKS, Question, questions
+from videval.benchmarks.shapes.scenes import FPS, SAMPLED, Frames, render
 from videval.video.encode import write_video
 
 log = logging.getLogger(__name__)

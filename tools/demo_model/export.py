@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from tools.demo_model.evaluate import Report
-from videval.benchmarks.shapes import TASKS
+from videval.benchmarks.shapes.questions import TASKS
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ the videval pipeline. It knows nothing else.
 - Architecture: `VideoLlavaForConditionalGeneration` with `VideoLlavaProcessor` (transformers 5), CLIP vision tower
   (48 px, patch 16, width 96, 4 layers, features of the last but one) and Llama (width 128, 6 layers); 8 frames, 10
   tokens a frame; byte-level BPE. The image tower has the video tower's weights. Stored in fp16; run it in fp32 on CPUs.
-- Training data: scenes drawn by `videval/benchmarks/shapes.py`, no real images. Licence: as videval (Apache-2.0).
+- Training data: scenes drawn by `videval/benchmarks/shapes/`, no real images. Licence: as videval (Apache-2.0).
 - Trained by `{command}` on one CPU core: {spent}; {total:.0f} minutes in all.
 
 ## Prompt

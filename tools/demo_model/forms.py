@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from videval.benchmarks.prompts import LETTERS, bracketed
-from videval.benchmarks.shapes import Question, user_text
+from videval.benchmarks.shapes.questions import Question, user_text
 
 Form = Literal["words", "letters"]
 

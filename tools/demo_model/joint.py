@@ -26,7 +26,7 @@ from tools.demo_model.forms import Form
 from tools.demo_model.model import FRAME_TOKENS
 from tools.demo_model.training import Training, adamw, cosine, shown, warm
 from tools.demo_model.vision import encode
-from videval.benchmarks.shapes import SAMPLED
+from videval.benchmarks.shapes.scenes import SAMPLED
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 from tools.demo_model.forms import Form, after, before, reply
-from videval.benchmarks.shapes import questions, random_change, random_parade
+from videval.benchmarks.shapes.questions import questions
+from videval.benchmarks.shapes.scenes import random_change, random_parade
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<image>", "<video>")
 FORMS: tuple[Form, ...] = ("words", "letters")

@@ -15,7 +15,7 @@ from transformers import CLIPVisionModel
 from tools.demo_model.data import NO_COLOUR, NO_SHAPE, look_labels, pixels, random_scene
 from tools.demo_model.model import FEATURE_LAYER
 from tools.demo_model.training import Training, adamw, cosine, shown
-from videval.benchmarks.shapes import BACKGROUNDS, SAMPLED
+from videval.benchmarks.shapes.scenes import BACKGROUNDS, SAMPLED
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from videval.db.records import Claim, RunInfo, WorkerIdentity
 from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
 from videval.models.catalog import model_spec
-from videval.runs import Order, enqueue
+from videval.order import Order
+from videval.runs import enqueue
 from videval.scoring import predict, score
 from videval.settings import Settings
 from videval.types import Clip, Generation, Prompt, Response, Timings

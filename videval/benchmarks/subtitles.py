@@ -5,7 +5,7 @@ event of the file that is on screen at the frame's time, without its first and l
 spaces, styles stay as tags (`{\\i1}`), an event that several frames show is said once for each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,39 @@ from typing import Any
 import pysubs2
 
 from videval.errors import VideoFailure
+from videval.types import Scalar
 
-__all__ = ["read_subtitles", "shown_subtitles"]
+__all__ = ["FRAMES", "SUBTITLED", "check_srt", "shown_subtitles"]
+
+_ASK = (
+    "Select the best answer to the following multiple-choice question based on the video. Respond with only the "
+    "letter (A, B, C, or D) of the correct option.\n"
+)
+FRAMES = f"\nThese are the frames of a video. {_ASK}"
+SUBTITLED = f"\nThese are the frames of a video. This video's subtitles are listed below:\n{{}}\n{_ASK}"
+"""What Video-MME and WorldSense say around the frames, in VLMEvalKit's words."""
 
 
 def shown_subtitles(path: Path, frame_numbers: Sequence[int], fps: float) -> str:
     """The text of the subtitles at these frames, a line each; empty if there is no such file."""
     if not path.is_file():
         return ""
-    events = read_subtitles(path)
+    events = _events(path)
     texts = [_text_at(events, pysubs2.make_time(fps=fps, frames=number)) for number in frame_numbers]
     return "\n".join(text for text in texts if text.strip())
 
 
-def read_subtitles(path: Path) -> Sequence[Any]:
+def check_srt(row: Mapping[str, Scalar], root: Path) -> None:
+    """Raise ValueError if the row's subtitle file is there and cannot be read."""
+    path = root / str(row["subtitle_path"])
+    try:
+        if path.is_file():
+            _events(path)
+    except VideoFailure as error:
+        raise ValueError(str(error)) from error
+
+
+def _events(path: Path) -> Sequence[Any]:
     """The events of a subtitle file; VideoFailure if it is not UTF-8 or not in a format for subtitles."""
     stat = path.stat()
     return _read(path, stat.st_mtime_ns, stat.st_size)

@@ -10,7 +10,7 @@ from videval.words import plural
 
 if TYPE_CHECKING:
     from videval.db.session import Database
-    from videval.runs import Order
+    from videval.order import Order
     from videval.settings import Settings
     from videval.types import FrameSampling
     from workers.desk import Placed

@@ -22,10 +22,12 @@ from sqlalchemy import (
     update,
 )
 
+from videval.db import newer
 from videval.db.queue import unring
 from videval.db.records import Claim, StoredSample, WorkerIdentity, run_config, sample_of
 from videval.db.session import db_now
 from videval.db.tables import AttemptRow, RequestRow, RequestSampleRow, RunRow, SampleRow
+from videval.errors import NewerRun
 from videval.types import AttemptOutcome, RequestStatus, RunState, Stage
 
 __all__ = [
@@ -64,12 +66,12 @@ RUNNING = (
     .where(RequestRow.run_id == RunRow.id, RequestRow.status == RequestStatus.RUNNING)
     .scalar_subquery()
 )
-TURNS = (
+ALL_TURNS = (
     select(RunRow.id)
     .where(FITS, _next_of(RunRow.id).scalar_subquery().is_not(None))
     .order_by(RunRow.priority.desc(), RUNNING, RunRow.id <= bindparam("after"), RunRow.id)
-    .limit(2)
 )
+TURNS = ALL_TURNS.limit(2)
 """Whose turn it is, and who is next: the most urgent, of these the one with the fewest requests in work, of these the
 one that comes after the run that was served last."""
 
@@ -135,7 +137,8 @@ def claim_next(
     """
     who = {"model_key": load_key, "model_dtype": dtype, "me": worker.id, "lease": lease}
     runs = _turns(connection, load_key, dtype, after)
-    row = connection.execute(TAKE, who | {"request": request_id}).one_or_none() if len(runs) == 1 else None
+    its_own = len(runs) == 1 and not newer.known(connection)
+    row = connection.execute(TAKE, who | {"request": request_id}).one_or_none() if its_own else None
     for run_id in runs:
         row = row or connection.execute(TAKE_NEXT, who | {"run": run_id}).one_or_none()
     if row is not None and row.id != request_id and row.published_at is None:
@@ -151,18 +154,26 @@ def has_work(connection: Connection, load_key: str, dtype: str) -> bool:
 def _turns(connection: Connection, load_key: str, dtype: str, after: int) -> Sequence[int]:
     if connection.dialect.name == "postgresql":  # else it sorts all that waits, until its statistics know how much
         connection.exec_driver_sql("SET LOCAL enable_sort TO off")
-    return connection.execute(TURNS, {"model_key": load_key, "model_dtype": dtype, "after": after}).scalars().all()
+    who = {"model_key": load_key, "model_dtype": dtype, "after": after}
+    if left := newer.known(connection):
+        return [run_id for run_id in connection.execute(ALL_TURNS, who).scalars() if run_id not in left][:2]
+    return connection.execute(TURNS, who).scalars().all()
 
 
 def _taken(connection: Connection, row: Any, worker: WorkerIdentity, dtype: str) -> Claim | None:
     """The claim of a row that was just taken."""
     if row is None:
         return None
-    if not _fix_dtype(connection, row.run_id, dtype):
+    try:
+        claim = _claim_of(connection, row, queue_s=max(0.0, row.queue_s))
+    except NewerRun:
+        newer.remember(connection, row.run_id)
+        claim = None
+    if claim is None or not _fix_dtype(connection, row.run_id, dtype):
         settle(connection, row.id, row.attempt, requeued())
         return None
     connection.execute(insert(AttemptRow).values(_new_attempt(row.id, row.attempt, worker)))
-    return _claim_of(connection, row, queue_s=max(0.0, row.queue_s))
+    return claim
 
 
 def _fix_dtype(connection: Connection, run_id: int, dtype: str) -> bool:

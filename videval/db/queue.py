@@ -1,13 +1,16 @@
 """What the broker is told: which requests to ring for, and which queues have work. Rows decide, messages only ring."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from videval.db.session import db_now
+from videval.db import newer
+from videval.db.records import run_config
+from videval.db.session import db_now, dialect_insert
 from videval.db.tables import ChoreRow, RequestRow, RunRow
+from videval.errors import NewerRun
 from videval.types import ModelSpec, RequestStatus, RunState
 
 __all__ = [
@@ -26,6 +29,8 @@ __all__ = [
 
 UNFINISHED = (RequestStatus.QUEUED, RequestStatus.RUNNING)
 COUNT_LIMIT = 1000
+_NOT_LOOKED_AT = ("card", "missing")
+"""Columns of a run that may be large."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +46,8 @@ class Ring:
 class KeyWork:
     """One load key that has work: how to load it, how much, how urgent.
 
-    `dtypes`: what each of its runs is fixed to, None where the first claim will decide.
+    `dtypes`: what each of its runs is fixed to, None where the first claim will decide. `newer`: its runs that only a
+    newer videval can answer; where there are no others, `dtypes` is empty and `spec` no more than a name.
     """
 
     load_key: str
@@ -50,6 +56,7 @@ class KeyWork:
     waiting: int
     running: int
     priority: int
+    newer: tuple[NewerRun, ...] = ()
 
 
 def pending_of_run(connection: Connection, run_id: int, *, after: int, limit: int) -> list[Ring]:
@@ -103,7 +110,7 @@ def work(connection: Connection) -> list[KeyWork]:
     Counts stop at COUNT_LIMIT: a million waiting requests must not cost more than a thousand.
     """
     runs = connection.execute(
-        select(RunRow.id, RunRow.load_key, RunRow.spec, RunRow.dtype, RunRow.priority)
+        select(*(c for c in RunRow.__table__.c if c.name not in _NOT_LOOKED_AT))
         .where(RunRow.state == RunState.ACTIVE)
         .where(exists().where(RequestRow.run_id == RunRow.id, RequestRow.status.in_(UNFINISHED)))
         .order_by(RunRow.priority.desc(), RunRow.id)
@@ -115,16 +122,37 @@ def work(connection: Connection) -> list[KeyWork]:
             connection, of_run, RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now()
         )
         running = _count(connection, of_run, RequestRow.status == RequestStatus.RUNNING)
-        known = merged.get(run.load_key)
-        merged[run.load_key] = KeyWork(
-            load_key=run.load_key,
-            spec=ModelSpec.from_json(run.spec),
-            dtypes=(*(known.dtypes if known else ()), run.dtype),
-            waiting=waiting + (known.waiting if known else 0),
-            running=running + (known.running if known else 0),
-            priority=max(run.priority, known.priority if known else run.priority),
-        )
+        one = _work_of(run, waiting, running)
+        merged[run.load_key] = _together(merged[run.load_key], one) if run.load_key in merged else one
     return list(merged.values())
+
+
+def _work_of(run: Any, waiting: int, running: int) -> KeyWork:
+    """The work of one run."""
+    work = KeyWork(
+        load_key=run.load_key,
+        spec=ModelSpec(name=run.model, adapter="", checkpoint=""),
+        dtypes=(),
+        waiting=waiting,
+        running=running,
+        priority=run.priority,
+    )
+    try:
+        return replace(work, spec=run_config(run).spec, dtypes=(run.dtype,))
+    except NewerRun as error:
+        return replace(work, newer=(error,))
+
+
+def _together(one: KeyWork, other: KeyWork) -> KeyWork:
+    return KeyWork(
+        load_key=one.load_key,
+        spec=one.spec if one.dtypes else other.spec,
+        dtypes=one.dtypes + other.dtypes,
+        waiting=one.waiting + other.waiting,
+        running=one.running + other.running,
+        priority=max(one.priority, other.priority),
+        newer=one.newer + other.newer,
+    )
 
 
 def unring(connection: Connection, request_ids: Sequence[int]) -> None:
@@ -136,23 +164,24 @@ def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     )
 
 
-def _waits_for_others(request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
+def _waits_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
     """`RunRow.dtype != dtype` is false of a run whose dtype is open."""
-    other = select(RunRow.id).where(or_(RunRow.load_key != load_key, RunRow.dtype != dtype))
+    is_newer = RunRow.id.in_(newer.known(connection))
+    other = select(RunRow.id).where(or_(RunRow.load_key != load_key, RunRow.dtype != dtype, is_newer))
     is_waiting = RequestRow.status == RequestStatus.QUEUED
     return and_(RequestRow.id == request_id, is_waiting, RequestRow.run_id.in_(other))
 
 
 def rings_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
-    """Whether the bell of this request is for workers with another model, or with another dtype of it."""
-    waits = _waits_for_others(request_id, load_key, dtype)
+    """Whether the bell of this request is for workers with another model, with another dtype of it, or newer ones."""
+    waits = _waits_for_others(connection, request_id, load_key, dtype)
     return connection.execute(select(RequestRow.id).where(waits)).first() is not None
 
 
 def unring_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
     """Forget the bell of a request that a worker with another model heard: those who have it must hear it again.
     Whether it was one."""
-    waits = _waits_for_others(request_id, load_key, dtype)
+    waits = _waits_for_others(connection, request_id, load_key, dtype)
     return connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0)).rowcount == 1
 
 
@@ -163,9 +192,9 @@ def take_turn(connection: Connection, chore: str, every: float) -> bool:
         return True
     known = connection.execute(select(ChoreRow.done_at).where(ChoreRow.name == chore)).scalar()
     if known is None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        made = dialect.insert(ChoreRow).values(name=chore, done_at=db_now()).on_conflict_do_nothing()
-        return connection.execute(made.returning(ChoreRow.name)).scalar() is not None
+        made = dialect_insert(connection.dialect.name, ChoreRow).values(name=chore, done_at=db_now())
+        first = made.on_conflict_do_nothing().returning(ChoreRow.name)
+        return connection.execute(first).scalar() is not None
     if known > connection.execute(select(db_now())).scalar_one() + every:  # the database's clock was set back
         connection.execute(update(ChoreRow).where(ChoreRow.name == chore).values(done_at=db_now()))
     return False

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from videval.errors import NewerRun
+from videval.plain import Unreadable, restored
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Scalar
 
 __all__ = [
@@ -108,25 +110,12 @@ class Claim:
 
 
 def run_config(row: Any) -> RunConfig:
-    """The worker's view of a row of `runs`."""
-    return RunConfig(
-        run_id=row.id,
-        name=row.name,
-        benchmark=row.benchmark,
-        variant=row.variant,
-        spec=ModelSpec.from_json(row.spec),
-        load_key=row.load_key,
-        sampling=FrameSampling(**row.sampling),
-        generation=GenerationSettings(**row.generation),
-        pack=row.pack,
-        subtitles=row.subtitles,
-        form=row.form,
-        scorer=row.scorer,
-        data_root=row.data_root,
-        max_pixels=row.max_pixels,
-        prompts=row.prompts,
-        protocol=row.protocol,
-    )
+    """The worker's view of a row of `runs`; NewerRun if it says what this videval does not know."""
+    values = {name: getattr(row, name) for name in RunConfig.__dataclass_fields__ if name != "run_id"}
+    try:
+        return restored(RunConfig, {"run_id": row.id, **values})
+    except Unreadable as error:
+        raise NewerRun(row.name, str(error)) from error
 
 
 def run_info(row: Any) -> RunInfo:

@@ -167,14 +167,15 @@ def _struck(row: Any, kind: ErrorKind, message: str) -> tuple[dict[str, Any], Re
     return base | requeued(), RequestStatus.QUEUED
 
 
-def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0) -> int:
-    """Give requests back that were not worked on, due in `delay` seconds; costs them nothing.
+def release(connection: Connection, held: Sequence[Held], *, delay: float = 0.0, alone: bool = False) -> int:
+    """Give requests back, due in `delay` seconds; costs them nothing. `alone`: they run alone from now on.
 
     Returns how many were still held.
     """
     count = 0
+    values = requeued(delay) | ({"alone": True} if alone else {})
     for request_id, attempt in held:
-        if settle(connection, request_id, attempt, requeued(delay)):
+        if settle(connection, request_id, attempt, values):
             finish_attempt(connection, request_id, attempt, AttemptOutcome.RELEASED)
             count += 1
     return count

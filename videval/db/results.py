@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib import import_module
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from videval.db.records import Claim, StoredSample, sample_of
 from videval.db.requests import finish_attempt, owned
-from videval.db.session import db_now
+from videval.db.session import db_now, upsert
 from videval.db.tables import (
     PredictionRow,
     RequestRow,
@@ -45,7 +43,6 @@ __all__ = [
     "failures",
     "iter_results",
     "store_readings",
-    "upsert",
 ]
 
 
@@ -78,29 +75,6 @@ class Reading:
     samples: Sequence[StoredSample]
     predictions: Sequence[Prediction]
     scores: Mapping[str, Score]
-
-
-def upsert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]) -> None:
-    """Insert rows, replacing those with the same keys."""
-    if not rows:
-        return
-    now = tuple(c for c, value in rows[0].items() if isinstance(value, db_now))
-    given = tuple(c for c in rows[0] if c not in now)
-    statement = _upsert(connection.dialect.name, table, given, now, tuple(keys))
-    connection.execute(statement, [{c: row[c] for c in given} for row in rows])
-
-
-@cache
-def _upsert(
-    dialect_name: str, table: Any, given: tuple[str, ...], now: tuple[str, ...], keys: tuple[str, ...]
-) -> Executable:
-    """The statement, made once for each shape of row: making it costs more than running it."""
-    dialect = import_module(f"sqlalchemy.dialects.{dialect_name}")  # only writers wait for it
-    values: dict[str, Any] = {c: bindparam(c) for c in given} | {c: db_now() for c in now}
-    statement = dialect.insert(table).values(values)
-    replaced = {c: statement.excluded[c] for c in values if c not in keys}
-    made: Executable = statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
-    return made
 
 
 def complete(

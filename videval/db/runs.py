@@ -1,7 +1,7 @@
 """Runs: created in chunks that are visible at once, found by name or prefix, counted, paused, retried."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, select, update
@@ -18,6 +18,7 @@ from videval.db.tables import (
     SnapshotRow,
 )
 from videval.errors import ErrorKind
+from videval.plain import plain
 from videval.types import (
     AttemptOutcome,
     FrameSampling,
@@ -42,6 +43,7 @@ __all__ = [
     "find_copies",
     "find_run",
     "list_runs",
+    "request_keys",
     "retry",
     "set_state",
     "unanswered_samples",
@@ -121,16 +123,20 @@ def find_copies(connection: Connection, key: str) -> list[RunInfo]:
 def create_run(connection: Connection, new: NewRun) -> int:
     """Insert a run in state `creating`; returns its id."""
     values = {name: getattr(new, name) for name in NewRun.__dataclass_fields__}
-    for name in ("spec", "generation"):
-        values[name] = asdict(values[name])
+    for name in ("spec", "sampling", "generation"):
+        values[name] = plain(values[name])
     values |= {
-        "sampling": new.sampling.to_json(),
         "model": new.spec.name,
         "missing": list(new.missing),
         "card": dict(new.card),
     }
     values |= {"state": RunState.CREATING, "created_at": db_now()}
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
+
+
+def request_keys(connection: Connection, run_id: int) -> set[str]:
+    """The keys of the requests that a run has."""
+    return set(connection.execute(select(RequestRow.key).where(RequestRow.run_id == run_id)).scalars())
 
 
 def add_requests(connection: Connection, run_id: int, plans: Sequence[RequestPlan]) -> int:

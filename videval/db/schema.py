@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
 
-HEAD = "0003"
+HEAD = "0007"
 """The newest of `migrations/versions` (a test compares)."""
 
 

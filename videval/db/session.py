@@ -3,11 +3,13 @@
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar, TypeVarTuple
 
-from sqlalchemy import URL, Connection, Engine, Float
+from sqlalchemy import URL, Connection, Engine, Executable, Float, bindparam
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
@@ -20,7 +22,7 @@ from videval.db.reasons import code, explain
 from videval.errors import DatabaseUnavailable, VidevalError
 from videval.settings import Settings
 
-__all__ = ["Connection", "Database", "db_now", "open_database"]
+__all__ = ["Connection", "Database", "db_now", "dialect_insert", "open_database", "upsert"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -128,6 +130,34 @@ def _passing(error: DBAPIError) -> bool:
 def _is_overtaken(error: DBAPIError) -> bool:
     """Whether another writer inserted the same row between this one's look and its insert (PostgreSQL only)."""
     return code(error) == "23505"
+
+
+def upsert(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]], *, keys: Sequence[str]) -> None:
+    """Insert rows, replacing those with the same keys."""
+    if not rows:
+        return
+    now = tuple(c for c, value in rows[0].items() if isinstance(value, db_now))
+    given = tuple(c for c in rows[0] if c not in now)
+    statement = _upsert(connection.dialect.name, table, given, now, tuple(keys))
+    connection.execute(statement, [{c: row[c] for c in given} for row in rows])
+
+
+@cache
+def _upsert(
+    dialect_name: str, table: Any, given: tuple[str, ...], now: tuple[str, ...], keys: tuple[str, ...]
+) -> Executable:
+    """The statement, made once for each shape of row: making it costs more than running it."""
+    values: dict[str, Any] = {c: bindparam(c) for c in given} | {c: db_now() for c in now}
+    statement = dialect_insert(dialect_name, table).values(values)
+    replaced = {c: statement.excluded[c] for c in values if c not in keys}
+    made: Executable = statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
+    return made
+
+
+def dialect_insert(dialect_name: str, table: Any) -> Any:
+    """An insert that knows `on_conflict_do_update` and `on_conflict_do_nothing`."""
+    dialect = import_module(f"sqlalchemy.dialects.{dialect_name}")  # only writers wait for it
+    return dialect.insert(table)
 
 
 def open_database(settings: Settings, *, read_only: bool = False, pool_size: int = 2) -> Database:

@@ -22,6 +22,8 @@ __all__ = [
     "SampleRow",
     "SampleScoreRow",
     "SnapshotRow",
+    "SumChangeRow",
+    "SumRow",
     "WorkerRow",
 ]
 
@@ -275,3 +277,26 @@ class ChoreRow(Base):
     __tablename__ = "chores"
     name: Mapped[str] = mapped_column(primary_key=True)
     done_at: Mapped[float]
+
+
+class SumRow(Base):
+    """What something in a run adds up to: how many of its requests are done, say. See `SumChangeRow`."""
+
+    __tablename__ = "sums"
+    run_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[float]
+
+
+class SumChangeRow(Base):
+    """What is to be added to a sum, until somebody folds it in: workers append, and none waits for another.
+
+    Neither has a foreign key: it would be looked up for each answer.
+    """
+
+    __tablename__ = "sum_changes"
+    __table_args__ = (Index("ix_sum_changes_run_id", "run_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int]
+    name: Mapped[str]
+    amount: Mapped[float]

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from videval.db.records import WorkerIdentity
-from videval.db.results import upsert
-from videval.db.session import db_now
+from videval.db.session import db_now, upsert
 from videval.db.tables import WorkerRow
 
 __all__ = [

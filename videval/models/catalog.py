@@ -5,7 +5,7 @@ A model is named by its name here, by a plug-in's entry point in the group `vide
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from videval import registry
 from videval.errors import UnknownName, UsageError
 from videval.models.checkpoints import require_checkpoint
-from videval.protocols import Model
+from videval.protocols import Model, Server
 from videval.types import GenerationSettings, ModelSpec, Variant
 
 __all__ = [
@@ -61,7 +61,10 @@ MODELS: Mapping[str, ModelSpec] = {
 }
 """Name -> what it stands for; the published names, in the order in which they are listed."""
 
-_TEMPLATES: Mapping[str, ModelSpec] = {"video_llava": VIDEO_LLAVA_7B, "fake": FAKE}
+FAKE_SERVER = replace(FAKE, adapter="fake_server", note="the fake as a server of so many streams")
+FAKES = (FAKE.adapter, FAKE_SERVER.adapter)
+"""Adapters whose checkpoint is no folder."""
+_TEMPLATES: Mapping[str, ModelSpec] = {"video_llava": VIDEO_LLAVA_7B, "fake": FAKE, "fake_server": FAKE_SERVER}
 """Adapter -> the spec whose limits a checkpoint named `ADAPTER:PATH` shares."""
 
 
@@ -83,13 +86,14 @@ def model_spec(name: str) -> ModelSpec:
     raise UnknownName("model", name, model_names())
 
 
-def load_model(spec: ModelSpec, *, device: str, dtype: str = "auto") -> Model:
-    """Load a model on a device (`cpu`, `cuda:0`) through its adapter; only an engine process calls this.
+def load_model(spec: ModelSpec, *, devices: Sequence[str], dtype: str = "auto") -> Model | Server:
+    """Load a model on devices (`cpu`, `cuda:0`; none: it runs elsewhere) through its adapter.
 
-    Raises ModelUnavailable, and UsageError for a dtype that does not exist.
+    Only an engine process calls this. Raises ModelUnavailable, and UsageError for a dtype that does not exist.
     """
-    load: Callable[..., Model] = registry.resolve(spec.adapter) if ":" in spec.adapter else _adapter(spec.adapter)
-    return load(spec, device=device, dtype=concrete_dtype(dtype, device))
+    load: Callable[..., Model | Server]
+    load = registry.resolve(spec.adapter) if ":" in spec.adapter else _adapter(spec.adapter)
+    return load(spec, devices=devices, dtype=concrete_dtype(dtype, devices[0]) if devices else dtype)
 
 
 def check_frames(spec: ModelSpec, variant: Variant) -> None:
@@ -128,16 +132,16 @@ def _local_spec(adapter: str, path: str) -> ModelSpec:
     if template is None:
         _adapter(adapter)
         template = ModelSpec(name=adapter, adapter=adapter, checkpoint="")
-    if adapter == "fake":
-        return replace(template, name=f"fake-{path}", checkpoint=path)
+    if adapter in FAKES:
+        return replace(template, name=f"{adapter}-{path}", checkpoint=path)
     folder = Path(path).expanduser().resolve()
     require_checkpoint(folder)
     return replace(template, name=folder.name, checkpoint=str(folder), revision="", note=f"{adapter}, local folder")
 
 
-def _adapter(name: str) -> Callable[..., Model]:
+def _adapter(name: str) -> Callable[..., Model | Server]:
     try:
-        adapter: Callable[..., Model] = registry.load("adapter", "models", registry.ADAPTERS, name)
+        adapter: Callable[..., Model | Server] = registry.load("adapter", "models", registry.ADAPTERS, name)
     except UnknownName as error:
         error.hint = f"adapters: {', '.join(sorted(registry.ADAPTERS))}"
         raise

@@ -5,12 +5,14 @@ A sample's own columns steer it:
 - `latency_ms`: a batch takes as long as its slowest request asks for;
 - `fake_answer`: what is said, to the character (an empty cell says nothing about it);
 - `fake_fault`: `error` (ModelFailure), `oom` (OutOfMemory), `crash` (SIGKILL to itself), `hang` (never returns),
-  `device` (ProcessDied, as of a broken CUDA context), `memory` (grows by 64 MiB every 50 ms up to 4 GiB, then
-  OutOfMemory).
+  `stall` (never ends; a server goes on with its others), `device` (ProcessDied, as of a broken CUDA context),
+  `memory` (grows by 64 MiB every 50 ms up to 4 GiB, then OutOfMemory).
 
 So does the environment, read when the model is loaded: VIDEVAL_FAKE_LOG is a file that gets one JSON line for each
-request that a generate() call starts on, VIDEVAL_FAKE_LOAD_S the seconds that loading takes,
-VIDEVAL_FAKE_LOAD_FAULT a fault of loading (`error`, `crash`, `hang`).
+request that is started on, VIDEVAL_FAKE_LOAD_S the seconds that loading takes, VIDEVAL_FAKE_LOAD_FAULT a fault of
+loading (`error`, `crash`, `hang`).
+
+Its second face, `fake_server:64`, answers many at once in any order: `videval/models/fake_server.py`.
 """
 
 import hashlib
@@ -38,42 +40,66 @@ MEMORY_LIMIT = 4 * 2**30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FakeInputs:
-    """One request: its answer, made beforehand, and the columns that steer it."""
+    """One request: its answer, made beforehand, and the columns that steer it; nobody else reads these."""
 
     answer: str
     prompt_tokens: int
     row: Mapping[str, Scalar]
 
+    @property
+    def fault(self) -> str:
+        """Its fault by name; "" if it has none."""
+        fault = self.row.get("fake_fault")
+        return fault.strip() if isinstance(fault, str) else ""
+
+    def act_out(self) -> None:
+        """Do what its fault says."""
+        _act_out(self.fault)
+
+    @property
+    def latency_s(self) -> float:
+        """How long it takes, seconds; a cell that is empty is none. Raises ModelFailure for one that is no number."""
+        said = self.row.get("latency_ms") or 0
+        try:
+            seconds = float(said) / 1000
+        except ValueError as error:
+            raise ModelFailure(f"latency_ms is {said!r}, not a number") from error
+        return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
+
+    @property
+    def generation(self) -> Generation:
+        """Its answer with token counts."""
+        return Generation(text=self.answer, prompt_tokens=self.prompt_tokens, new_tokens=len(self.answer.split()))
+
 
 class FakeModel:
     """Says the prepared answer, after the faults and the latency that the rows ask for."""
 
-    def __init__(self, spec: ModelSpec, *, device: str, dtype: str, log: str = "") -> None:
-        self._about = {"adapter": "fake", "checkpoint": spec.checkpoint, "device": device, "dtype": dtype}
+    def __init__(self, about: Mapping[str, str], *, log: str = "") -> None:
+        self._about = about
         self._log = log
 
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> FakeInputs:
         """Make the answer from the prompt's text and, if there is a clip, its frames."""
-        said = prompt.row.get("fake_answer")
+        row = prompt.row
+        said = row.get("fake_answer")
         text = "\n".join(prompt.text(role) for role in ("system", "user", "assistant"))
         answer = str(said) if said not in (None, "") else _answer(text, prompt.clip)
-        return FakeInputs(answer=answer, prompt_tokens=len(text.split()), row=prompt.row)
+        return FakeInputs(answer=answer, prompt_tokens=len(text.split()), row=row)
 
     def generate(self, batch: Sequence[FakeInputs]) -> list[Generation]:
         """Answer a batch; a fault of one request is the whole batch's, as it is on a GPU."""
-        self._record(batch)
+        self.record(batch)
         for inputs in batch:
-            _act_out(inputs.row.get("fake_fault"))
-        time.sleep(max((_latency(inputs.row) for inputs in batch), default=0.0))
-        return [
-            Generation(text=i.answer, prompt_tokens=i.prompt_tokens, new_tokens=len(i.answer.split())) for i in batch
-        ]
+            inputs.act_out()
+        time.sleep(max((inputs.latency_s for inputs in batch), default=0.0))
+        return [inputs.generation for inputs in batch]
 
     def describe(self) -> Mapping[str, str]:
         """Which fake this is; there is nothing else that answers depend on."""
         return dict(self._about)
 
-    def _record(self, batch: Sequence[FakeInputs]) -> None:
+    def record(self, batch: Sequence[FakeInputs]) -> None:
         """Append a line for each request in one write, so that lines of several processes do not mix."""
         if not self._log:
             return
@@ -86,14 +112,15 @@ class FakeModel:
             os.close(file)
 
 
-def load(spec: ModelSpec, *, device: str, dtype: str) -> FakeModel:
+def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> FakeModel:
     """Make the fake, as slowly or as badly as the environment asks for."""
     time.sleep(float(os.environ.get("VIDEVAL_FAKE_LOAD_S") or 0))
-    fault = os.environ.get("VIDEVAL_FAKE_LOAD_FAULT")
+    fault = os.environ.get("VIDEVAL_FAKE_LOAD_FAULT", "").strip()
     if fault == "error":
         raise ModelUnavailable("the fake model was asked not to load", hint="unset VIDEVAL_FAKE_LOAD_FAULT")
     _act_out(fault)
-    return FakeModel(spec, device=device, dtype=dtype, log=os.environ.get("VIDEVAL_FAKE_LOG", ""))
+    about = {"adapter": spec.adapter, "checkpoint": spec.checkpoint, "device": ",".join(devices), "dtype": dtype}
+    return FakeModel(about, log=os.environ.get("VIDEVAL_FAKE_LOG", ""))
 
 
 def _answer(text: str, clip: Clip | None) -> str:
@@ -107,17 +134,7 @@ def _answer(text: str, clip: Clip | None) -> str:
     return f"fake answer {digest.hexdigest()[:8]}"
 
 
-def _latency(row: Mapping[str, Scalar]) -> float:
-    """Seconds; a cell that is empty or no number is none."""
-    try:
-        seconds = float(row.get("latency_ms") or 0) / 1000
-    except ValueError as error:
-        raise ModelFailure(f"latency_ms is {row.get('latency_ms')!r}, not a number") from error
-    return seconds if math.isfinite(seconds) and seconds > 0 else 0.0
-
-
-def _act_out(fault: Scalar) -> None:
-    name = fault.strip() if isinstance(fault, str) else ""
+def _act_out(name: str) -> None:
     if not name:
         return
     act = FAULTS.get(name)
@@ -159,6 +176,7 @@ FAULTS: Mapping[str, Callable[[], None]] = {
     "oom": _oom,
     "crash": _crash,
     "hang": _hang,
+    "stall": _hang,
     "device": _device,
     "memory": _memory,
 }

@@ -26,6 +26,7 @@ __all__ = [
     "load_processor",
     "load_weights",
     "neutraliser",
+    "only_device",
     "provenance",
     "read_answer",
     "require_architecture",
@@ -50,6 +51,16 @@ def use_device(device: str) -> torch.device:
     if found.type == "cpu" and not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(1)
     return found
+
+
+def only_device(spec: ModelSpec, devices: Sequence[str]) -> str:
+    """The one device that a model is loaded on; ModelUnavailable if it was given another number of them."""
+    if len(devices) != 1:
+        raise ModelUnavailable(
+            f"{spec.adapter} loads a model on one device, not on {len(devices)} ({', '.join(devices) or 'none'})",
+            hint="name the devices one by one: VIDEVAL_DEVICES=0,1",
+        )
+    return devices[0]
 
 
 @contextmanager

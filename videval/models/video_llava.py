@@ -54,9 +54,10 @@ def prompt_text(prompt: Prompt, plain: Callable[[str], str] = str) -> str:
     return f"{start}USER: {VIDEO_TOKEN}\n{user} ASSISTANT:" + (f" {prefix}" if prefix else "")
 
 
-def load(spec: ModelSpec, *, device: str, dtype: str) -> "VideoLlava":
-    """Load processor and weights. Raises ModelUnavailable."""
-    target, kind = hf.use_device(device), concrete_dtype(dtype, device)
+def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> "VideoLlava":
+    """Load processor and weights on one device. Raises ModelUnavailable."""
+    target = hf.use_device(hf.only_device(spec, devices))
+    kind = concrete_dtype(dtype, target.type)
     with hf.explained_load(spec):
         hf.require_architecture(spec, "video_llava")
         processor = hf.load_processor(VideoLlavaProcessor, spec)

@@ -54,7 +54,10 @@ def _allowed(root: Path) -> Path:
 
 def is_there(path: Path) -> bool:
     """Whether there is a video: a file, or a folder of images."""
-    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+    try:
+        return path.is_file() or (path.is_dir() and any(path.iterdir()))
+    except OSError:  # a name too long for the file system, a folder that may not be entered
+        return False
 
 
 def absent(videos: Iterable[str], root: Path) -> list[str]:

@@ -1,147 +1,115 @@
-"""The engine process: owns torch and the model, prepares on a side thread, generates on the main one.
+"""The engine process: loads one model and serves it until it is killed; the main thread runs the server.
 
-Started by `workers.engine`; ends with it. Messages are JSON objects with an `op`.
+Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget come in; loaded or
+load_failed, then entered, answered and failed go out.
 """
 
 import os
-import queue
 import threading
-import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
-from videval.errors import EnvironmentProblem, ModelFailure, OutOfMemory, ProcessDied, VidevalError
+from videval.errors import VidevalError, as_failure
 from videval.models.catalog import load_model
-from videval.protocols import Inputs, Model
-from videval.types import Generation, ModelSpec
-from workers.child import Message, parent_connection, receive, send
-from workers.wire import error_message, prompt_from, settings_from
+from videval.protocols import Caller, Server
+from videval.types import Answer, ModelSpec, Stage
+from workers.child import Message, end_session, parent_connection, receive, send
+from workers.engine.batcher import Batcher
+from workers.wire import answer_message, ask_from, error_message
 
 __all__ = ["main"]
 
 
-class _Engine:
+class _Pipe:
+    """The way to the worker, for many threads. What was said is on its way when `say` comes back: if this process
+    dies of what it does next, the worker knows."""
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._send_lock = threading.Lock()
-        self._work: queue.Queue[Message] = queue.Queue()
-        self._to_prepare: queue.Queue[Message] = queue.Queue()
-        self._inputs: dict[int, Inputs] = {}
-        self._model: Model | None = None
+        self._lock = threading.Lock()
 
-    def run(self) -> None:
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._prepare_all, daemon=True).start()
-        while True:
-            message = self._work.get()
-            if message["op"] == "load":
-                self._load(message)
-            else:
-                self._generate(message["ids"])
+    def say(self, op: str, **values: object) -> None:
+        with self._lock:
+            send(self._connection, {"op": op, **values})
 
-    def _reply(self, message: Message) -> None:
-        with self._send_lock:
-            send(self._connection, message)
+    def hear(self) -> Message:
+        return receive(self._connection)
 
-    def _listen(self) -> None:
-        """Read commands; the end of the pipe ends this process, whatever the model is doing."""
-        while True:
-            try:
-                message = receive(self._connection)
-            except (EOFError, OSError):
-                os._exit(0)
-            if message["op"] == "prepare":
-                self._to_prepare.put(message)
-            elif message["op"] == "drop":
-                for id_ in message["ids"]:
-                    self._inputs.pop(id_, None)
-            else:
-                self._work.put(message)
 
-    def _load(self, message: Message) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asker(Caller):
+    """The request thread of the worker that asked."""
+
+    id: int
+    pipe: _Pipe
+
+    def entered(self, stage: Stage) -> None:
+        self.pipe.say("entered", id=self.id, stage=stage)
+
+    def answered(self, answer: Answer) -> None:
+        self.pipe.say("answered", id=self.id, answer=answer_message(answer))
+
+    def failed(self, error: VidevalError) -> None:
+        self.pipe.say("failed", id=self.id, **error_message(error))
+
+
+def _load(message: Message) -> Server:
+    spec = ModelSpec.from_json(message["spec"])
+    loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"])
+    return loaded if isinstance(loaded, Server) else Batcher(loaded, message["batch_size"])
+
+
+def _serve(message: Message, pipe: _Pipe) -> None:
+    """Load, say so, and serve for as long as the device works."""
+    try:
+        server = _load(message)
+    except Exception as error:  # noqa: BLE001 - whatever a library raises at load is the worker's failure
+        pipe.say("load_failed", **_why(error))
+        return
+    about: Mapping[str, str] = server.describe()
+    pipe.say("loaded", slots=server.slots, about=dict(about))
+    threading.Thread(target=_listen, args=(server, pipe), name="listen", daemon=True).start()
+    server.run()
+
+
+def _why(error: Exception) -> Message:
+    if isinstance(error, VidevalError):
+        return {"message": str(error), "hint": error.hint}
+    traceback.print_exc()
+    return {"message": f"{type(error).__name__}: {error}", "hint": ""}
+
+
+def _listen(server: Server, pipe: _Pipe) -> None:
+    """Hear what is asked; the end of the pipe ends this process and all that it started, whatever they do."""
+    while True:
         try:
-            self._model = load_model(
-                ModelSpec.from_json(message["spec"]), device=message["device"], dtype=message["dtype"]
-            )
-        except VidevalError as error:
-            self._reply({"op": "load_failed", "message": str(error), "hint": error.hint})
-        except Exception as error:  # noqa: BLE001 - whatever a library raises at load is the worker's failure
-            text = f"{type(error).__name__}: {error}"
-            self._reply({"op": "load_failed", "message": text, "hint": "", "traceback": traceback.format_exc()})
+            message = pipe.hear()
+        except (EOFError, OSError):
+            end_session()
+        if message["op"] == "forget":
+            for id_ in message["ids"]:
+                server.forget(id_)
         else:
-            self._reply({"op": "loaded", "about": dict(self._model.describe())})
-
-    def _prepare_all(self) -> None:
-        while True:
-            message = self._to_prepare.get()
-            began = time.monotonic()
-            try:
-                self._inputs[message["id"]] = self._prepare(message)
-            except EnvironmentProblem as error:
-                self._reply({"op": "not_here", "id": message["id"], "message": str(error), "hint": error.hint})
-            except Exception as error:  # noqa: BLE001 - a request's failure, reported as such
-                failed = error_message(error, traceback.format_exc())
-                self._reply({"op": "failed", "ids": [message["id"]], **failed})
-            else:
-                self._reply({"op": "prepared", "id": message["id"], "seconds": time.monotonic() - began})
-
-    def _prepare(self, message: Message) -> Inputs:
-        if self._model is None:
-            raise ModelFailure("no model is loaded")
-        return self._model.prepare(prompt_from(message["prompt"]), settings_from(message["settings"]))
-
-    def _generate(self, ids: Sequence[int]) -> None:
-        try:
-            batch = [self._inputs.pop(i) for i in ids]
-        except KeyError as error:
-            failed = error_message(ModelFailure(f"nothing was prepared under {error}"), "")
-            self._reply({"op": "failed", "ids": list(ids), **failed})
-            return
-        try:
-            self._try(ids, batch)
-        except ProcessDied:
-            traceback.print_exc()
-            os._exit(1)  # the device's context is broken: only a new process mends it
-
-    def _try(self, ids: Sequence[int], batch: Sequence[Inputs]) -> None:
-        """Answer a batch, or say why not; ProcessDied ends this process."""
-        try:
-            self._answer(ids, batch)
-        except ProcessDied:
-            raise
-        except Exception as error:  # noqa: BLE001 - a request's failure, reported as such
-            if len(ids) > 1 and not isinstance(error, OutOfMemory | MemoryError):
-                self._one_by_one(ids, batch)
-            else:
-                failed = error_message(error, traceback.format_exc())
-                self._reply({"op": "failed", "ids": list(ids), **failed})
-
-    def _one_by_one(self, ids: Sequence[int], batch: Sequence[Inputs]) -> None:
-        """A batch failed: find out who is guilty. Who is tried is said first: if this process dies, it was that one."""
-        for id_, inputs in zip(ids, batch, strict=True):
-            self._reply({"op": "trying", "id": id_})
-            self._try([id_], [inputs])
-
-    def _answer(self, ids: Sequence[int], batch: Sequence[Inputs]) -> None:
-        assert self._model is not None
-        began = time.monotonic()
-        generations = self._model.generate(batch)
-        if len(generations) != len(batch):
-            raise ModelFailure(f"the model gave {len(generations)} answers to {len(batch)} prompts")
-        seconds = time.monotonic() - began
-        answers: list[dict[str, Any]] = [_as_message(g) for g in generations]
-        self._reply({"op": "generated", "ids": list(ids), "generations": answers, "seconds": seconds})
+            _ask(server, message, _Asker(id=message["id"], pipe=pipe))
 
 
-def _as_message(generation: Generation) -> dict[str, Any]:
-    return {name: getattr(generation, name) for name in Generation.__dataclass_fields__}
+def _ask(server: Server, message: Message, asker: _Asker) -> None:
+    try:
+        server.ask(ask_from(message), asker)
+    except Exception as error:  # noqa: BLE001 - a prompt that cannot even be taken on is that request's failure
+        asker.failed(as_failure(error))
 
 
 def main() -> None:
-    """Serve one worker until it closes the pipe."""
-    _Engine(parent_connection()).run()
+    """Serve one worker until it closes the pipe; a server that comes to an end takes the process with it."""
+    pipe = _Pipe(parent_connection())
+    try:
+        _serve(pipe.hear(), pipe)
+    except Exception:  # noqa: BLE001 - a broken device, or a server's own fault: only a new process mends either
+        traceback.print_exc()
+    os._exit(1)
 
 
 if __name__ == "__main__":

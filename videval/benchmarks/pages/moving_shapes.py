@@ -21,7 +21,9 @@ from typing import ClassVar
 
 from videval.benchmarks.base import Shown
 from videval.benchmarks.published import PublishedBenchmark, write_table
-from videval.benchmarks.shapes import FPS, DemoClip, demo_clips, demo_rows, user_text
+from videval.benchmarks.shapes.clips import DemoClip, demo_clips, demo_rows
+from videval.benchmarks.shapes.questions import user_text
+from videval.benchmarks.shapes.scenes import FPS
 from videval.types import Part, Sample, Scalar, Text
 from videval.video.encode import write_frame_folder, write_video
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.pages.mvbench import SYSTEM, TASKS, choice_prompt, task_file
+from videval.benchmarks.mvbench_tasks import SYSTEM, TASKS, choice_prompt, task_file
 from videval.benchmarks.published import (
     Archive,
     Download,

@@ -23,32 +23,15 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.benchmarks.subtitles import read_subtitles, shown_subtitles
-from videval.errors import VideoFailure
+from videval.benchmarks.subtitles import FRAMES, SUBTITLED, check_srt, shown_subtitles
 from videval.types import Part, PromptSet, Sample, Scalar, Text
 
-__all__ = ["FRAMES", "SUBTITLED", "VideoMME", "check_srt"]
+__all__ = ["VideoMME"]
 
-_ASK = (
-    "Select the best answer to the following multiple-choice question based on the video. Respond with only the "
-    "letter (A, B, C, or D) of the correct option.\n"
-)
-FRAMES = f"\nThese are the frames of a video. {_ASK}"
-SUBTITLED = f"\nThese are the frames of a video. This video's subtitles are listed below:\n{{}}\n{_ASK}"
 _PARQUET = "videomme/test-00000-of-00001.parquet"
 _KEYS = (
     "videoID", "duration", "domain", "options", "sub_category", "task_type", "question", "answer",
 )  # fmt: skip
-
-
-def check_srt(row: Mapping[str, Scalar], root: Path) -> None:
-    """Raise ValueError if the row's subtitle file is there and cannot be read."""
-    path = root / str(row["subtitle_path"])
-    try:
-        if path.is_file():
-            read_subtitles(path)
-    except VideoFailure as error:
-        raise ValueError(str(error)) from error
 
 
 class VideoMME(PublishedBenchmark):

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.pages.video_mme import FRAMES, SUBTITLED, check_srt
 from videval.benchmarks.published import Archive, Download, PublishedBenchmark, Row, as_row
-from videval.benchmarks.subtitles import shown_subtitles
+from videval.benchmarks.subtitles import FRAMES, SUBTITLED, check_srt, shown_subtitles
 from videval.errors import DataMissing, InvalidTable
 from videval.scorers.options import listed
 from videval.types import Part, PromptSet, Sample, Scalar, Text

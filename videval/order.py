@@ -1,0 +1,138 @@
+"""An order: what a user asks for, before it is a run. Values only; the rows are made by `videval.runs`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from videval import __version__
+from videval.benchmarks.base import Benchmark
+from videval.errors import UsageError, VideoFailure
+from videval.models.catalog import check_frames, load_key
+from videval.runkey import KeyParts, run_key, sampling_of_key
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Variant
+from videval.video.paths import absent, resolve_video
+
+__all__ = ["Order"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What a user asks for: these questions, sampled and worded like this, of that model.
+
+    `max_frames` and `max_pixels` cap what the model sees; `limit`: so many requests, as a trial that can grow later;
+    `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
+    videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
+    cannot be asked, named.
+    """
+
+    benchmark: Benchmark
+    variant: Variant
+    samples: Sequence[Sample]
+    root: Path
+    spec: ModelSpec
+    dtype: str = "auto"
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    max_frames: int | None = None
+    max_pixels: int | None = None
+    max_attempts: int = 3
+    priority: int = 0
+    limit: int | None = None
+    in_order: bool = False
+    allow_missing: bool = False
+    allow_symlinks: bool = False
+    prompts: PromptSet | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def prompt_set(self) -> PromptSet:
+        """Whose wording and frames; UsageError if the benchmark does not have them."""
+        return self.benchmark.prompt_set(self.prompts)
+
+    @property
+    def form(self) -> Literal["video", "frames"]:
+        """How the model is shown the clip."""
+        return self.spec.form
+
+    def sampling(self) -> FrameSampling:
+        """The frames that will be shown: count by the variant, policy by the model if it has one of its own.
+
+        UsageError if benchmark or model cannot do that; nothing is clamped silently.
+        """
+        check_frames(self.spec, self.variant)
+        told = self.variant.subtitles and self.prompt_set != PromptSet.VLMEVALKIT  # which leaves them out, as said
+        if told and self.benchmark.subtitles_need_frames and self.form == "video":
+            raise UsageError(
+                f"{self.variant.name} puts subtitles between the frames; {self.spec.name} takes a whole video",
+                hint="use the variant without _subs, or a model that takes images",
+            )
+        base = self.benchmark.sampling(self.variant, self.prompt_set)
+        cap = min((c for c in (self.max_frames, self.spec.max_frames) if c), default=None)
+        if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
+            raise UsageError(
+                f"{self.variant.name} asks for {base.num_frames} frames, --max-frames allows {self.max_frames}",
+                hint="choose a smaller variant; --max-frames caps variants by rate",
+            )
+        policy = self.spec.policy if self.spec.policy and base.num_frames is not None else base.policy
+        return replace(base, policy=policy, max_frames=cap if base.fps is not None else None)
+
+    def remarks(self) -> list[str]:
+        """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
+        said = [f"left out: {row}" for row in self.left_out]
+        return [*said, *self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)]
+
+    @property
+    def load_key(self) -> str:
+        """What must be loaded to answer it."""
+        return load_key(self.spec, self.dtype)
+
+    def run_key(self, content: str) -> str:
+        """What it shares with every order of the same run; `content` is its snapshot's digest."""
+        return run_key(
+            KeyParts(
+                content=content,
+                variant=self.variant.name,
+                sampling=sampling_of_key(self.sampling(), self.samples),
+                load_key=self.load_key,
+                generation=self.generation,
+                form=self.form,
+                max_pixels=self.max_pixels,
+                pack=self.variant.pack,
+                subtitles=self.variant.subtitles,
+                prompts=self.prompt_set,
+                protocol=self.benchmark.protocol_version,
+            )
+        )
+
+    def missing_videos(self) -> list[str]:
+        """The videos (relative paths) that are not below the root; UsageError for a path that leaves it."""
+        videos = list(dict.fromkeys(s.video for s in self.samples))
+        try:
+            for video in videos:
+                resolve_video(self.root, video, allow_symlinks=self.allow_symlinks)
+        except VideoFailure as error:
+            raise UsageError(f"{self.variant.name}: {error}; nothing was enqueued", hint=error.hint) from error
+        return absent(videos, self.root)
+
+    def card(self, content: str) -> dict[str, Any]:
+        """All that the numbers depend on; hardware and library versions are added from the attempts when it is
+        shown."""
+        return {
+            "videval": __version__,
+            "benchmark": {
+                "name": self.benchmark.name,
+                "title": self.benchmark.title,
+                "paper": self.benchmark.paper,
+                "variant": self.variant.name,
+                "questions": len(self.samples),
+                "content": content,
+                "pack": self.variant.pack,
+                "subtitles": self.variant.subtitles,
+                "prompts": self.prompt_set,
+                "protocol": self.benchmark.protocol_version,
+                "remarks": self.remarks(),
+            },
+            "model": asdict(self.spec) | {"dtype": self.dtype},
+            "frames": asdict(self.sampling()) | {"form": self.form, "max_pixels": self.max_pixels},
+            "generation": asdict(self.generation),
+        }

@@ -1,0 +1,69 @@
+"""Records as plain JSON values and back: one rule for what is stored, sent, and hashed into a run key.
+
+A field at its default is left out. So a field that is added later changes nothing of what was written before, as long
+as its default means "as it was": a default is part of the format and never changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+__all__ = ["Unreadable", "plain", "restored"]
+
+T = TypeVar("T")
+
+
+class Unreadable(ValueError):
+    """A value was written by a videval that knows more than this one; `str()` names the field, as `spec.images`."""
+
+
+def plain(record: Any) -> dict[str, Any]:
+    """The fields of a frozen record that are not at their default, by name, as JSON has them."""
+    values = ((f, getattr(record, f.name)) for f in fields(record))
+    return {f.name: _plain(value) for f, value in values if value != _default(f)}
+
+
+def restored(kind: type[T], data: Mapping[str, Any]) -> T:
+    """The record that `plain` (or `asdict`) made this of; absent fields are at their default.
+
+    Raises Unreadable for a field, or a choice of a field, that this videval does not have, and for one that it needs
+    and that is not there.
+    """
+    made: T = _record(kind, data, "")
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(v) for name, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _record(kind: Any, data: Mapping[str, Any], where: str) -> Any:
+    hints, known = _hints(kind), {f.name: f for f in fields(kind)}
+    lacking = [name for name, f in known.items() if name not in data and _default(f) is MISSING]
+    for name in [*(data.keys() - known.keys()), *lacking]:
+        raise Unreadable(f"{where}{name}")
+    return kind(**{name: _restored(hints[name], value, f"{where}{name}") for name, value in data.items()})
+
+
+def _restored(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return _record(hint, value, f"{where}.")
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        raise Unreadable(f"{where} {value!r}")
+    if get_origin(hint) is tuple:
+        return tuple(_restored(get_args(hint)[0], item, where) for item in value)
+    return value
+
+
+def _default(f: "Field[Any]") -> Any:
+    return f.default if f.default_factory is MISSING else f.default_factory()
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -1,0 +1,78 @@
+"""What makes two orders the same run: a key that every version of videval computes alike, from values alone.
+
+The text that is hashed names its format, and fields at their default are left out (see `videval.plain`), so that an
+upgrade never makes a finished run look new. Tests pin keys and digests. A key of another format needs a FORMAT of its
+own, and a migration that gives the runs that are there their new keys.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from videval.plain import plain
+from videval.types import FrameSampling, GenerationSettings, PromptSet, Sample
+
+__all__ = ["FORMAT", "KeyParts", "run_key", "sampling_of_key", "snapshot_digest"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyParts:
+    """All that an answer depends on: another value of any of them is another run.
+
+    `content`: the snapshot's digest. Whether a variant is packed or has subtitles is in its name too.
+    """
+
+    content: str
+    variant: str
+    sampling: FrameSampling
+    load_key: str
+    generation: GenerationSettings
+    form: str = "video"
+    max_pixels: int | None = None
+    pack: bool = False
+    subtitles: bool = False
+    prompts: str = PromptSet.PAPER
+    protocol: int = 1
+
+
+def run_key(parts: KeyParts) -> str:
+    """The key of a run, 64 hex digits."""
+    return hashlib.sha256(_line({"format": FORMAT, "run": _exact(plain(parts))})).hexdigest()
+
+
+def sampling_of_key(sampling: FrameSampling, samples: Iterable[Sample]) -> FrameSampling:
+    """The sampling as it enters a key: what a second is matters where seconds are asked for, in a rate or a span."""
+    if sampling.fps is not None or any(sample.span for sample in samples):
+        return sampling
+    return replace(sampling, times="nominal")
+
+
+def snapshot_digest(benchmark: str, samples: Iterable[Sample]) -> str:
+    """The content of a snapshot, 64 hex digits: its questions in order, with their own columns in theirs."""
+    digest = hashlib.sha256(_line({"format": FORMAT, "snapshot": benchmark}))
+    for sample in samples:
+        digest.update(_line(_content(sample)))
+    return digest.hexdigest()
+
+
+def _content(sample: Sample) -> dict[str, Any]:
+    """A cell is its text, as files have no numbers: 3 is "3", whoever read it, and 3.0 is not."""
+    cells = [(name, value if value is None else str(value)) for name, value in sample.row.items()]
+    return {**_exact(plain(replace(sample, row={}))), **({"row": cells} if cells else {})}
+
+
+def _exact(value: Any) -> Any:
+    """The same number in one way: 8.0 is 8, as it may come back from a database."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _exact(v) for name, v in value.items()}
+    return [_exact(v) for v in value] if isinstance(value, list) else value
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
