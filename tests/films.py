@@ -51,7 +51,7 @@ class Film:
         path = folder / self.name
         os.environ.setdefault("SVT_LOG", "1")
         with scheduling_kept(), av.open(str(path), "w", format=self.format, container_options=self.muxer) as out:
-            stream = out.add_stream(self.codec, rate=Fraction(FPS), options=self._options())
+            stream: Any = out.add_stream(self.codec, rate=Fraction(FPS), options=self._options())
             stream.width, stream.height, stream.pix_fmt = *self.size, self.pixels
             stream.time_base = stream.codec_context.time_base = Fraction(1, self.ticks)
             stream.codec_context.gop_size, stream.codec_context.thread_count = self.gop, 1

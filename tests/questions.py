@@ -118,8 +118,9 @@ def response(text: str = "A") -> Response:
     return Response(text=text, prompt=prompt, generation=Generation(text=text), timings=Timings())
 
 
-def answer(database: Database, claim: Claim, text: str = "A", *, resurrect: bool = False) -> bool:
+def answer(database: Database, claim: Claim | None, text: str = "A", *, resurrect: bool = False) -> bool:
     """Complete a claimed request with the same answer to each of its samples."""
+    assert claim is not None
     ids = [s.sample.id for s in claim.samples]
     predictions = [Prediction(sample_id=i, state=PredictionState.ANSWERED, text=text) for i in ids]
     scores = {i: Score(verdict=Verdict.RIGHT, value=1.0, read=text) for i in ids}

@@ -21,6 +21,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -48,7 +49,7 @@ BACKENDS = ("sqlite", "postgresql")
 PATIENCE = 60.0
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """A service that tests need is not on this machine."""
     if os.environ.get("CI"):
         pytest.fail(f"{what} is not on this machine, and CI is set")
@@ -183,7 +184,7 @@ class Postgres:
         """An empty database; returns its URL for SQLAlchemy."""
         name = f"t{uuid.uuid4().hex[:12]}"
         with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
     def url(self, name: str) -> str:
@@ -209,9 +210,9 @@ def postgres() -> Postgres:
     return server
 
 
-def settings_for(folder: Path, **values: object) -> Settings:
+def settings_for(folder: Path, **values: Any) -> Settings:
     """Settings of a home of a test's own; nothing of the user's environment."""
-    return Settings(_env_file=None, home=folder / "home", lock_dir=folder / "locks", **values)  # type: ignore[arg-type]
+    return Settings(home=folder / "home", lock_dir=folder / "locks", **values)
 
 
 @pytest.fixture(params=[pytest.param(b, marks=[pytest.mark.postgres] * (b == "postgresql")) for b in BACKENDS])

@@ -81,6 +81,10 @@ class PromptSet(StrEnum):
     LMMS_EVAL = "lmms-eval"
 
 
+POLICIES = ("interior", "segment", "uniform", "stride", "rate")
+"""The names of `FrameSampling.policy`; `videval.video.sampling` says what each does."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSampling:
     """Which frames of a video are shown: a policy by name with a frame count or a rate in frames per second.

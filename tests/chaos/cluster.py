@@ -302,7 +302,7 @@ def new_cluster(backend: str, folder: Path) -> Cluster:
         own |= {"VIDEVAL_DATABASE_URL": postgres.new_database(), "VIDEVAL_BROKER_URL": redis.url}
     base = {k: v for k, v in os.environ.items() if not k.startswith(("VIDEVAL_", "CUDA_", "PYTEST_"))}
     values = {k.removeprefix("VIDEVAL_").lower(): v for k, v in (QUICK | own).items() if k.startswith("VIDEVAL_")}
-    settings = Settings(_env_file=None, **{k: v for k, v in values.items() if k in Settings.model_fields})
+    settings = Settings(**{k: v for k, v in values.items() if k in Settings.model_fields})
     database = open_database(settings, pool_size=2)
     ensure_schema(database)
     return Cluster(

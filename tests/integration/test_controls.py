@@ -73,7 +73,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         question = next(q for q in of_video[sample.video].questions if q.text == sample.question)
         clip = cache.clip(root / sample.video, FRAMES, sample.span, folder_fps=bench.folder_fps)
         asked.append(Asked(sample, question, clip))
-    yield World(bench, root, asked, load_model(model_spec("Video-LLaVA-tiny"), devices=["cpu"]))
+    model = load_model(model_spec("Video-LLaVA-tiny"), devices=["cpu"])
+    assert isinstance(model, Model)
+    yield World(bench, root, asked, model)
 
 
 def changed(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Asked], Clip]:

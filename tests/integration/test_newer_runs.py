@@ -25,6 +25,7 @@ LATER: list[tuple[str, str, object]] = [
     ("generation", "top_k", 5),
     ("sampling", "anchor", "scene"),
     ("sampling", "times", "both"),
+    ("sampling", "policy", "scenes"),
     ("spec", "devices", 4),
     ("spec", "form", "sound"),
 ]

@@ -33,7 +33,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, home=tmp_path / "videval", data_root=tmp_path / "data")
+    return Settings(home=tmp_path / "videval", data_root=tmp_path / "data")
 
 
 def no_network(one: Download, folder: Path | None, progress: Callable[[str], None]) -> Path:
@@ -416,7 +416,7 @@ def test_what_is_not_here_is_fetched_unpacked_and_checked(settings: Settings) ->
 
 
 def test_without_a_data_root_it_is_fetched_below_the_home(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, home=tmp_path / "videval")
+    settings = Settings(home=tmp_path / "videval")
 
     def fetch(one: Download, folder: Path | None, progress: Callable[[str], None]) -> Path:
         assert folder == tmp_path / "videval" / "data" / "LVBench"

@@ -1,7 +1,9 @@
 """The schema: from empty to head and back on both back ends, and what a wrong one says."""
 
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,14 +13,14 @@ from sqlalchemy import inspect, text
 from tests.questions import answer, make_run, request_ids, take
 from tests.servers import settings_for
 from videval.db import runs, schema, workers
-from videval.db.session import Database, open_database
+from videval.db.session import Connection, Database, open_database
 from videval.db.tables import Base
 from videval.errors import DatabaseUnavailable, SchemaMismatch
 from videval.settings import Settings
 
 
 @pytest.fixture
-def empty(database_settings: Settings):
+def empty(database_settings: Settings) -> Iterator[Database]:
     opened = open_database(database_settings)
     yield opened
     opened.close()
@@ -28,13 +30,13 @@ def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names()) - {"alembic_version"}
 
 
-def test_an_empty_database_says_that_it_is_empty_and_how_to_mend_it(empty):
+def test_an_empty_database_says_that_it_is_empty_and_how_to_mend_it(empty: Database) -> None:
     with pytest.raises(SchemaMismatch, match="is empty") as raised:
         schema.check(empty)
     assert raised.value.hint == "videval db upgrade"
 
 
-def test_a_newer_schema_is_refused_and_asks_for_a_newer_videval(database):
+def test_a_newer_schema_is_refused_and_asks_for_a_newer_videval(database: Database) -> None:
     database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     for step in (schema.check, schema.upgrade, schema.ensure_schema):
         with pytest.raises(SchemaMismatch, match="9999, which is newer") as raised:
@@ -42,18 +44,20 @@ def test_a_newer_schema_is_refused_and_asks_for_a_newer_videval(database):
         assert "pip install" in raised.value.hint
 
 
-def test_an_older_schema_is_named_and_never_changed_without_being_asked(database, monkeypatch):
+def test_an_older_schema_is_named_and_never_changed_without_being_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(schema, "head", lambda: "0009")
     with pytest.raises(SchemaMismatch, match=f"at schema {schema.HEAD}, older than 0009"):
         schema.ensure_schema(database)
 
 
-def test_a_database_of_the_first_schema_keeps_its_workers(empty):
+def test_a_database_of_the_first_schema_keeps_its_workers(empty: Database) -> None:
     schema.upgrade(empty, "0001")
     known = {"id": "w", "name": "cpu@host", "host": "h", "lock_domain": "d", "device": "cpu:0", "device_name": "CPU"}
     numbers = ("pid", "loads", "started_at", "heartbeat_at", "rss_mb", "busy_s", "done", "failed", "refused")
     row = known | {"state": "idle", "activity": "{}"} | dict.fromkeys(numbers, 1)
-    empty.write(lambda c: c.execute(text(_insert("workers", row)), row))
+    empty.write(_write, "workers", row)
     schema.upgrade(empty)
     with empty.read() as connection:
         (kept,) = workers.live_workers(connection)
@@ -61,17 +65,17 @@ def test_a_database_of_the_first_schema_keeps_its_workers(empty):
     assert (kept.id, seat.refuses) == ("w", ())
 
 
-def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty):
+def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty: Database) -> None:
     schema.upgrade(empty, "0002")
     snapshot = {"id": 1, "digest": "d", "benchmark": "b", "columns": "[]", "num_samples": 0, "created_at": 1.0}
-    empty.write(lambda c: c.execute(text(_insert("snapshots", snapshot)), snapshot))
+    empty.write(_write, "snapshots", snapshot)
     texts = dict.fromkeys(("variant", "model", "load_key", "form", "scorer", "data_root", "state"), "x")
     objects = dict.fromkeys(("spec", "sampling", "generation", "card"), "{}") | {"missing": "[]"}
     whole = dict.fromkeys(("copy", "snapshot_id", "max_attempts", "priority"), 1) | {"created_at": 1.0}
     for number, name in enumerate(("MLVU", "NExT-QA", "EgoSchema", "LVBench", "mine"), 1):
         own = {"id": number, "name": name, "key": name, "benchmark": name, "pack": False, "subtitles": False}
         row = own | texts | objects | whole
-        empty.write(lambda c, row=row: c.execute(text(_insert("runs", row)), row))
+        empty.write(_write, "runs", row)
     schema.upgrade(empty)
     with empty.read() as connection:
         found = {r.name: (r.prompts, r.protocol) for r in runs.list_runs(connection)}
@@ -84,7 +88,9 @@ def test_a_run_of_the_second_schema_has_the_prompts_that_it_was_asked_with(empty
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002"])
-def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(database, tmp_path, revision):
+def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(
+    database: Database, tmp_path: Path, revision: str
+) -> None:
     run_id = make_run(database, tmp_path / "data", 3)
     asked = request_ids(database, run_id)
     answer(database, take(database, asked[0]))
@@ -97,11 +103,12 @@ def test_a_run_with_answers_goes_to_an_earlier_schema_and_back(database, tmp_pat
     assert request_ids(database, run_id) == asked
 
 
-def _insert(table: str, row: dict[str, object]) -> str:
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
+def _write(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+    columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
 
 
-def test_a_password_is_never_in_a_schema_error(tmp_path: Path):
+def test_a_password_is_never_in_a_schema_error(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, database_url="postgresql+psycopg://me:secret@127.0.0.1:1/none")
     opened = open_database(settings)
     with pytest.raises(DatabaseUnavailable) as raised:
@@ -109,7 +116,7 @@ def test_a_password_is_never_in_a_schema_error(tmp_path: Path):
     assert "secret" not in str(raised.value) and "***" in str(raised.value)
 
 
-def test_upgrade_makes_every_table_and_downgrade_leaves_none(empty):
+def test_upgrade_makes_every_table_and_downgrade_leaves_none(empty: Database) -> None:
     schema.upgrade(empty)
     assert tables(empty) == set(Base.metadata.tables)
     schema.downgrade(empty)
@@ -118,13 +125,13 @@ def test_upgrade_makes_every_table_and_downgrade_leaves_none(empty):
     schema.check(empty)
 
 
-def test_the_migrations_and_the_tables_say_the_same(database):
+def test_the_migrations_and_the_tables_say_the_same(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_several_that_find_it_empty_at_once_make_it_once(database_settings):
+def test_several_that_find_it_empty_at_once_make_it_once(database_settings: Settings) -> None:
     databases = [open_database(database_settings) for _ in range(6)]
     try:
         with ThreadPoolExecutor(6) as pool:

@@ -23,7 +23,7 @@ from videval.runs import enqueue
 from videval.settings import Settings
 from videval.types import Sample
 
-AWKWARD = {
+AWKWARD: dict[int, dict[str, Any]] = {
     0: {"note": "a\x00b \ud800 漢字", "n": 3.0},
     1: {"note": None, "n": 3, "flag": True},
 }
@@ -48,7 +48,7 @@ def sample_of_0_1(sample: Sample) -> dict[str, Any]:
 
 
 GENERATION = {"max_new_tokens": 512, "temperature": 0.0, "top_p": 1.0, "seed": 0}
-SPEC = {
+SPEC: dict[str, Any] = {
     "name": "fake", "adapter": "fake", "checkpoint": "fake", "revision": "main", "dtype": "auto", "form": "video",
     "frame_counts": [], "max_frames": None, "policy": None, "needs_device": True, "generation": GENERATION,
     "note": "no model",

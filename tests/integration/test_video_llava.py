@@ -329,6 +329,7 @@ def test_the_checkpoints_own_sampling_defaults_do_not_leak_into_a_greedy_run(
     defaults = {"do_sample": True, "temperature": 9.0, "suppress_tokens": list(range(6, 200)), "eos_token_id": 2}
     (checkpoint / "generation_config.json").write_text(json.dumps(defaults))
     other = load_model(model_spec(f"video_llava:{checkpoint}"), devices=["cpu"])
+    assert isinstance(other, VideoLlava)
     assert answers(other, [ask(clips())]) == answers(model, [ask(clips())])
 
 
@@ -343,7 +344,7 @@ def test_requests_are_prepared_in_several_threads_at_once(model: VideoLlava, cli
 
 def test_bfloat16_is_used_when_it_is_asked_for(clips: Callable[..., Clip]) -> None:
     half = load_model(model_spec(f"video_llava:{tiny_model()}"), devices=["cpu"], dtype="bfloat16")
-    assert half.describe()["dtype"] == "bfloat16"
+    assert isinstance(half, VideoLlava) and half.describe()["dtype"] == "bfloat16"
     assert answers(half, [ask(clips())])[0].new_tokens
 
 

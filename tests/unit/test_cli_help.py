@@ -1,6 +1,7 @@
 """Help: short summaries that no terminal cuts, in groups, each command with examples that are right."""
 
 import re
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -8,22 +9,22 @@ from typer.main import get_command
 from tests.cli import Call
 from tests.unit.test_docs import parse
 from videval.cli.app import app
-from videval.cli.commands import COMMANDS, MOST_SUMMARY
+from videval.cli.commands import COMMANDS, MOST_SUMMARY, Command
 
 ALL = [c for group in COMMANDS.values() for c in group]
 GROUPS = ["Run", "Look", "Act", "Data", "Machine"]
 
 
-def found(words: tuple[str, ...]):
+def found(words: tuple[str, ...]) -> Any:
     """The command of these words."""
-    command = get_command(app)
+    command: Any = get_command(app)
     for word in words:
         command = command.get_command(None, word)
     return command
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)
-def test_a_summary_is_short_and_the_first_words_of_the_commands_own_help(command) -> None:
+def test_a_summary_is_short_and_the_first_words_of_the_commands_own_help(command: Command) -> None:
     assert len(command.summary) <= MOST_SUMMARY and command.summary.endswith(".")
     assert found(command.words).help.startswith(command.summary.rstrip("."))
 
@@ -34,7 +35,7 @@ def test_every_example_parses(example: str) -> None:
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)
-def test_every_help_shows_two_examples_of_that_command(command, videval: Call) -> None:
+def test_every_help_shows_two_examples_of_that_command(command: Command, videval: Call) -> None:
     said = videval(*command.words, "-h", columns=80)
     assert said.code == 0 and len(command.examples) >= 2
     assert said.lines[-len(command.examples) :] == [f"  {e}" for e in command.examples]

@@ -83,7 +83,7 @@ def test_the_bar_takes_what_the_numbers_leave(columns: int, status: RunStatus) -
         ({"eta_s": None}, "6.7/s"),
     ],
 )
-def test_nothing_is_guessed_without_a_rate(changed: dict[str, object], said: str, status: RunStatus) -> None:
+def test_nothing_is_guessed_without_a_rate(changed: dict[str, Any], said: str, status: RunStatus) -> None:
     bar, below = lines_of(replace(status, **changed), "", 80)
     assert bar.rstrip().endswith(f"  {said}") and below.rstrip() == "no score yet"
 

@@ -50,7 +50,7 @@ def test_an_import_that_is_heavy_is_noticed(seeded: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)
-def test_every_command_leads_to_its_function(command) -> None:
+def test_every_command_leads_to_its_function(command: Command) -> None:
     module, _, function = command.target.partition(":")
     assert callable(getattr(import_module(module), function))
 

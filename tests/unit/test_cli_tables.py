@@ -120,7 +120,9 @@ def test_runs_are_chosen_by_state_and_number(videval: Call) -> None:
     assert videval("list", "runs", "--state", "cancelled").lines == ["no cancelled runs"]
 
 
-def test_where_all_is_over_status_shows_the_newest_run(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_where_all_is_over_status_shows_the_newest_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from tests.cli import caller
 
     database = new_database(tmp_path)
@@ -156,7 +158,9 @@ def test_failures_name_their_samples_and_each_kind_its_retry_line(videval: Call)
 # colours
 
 
-def test_states_and_failures_have_their_colours_and_zeros_are_dim(videval: Call, monkeypatch) -> None:
+def test_states_and_failures_have_their_colours_and_zeros_are_dim(
+    videval: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal(monkeypatch, 120)
     said = videval("list", "runs").out
     for state, code in (("finished", "32"), ("paused", "33")):

@@ -56,7 +56,7 @@ def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> N
     root = tmp_path / "data" / added
     put(root, "questions.json", blocks("json")[0])
     put_zip(root, "videos.zip", {"videos/a.mp4": clip()})
-    settings = Settings(_env_file=None, home=tmp_path / "home", data_root=tmp_path / "data")  # type: ignore[call-arg]
+    settings = Settings(home=tmp_path / "home", data_root=tmp_path / "data")
     report = prepare(found, settings).report
     assert report.is_complete, report
     assert not report.notes

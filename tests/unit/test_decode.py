@@ -67,23 +67,23 @@ def flipped(source, path, share, seed=0):
 # what fails
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(VideoFailure, match=r"gone\.mp4: no such file"):
         decode(tmp_path / "gone.mp4", EIGHT)
 
 
-def test_a_name_that_no_file_can_have_says_so(tmp_path):
+def test_a_name_that_no_file_can_have_says_so(tmp_path: Path) -> None:
     with pytest.raises(VideoFailure, match="cannot be opened"):
         decode(tmp_path / ("a" * 300), EIGHT)
 
 
-def test_an_empty_file_says_so(tmp_path):
+def test_an_empty_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     with pytest.raises(VideoFailure, match=r"a\.mp4: the file is empty"):
         probe(tmp_path / "a.mp4")
 
 
-def test_random_bytes_say_what_the_decoder_says(tmp_path):
+def test_random_bytes_say_what_the_decoder_says(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(random.Random(1).randbytes(50_000))
     with pytest.raises(VideoFailure, match=r"a\.mp4: cannot be decoded \(PyAV: Invalid data"):
         decode(tmp_path / "a.mp4", EIGHT)
@@ -91,7 +91,9 @@ def test_random_bytes_say_what_the_decoder_says(tmp_path):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("faststart", [False, True])
-def test_a_truncated_mp4_says_so_even_if_its_beginning_could_be_shown(tmp_path, share, faststart):
+def test_a_truncated_mp4_says_so_even_if_its_beginning_could_be_shown(
+    tmp_path: Path, share: float, faststart: bool
+) -> None:
     whole = remuxed(BIKES, tmp_path / "whole.mp4", options={"movflags": "faststart"} if faststart else {}).read_bytes()
     (tmp_path / "a.mp4").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(VideoFailure, match=r"a\.mp4: truncated: \d+ of at least \d+ bytes"):
@@ -99,7 +101,7 @@ def test_a_truncated_mp4_says_so_even_if_its_beginning_could_be_shown(tmp_path, 
 
 
 @pytest.mark.parametrize(("codec", "name"), [("vp9", "a.webm"), ("gif", "a.gif")])
-def test_a_truncated_webm_or_gif_says_so(tmp_path, codec, name):
+def test_a_truncated_webm_or_gif_says_so(tmp_path: Path, codec: str, name: str) -> None:
     write_video(tmp_path / name, counting(60), 25, codec)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) * 6 // 10])
@@ -108,12 +110,12 @@ def test_a_truncated_webm_or_gif_says_so(tmp_path, codec, name):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_bit_flipped_video_says_why_it_cannot_be_read(tmp_path, seed):
+def test_a_bit_flipped_video_says_why_it_cannot_be_read(tmp_path: Path, seed) -> None:
     with pytest.raises(VideoFailure, match=r"a\.mp4: "):
         decode(flipped(BIKES, tmp_path / "a.mp4", 0.05, seed), EIGHT)
 
 
-def test_a_video_whose_packets_are_zeroed_says_why(tmp_path):
+def test_a_video_whose_packets_are_zeroed_says_why(tmp_path: Path) -> None:
     data = bytearray(remuxed(BIKES, tmp_path / "a.mp4", options={"movflags": "faststart"}).read_bytes())
     half = len(data) // 2
     data[half:] = bytes(len(data) - half)
@@ -123,7 +125,7 @@ def test_a_video_whose_packets_are_zeroed_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whatever_bit_is_wrong_nothing_but_a_video_failure_comes_out(tmp_path, seed):
+def test_whatever_bit_is_wrong_nothing_but_a_video_failure_comes_out(tmp_path: Path, seed) -> None:
     path = flipped(
         real("carphone_distorted.mp4"), tmp_path / "a.mp4", 10 ** random.Random(seed).uniform(-4, -1.5), seed
     )
@@ -133,13 +135,13 @@ def test_whatever_bit_is_wrong_nothing_but_a_video_failure_comes_out(tmp_path, s
         assert str(path) in str(error)
 
 
-def test_an_unknown_codec_is_a_failure(tmp_path):
+def test_an_unknown_codec_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(BIKES.read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(VideoFailure, match="PyAV: a video stream of an unknown codec"):
         decode(tmp_path / "a.mp4", EIGHT)
 
 
-def test_an_audio_file_has_no_video_stream(tmp_path):
+def test_an_audio_file_has_no_video_stream(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "a.wav"), "wb") as audio:
         audio.setparams((1, 2, 8000, 0, "NONE", ""))
         audio.writeframes(bytes(16_000))
@@ -147,7 +149,7 @@ def test_an_audio_file_has_no_video_stream(tmp_path):
         probe(tmp_path / "a.wav")
 
 
-def test_a_container_without_a_frame_is_a_failure(tmp_path):
+def test_a_container_without_a_frame_is_a_failure(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mkv"), "w") as out:
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -157,13 +159,13 @@ def test_a_container_without_a_frame_is_a_failure(tmp_path):
 
 
 @pytest.mark.parametrize("head", ["#EXTM3U\n/etc/passwd", "ffconcat version 1.0\nfile /etc/passwd"])
-def test_a_play_list_is_not_followed(tmp_path, head):
+def test_a_play_list_is_not_followed(tmp_path: Path, head: str) -> None:
     (tmp_path / "a.mp4").write_text(head)
     with pytest.raises(VideoFailure, match="play list"):
         decode(tmp_path / "a.mp4", EIGHT)
 
 
-def test_an_empty_folder_and_one_with_a_broken_image_say_so(tmp_path):
+def test_an_empty_folder_and_one_with_a_broken_image_say_so(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(VideoFailure, match=r"none: cannot be decoded .*no images"):
         decode(tmp_path / "none", EIGHT)
@@ -174,7 +176,7 @@ def test_an_empty_folder_and_one_with_a_broken_image_say_so(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n0000"])
-def test_an_image_that_cannot_be_read_says_so(tmp_path, data):
+def test_an_image_that_cannot_be_read_says_so(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(VideoFailure, match=r"a\.png"):
         read_image(tmp_path / "a.png")
@@ -182,13 +184,13 @@ def test_an_image_that_cannot_be_read_says_so(tmp_path, data):
         read_image(tmp_path / "b.png")
 
 
-def test_a_size_that_cannot_be_is_a_usage_error():
+def test_a_size_that_cannot_be_is_a_usage_error() -> None:
     for wrong in ({"size": (0, 10)}, {"max_pixels": 0}, {"size": (8, 8), "max_pixels": 64}):
         with pytest.raises(UsageError):
             decode(BIKES, EIGHT, **wrong)
 
 
-def test_an_unknown_policy_is_a_usage_error_before_the_file_is_looked_at(tmp_path):
+def test_an_unknown_policy_is_a_usage_error_before_the_file_is_looked_at(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="policy"):
         decode(tmp_path / "gone.mp4", FrameSampling(policy="every", num_frames=8))
 
@@ -197,7 +199,7 @@ def test_an_unknown_policy_is_a_usage_error_before_the_file_is_looked_at(tmp_pat
 
 
 @pytest.mark.parametrize("name", [*REAL, "vp9"])
-def test_decord_and_pyav_give_the_same_pixels(tmp_path, name):
+def test_decord_and_pyav_give_the_same_pixels(tmp_path: Path, name) -> None:
     path = real(name) if name in REAL else tmp_path / "a.webm"
     if name not in REAL:
         write_video(path, next_to_real(), 30000 / 1001, name)
@@ -209,7 +211,7 @@ def test_decord_and_pyav_give_the_same_pixels(tmp_path, name):
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_a_turned_phone_video_is_upright_whoever_reads_it(tmp_path, turn):
+def test_a_turned_phone_video_is_upright_whoever_reads_it(tmp_path: Path, turn: int) -> None:
     data = bytearray(BIKES.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
     a, b = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[turn]
@@ -221,7 +223,7 @@ def test_a_turned_phone_video_is_upright_whoever_reads_it(tmp_path, turn):
     assert probe(tmp_path / "a.mp4").width == (640 if turn == 180 else 272)
 
 
-def test_frames_come_in_the_order_asked_for_repeats_and_all():
+def test_frames_come_in_the_order_asked_for_repeats_and_all() -> None:
     backwards = FrameSampling(policy="segment", num_frames=6)
     shown = decode(BIKES, backwards, (12.0, 9.0))
     assert shown.choice.indices == tuple(sorted(shown.choice.indices, reverse=True))
@@ -233,13 +235,13 @@ def test_frames_come_in_the_order_asked_for_repeats_and_all():
 
 
 @pytest.mark.parametrize("container", ["mkv", "mov", "flv"])
-def test_other_containers_give_the_same_frames(tmp_path, container):
+def test_other_containers_give_the_same_frames(tmp_path: Path, container: str) -> None:
     path = remuxed(real("carphone_pristine.mp4"), tmp_path / f"a.{container}")
     assert np.array_equal(decode(path, EIGHT).frames, decode(real("carphone_pristine.mp4"), EIGHT).frames)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "h264"])
-def test_pyav_reads_what_decord_cannot(tmp_path, container):
+def test_pyav_reads_what_decord_cannot(tmp_path: Path, container: str) -> None:
     path = remuxed(real("carphone_pristine.mp4"), tmp_path / "a.bin", format=container)
     shown = decode(path, EIGHT)
     assert shown.info.decoder.startswith("PyAV")
@@ -249,7 +251,7 @@ def test_pyav_reads_what_decord_cannot(tmp_path, container):
 
 
 @pytest.mark.parametrize(("codec", "name"), [("av1", "a.mp4"), ("gif", "a.gif"), ("vp9", "a.webm")])
-def test_av1_gif_and_vp9_are_counted_and_jumped_in_exactly(tmp_path, codec, name):
+def test_av1_gif_and_vp9_are_counted_and_jumped_in_exactly(tmp_path: Path, codec: str, name: str) -> None:
     write_video(tmp_path / name, counting(100), 25, codec)
     every = decode(tmp_path / name, FrameSampling(policy="uniform", num_frames=100))
     some = decode(tmp_path / name, FrameSampling(policy="segment", num_frames=4), (3.9, 1.2))
@@ -258,13 +260,13 @@ def test_av1_gif_and_vp9_are_counted_and_jumped_in_exactly(tmp_path, codec, name
     assert np.array_equal(some.frames, every.frames[list(some.choice.indices)])
 
 
-def test_pyav_jumps_to_the_same_frames_that_it_reaches_by_decoding_on():
+def test_pyav_jumps_to_the_same_frames_that_it_reaches_by_decoding_on() -> None:
     reader = PyavReader(examine(real("bigbuckbunny.mp4")))
     on = dict(reader.read(range(reader.info.total_frames)))
     assert all(np.array_equal(next(reader.read([n]))[1], on[n]) for n in (131, 64, 3))
 
 
-def test_frames_before_an_edit_lists_start_are_not_shown(tmp_path):
+def test_frames_before_an_edit_lists_start_are_not_shown(tmp_path: Path) -> None:
     data = bytearray(BIKES.read_bytes())
     at = data.index(b"elst") + 8
     assert int.from_bytes(data[at : at + 4], "big") == 1
@@ -279,7 +281,7 @@ def test_frames_before_an_edit_lists_start_are_not_shown(tmp_path):
     assert np.array_equal(shown.frames[0], whole.frames[0])
 
 
-def test_a_folder_is_read_in_natural_order_and_counted_from_one(tmp_path):
+def test_a_folder_is_read_in_natural_order_and_counted_from_one(tmp_path: Path) -> None:
     folder = tmp_path / "clip"
     write_frame_folder(folder, counting(12), suffix=".png")
     for file in image_files(folder):
@@ -292,14 +294,14 @@ def test_a_folder_is_read_in_natural_order_and_counted_from_one(tmp_path):
     assert shown.info.fps == 3.0
 
 
-def test_a_span_beyond_a_folder_is_clamped_and_said(tmp_path):
+def test_a_span_beyond_a_folder_is_clamped_and_said(tmp_path: Path) -> None:
     write_frame_folder(tmp_path / "clip", counting(3))
     shown = decode(tmp_path / "clip", FrameSampling(policy="segment", num_frames=4), (5.0, 9.0), folder_fps=3.0)
     assert set(shown.choice.indices) <= {0, 1, 2}
     assert any("clamped" in note for note in shown.notes)
 
 
-def test_images_of_another_size_are_scaled_to_the_first_and_that_is_said(tmp_path):
+def test_images_of_another_size_are_scaled_to_the_first_and_that_is_said(tmp_path: Path) -> None:
     write_frame_folder(tmp_path / "clip", counting(3))
     Image.new("RGB", (10, 10)).save(tmp_path / "clip" / "00002.jpg")
     shown = decode(tmp_path / "clip", FrameSampling(policy="uniform", num_frames=3))
@@ -308,20 +310,20 @@ def test_images_of_another_size_are_scaled_to_the_first_and_that_is_said(tmp_pat
 
 
 @pytest.mark.parametrize("max_pixels", [1, 999, 640 * 272 - 1])
-def test_max_pixels_is_never_passed_keeps_the_shape_and_is_said(max_pixels):
+def test_max_pixels_is_never_passed_keeps_the_shape_and_is_said(max_pixels) -> None:
     shown = decode(BIKES, FrameSampling(policy="uniform", num_frames=2), max_pixels=max_pixels)
     _, height, width, _ = shown.frames.shape
     assert 1 <= width * height <= max_pixels
     assert f"scaled from 640x272 to {width}x{height} (bicubic)" in shown.notes
 
 
-def test_a_size_is_kept_to_and_a_cap_that_is_not_reached_changes_nothing():
+def test_a_size_is_kept_to_and_a_cap_that_is_not_reached_changes_nothing() -> None:
     two = FrameSampling(policy="uniform", num_frames=2)
     assert decode(BIKES, two, size=(32, 16)).frames.shape == (2, 16, 32, 3)
     assert not decode(BIKES, two, max_pixels=640 * 272).notes
 
 
-def test_images_come_as_rgb_upright(tmp_path):
+def test_images_come_as_rgb_upright(tmp_path: Path) -> None:
     Image.new("RGBA", (3, 2), (255, 0, 0, 128)).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").shape == (2, 3, 3)
     turned = Image.Exif()
@@ -330,7 +332,7 @@ def test_images_come_as_rgb_upright(tmp_path):
     assert read_image(tmp_path / "b.jpg").shape == (30, 20, 3)
 
 
-def test_a_jump_that_misses_is_made_up_for_by_decoding_on(tmp_path):
+def test_a_jump_that_misses_is_made_up_for_by_decoding_on(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", next_to_real(), 25)
     reader = PyavReader(examine(remuxed(tmp_path / "a.mp4", tmp_path / "a.ts", format="mpegts")))
     shown = dict(reader.read([5, 40, 59]))
@@ -339,7 +341,7 @@ def test_a_jump_that_misses_is_made_up_for_by_decoding_on(tmp_path):
 
 
 @pytest.mark.parametrize("reader", [DecordReader, PyavReader])
-def test_a_reader_says_when_a_frame_is_not_where_the_packets_say(reader):
+def test_a_reader_says_when_a_frame_is_not_where_the_packets_say(reader) -> None:
     footage = examine(real("carphone_pristine.mp4"))
     times = list(footage.timeline.times)
     times[60] += times[1] // 2
@@ -348,7 +350,7 @@ def test_a_reader_says_when_a_frame_is_not_where_the_packets_say(reader):
         list(reader(wrong).read([60]))
 
 
-def test_decord_says_when_it_counts_other_frames_than_the_packets(tmp_path):
+def test_decord_says_when_it_counts_other_frames_than_the_packets(tmp_path: Path) -> None:
     footage = examine(real("carphone_pristine.mp4"))
     wrong = replace(footage, timeline=replace(footage.timeline, times=footage.timeline.times[:-1]))
     with pytest.raises(ReadError, match="counts 120 frames, the packets are 119"):
@@ -359,14 +361,14 @@ def test_decord_says_when_it_counts_other_frames_than_the_packets(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def uneven(tmp_path_factory):
+def uneven(tmp_path_factory: pytest.TempPathFactory):
     pts = [i * 1000 for i in range(10)] + [10_000 + i * 100 for i in range(101)]
     film = Film(name="uneven.mp4", pts=pts, ticks=1000, muxer={"video_track_timescale": "1000"})
     return film.write(tmp_path_factory.mktemp("films"))
 
 
 @pytest.mark.parametrize(("span", "inside"), [((0, 5), range(6)), ((3, 6), range(3, 7)), ((12, 13), range(30, 41))])
-def test_with_real_times_only_frames_of_the_span_are_shown(uneven, span, inside):
+def test_with_real_times_only_frames_of_the_span_are_shown(uneven, span: tuple[int, ...], inside) -> None:
     shown = decode(uneven, FrameSampling(policy="interior", num_frames=8, times="real"), span)
     assert [said(pixels) for pixels in shown.frames] == list(shown.choice.indices)
     assert set(shown.choice.indices) <= set(inside)
@@ -374,17 +376,17 @@ def test_with_real_times_only_frames_of_the_span_are_shown(uneven, span, inside)
     assert not shown.notes
 
 
-def test_with_real_times_one_frame_per_second_is_one_a_second(uneven):
+def test_with_real_times_one_frame_per_second_is_one_a_second(uneven) -> None:
     shown = decode(uneven, FrameSampling(policy="rate", fps=1.0, times="real"))
     assert shown.timestamps == tuple(float(t) for t in range(20))
 
 
 @pytest.mark.parametrize(("span", "at"), [((3, 6), "10.80..12.20"), ((12, 13), "15.60..16.20")])
-def test_nominal_times_that_lie_outside_of_the_span_are_noted(uneven, span, at):
+def test_nominal_times_that_lie_outside_of_the_span_are_noted(uneven, span: tuple[int, ...], at: str) -> None:
     shown = decode(uneven, FrameSampling(policy="interior", num_frames=8), span)
     assert any(f"8 of 8 frames are shown outside of the span {span[0]}..{span[1]} s" in note for note in shown.notes)
     assert any(at in note for note in shown.notes)
 
 
-def test_at_a_constant_rate_nothing_is_noted_of_a_span():
+def test_at_a_constant_rate_nothing_is_noted_of_a_span() -> None:
     assert not decode(BIKES, EIGHT, (2.0, 4.0)).notes

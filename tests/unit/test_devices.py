@@ -188,10 +188,7 @@ def test_a_device_is_free_only_when_the_last_child_of_its_worker_is_gone(tmp_pat
 
 
 def test_two_homes_of_one_machine_look_at_the_same_locks(tmp_path):
-    assert (
-        Settings(_env_file=None, home=tmp_path / "a").lock_path
-        == Settings(_env_file=None, home=tmp_path / "b").lock_path
-    )
+    assert Settings(home=tmp_path / "a").lock_path == Settings(home=tmp_path / "b").lock_path
 
 
 NOBODY = 65534

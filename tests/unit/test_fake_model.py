@@ -21,9 +21,15 @@ SETTINGS = GenerationSettings()
 SPAWN = multiprocessing.get_context("spawn")
 
 
+def loaded() -> Model:
+    made = load_model(MODELS["fake"], devices=["cpu"])
+    assert isinstance(made, Model)
+    return made
+
+
 @pytest.fixture
 def model() -> Model:
-    return load_model(MODELS["fake"], devices=["cpu"])
+    return loaded()
 
 
 def prompt(text: str = "What is it?", clip: Clip | None = None, **row: Any) -> Prompt:
@@ -71,7 +77,7 @@ def test_frames_that_are_gone_or_damaged_are_this_machines_problem(model: Model,
 
 
 def answer_in_a_process(fault: str) -> None:
-    say(load_model(MODELS["fake"], devices=["cpu"]), prompt(fake_fault=fault))
+    say(loaded(), prompt(fake_fault=fault))
 
 
 def test_crash_kills_the_process_and_hang_never_returns() -> None:
@@ -135,7 +141,7 @@ def test_a_batch_takes_as_long_as_its_slowest_request(model: Model) -> None:
 
 def test_each_generation_is_logged_even_if_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(tmp_path / "log"))
-    model = load_model(MODELS["fake"], devices=["cpu"])
+    model = loaded()
     say(model, prompt(index=1), prompt(index="b"))
     with pytest.raises(ModelFailure):
         say(model, prompt(index=3, fake_fault="error"))

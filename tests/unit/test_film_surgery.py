@@ -1,6 +1,8 @@
 """Files that were trimmed, cut, turned or mirrored are shown as players show them."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,7 +12,7 @@ from av.stream import Disposition
 from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
-from videval.video.decode import decode
+from videval.video.decode import Decoded, decode
 from videval.video.footage import _count as counting
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader
@@ -20,7 +22,7 @@ DELAY = {0: 0, 1: 1, 2: 2, 3: 2}
 BY_NAME = {film.name: film for film in FILMS}
 
 
-def shown_of(path, policy="uniform", count=8):
+def shown_of(path: Path, policy: str = "uniform", count: int = 8) -> tuple[Decoded, list[int]]:
     shown = decode(path, FrameSampling(policy=policy, num_frames=count))
     return shown, [said(pixels) for pixels in shown.frames]
 
@@ -42,7 +44,9 @@ def shown_of(path, policy="uniform", count=8):
     ],
     ids=str,
 )
-def test_only_what_an_edit_list_keeps_is_shown_and_counted(tmp_path, b_frames, stretches):
+def test_only_what_an_edit_list_keeps_is_shown_and_counted(
+    tmp_path: Path, b_frames: int, stretches: list[tuple[int, int]]
+) -> None:
     film = Film(name="a.mp4", frames=60, b_frames=b_frames, options=STEADY)
     path = set_edits(film.write(tmp_path), *stretches, b_delay=DELAY[b_frames])
     kept = [n for first, last in stretches for n in range(first, last)]
@@ -55,7 +59,7 @@ def test_only_what_an_edit_list_keeps_is_shown_and_counted(tmp_path, b_frames, s
 
 
 @pytest.mark.parametrize("stretch", [(7, 60), (0, 33), (7, 33)], ids=str)
-def test_the_times_of_a_trimmed_video_begin_at_its_first_shown_frame(tmp_path, stretch):
+def test_the_times_of_a_trimmed_video_begin_at_its_first_shown_frame(tmp_path: Path, stretch: tuple[int, int]) -> None:
     path = set_edits(Film(name="a.mp4", frames=60, b_frames=2, options=STEADY).write(tmp_path), stretch, b_delay=2)
     shown, _ = shown_of(path, count=5)
     assert shown.timestamps == pytest.approx([n / FPS for n in shown.choice.indices], abs=1e-3)
@@ -63,10 +67,10 @@ def test_the_times_of_a_trimmed_video_begin_at_its_first_shown_frame(tmp_path, s
 
 @pytest.mark.parametrize("name", ["h264_b.ts", "h264_open.ts", "hevc_open.ts", "mpeg2_b.ts"])
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
-def test_a_stream_that_was_cut_shows_what_follows_its_first_key_frame(tmp_path, name, share):
+def test_a_stream_that_was_cut_shows_what_follows_its_first_key_frame(tmp_path: Path, name: str, share: float) -> None:
     whole = BY_NAME[name].write(tmp_path)
     with av.open(str(whole)) as container:
-        keys = [p.pos for p in container.demux(video=0) if p.is_keyframe and p.size]
+        keys = [p.pos or 0 for p in container.demux(video=0) if p.is_keyframe and p.size]
     data, start = whole.read_bytes(), int(keys[1] + share * (keys[2] - keys[1])) // 188 * 188
     path = tmp_path / "cut.ts"
     path.write_bytes(data[:376] + data[start:])
@@ -79,7 +83,9 @@ def test_a_stream_that_was_cut_shows_what_follows_its_first_key_frame(tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["h264_b.mkv", "hevc_open.mkv", "vp9.webm", "vp8.webm"])
-def test_a_matroska_file_that_begins_in_a_group_shows_what_follows_its_first_key_frame(tmp_path, name):
+def test_a_matroska_file_that_begins_in_a_group_shows_what_follows_its_first_key_frame(
+    tmp_path: Path, name: str
+) -> None:
     source, path = BY_NAME[name].write(tmp_path), tmp_path / f"cut.{name[-4:].strip('.')}"
     with av.open(str(source)) as given, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(given.streams.video[0])
@@ -92,7 +98,7 @@ def test_a_matroska_file_that_begins_in_a_group_shows_what_follows_its_first_key
     assert 5 < numbers[0] <= 16 and shown.info.total_frames == 40 - numbers[0]
 
 
-def test_a_video_without_any_key_frame_is_a_failure(tmp_path):
+def test_a_video_without_any_key_frame_is_a_failure(tmp_path: Path) -> None:
     source, path = BY_NAME["vp9.webm"].write(tmp_path), tmp_path / "a.webm"
     with av.open(str(source)) as given, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(given.streams.video[0])
@@ -106,10 +112,10 @@ def test_a_video_without_any_key_frame_is_a_failure(tmp_path):
 
 @pytest.mark.parametrize("turn", range(4), ids=lambda n: f"{90 * n}")
 @pytest.mark.parametrize("mirrored", [False, True], ids=["plain", "mirrored"])
-def test_turned_and_mirrored_videos_are_shown_upright_and_unmirrored(tmp_path, turn, mirrored):
+def test_turned_and_mirrored_videos_are_shown_upright_and_unmirrored(tmp_path: Path, turn: int, mirrored: bool) -> None:
     """Stored is what the matrix must undo: mirrored, then turned to the left."""
 
-    def stored(number, width, height):
+    def stored(number: int, width: int, height: int) -> Any:
         upright = drawn(number, *((width, height) if turn % 2 == 0 else (height, width)))
         return np.ascontiguousarray(np.rot90(upright[:, ::-1] if mirrored else upright, turn))
 
@@ -122,7 +128,7 @@ def test_turned_and_mirrored_videos_are_shown_upright_and_unmirrored(tmp_path, t
     assert shown.info.decoder.startswith("decord" if (turn, mirrored) == (0, False) else "PyAV")
 
 
-def test_a_matrix_that_says_nothing_turns_nothing(tmp_path):
+def test_a_matrix_that_says_nothing_turns_nothing(tmp_path: Path) -> None:
     path = set_matrix(Film(name="a.mp4").write(tmp_path), 0, 0, 0, 0)
     shown, numbers = shown_of(path)
     assert numbers == list(shown.choice.indices)
@@ -130,12 +136,14 @@ def test_a_matrix_that_says_nothing_turns_nothing(tmp_path):
 
 @pytest.mark.parametrize("frames_off", [-14, -2, 3, 14])
 @pytest.mark.parametrize("name", ["h264_b.mkv", "h264_no_key_table.mp4"])
-def test_a_seek_that_ends_elsewhere_is_made_up_for(tmp_path, monkeypatch, name, frames_off):
+def test_a_seek_that_ends_elsewhere_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, frames_off: int
+) -> None:
     """It may end at another start, before or behind, or at a picture that only says that it is a key frame."""
     footage = examine(BY_NAME[name].write(tmp_path))
-    seeks = []
+    seeks: list[int] = []
 
-    def astray(self, container, stream, start):
+    def astray(self: PyavReader, container: Any, stream: Any, start: int) -> None:
         seeks.append(start)
         number = footage.timeline.next_from(start) + frames_off
         container.seek(footage.timeline.times[min(39, max(0, number))], stream=stream)
@@ -146,7 +154,7 @@ def test_a_seek_that_ends_elsewhere_is_made_up_for(tmp_path, monkeypatch, name, 
 
 
 @pytest.mark.parametrize("default", [0, 1])
-def test_of_several_videos_in_one_file_the_one_that_is_marked_is_shown(tmp_path, default):
+def test_of_several_videos_in_one_file_the_one_that_is_marked_is_shown(tmp_path: Path, default: int) -> None:
     path = tmp_path / "two.mp4"
     with av.open(str(path), "w") as out:
         streams = [out.add_stream("libx264", rate=FPS, options={"preset": "veryfast"}) for _ in range(2)]
@@ -164,7 +172,7 @@ def test_of_several_videos_in_one_file_the_one_that_is_marked_is_shown(tmp_path,
     assert shown.info.decoder.startswith("PyAV")
 
 
-def test_a_video_that_changes_its_size_is_brought_to_its_first(tmp_path):
+def test_a_video_that_changes_its_size_is_brought_to_its_first(tmp_path: Path) -> None:
     small, large = (Film(name=f"{w}.h264", format="h264", size=(w, w * 3 // 4)).write(tmp_path) for w in (64, 96))
     (tmp_path / "a.h264").write_bytes(small.read_bytes() + large.read_bytes())
     shown, numbers = shown_of(tmp_path / "a.h264", count=16)
@@ -172,7 +180,7 @@ def test_a_video_that_changes_its_size_is_brought_to_its_first(tmp_path):
     assert shown.frames.shape == (16, 48, 64, 3) and shown.info.total_frames == 80
 
 
-def test_pictures_that_vp8_never_shows_are_not_counted(tmp_path):
+def test_pictures_that_vp8_never_shows_are_not_counted(tmp_path: Path) -> None:
     source, path = BY_NAME["vp8.webm"].write(tmp_path), tmp_path / "hidden.webm"
     with av.open(str(source)) as given, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(given.streams.video[0])
@@ -190,7 +198,9 @@ def test_pictures_that_vp8_never_shows_are_not_counted(tmp_path):
     assert shown.timestamps == pytest.approx([n / FPS for n in kept], abs=2e-3)
 
 
-def test_what_a_reader_finds_elsewhere_is_left_to_the_next_and_never_shown(tmp_path, monkeypatch):
+def test_what_a_reader_finds_elsewhere_is_left_to_the_next_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = BY_NAME["h264_b.mp4"].write(tmp_path)
     true = examine(path)
     times = list(true.timeline.times)
@@ -204,11 +214,11 @@ def test_what_a_reader_finds_elsewhere_is_left_to_the_next_and_never_shown(tmp_p
         shown_of(path, count=40)
 
 
-def test_a_video_on_which_decord_gives_up_is_read_by_pyav(tmp_path, monkeypatch):
+def test_a_video_on_which_decord_gives_up_is_read_by_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = BY_NAME["h264_b.mp4"].write(tmp_path)
     assert shown_of(path)[0].info.decoder.startswith("decord")
 
-    def gives_up(self, numbers):
+    def gives_up(self: object, numbers: object) -> None:
         raise RuntimeError("cannot find video stream")
 
     monkeypatch.setattr("videval.video.decode.DecordReader.read", gives_up)
@@ -217,9 +227,14 @@ def test_a_video_on_which_decord_gives_up_is_read_by_pyav(tmp_path, monkeypatch)
     assert shown.info.decoder.startswith("PyAV")
 
 
-def test_another_file_under_the_same_name_is_looked_at_anew(tmp_path, monkeypatch):
-    looks = []
-    monkeypatch.setattr("videval.video.footage._count", lambda path, why: looks.append(path) or counting(path, why))
+def test_another_file_under_the_same_name_is_looked_at_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+
+    def looking(path: Path, why: str) -> Any:
+        looks.append(path)
+        return counting(path, why)
+
+    monkeypatch.setattr("videval.video.footage._count", looking)
     path = BY_NAME["h264.ts"].write(tmp_path)
     assert shown_of(path)[0].info.total_frames == shown_of(path, "stride")[0].info.total_frames == 40
     assert len(looks) == 1, "a second span of the same file costs no second look"

@@ -1,16 +1,19 @@
 """Every kind of file shows the frames that were asked for, at their times, whoever reads it."""
 
 import random
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.films import FILMS, said
+from tests.films import FILMS, Film, said
 from videval.types import FrameSampling
 from videval.video.decode import decode
 from videval.video.decord_reader import DecordReader
-from videval.video.footage import counted, examine
+from videval.video.footage import Footage, counted, examine
 from videval.video.pyav_reader import PyavReader
+from videval.video.readers import Reader
 
 SAMPLINGS = [
     FrameSampling(policy="interior", num_frames=8),
@@ -21,15 +24,16 @@ SAMPLINGS = [
 
 
 @pytest.fixture(params=FILMS, ids=lambda film: film.name)
-def film(request):
-    return request.param
+def film(request: pytest.FixtureRequest) -> Film:
+    found: Film = request.param
+    return found
 
 
-def numbers_of(reader, wanted):
+def numbers_of(reader: Reader, wanted: Sequence[int]) -> list[int]:
     return [said(pixels) for _, pixels in reader.read(wanted)]
 
 
-def test_the_frames_asked_for_are_shown_and_their_times_are_true(film, tmp_path):
+def test_the_frames_asked_for_are_shown_and_their_times_are_true(film: Film, tmp_path: Path) -> None:
     path = film.write(tmp_path)
     count, times = len(film.times()), film.times()
     for sampling in SAMPLINGS:
@@ -42,11 +46,11 @@ def test_the_frames_asked_for_are_shown_and_their_times_are_true(film, tmp_path)
     readers_agree(examine(path), count)
 
 
-def readers_agree(footage, count):
+def readers_agree(footage: Footage, count: int) -> None:
     """Every reader, by jumping and by decoding on, forwards and one after another anew, gives the same frames."""
     every = list(range(count))
     some = sorted(random.Random(count).sample(every, min(5, count)))
-    readers = [PyavReader(footage), PyavReader(counted(footage))]
+    readers: list[Reader] = [PyavReader(footage), PyavReader(counted(footage))]
     if not footage.objection:
         readers.append(DecordReader(footage))
     for reader in readers:

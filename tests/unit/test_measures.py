@@ -43,7 +43,7 @@ def test_averages_count_groups_or_questions_the_same() -> None:
     tallies = [tally("plotQA", 1, 1), tally("ego", 0, 3), tally("summary", 4, 4)]
     (groups,) = MeanOfGroups(column="task_type", name="M-Avg").of(tallies)
     (questions,) = MeanOfQuestions(column="task_type", name="all", groups=("plotQA", "ego", "count")).of(tallies)
-    assert (groups.value, questions.value) == (pytest.approx(2 / 3), 0.25)
+    assert groups.value == pytest.approx(2 / 3) and questions.value == 0.25
     assert (groups.about, questions.group) == ("mean of the task_type scores", "")
     assert MeanOfQuestions(column="task_type", name="all", groups=("count",)).of(tallies)[0].value is None
     assert MeanOfGroups(column="task_type").of([])[0].value is None
@@ -53,7 +53,8 @@ def test_numbers_of_groups_are_a_table_and_averages_are_none_of_it() -> None:
     found = (*MeanOfGroups(column="a").of([tally("x", 1, 2)]), *DETECT.of([tally("x", 1, 2), tally("original", 2, 2)]))
     names, rows = measure_table(found)
     assert names == ("precision", "recall", "F1")
-    assert rows == [("x", (1.0, 0.5, pytest.approx(2 / 3))), ("mean", (1.0, 0.5, pytest.approx(2 / 3)))]
+    assert [name for name, _ in rows] == ["x", "mean"]
+    assert [values for _, values in rows] == [pytest.approx((1.0, 0.5, 2 / 3))] * 2
     assert measure_table([]) == ((), [])
 
 

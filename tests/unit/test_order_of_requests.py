@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -30,7 +31,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-def asked(folder: Path, count: int = 60, videos: int = 20, **values: object) -> Order:
+def asked(folder: Path, count: int = 60, videos: int = 20, **values: Any) -> Order:
     """Questions of which those about one video do not stand together in the benchmark."""
     return order(folder / "data", samples(count, videos=videos), in_order=False, **values)
 
@@ -42,7 +43,9 @@ def requests_of(database: Database, run_id: int) -> list[tuple[str, str]]:
         return [(row.key, row.video) for row in connection.execute(query)]
 
 
-def test_videos_are_shuffled_and_a_video_s_questions_stay_together_in_their_order(database, tmp_path):
+def test_videos_are_shuffled_and_a_video_s_questions_stay_together_in_their_order(
+    database: Database, tmp_path: Path
+) -> None:
     found = requests_of(database, enqueue(database, asked(tmp_path)).run.run_id)
     videos = [video for video, _ in groupby(found, key=lambda pair: pair[1])]
     assert sorted(videos) == sorted(f"v{i}.mp4" for i in range(20)), "each video once"
@@ -52,13 +55,13 @@ def test_videos_are_shuffled_and_a_video_s_questions_stay_together_in_their_orde
         assert [key for key, _ in group] == [f"sample:{number + 20 * k}" for k in range(3)]
 
 
-def test_the_order_is_the_same_for_every_run_on_a_snapshot(database, tmp_path):
+def test_the_order_is_the_same_for_every_run_on_a_snapshot(database: Database, tmp_path: Path) -> None:
     first = requests_of(database, enqueue(database, asked(tmp_path)).run.run_id)
     for other in (asked(tmp_path, model="fake:b"), asked(tmp_path, max_pixels=64, priority=2)):
         assert requests_of(database, enqueue(database, other).run.run_id) == first
 
 
-def test_the_order_is_the_same_in_every_process_and_on_every_python():
+def test_the_order_is_the_same_in_every_process_and_on_every_python() -> None:
     said = [_turn("d1", f"v{i}.mp4").hex()[:8] for i in range(3)]
     assert said == ["736ce5cd", "52a30794", "1f84f9db"]
     code = "from videval.plans import _turn; print([_turn('d1', f'v{i}.mp4').hex()[:8] for i in range(3)])"
@@ -66,18 +69,18 @@ def test_the_order_is_the_same_in_every_process_and_on_every_python():
     assert done.stdout.strip() == str(said)
 
 
-def test_another_content_has_another_order(database, tmp_path):
+def test_another_content_has_another_order(database: Database, tmp_path: Path) -> None:
     changed = asked(tmp_path)
     changed = replace(changed, samples=[replace(s, question=s.question + "!") for s in changed.samples])
     one, two = (requests_of(database, enqueue(database, o).run.run_id) for o in (asked(tmp_path), changed))
     assert sorted(one) == sorted(two) and one != two
 
 
-def test_a_video_with_a_name_that_is_no_text_has_its_place_too():
+def test_a_video_with_a_name_that_is_no_text_has_its_place_too() -> None:
     assert len({_turn("d", name) for name in ("\ud800.mp4", "a\x00b.mp4", "", "漢字.mp4")}) == 4
 
 
-def test_in_order_is_the_benchmark_s_own(database, tmp_path):
+def test_in_order_is_the_benchmark_s_own(database: Database, tmp_path: Path) -> None:
     found = requests_of(database, enqueue(database, replace(asked(tmp_path), in_order=True)).run.run_id)
     assert found[:4] == [
         ("sample:0", "v0.mp4"),
@@ -87,34 +90,38 @@ def test_in_order_is_the_benchmark_s_own(database, tmp_path):
     ]
 
 
-def test_the_order_is_no_part_of_the_run_key(database, tmp_path):
+def test_the_order_is_no_part_of_the_run_key(database: Database, tmp_path: Path) -> None:
     first = enqueue(database, asked(tmp_path))
     again = enqueue(database, replace(asked(tmp_path), in_order=True))
     assert first.run.run_id == again.run.run_id and again.added == 0
 
 
-def test_a_trial_is_a_sample_and_grows_to_the_full_run_in_the_same_order_with_nothing_asked_twice(database, tmp_path):
+def test_a_trial_is_a_sample_and_grows_to_the_full_run_in_the_same_order_with_nothing_asked_twice(
+    database: Database, tmp_path: Path
+) -> None:
     full = requests_of(database, enqueue(database, asked(tmp_path), new=True).run.run_id)
     for limit in (7, 31, None):
         done = enqueue(database, replace(asked(tmp_path, model="fake:b"), limit=limit))
         assert requests_of(database, done.run.run_id) == full[:limit]
 
 
-def test_a_trial_that_was_begun_in_order_grows_too(database, tmp_path):
+def test_a_trial_that_was_begun_in_order_grows_too(database: Database, tmp_path: Path) -> None:
     enqueue(database, replace(asked(tmp_path), in_order=True, limit=5))
     found = requests_of(database, enqueue(database, asked(tmp_path)).run.run_id)
     assert [key for key, _ in found[:5]] == [f"sample:{i}" for i in (0, 20, 40, 1, 21)]
     assert len(found) == len(set(found)) == 60
 
 
-def test_a_trial_of_a_benchmark_that_is_sorted_by_task_meets_all_of_its_tasks(database, tmp_path):
+def test_a_trial_of_a_benchmark_that_is_sorted_by_task_meets_all_of_its_tasks(
+    database: Database, tmp_path: Path
+) -> None:
     """40 videos, the last half of them of a task of its own: of 20 requests about half are of each."""
     found = requests_of(database, enqueue(database, asked(tmp_path, 40, 40, limit=20)).run.run_id)
     second_half = sum(int(video[1:-4]) >= 20 for _, video in found)
     assert 5 <= second_half <= 15
 
 
-def test_packs_are_shuffled_as_well(database, tmp_path):
+def test_packs_are_shuffled_as_well(database: Database, tmp_path: Path) -> None:
     plain = asked(tmp_path)
     packed = replace(plain, variant=replace(plain.variant, pack=True, name=plain.variant.name + "_pack"))
     keys = [key for key, _ in requests_of(database, enqueue(database, packed).run.run_id)]
@@ -122,7 +129,7 @@ def test_packs_are_shuffled_as_well(database, tmp_path):
     assert keys == [f"pack:{video}" for video in videos]
 
 
-def test_questions_without_their_videos_change_nothing_about_the_others(database, tmp_path):
+def test_questions_without_their_videos_change_nothing_about_the_others(database: Database, tmp_path: Path) -> None:
     whole = asked(tmp_path)
     full = requests_of(database, enqueue(database, whole).run.run_id)
     (tmp_path / "data" / "v3.mp4").unlink()
@@ -130,7 +137,7 @@ def test_questions_without_their_videos_change_nothing_about_the_others(database
     assert found == [pair for pair in full if pair[1] != "v3.mp4"]
 
 
-def test_results_stand_in_the_benchmark_s_order_whatever_was_answered_first(database, tmp_path):
+def test_results_stand_in_the_benchmark_s_order_whatever_was_answered_first(database: Database, tmp_path: Path) -> None:
     run_id = enqueue(database, asked(tmp_path, 12, 6)).run.run_id
     with database.read() as connection:
         ids = connection.execute(select(RequestRow.id).order_by(RequestRow.id)).scalars().all()

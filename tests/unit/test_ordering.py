@@ -24,5 +24,5 @@ def test_a_file_in_the_home_folder_is_found_where_no_shell_expands_it(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "asked.jsonl").write_text('{"index": 1, "video": "a.mp4", "question": "What?", "answer": "x"}\n')
-    order = make_order(Asked(what="~/asked.jsonl", model="fake"), Settings(_env_file=None))  # type: ignore[call-arg]
+    order = make_order(Asked(what="~/asked.jsonl", model="fake"), Settings())
     assert order.root == tmp_path and len(order.samples) == 1

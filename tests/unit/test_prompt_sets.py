@@ -34,7 +34,7 @@ CLIP = Clip(
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, home=tmp_path / "home", lock_dir=tmp_path / "locks", data_root=tmp_path / "data")
+    return Settings(home=tmp_path / "home", lock_dir=tmp_path / "locks", data_root=tmp_path / "data")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ class Listener:
     def clip(self, *_: object, **__: object) -> Clip:
         return CLIP
 
-    def generate(self, prompt: Prompt, *_: object, **__: object) -> Any:
+    def ask(self, prompt: Prompt, *_: object, **__: object) -> Any:
         self.prompt = prompt
         raise Heard
 
@@ -104,7 +104,7 @@ def test_a_set_that_a_benchmark_does_not_have_is_refused_with_those_it_has(
     what: str, name: str, has: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=f"no prompt set '{name}'; it has {has}$") as raised:
-        make_order(Asked(what=what, model="fake", prompts=name), Settings(_env_file=None, home=tmp_path))
+        make_order(Asked(what=what, model="fake", prompts=name), Settings(home=tmp_path))
     assert raised.value.hint == f"--prompts {has.split(',')[0]}"
 
 
@@ -136,7 +136,7 @@ def test_a_set_that_this_page_does_not_have_is_left_to_a_worker_that_does(
 @pytest.mark.parametrize("command", [enqueue_command, run_command])
 def test_both_commands_take_the_set_by_name(command: Callable[..., None]) -> None:
     assert signature(command).parameters["prompts"].default is None
-    given = {"variant": "MLVU_8frame", "model": "fake", "data": None, "prompts": "lmms-eval"}
+    given: dict[str, object] = {"variant": "MLVU_8frame", "model": "fake", "data": None, "prompts": "lmms-eval"}
     assert asked_from(given).prompts == "lmms-eval"
 
 
@@ -158,8 +158,8 @@ def test_a_worker_words_the_prompt_with_the_runs_set_and_samples_so(settings: Se
 @pytest.mark.parametrize("name", ["NExT-QA", "EgoSchema", "LVBench"])
 def test_what_only_lmms_eval_has_is_sampled_with_both_ends_as_there(name: str) -> None:
     found = benchmark(name)
-    for name in (None, "paper", "lmms-eval"):
-        prompts = found.prompt_set(name)
+    for one in (None, "paper", "lmms-eval"):
+        prompts = found.prompt_set(one)
         assert found.sampling(found.variant(num_frames=8), prompts).policy == "uniform"
         assert found.sampling(found.variant(fps=1.0), prompts).policy == "rate"
 

@@ -22,7 +22,7 @@ AROUND = (" {}", "\n{}\n", "\n" * 12 + "{}", "\t \u00a0{} \r\n")
 
 @pytest.mark.parametrize("said", SAID)
 def test_what_was_said_is_stored_shown_and_exported_to_the_character(said: str, tmp_path: Path) -> None:
-    database = open_database(Settings(_env_file=None, home=tmp_path / "home", lock_dir=tmp_path / "locks"))
+    database = open_database(Settings(home=tmp_path / "home", lock_dir=tmp_path / "locks"))
     ensure_schema(database)
     run_id = make_run(database, tmp_path / "data", samples(1))
     (number,) = request_ids(database, run_id)

@@ -128,7 +128,7 @@ def test_every_field_of_a_sample_tells_snapshots_apart(name: str) -> None:
 
 def test_the_order_of_samples_and_of_their_columns_is_content_and_the_order_of_fields_is_not() -> None:
     first, second = SAMPLES
-    turned = replace(second, row=dict(reversed(second.row.items())))
+    turned = replace(second, row=dict(reversed([*second.row.items()])))
     assert len({snapshot_digest("b", s) for s in ((first, second), (second, first), (first, turned))}) == 3
     assert snapshot_digest("b", SAMPLES) != snapshot_digest("c", SAMPLES)
 
@@ -171,7 +171,7 @@ class LaterSpec(ModelSpec):
     """What a later videval may know of a model."""
 
     group: int = 1
-    generation: LaterSettings = field(default_factory=LaterSettings)  # type: ignore[assignment]
+    generation: LaterSettings = field(default_factory=LaterSettings)
 
 
 def test_a_record_of_a_newer_videval_that_uses_nothing_new_is_read() -> None:

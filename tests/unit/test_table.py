@@ -1,6 +1,7 @@
 """The benchmark from one file: what is wrong is all said at once; what is right travels through unchanged."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,7 +144,7 @@ def test_bounds_become_the_span_of_the_sample(tmp_path: Path) -> None:
 
 def test_what_is_scored_and_how_depends_on_the_row() -> None:
     table = TableBenchmark()
-    base = {"id": "1", "video": "a", "question": "q"}
+    base: dict[str, Any] = {"id": "1", "video": "a", "question": "q"}
     assert table.scorer_for(Sample(**base, answer="A", candidates=("x", "y"))) == "choice"
     assert table.scorer_for(Sample(**base, answer="x")) == "exact"
     assert table.scorer_for(Sample(**base, candidates=("x", "y"))) is None

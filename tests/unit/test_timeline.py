@@ -1,6 +1,8 @@
 """What packets prove of a video, without decoding one: display order, places to start, and whether decord may read."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,10 @@ from videval.video.bitstream import is_hidden, is_start
 from videval.video.timeline import Packet, Unproven, by_decoding, by_packets, objection_to_decord
 
 
-def packets(*groups, step=10, delay=2):
+def packets(*groups: Sequence[int], step: int = 10, delay: int = 2) -> list[Packet]:
     """Groups of pictures, coded in the order given and shown in that of their numbers: [0, 3, 1, 2]."""
-    made, first = [], 0
+    made: list[Packet] = []
+    first = 0
     for group in groups:
         for place in group:
             starts, dts = place == group[0], (len(made) - delay) * step
@@ -42,12 +45,12 @@ OPEN = packets([0, 1], [2, 0, 1], [2, 0, 1])
         ([replace(p, is_discard=p.pts == 40) for p in CLOSED], "several stretches"),
     ],
 )
-def test_what_packets_do_not_prove_says_why(broken, reason):
+def test_what_packets_do_not_prove_says_why(broken: list[Packet], reason: str) -> None:
     with pytest.raises(Unproven, match=reason):
         by_packets(broken)
 
 
-def changed(at, **how):
+def changed(at: int, **how: Any) -> list[Packet]:
     return [replace(p, **how) if n == at else p for n, p in enumerate(CLOSED)]
 
 
@@ -67,7 +70,7 @@ def changed(at, **how):
     ],
     ids=str,
 )
-def test_decord_reads_closed_groups_that_every_seek_finds(known, objection):
+def test_decord_reads_closed_groups_that_every_seek_finds(known: list[Packet], objection: str) -> None:
     assert objection in objection_to_decord(known)
     assert bool(objection) == bool(objection_to_decord(known))
 
@@ -75,7 +78,7 @@ def test_decord_reads_closed_groups_that_every_seek_finds(known, objection):
 # what is proven
 
 
-def test_frames_are_in_order_of_display_and_the_last_one_ends():
+def test_frames_are_in_order_of_display_and_the_last_one_ends() -> None:
     found = by_packets(CLOSED)
     assert found.times == tuple(range(0, 100, 10))
     assert found.end == 100 and not found.is_counted
@@ -83,32 +86,34 @@ def test_frames_are_in_order_of_display_and_the_last_one_ends():
     assert [found.start_for(n) for n in (0, 3, 4, 9)] == [0, 0, 40, 80]
 
 
-def test_pictures_shown_before_an_open_groups_key_frame_are_decoded_from_the_group_before():
+def test_pictures_shown_before_an_open_groups_key_frame_are_decoded_from_the_group_before() -> None:
     found = by_packets(OPEN)
     assert found.starts == (0, 40, 70)
     assert [found.start_for(n) for n in (2, 3, 4, 5, 6, 7)] == [0, 0, 40, 40, 40, 70]
 
 
-def test_a_key_frame_that_a_later_picture_is_decoded_before_is_no_start():
+def test_a_key_frame_that_a_later_picture_is_decoded_before_is_no_start() -> None:
     late = [*CLOSED[:4], replace(CLOSED[5], dts=19), replace(CLOSED[4], dts=20, pts=41), *CLOSED[6:]]
     assert by_packets(late).starts == (0, 80)
 
 
 @pytest.mark.parametrize("kept", [(30, 70), (0, 60), (40, 90), (50, 50)])
-def test_one_stretch_of_an_edit_list_is_shown_and_decoded_from_what_lies_before(kept):
-    edited = [replace(p, is_discard=not kept[0] <= p.pts <= kept[1]) for p in CLOSED]
+def test_one_stretch_of_an_edit_list_is_shown_and_decoded_from_what_lies_before(kept: tuple[int, ...]) -> None:
+    edited = [replace(p, is_discard=not kept[0] <= (p.pts or 0) <= kept[1]) for p in CLOSED]
     found = by_packets(edited)
     assert found.times == tuple(range(kept[0], kept[1] + 10, 10))
     assert found.end == kept[1] + 10
     assert found.start_for(0) == max(s for s in (0, 40, 80) if s <= kept[0])
 
 
-def test_hidden_pictures_are_not_counted():
+def test_hidden_pictures_are_not_counted() -> None:
     assert len(by_packets(changed(9, is_hidden=True)).times) == 9
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.booleans())
-def test_whatever_the_groups_no_frame_is_lost_and_none_is_started_from_behind_it(sizes, reverse):
+def test_whatever_the_groups_no_frame_is_lost_and_none_is_started_from_behind_it(
+    sizes: list[int], reverse: bool
+) -> None:
     groups = [[0, *(range(n - 1, 0, -1) if reverse else range(1, n))] for n in sizes]
     found = by_packets(packets(*groups, delay=9))
     assert found.times == tuple(range(0, sum(sizes) * 10, 10))
@@ -120,14 +125,14 @@ def test_whatever_the_groups_no_frame_is_lost_and_none_is_started_from_behind_it
 # counted by decoding
 
 
-def test_decoded_frames_have_their_own_times_if_these_ascend():
+def test_decoded_frames_have_their_own_times_if_these_ascend() -> None:
     found = by_decoding(3, [5, 10, 15], [0, 5, 10], 3)
     assert (found.times, found.end, found.clock, found.is_counted) == ((5, 10, 15), 18, "shown", True)
     assert by_decoding(3, [5, 10, 15], [], 0).end == 20
 
 
 @pytest.mark.parametrize("shown", [[1, 4, 3], [1, 1, 2], [None, 2, 3], []])
-def test_else_they_are_shown_at_the_container_s_decoding_times_or_numbered(shown):
+def test_else_they_are_shown_at_the_container_s_decoding_times_or_numbered(shown: list[int | None]) -> None:
     found = by_decoding(3, shown, [0, 5, 10], 5)
     assert (found.times, found.end, found.clock) == ((0, 5, 10), 15, "decoded")
     for decoded in ([0, 5], [0, 5, None], [0, 0, 5]):
@@ -141,11 +146,11 @@ def test_else_they_are_shown_at_the_container_s_decoding_times_or_numbered(shown
 AVCC, HVCC = b"\1d\0\n\xff", b"\1" + bytes(20) + b"\xff"
 
 
-def by_length(*units):
+def by_length(*units: bytes) -> bytes:
     return b"".join(len(u).to_bytes(4, "big") + u for u in units)
 
 
-def by_start_code(*units):
+def by_start_code(*units: bytes) -> bytes:
     return b"".join(b"\0\0\0\1" + u for u in units)
 
 
@@ -163,7 +168,9 @@ def by_start_code(*units):
         ("hevc", [b"\x02\1trail"], False),
     ],
 )
-def test_units_of_h264_and_hevc_say_where_decoding_may_begin(codec, units, starts, framed, extradata):
+def test_units_of_h264_and_hevc_say_where_decoding_may_begin(
+    codec: str, units: list[bytes], starts: bool, framed: Callable[..., bytes], extradata: bool
+) -> None:
     record = {"h264": AVCC, "hevc": HVCC}[codec] if extradata else b""
     assert is_start(codec, framed(*units), record) == starts
 
@@ -185,15 +192,15 @@ def test_units_of_h264_and_hevc_say_where_decoding_may_begin(codec, units, start
         ("mpeg4", b"\0\0\1\xb0", False),
     ],
 )
-def test_first_bytes_of_other_codecs_say_so_too(codec, data, starts):
+def test_first_bytes_of_other_codecs_say_so_too(codec: str, data: bytes, starts: bool) -> None:
     assert is_start(codec, data, b"") == starts
 
 
 @given(st.sampled_from(["h264", "hevc", "vp8", "vp9", "av1"]), st.binary(max_size=40), st.sampled_from([b"", AVCC]))
-def test_no_bytes_are_too_broken_to_be_looked_at(codec, data, extradata):
+def test_no_bytes_are_too_broken_to_be_looked_at(codec: str, data: bytes, extradata: bytes) -> None:
     assert is_start(codec, data, extradata) in (True, False)
     assert is_hidden(codec, data) in (True, False)
 
 
-def test_only_vp8_hides_pictures():
+def test_only_vp8_hides_pictures() -> None:
     assert is_hidden("vp8", b"\xa1") and not is_hidden("vp8", b"\xb1") and not is_hidden("vp9", b"\xa1")

@@ -113,7 +113,7 @@ def test_third_parties_benchmarks_are_found_by_entry_point(monkeypatch: pytest.M
 
     class Theirs(MVBench):
         name = "TheirBench"
-        published = ("TheirBench_8frame",)
+        published = ("TheirBench_8frame", "TheirBench_16frame")
 
     monkeypatch.setattr(registry, "_plugins", lambda group: {"TheirBench": lambda: Theirs})
     assert parse_variant("TheirBench_4frame").benchmark == "TheirBench"

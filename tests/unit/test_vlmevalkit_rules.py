@@ -49,7 +49,7 @@ def test_what_only_a_judge_can_tell_has_no_score_and_no_row() -> None:
     free = sample("a long story", candidates=(), task_type="summary")
     assert RULES["mlvu"].score(free, "a story") is None
     assert RULES["tempcompass"].score(tempcompass("captioning", "A. up"), "It rises.") is None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"task_type": "summary", "score": None},
         {"task_type": "ego", "score": 1},
         {"task_type": "ego", "score": -1},

@@ -17,6 +17,7 @@ from videval.types import FAIL_MSG, Sample
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "scoring.json").read_text(encoding="utf-8"))
 OPTIONS = ("the book", "the cup.", "a phone", "bag")
 PAIRS = [pytest.param(p, id=f"{i}-{p['prediction'].strip()[:20]}") for i, p in enumerate(GOLDEN["pairs"])]
+LETTERED = [param for param, pair in zip(PAIRS, GOLDEN["pairs"], strict=True) if "answer_letter" in pair]
 
 
 def sample(answer: str, **more: Any) -> Sample:
@@ -34,7 +35,7 @@ def test_check_ans_is_as_recorded(pair: dict[str, Any]) -> None:
         assert check_ans(pair["prediction"], pair["mvbench_answer"]) is expected
 
 
-@pytest.mark.parametrize("pair", [p for p in PAIRS if "answer_letter" in p.values[0]])
+@pytest.mark.parametrize("pair", LETTERED)
 def test_the_rule_without_a_judge_and_both_regexes_are_as_recorded(pair: dict[str, Any]) -> None:
     text, answer = pair["prediction"], pair["mvbench_answer"]
     expected = pair["mvbench_check_ans_with_model_None"]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from videval.errors import NewerRun
 from videval.plain import Unreadable, restored
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Scalar
+from videval.types import POLICIES, FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Scalar
 
 __all__ = [
     "Claim",
@@ -113,9 +113,12 @@ def run_config(row: Any) -> RunConfig:
     """The worker's view of a row of `runs`; NewerRun if it says what this videval does not know."""
     values = {name: getattr(row, name) for name in RunConfig.__dataclass_fields__ if name != "run_id"}
     try:
-        return restored(RunConfig, {"run_id": row.id, **values})
+        config = restored(RunConfig, {"run_id": row.id, **values})
     except Unreadable as error:
         raise NewerRun(row.name, str(error)) from error
+    if config.sampling.policy not in POLICIES:
+        raise NewerRun(row.name, f"sampling.policy {config.sampling.policy!r}")
+    return config
 
 
 def run_info(row: Any) -> RunInfo:

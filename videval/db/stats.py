@@ -31,7 +31,6 @@ __all__ = [
     "config_of_run",
     "failure_groups",
     "prediction_states",
-    "sample_counts",
     "sample_facts",
     "sample_span",
     "verdicts",
@@ -53,17 +52,6 @@ class FailureGroup:
     count: int
     examples: tuple[str, ...]
     videos: tuple[tuple[str, int], ...] = ()
-
-
-def sample_counts(connection: Connection, run_id: int) -> tuple[int, int]:
-    """(samples that the run asks, samples with a prediction)."""
-    asked = connection.execute(
-        select(func.count(RequestSampleRow.sample_id.distinct()))
-        .join(RequestRow, RequestRow.id == RequestSampleRow.request_id)
-        .where(RequestRow.run_id == run_id)
-    ).scalar_one()
-    predicted = select(func.count()).select_from(PredictionRow).where(PredictionRow.run_id == run_id)
-    return asked, connection.execute(predicted).scalar_one()
 
 
 def prediction_states(connection: Connection, run_id: int) -> dict[tuple[str, str], int]:

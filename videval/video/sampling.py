@@ -13,14 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from videval.errors import UsageError, VideoFailure
-from videval.types import FrameSampling
+from videval.types import POLICIES, FrameSampling
 
-__all__ = ["POLICIES", "Clock", "FrameChoice", "check_sampling", "choose_frames", "frame_indices"]
+__all__ = ["Clock", "FrameChoice", "check_sampling", "choose_frames", "frame_indices"]
 
 Span = tuple[float, float]
-
-COUNT_POLICIES = ("interior", "segment", "uniform", "stride")
-POLICIES = (*COUNT_POLICIES, "rate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
