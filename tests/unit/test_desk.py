@@ -89,7 +89,7 @@ def clicked(homes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterat
 
     yield click
     shared.the_settings.cache_clear()
-    shared._backend.clear()  # type: ignore[attr-defined]
+    shared._backend.clear()
 
 
 def run_of(home: Path, name: str) -> RunInfo:

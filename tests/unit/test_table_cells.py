@@ -9,7 +9,8 @@ from tests.seeding import new_database, settings_for
 from videval.benchmarks.table import TableBenchmark, read_table
 from videval.export import FORMATS, ExportFormat, export_table, run_table
 from videval.export.read import read_export
-from videval.orders import Asked, make_order
+from videval.options import Asked
+from videval.orders import make_order
 from videval.runs import enqueue
 from videval.scoring import rule_scorer
 from videval.types import Sample, Scalar, Verdict
