@@ -1,24 +1,27 @@
 """What changes a run, only when the dashboard was started with --allow-actions: each opens the database for itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import streamlit as st
 
 from dashboard.backend import backend
 from dashboard.words import plain
-from videval.changes import Changed, cancel, pause, resume
-from videval.db import plans
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.errors import BrokerUnavailable, ErrorKind, UsageError, VidevalError
-from videval.orders import Asked, make_order
-from videval.runs import enqueue
+from videval.errors import UsageError, VidevalError
+from videval.options import Asked
+from videval.orders import make_order
 from videval.settings import Settings
 from videval.types import RunState
-from workers.broker import using
-from workers.publish import publish_run
+from workers import desk
+from workers.desk import Done, Rung
 
-__all__ = ["buttons", "enqueue_form", "is_allowed", "place", "retry"]
+__all__ = ["attempt", "buttons", "change", "is_allowed", "place", "retry"]
+
+MOST_REMARKS = 3
+Verb = Callable[[Settings, Database, RunInfo], Done]
 
 
 def is_allowed() -> bool:
@@ -26,64 +29,44 @@ def is_allowed() -> bool:
     return backend().settings.dashboard_allow_actions
 
 
-def _changed(change: Callable[[Database], str], ring_for: int | None = None) -> str:
-    """Do it in a writable database of its own, ring for the run, and have all pages read anew."""
+@contextmanager
+def _writable() -> Iterator[tuple[Settings, Database]]:
+    """A database of its own that may be written; afterwards all pages are read anew. UsageError if that is not
+    allowed."""
     if not is_allowed():
         raise UsageError("this dashboard only looks", hint="videval dashboard --allow-actions")
     settings = backend().settings
     database = open_database(settings)
     try:
-        said = change(database)
-        if ring_for is not None:
-            said += _rung(settings, database, ring_for)
-        return said
+        yield settings, database
     finally:
         database.close()
         backend().store.forget()
 
 
-def _rung(settings: Settings, database: Database, run_id: int) -> str:
-    try:
-        with using(settings):
-            for _ in publish_run(settings, database, run_id):
-                pass
-    except BrokerUnavailable:
-        return "; the broker is away, any worker sends the messages when it is back"
-    return ""
+def change(verb: Verb, run: RunInfo) -> str:
+    """Pause, resume, cancel or retry a run by the desk's verb; returns what was done."""
+    with _writable() as (settings, database):
+        done = verb(settings, database, run)
+    return _with_bell(done.said, done.rung)
 
 
 def retry(run: RunInfo, kinds: tuple[str, ...] = (), indexes: tuple[str, ...] = ()) -> str:
     """Put failed requests back in the queue; returns what was done."""
-
-    def change(database: Database) -> str:
-        wanted = [ErrorKind(k) for k in kinds]
-        count = database.write(lambda c: plans.retry(c, run.run_id, kinds=wanted, indexes=indexes))
-        return f"{count} request(s) will be tried again"
-
-    return _changed(change, run.run_id)
-
-
-def _change(run: RunInfo, change: Callable[[Database, RunInfo], Changed]) -> str:
-    made: list[Changed] = []
-
-    def apply(database: Database) -> str:
-        made.append(change(database, run))
-        return made[0].said
-
-    said = _changed(apply)
-    return said + (_changed(lambda _: "", run.run_id) if made[0].goes_on else "")
+    return change(partial(desk.retry, kinds=kinds, indexes=indexes), run)
 
 
 def place(asked: Asked) -> str:
     """Enqueue what is asked for and ring for it; returns what was done."""
-    made: list[RunInfo] = []
+    with _writable() as (settings, database):
+        placed = desk.enqueue(settings, database, make_order(asked, settings), new=asked.new)
+    more = len(placed.remarks) - MOST_REMARKS
+    remarks = [*placed.remarks[:MOST_REMARKS], *([f"and {more} more remarks, on its run card"] if more > 0 else [])]
+    return _with_bell(". ".join([placed.said, *remarks]), placed.rung)
 
-    def change(database: Database) -> str:
-        made.append(enqueue(database, make_order(asked, backend().settings)).run)
-        return f"enqueued {made[0].name}"
 
-    said = _changed(change)
-    return said + _changed(lambda _: "", made[0].run_id)
+def _with_bell(said: str, rung: Rung) -> str:
+    return f"{said}; {rung.said}" if rung.away else said
 
 
 def attempt(action: Callable[[], str]) -> None:
@@ -102,30 +85,16 @@ def buttons(run: RunInfo, *, waiting: int, failed: int) -> None:
         return
     with st.container(horizontal=True):
         if run.state == RunState.PAUSED:
-            _button("Resume", ":material/play_arrow:", lambda: _change(run, resume))
+            _button("Resume", ":material/play_arrow:", lambda: change(desk.resume, run))
         elif waiting and run.state == RunState.ACTIVE:
-            _button("Pause", ":material/pause:", lambda: _change(run, pause))
+            _button("Pause", ":material/pause:", lambda: change(desk.pause, run))
         if failed:
             _button(f"Retry {failed:,} failed", ":material/refresh:", lambda: retry(run))
         if waiting and run.state in (RunState.ACTIVE, RunState.PAUSED):
             with st.popover("Cancel …", icon=":material/close:"):
                 st.text(f"{waiting:,} request(s) will not be answered. Answers stay.")
-                _button("Cancel this run", ":material/close:", lambda: _change(run, cancel))
+                _button("Cancel this run", ":material/close:", lambda: change(desk.cancel, run))
 
 
 def _button(label: str, icon: str, action: Callable[[], str]) -> None:
     st.button(label, icon=icon, on_click=lambda: attempt(action), key=f"action-{label.split(' ')[0]}")
-
-
-def enqueue_form() -> None:
-    """Ask for a benchmark and a model, and make the run."""
-    if not is_allowed():
-        return
-    with st.expander("Enqueue a run", icon=":material/add:"), st.form("enqueue", border=False):
-        what = st.text_input("Variant or file of questions", placeholder="MVBench_8frame or /data/questions.tsv")
-        model = st.text_input("Model", placeholder="Video-LLaVA-7B")
-        limit = st.number_input("Only so many requests (0: all)", min_value=0, value=0, step=10)
-        priority = st.number_input("Priority (higher is sooner)", min_value=-3, max_value=3, value=0)
-        if st.form_submit_button("Enqueue", type="primary") and what and model:
-            asked = Asked(what=what.strip(), model=model.strip(), limit=int(limit) or None, priority=int(priority))
-            attempt(lambda: place(asked))

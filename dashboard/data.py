@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashboard.busy import Busy, BusyMeter
-from dashboard.store import Answer, Store
+from dashboard.store import Fetched, Store
 from videval import report
 from videval.asking import is_pack
 from videval.db import browse, queue, runs, stats, workers
@@ -34,8 +34,6 @@ PATIENCE_S = 0.5
 SCORE_BUDGET_S = 0.7
 SEARCH_BUDGET_S = 0.5
 SPAN = 10_000
-LOST_S = 60.0
-"""Seconds without a heartbeat after which a worker is not counted on."""
 MOST_SIBLINGS = 50
 
 
@@ -105,30 +103,28 @@ class Data:
         self._meter = meter or BusyMeter()
         self._deadline = time.monotonic() + patience_s
 
-    def _get(self, key: Hashable, fetch: Callable[[], T], fresh_s: float = REFRESH_S * 0.9) -> Answer[T]:
+    def _get(self, key: Hashable, fetch: Callable[[], T], fresh_s: float = REFRESH_S * 0.9) -> Fetched[T]:
         patience = max(0.0, self._deadline - time.monotonic())
         return self._store.get(key, fetch, fresh_s=fresh_s, patience_s=patience)
 
     # runs
 
-    def overview(self) -> Answer[Overview]:
+    def overview(self) -> Fetched[Overview]:
         """Every run, and every live worker."""
         return self._get("overview", self._overview)
 
     def _overview(self) -> Overview:
         statuses = report.run_statuses(self._database)
-        with self._database.read() as connection:
-            live = [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
-        return Overview(statuses=tuple(statuses), live=tuple(live))
+        return Overview(statuses=tuple(statuses), live=tuple(report.heard_workers(self._database)))
 
-    def scores(self, overview: Overview) -> Answer[Mapping[int, ScoreReport]]:
+    def scores(self, overview: Overview) -> Fetched[Mapping[int, ScoreReport]]:
         """The scores of all runs by run id, as far as they are known yet."""
         wanted = [s for s in overview.statuses if s.answered]
         return self._get("scores", lambda: self._book.all(wanted, budget_s=SCORE_BUDGET_S))
 
     # one run
 
-    def run(self, run: RunInfo) -> Answer[RunStatus]:
+    def run(self, run: RunInfo) -> Fetched[RunStatus]:
         """Where a run stands; its state is read anew, since a page may hold a `run` of minutes ago."""
 
         def fetch() -> RunStatus:
@@ -138,15 +134,15 @@ class Data:
 
         return self._get(("run", run.run_id), fetch)
 
-    def score(self, status: RunStatus) -> Answer[ScoreReport]:
+    def score(self, status: RunStatus) -> Fetched[ScoreReport]:
         """The score of a run with its groups."""
         return self._get(("score", status.run.run_id), lambda: self._book.one(status))
 
-    def timeline(self, run: RunInfo) -> Answer[list[Moment]]:
+    def timeline(self, run: RunInfo) -> Fetched[list[Moment]]:
         """The course of a run."""
         return self._get(("timeline", run.run_id), lambda: report.timeline(self._database, run))
 
-    def converging(self, run: RunInfo) -> Answer[list[Point]]:
+    def converging(self, run: RunInfo) -> Fetched[list[Point]]:
         """The score of a run as it converged."""
 
         def fetch() -> list[Point]:
@@ -156,26 +152,26 @@ class Data:
 
         return self._get(("converging", run.run_id), fetch, SLOW_S / 2)
 
-    def time_spent(self, run: RunInfo) -> Answer[TimeSpent]:
+    def time_spent(self, run: RunInfo) -> Fetched[TimeSpent]:
         """Where the time of a run went."""
         return self._get(("spent", run.run_id), lambda: report.time_spent(self._database, run), SLOW_S / 2)
 
-    def failures(self, run: RunInfo) -> Answer[list[FailureGroup]]:
+    def failures(self, run: RunInfo) -> Fetched[list[FailureGroup]]:
         """What failed in a run."""
         return self._get(("failures", run.run_id), lambda: report.failures(self._database, run))
 
-    def card(self, run: RunInfo) -> Answer[dict[str, Any]]:
+    def card(self, run: RunInfo) -> Fetched[dict[str, Any]]:
         """The run card."""
         return self._get(("card", run.run_id), lambda: report.run_card(self._database, run), SLOW_S)
 
     # samples
 
-    def samples(self, run: RunInfo, wanted: SampleFilter, from_id: int, *, limit: int = 25) -> Answer[Found]:
+    def samples(self, run: RunInfo, wanted: SampleFilter, from_id: int, *, limit: int = 25) -> Fetched[Found]:
         """A page of samples from row id `from_id` on (0: from the beginning)."""
         key = ("samples", run.run_id, wanted, from_id, limit)
         return self._get(key, lambda: self._search(run, wanted, from_id, limit, backwards=False))
 
-    def neighbour(self, run: RunInfo, wanted: SampleFilter, row_id: int, step: int) -> Answer[Found]:
+    def neighbour(self, run: RunInfo, wanted: SampleFilter, row_id: int, step: int) -> Fetched[Found]:
         """The next (step 1) or previous (-1) sample that the filter lets through; no line if there is none near."""
         key = ("neighbour", run.run_id, wanted, row_id, step)
         start = row_id + step
@@ -200,7 +196,7 @@ class Data:
             at = lines[-1].row_id + (-1 if backwards else 1)
         return Found(lines=tuple(lines), next_id=at if bounds[0] <= at <= bounds[1] else None)
 
-    def sample(self, run: RunInfo, key: str) -> Answer[SampleView | None]:
+    def sample(self, run: RunInfo, key: str) -> Fetched[SampleView | None]:
         """One sample with its requests; a value of None: there is no such sample."""
         return self._get(("sample", run.run_id, key), lambda: self._sample(run, key))
 
@@ -220,12 +216,12 @@ class Data:
                 config=stats.config_of_run(connection, run.run_id),
             )
 
-    def group_values(self, run: RunInfo, column: str) -> Answer[tuple[str, ...]]:
+    def group_values(self, run: RunInfo, column: str) -> Fetched[tuple[str, ...]]:
         """The groups of a column, for filters."""
         key = ("groups", run.snapshot_id, column)
         return self._get(key, lambda: self._book.index(run).groups[column][0], fresh_s=3600.0)
 
-    def lines(self, run: RunInfo, row_ids: tuple[int, ...]) -> Answer[list[SampleLine]]:
+    def lines(self, run: RunInfo, row_ids: tuple[int, ...]) -> Fetched[list[SampleLine]]:
         """These samples in a list."""
 
         def fetch() -> list[SampleLine]:
@@ -236,12 +232,12 @@ class Data:
 
     # comparison, fleet
 
-    def compare(self, a: RunInfo, b: RunInfo) -> Answer[Comparison]:
+    def compare(self, a: RunInfo, b: RunInfo) -> Fetched[Comparison]:
         """Two runs on one snapshot."""
         key = ("compare", a.run_id, b.run_id)
         return self._get(key, lambda: report.compare(self._database, a, b, self._book.index(a)), SLOW_S)
 
-    def workers(self) -> Answer[list[WorkerInfo]]:
+    def workers(self) -> Fetched[list[WorkerInfo]]:
         """Every worker of the last day."""
 
         def fetch() -> list[WorkerInfo]:
@@ -254,8 +250,7 @@ class Data:
         """How busy the devices of all live workers are, or of those that hold one model."""
 
         def fetch() -> list[WorkerInfo]:
-            with self._database.read() as connection:
-                found = [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
+            found = report.heard_workers(self._database)
             self._meter.note(found)
             return found
 
@@ -266,7 +261,7 @@ class Data:
         """How busy one worker's device is."""
         return self._meter.of([worker])
 
-    def health(self) -> Answer[Health]:
+    def health(self) -> Fetched[Health]:
         """Whether all answers, and how much waits."""
         return self._get("health", self._health)
 

@@ -9,7 +9,7 @@ from dashboard.backend import data, is_whole_page
 from dashboard.busy import Busy
 from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
-from dashboard.store import Answer
+from dashboard.store import Fetched
 from dashboard.theme import OUTCOME_COLOURS, STALE_STYLE
 from dashboard.words import NOTHING, about, ago, count, eta, floored, measured, percent, plain, plural, rate
 from videval.db.runs import Counts
@@ -55,36 +55,36 @@ def _again() -> None:
         st.rerun()
 
 
-def again_if_pending(*answers: Answer[Any]) -> None:
+def again_if_pending(*fetched: Fetched[Any]) -> None:
     """Render the page once more in a moment if one of these is being read for the first time."""
-    if any(answer.is_pending for answer in answers):
+    if any(one.is_pending for one in fetched):
         _again()
 
 
-def unwrapped(answer: Answer[T], what: str, *, again: bool = False) -> T | None:
-    """The value of an answer; None after having said why there is none. `again`: the page, which does not refresh on
+def unwrapped(fetched: Fetched[T], what: str, *, again: bool = False) -> T | None:
+    """What was fetched; None after having said why there is none. `again`: the page, which does not refresh on
     its own, is then rendered once more in a moment."""
-    if answer.value is not None:
-        return answer.value
-    if answer.error is not None:
-        st.error(plain(answer.error), icon=":material/cloud_off:")
-        if answer.error.hint:
-            st.text(answer.error.hint)
-    elif answer.is_unanswered:
+    if fetched.value is not None:
+        return fetched.value
+    if fetched.error is not None:
+        st.error(plain(fetched.error), icon=":material/cloud_off:")
+        if fetched.error.hint:
+            st.text(fetched.error.hint)
+    elif fetched.is_unanswered:
         st.warning(f"Reading {plain(what)}: the database does not answer.", icon=":material/cloud_off:")
-    elif answer.is_pending:
+    elif fetched.is_pending:
         st.caption(f"Reading {plain(what)} …")
     if again:
         _again()
     return None
 
 
-def as_of(answer: Answer[Any]) -> None:
+def as_of(fetched: Fetched[Any]) -> None:
     """Say of when a value is that is not of now, beside the headline, and grey what rests on it."""
-    if not answer.is_stale:
+    if not fetched.is_stale:
         return
-    why = "the database does not answer" if answer.is_unanswered else "being read anew"
-    st.badge(f"as of {ago(answer.age_s)}, {why}", color="orange", icon=":material/cloud_off:")
+    why = "the database does not answer" if fetched.is_unanswered else "being read anew"
+    st.badge(f"as of {ago(fetched.age_s)}, {why}", color="orange", icon=":material/cloud_off:")
     st.html(STALE_STYLE)
 
 

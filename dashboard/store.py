@@ -1,4 +1,4 @@
-"""Answers that are shown again while newer ones are being fetched: no page ever waits for a slow query.
+"""Values that are shown again while newer ones are being fetched: no page ever waits for a slow query.
 
 A value is fetched in a thread of the store's own, for all sessions once. A page waits a fraction of a second for it,
 then shows what was there before, or says that it is being read. What took long is fetched less often.
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from dashboard.priority import step_back
 from videval.errors import DatabaseUnavailable, VidevalError
 
-__all__ = ["Answer", "Store"]
+__all__ = ["Fetched", "Store"]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ more)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer(Generic[T]):
+class Fetched(Generic[T]):
     """What the store has: a value (None while it is read for the first time), or why there is none; or both, if the
     database went away after the value was read.
 
@@ -51,21 +51,21 @@ class Answer(Generic[T]):
 
 @dataclass(kw_only=True, slots=True)
 class _Entry:
-    answer: Answer[Any] = field(default_factory=Answer)
+    found: Fetched[Any] = field(default_factory=Fetched)
     fetched_at: float = float("-inf")
     read_at: float = float("-inf")
     asked_at: float = float("-inf")
     took_s: float = 0.0
     running: "Future[None] | None" = None
 
-    def shown(self, now: float, fresh_s: float) -> Answer[Any]:
-        """The answer with its age."""
+    def shown(self, now: float, fresh_s: float) -> Fetched[Any]:
+        """The value with its age."""
         late = self.running is not None and now - self.asked_at > max(SILENT_S, 3 * self.took_s)
-        is_unanswered = late or self.answer.error is not None
-        age_s = now - self.read_at if self.answer.is_known else 0.0
+        is_unanswered = late or self.found.error is not None
+        age_s = now - self.read_at if self.found.is_known else 0.0
         is_old = age_s > 2 * max(fresh_s, RESTS * self.took_s)
-        is_stale = self.answer.is_known and (is_old or is_unanswered)
-        return replace(self.answer, age_s=age_s, is_stale=is_stale, is_unanswered=is_unanswered)
+        is_stale = self.found.is_known and (is_old or is_unanswered)
+        return replace(self.found, age_s=age_s, is_stale=is_stale, is_unanswered=is_unanswered)
 
 
 class Store:
@@ -79,7 +79,7 @@ class Store:
         self._clock = clock
         self._generation = 0
 
-    def get(self, key: Hashable, fetch: Callable[[], T], *, fresh_s: float, patience_s: float) -> Answer[T]:
+    def get(self, key: Hashable, fetch: Callable[[], T], *, fresh_s: float, patience_s: float) -> Fetched[T]:
         """The value of `key`, at most `fresh_s` seconds old if that can be had within `patience_s` seconds."""
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
@@ -90,7 +90,7 @@ class Store:
                 entry.asked_at = self._clock()
                 entry.running = self._pool.submit(self._fetch, entry, fetch, self._generation)
             running = entry.running
-            is_worth_waiting = entry.answer.is_pending or entry.took_s < patience_s
+            is_worth_waiting = entry.found.is_pending or entry.took_s < patience_s
         if running is not None and patience_s > 0 and is_worth_waiting:
             wait([running], timeout=patience_s)
         with self._lock:
@@ -99,24 +99,24 @@ class Store:
     def _fetch(self, entry: _Entry, fetch: Callable[[], Any], generation: int) -> None:
         began = self._clock()
         try:
-            answer: Answer[Any] = Answer(value=fetch(), is_known=True)
+            found: Fetched[Any] = Fetched(value=fetch(), is_known=True)
         except DatabaseUnavailable as error:
-            known = entry.answer  # what was read before it went away is still worth showing, as of then
-            answer = Answer(value=known.value, error=error, is_known=known.is_known)
+            known = entry.found  # what was read before it went away is still worth showing, as of then
+            found = Fetched(value=known.value, error=error, is_known=known.is_known)
         except VidevalError as error:
-            answer = Answer(error=error)
+            found = Fetched(error=error)
         except Exception as error:
             log.exception("a page could not be read")
             said = f"this could not be read: {type(error).__name__}: {error}"
-            answer = Answer(error=VidevalError(said, hint=TELL_US))
+            found = Fetched(error=VidevalError(said, hint=TELL_US))
         with self._lock:
-            entry.answer = answer
+            entry.found = found
             entry.running = None
             now = self._clock()
-            if answer.error is None:
+            if found.error is None:
                 entry.read_at = now
             entry.fetched_at = now if generation == self._generation else float("-inf")
-            entry.took_s = now - began if answer.error is None else 0.0  # what failed is tried again soon
+            entry.took_s = now - began if found.error is None else 0.0  # what failed is tried again soon
 
     def forget(self) -> None:
         """Fetch everything anew when it is next asked for (something was changed); shown values stay until then."""

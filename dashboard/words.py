@@ -38,7 +38,7 @@ def plain(text: object) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """0.954 as 95.4 %."""
-    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
+    return NOTHING if value is None else words.percent(value, digits)
 
 
 def measured(value: float | None, top: float | None = None) -> str:
@@ -82,11 +82,7 @@ def about(left: str) -> str:
 
 def rate(per_second: float | None) -> str:
     """Answers per second, or per minute or hour where that reads better."""
-    if not per_second:
-        return NOTHING
-    if per_second >= 0.1:
-        return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:.0f}/s"
-    return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
+    return words.rate(per_second) if per_second else NOTHING
 
 
 def count(number: int) -> str:

@@ -1,19 +1,28 @@
-"""What may be done to a run, and when: pause, resume, cancel. The rules of the command line and of the dashboard.
+"""What may be done to a run, and when: pause, resume, cancel, retry. The rules of command line and dashboard.
 
 Each decides and acts in one transaction, by what is so then and not by what was shown: the run may have finished
-between two clicks. A run that is finished is left alone. Who rings the bell for a run that goes on is not known here.
+between two clicks. A run that is finished is not paused, resumed or cancelled. Who rings the bell for a run that goes
+on is not known here: `workers/desk.py`.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from videval.asking import one_key
+from videval.db import plans, snapshots, states
 from videval.db import runs as rows
-from videval.db import states
+from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
 from videval.db.session import Connection, Database
-from videval.errors import UsageError
+from videval.errors import ErrorKind, UsageError
 from videval.types import RunState
+from videval.words import plural
 
-__all__ = ["Changed", "cancel", "pause", "resume"]
+__all__ = ["Changed", "cancel", "pause", "resume", "retry"]
+
+CHUNK = 1000
+"""Questions of a statement."""
+ALONE = "videval retry RUN --unanswered"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,17 +36,38 @@ class Changed:
 
 def pause(database: Database, run: RunInfo) -> Changed:
     """Stop handing out a run's requests. UsageError if it is cancelled or still being written."""
-    return database.write(lambda c: _pause(c, run))
+    return database.write(_pause, run)
 
 
 def resume(database: Database, run: RunInfo) -> Changed:
     """Go on with a paused run. UsageError if it is cancelled or still being written."""
-    return database.write(lambda c: _resume(c, run))
+    return database.write(_resume, run)
 
 
 def cancel(database: Database, run: RunInfo) -> Changed:
     """Give up what a run has not answered yet; its answers stay."""
-    return database.write(lambda c: _cancel(c, run))
+    return database.write(_cancel, run)
+
+
+def retry(
+    database: Database,
+    run: RunInfo,
+    *,
+    kinds: Sequence[str] = (),
+    indexes: Sequence[str] = (),
+    unanswered: bool = False,
+) -> Changed:
+    """Ask what failed (and what was cancelled) again, with no strikes; only failures of these kinds and samples, if
+    some are named. A cancelled run becomes active, a paused one stays paused.
+
+    `unanswered`: instead, ask alone what a pack's answer did not hold. UsageError for a kind that does not exist, a
+    sample that the run does not have, or both ways at once.
+    """
+    if unanswered and (kinds or indexes):
+        raise UsageError("what a pack left unanswered has no kind of failure and is asked as a whole", hint=ALONE)
+    if unanswered:
+        return database.write(_ask_alone, run)
+    return database.write(_retry, run, [_kind(name) for name in kinds if name], indexes)
 
 
 def _pause(connection: Connection, run: RunInfo) -> Changed:
@@ -68,8 +98,55 @@ def _cancel(connection: Connection, run: RunInfo) -> Changed:
     if states.is_finished(connection, run.run_id):
         return _left_alone(f"{run.name} is finished: nothing to cancel")
     count = rows.cancel(connection, run.run_id)
-    plural = "request" if count == 1 else "requests"
-    return Changed(said=f"{run.name} cancelled: {count} {plural} will not be answered")
+    return Changed(said=f"{run.name} cancelled: {plural(count, 'request')} will not be answered")
+
+
+def _kind(name: str) -> ErrorKind:
+    if name not in list(ErrorKind):
+        raise UsageError(f"{name!r} is not a kind of failure", hint=f"one of {', '.join(ErrorKind)}")
+    return ErrorKind(name)
+
+
+def _retry(connection: Connection, run: RunInfo, kinds: Sequence[ErrorKind], indexes: Sequence[str]) -> Changed:
+    known = snapshots.known_samples(connection, run.snapshot_id, indexes)
+    if unknown := [repr(i) for i in indexes if i not in known]:
+        raise UsageError(f"{run.name} has no sample {', '.join(unknown)}", hint=f"videval errors {run.name}")
+    states.lock_state(connection, run.run_id)
+    count = plans.retry(connection, run.run_id, kinds=kinds, indexes=indexes)
+    of_kind = f" of kind {' or '.join(kinds)}" if kinds else ""
+    of_samples = f" of sample{'s' * (len(indexes) > 1)} {', '.join(indexes)}" if indexes else ""
+    return _tried_again(connection, run, count, f"no request{of_samples} failed{of_kind}")
+
+
+def _ask_alone(connection: Connection, run: RunInfo) -> Changed:
+    """Each question that a pack's answer did not hold, in a request of its own."""
+    state, count = states.lock_state(connection, run.run_id), 0
+    found = plans.unanswered_samples(connection, run.run_id)
+    for alone in _alone(found):
+        count += plans.reopen(connection, run.run_id, [plan.key for plan in alone])
+        count += plans.add_requests(connection, run.run_id, alone)
+    if count and state == RunState.CANCELLED:
+        rows.set_state(connection, run.run_id, RunState.ACTIVE)
+    why_nothing = "all that packs left is being asked" if found else "no pack left a question without an answer"
+    return _tried_again(connection, run, count, why_nothing)
+
+
+def _alone(found: Sequence[tuple[int, str, str]]) -> Iterator[list[RequestPlan]]:
+    """A request for each (row id, sample id, video), some at a time."""
+    for start in range(0, len(found), CHUNK):
+        yield [
+            RequestPlan(key=one_key(key), position=start + i, video=video, sample_row_ids=(row_id,))
+            for i, (row_id, key, video) in enumerate(found[start : start + CHUNK])
+        ]
+
+
+def _tried_again(connection: Connection, run: RunInfo, count: int, why_nothing: str) -> Changed:
+    """What came of a retry: a paused run's requests wait with it."""
+    if not count:
+        return _left_alone(f"{run.name}: nothing to try again, {why_nothing}")
+    goes_on = states.lock_state(connection, run.run_id) == RunState.ACTIVE
+    later = "" if goes_on else f", once it goes on: videval resume {run.name}"
+    return Changed(said=f"{run.name}: {plural(count, 'request')} will be tried again{later}", goes_on=goes_on)
 
 
 def _left_alone(said: str) -> Changed:

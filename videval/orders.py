@@ -3,7 +3,7 @@
 All that can be checked is checked here, before anything is written.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from videval.benchmarks.base import Benchmark
@@ -14,37 +14,12 @@ from videval.benchmarks.table_text import names_a_table
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
+from videval.options import Asked
 from videval.order import Order
 from videval.settings import Settings
 from videval.types import ModelSpec, Variant
 
-__all__ = ["Asked", "make_order"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a user asks for: a variant or a table of questions, a model, and options; None: what the model or the
-    benchmark says."""
-
-    what: str | None
-    model: str
-    data: Path | None = None
-    data_root: Path | None = None
-    frames: int | None = None
-    fps: float | None = None
-    pack: bool = False
-    max_frames: int | None = None
-    max_pixels: int | None = None
-    max_new_tokens: int | None = None
-    temperature: float | None = None
-    seed: int | None = None
-    dtype: str = "auto"
-    priority: int = 0
-    limit: int | None = None
-    in_order: bool = False
-    max_attempts: int | None = None
-    allow_missing: bool = False
-    prompts: str | None = None
+__all__ = ["make_order"]
 
 
 def _is_table(text: str | None) -> bool:

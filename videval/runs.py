@@ -1,5 +1,5 @@
-"""Runs: made from a benchmark and a model, resumed by the same command, cancelled, retried. Rows only: who rings the
-bell for them is not known here."""
+"""Runs: made from a benchmark and a model, gone on with by the same command, found by name. Rows only: who rings the
+bell for them is not known here. What else may be done to a run: `changes.py`."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
-from videval.asking import one_key
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
 from videval.db import snapshots
@@ -22,7 +21,7 @@ from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
 
-__all__ = ["Enqueued", "ask_again", "enqueue", "find"]
+__all__ = ["Enqueued", "enqueue", "find"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -185,18 +184,3 @@ def find(database: Database, name: str) -> RunInfo:
         names = "\n".join(f"  {r.name}" for r in found[:10])
         raise UsageError(f"{len(found)} runs start with {name!r}:\n{names}", hint="give more of the name")
     return found[0]
-
-
-def ask_again(database: Database, run: RunInfo) -> int:
-    """Ask the questions that a pack's answer did not hold once more, each alone; returns how many."""
-    unanswered = _read(database, plan_rows.unanswered_samples, run.run_id)
-    alone = [
-        RequestPlan(key=one_key(key), position=i, video=video, sample_row_ids=(row_id,))
-        for i, (row_id, key, video) in enumerate(unanswered)
-    ]
-    return database.write(_ask_alone, run.run_id, alone) if alone else 0
-
-
-def _ask_alone(connection: Connection, run_id: int, alone: Sequence[RequestPlan]) -> int:
-    reopened = plan_rows.reopen(connection, run_id, [plan.key for plan in alone])
-    return reopened + plan_rows.add_requests(connection, run_id, alone)

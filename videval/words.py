@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["duration", "in_our_words", "measured", "percent", "plural", "time_left", "what_is_right"]
+__all__ = ["duration", "in_our_words", "measured", "percent", "plural", "rate", "time_left", "what_is_right"]
 
 SOON = 10.0
 """Seconds below which a guess of the time left says no number."""
@@ -30,14 +30,21 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, digits: int = 1) -> str:
     """0.954 as 95.4 %."""
-    return "-" if value is None else f"{100 * value:.1f} %"
+    return "-" if value is None else f"{100 * value:.{digits}f} %"
 
 
 def measured(value: float | None, top: float | None = None) -> str:
     """What a metric gives: a share in percent, or where 1 stands for the rating `top`, 3.42 of 5."""
     return percent(value) if top is None or value is None else f"{value * top:.2f} of {top:g}"
+
+
+def rate(per_second: float) -> str:
+    """How many a second, or a minute or an hour where that reads better."""
+    if per_second >= 0.1:
+        return f"{per_second:.1f}/s" if per_second < 100 else f"{per_second:.0f}/s"
+    return f"{per_second * 60:.1f}/min" if per_second * 60 >= 0.1 else f"{per_second * 3600:.1f}/h"
 
 
 def duration(seconds: float | None) -> str:

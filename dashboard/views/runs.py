@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from dashboard.actions import enqueue_form
 from dashboard.backend import data
 from dashboard.choose import hold, no_runs, title
 from dashboard.data import Overview
+from dashboard.form import enqueue_form
 from dashboard.show import (
     as_of,
     bar,

@@ -12,7 +12,7 @@ import redis
 from tests.cli import caller
 from tests.fake_servers import redis_that_says
 from tests.servers import TcpRedis, settings_for
-from videval.cli import doctor
+from videval.cli.findings import findings
 from videval.db.identity import database_id, known_id
 from videval.db.schema import upgrade
 from videval.db.session import Database, open_database
@@ -62,7 +62,7 @@ def test_what_a_redis_says_is_passed_on_with_the_remedy(tmp_path, line, kind, re
         settings = settings_for(tmp_path, broker_url=url)
         with pytest.raises(BrokerUnavailable) as raised:
             broker.reach(settings)
-        found = next(f for f in doctor._findings(settings) if f.what == "broker")
+        found = next(f for f in findings(settings) if f.what == "broker")
     assert type(raised.value) is kind and remedy in raised.value.hint
     assert line.partition(" ")[2][:15] in told(raised.value)
     assert not found.ok and remedy in found.mend
@@ -116,7 +116,7 @@ def test_a_trial_leaves_nothing_and_a_full_or_a_forgetful_redis_is_told_by_the_d
     with broker.broker_client(settings) as client:
         assert client.keys() == [] and memory_risk(settings) == ""
         client.config_set("maxmemory-policy", "allkeys-lru")
-        (found,) = [f for f in doctor._findings(settings) if f.what == "broker"]
+        (found,) = [f for f in findings(settings) if f.what == "broker"]
         assert found.ok and "allkeys-lru" in found.says and "noeviction" in found.mend
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)

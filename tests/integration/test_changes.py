@@ -1,4 +1,4 @@
-"""pause, resume and cancel: what each does to a run in each state, on each back end, also when two act at once."""
+"""pause, resume, cancel, retry: what each does to a run in each state, on each back end, also when two act at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from tests.questions import answer, identity, key_of, make_run, request_ids, take
 from tests.servers import wait_for
-from videval.changes import Changed, cancel, pause, resume
+from videval.changes import Changed, cancel, pause, resume, retry
 from videval.db import requests, runs
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
@@ -214,3 +214,41 @@ def test_an_attempt_that_began_while_its_run_was_being_cancelled_is_closed_too(d
         assert "3 requests" in job.result(60).said
     with database.read() as connection:
         assert connection.execute(select(AttemptRow.outcome)).scalars().all() == [AttemptOutcome.RELEASED]
+
+
+def part_failed(database: Database, folder: Path) -> int:
+    """One answered, one failed, one waiting."""
+    run_id = waiting(database, folder)
+    first, second, _ = request_ids(database, run_id)
+    answer(database, take(database, first))
+    claim = take(database, second)
+    pair = claim.request_id, claim.attempt
+    database.write(lambda c: requests.fail(c, *pair, BROKEN, delay=0.0, max_retries=0))
+    return run_id
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "after", "goes_on"),
+    [
+        (RunState.ACTIVE, "1 request will be tried again", "active", True),
+        (RunState.PAUSED, "1 request will be tried again, once it goes on: videval resume", "paused", False),
+        (RunState.CANCELLED, "2 requests will be tried again", "active", True),
+    ],
+)
+def test_what_failed_is_tried_again_and_only_a_cancelled_run_becomes_active(
+    database: Database, tmp_path: Path, state: RunState, said: str, after: str, goes_on: bool
+) -> None:
+    run_id = with_state(part_failed, state)(database, tmp_path)
+    changed = retry(database, info(database, run_id))
+    assert said in changed.said and changed.goes_on == goes_on
+    assert info(database, run_id).state == after and counts_of(database, run_id).queued == 2
+    again = retry(database, info(database, run_id))
+    assert "nothing to try again, no request failed" in again.said and not again.is_changed and not again.goes_on
+
+
+def test_a_retry_that_is_refused_changes_nothing(database: Database, tmp_path: Path) -> None:
+    run = info(database, part_failed(database, tmp_path))
+    for wrong in ({"kinds": ["vidoe"]}, {"indexes": ["1", "99"]}, {"kinds": ["video"], "unanswered": True}):
+        with pytest.raises(UsageError):
+            retry(database, run, **wrong)
+    assert counts_of(database, run.run_id).failed == 1

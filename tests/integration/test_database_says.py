@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from tests.fake_servers import postgresql_that_says
 from tests.servers import postgres, settings_for
-from videval.cli import doctor
+from videval.cli.findings import findings
 from videval.db import schema
 from videval.db.session import Database, open_database
 from videval.db.trial import try_writing
@@ -35,7 +35,7 @@ def told(settings: Settings) -> str:
 
 def examined(settings: Settings) -> str:
     """What the doctor says."""
-    found = next(f for f in doctor._findings(settings) if f.what == "database")
+    found = next(f for f in findings(settings) if f.what == "database")
     assert not found.ok and found.mend
     return f"{found.says} -> {found.mend}"
 

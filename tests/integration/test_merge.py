@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import func, select, update
 
 from tests.questions import answer, make_run, order, request_ids, samples, take
+from videval import changes
 from videval import merge as merge_module
+from videval.changes import retry
 from videval.db import results, runs
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.db.tables import PredictionRow, RequestRow, ResponseRow, SampleScoreRow
 from videval.merge import merge
-from videval.runs import ask_again, enqueue
+from videval.runs import enqueue
 from videval.types import RunState
 
 
@@ -119,9 +121,26 @@ def test_a_pack_is_taken_apart_and_what_is_absent_has_no_score(database, packed)
     assert merge(database, packed).vlmevalkit["PARSE_OK"] == 1
 
 
+def test_what_a_pack_left_is_asked_once_and_a_second_time_says_that_it_is_being_asked(
+    database: Database, packed: RunInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "CHUNK", 1)
+    assert "2 requests will be tried again" in retry(database, packed, unanswered=True).said
+    assert "all that packs left is being asked" in retry(database, packed, unanswered=True).said
+    assert len(request_ids(database, packed.run_id)) == 3
+
+
+def test_a_cancelled_run_whose_packs_left_something_goes_on_when_it_is_asked_alone(
+    database: Database, packed: RunInfo
+) -> None:
+    database.write(runs.set_state, packed.run_id, RunState.CANCELLED)
+    assert retry(database, packed, unanswered=True).goes_on
+    assert info(database).state == RunState.ACTIVE
+
+
 @pytest.mark.parametrize("chunk", [1, 500])
 def test_what_was_asked_again_alone_counts_and_not_the_pack(database, packed, monkeypatch, chunk):
-    assert ask_again(database, packed) == 2
+    assert "2 requests will be tried again" in retry(database, packed, unanswered=True).said
     for request_id in request_ids(database, packed.run_id)[1:]:
         answer(database, take(database, request_id), "A")
     monkeypatch.setattr(merge_module, "CHUNK", chunk)

@@ -16,7 +16,8 @@ from videval.benchmarks.published import Download, PublishedBenchmark
 from videval.datasets.hub import download
 from videval.datasets.prepare import Prepared, locate, prepare, verify
 from videval.errors import DataMissing, InvalidTable
-from videval.orders import Asked, make_order
+from videval.options import Asked
+from videval.orders import make_order
 from videval.settings import Settings
 from videval.video.paths import absent
 

@@ -23,7 +23,7 @@ PRINTING = (
     ["--version"], ["--help"], ["run", "--help"], ["help", "run"], ["status"], ["status", "--json"], ["list", "runs"],
     ["list", "runs", "--json"], ["list", "benchmarks"], ["list", "models", "--json"], ["score", "short"],
     ["score", "short", "--json"], ["errors", "short"], ["errors", "short", "--index", "q17"], ["card", "short"],
-    ["merge", "short"], ["retry", "short"], ["pause", "going"], ["cancel", "going"], ["db", "status"],
+    ["merge", "short"], ["retry", "short", "--kind", "oom"], ["pause", "going"], ["cancel", "going"], ["db", "status"],
     ["db", "upgrade"], ["broker", "status"],
 )  # fmt: skip
 

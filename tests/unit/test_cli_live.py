@@ -19,12 +19,14 @@ from rich.console import Console
 from tests.cli import Call, terminal
 from tests.seeding import settings_for
 from tests.servers import free_port
-from videval.cli import busy, live, progress
+from videval.cli import busy, live, overview, progress
 from videval.cli import console as consoles
+from videval.cli.paced import Paced
+from videval.db.records import RunInfo
 from videval.db.runs import Counts
 from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem
-from videval.report import RunStatus, run_status
+from videval.report import RunStatus, ScoreReport, run_status, score_report
 from videval.runs import find
 
 SCORE = "score 61.0 % (55.2 % to 66.5 %)"
@@ -131,6 +133,44 @@ def test_when_it_is_stopped_one_line_stays(
     assert not counts.finished
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
     assert plain.splitlines()[-1] == "7/20 done, stopped" and plain.count("done, stopped") == 1
+
+
+def test_what_is_looked_at_often_is_read_now_and_then() -> None:
+    now, took, read = [0.0], [0.0], list[float]()
+
+    def look(at: float) -> float:
+        read.append(at)
+        now[0] += took[0]
+        return at
+
+    paced = Paced(look, period=2.0, clock=lambda: now[0])
+    for moment in (0.0, 1.0, 1.9, 2.0, 3.0):
+        now[0] = moment
+        paced(moment)
+    assert read == [0.0, 2.0]
+    now[0], took[0] = 4.0, 0.6
+    assert paced(4.0) == 4.0
+    for moment in (6.1, 16.0, 16.5):
+        now[0] = moment
+        assert paced(moment) == 4.0, "a slow look costs a twentieth of the time at most"
+    now[0] = 16.7
+    assert paced(16.7) == 16.7
+
+
+def test_while_answers_come_the_score_is_not_made_anew_with_every_look(
+    database: Database, status: RunStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[RunInfo] = []
+
+    def counted(database: Database, run: RunInfo, *rest: Any, **named: Any) -> ScoreReport:
+        made.append(run)
+        return score_report(database, run, *rest, **named)
+
+    monkeypatch.setattr("videval.report.book.score_report", counted)
+    scores = overview.Scores(database)
+    for answered in range(50):
+        assert scores.of(replace(status, answered=answered)).run == status.run
+    assert len(made) == 1
 
 
 def test_a_fleet_that_can_never_start_is_an_error(database: Database) -> None:

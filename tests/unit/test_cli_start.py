@@ -1,6 +1,7 @@
 """A command starts fast: nothing heavy is imported before it is known what is to be done."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -52,6 +53,13 @@ def test_an_import_that_is_heavy_is_noticed(seeded: Path) -> None:
 def test_every_command_leads_to_its_function(command: Command) -> None:
     module, _, function = command.target.partition(":")
     assert callable(getattr(import_module(module), function))
+
+
+@pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)
+def test_a_commands_file_is_named_as_it_is_or_says_it_first(command: Command) -> None:
+    module = import_module(command.target.partition(":")[0])
+    first = (module.__doc__ or "").partition("\n")[0]
+    assert command.words[-1] in re.findall(r"\w+", first.partition(":")[0])
 
 
 # what a TAB offers

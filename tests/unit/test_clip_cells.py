@@ -17,8 +17,9 @@ from videval.db import results
 from videval.db.session import Database
 from videval.db.tables import RequestRow
 from videval.errors import DataMissing, InvalidTable, UsageError
+from videval.options import Asked
 from videval.order import Order
-from videval.orders import Asked, make_order
+from videval.orders import make_order
 from videval.runs import enqueue
 from videval.settings import Settings
 from videval.types import Clip, ClipRef, Frame, Image, Part, Sample, Sound, Text, Video

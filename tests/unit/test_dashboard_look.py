@@ -12,7 +12,7 @@ from dashboard import charts, video
 from dashboard import table as tables
 from dashboard.data import Data
 from dashboard.frames import Seen
-from dashboard.store import Answer
+from dashboard.store import Fetched
 from tests.dashboards import Open, said, table
 from tests.dashboards import its_database as its_database
 from tests.dashboards import opens_pages as opens_pages
@@ -36,7 +36,7 @@ def test_a_score_that_is_still_being_read_is_not_called_missing(
     database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed_run(database, Seed(done=100, model="scored", state="finished"))
-    monkeypatch.setattr(Data, "scores", lambda *_: Answer(value={}, age_s=0.0))
+    monkeypatch.setattr(Data, "scores", lambda *_: Fetched(value={}, age_s=0.0))
     matrix = table(opened("runs"), "Models and benchmarks")
     assert list(matrix["table_8frame"]) == ["✓ –"]
 

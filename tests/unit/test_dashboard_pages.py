@@ -8,7 +8,7 @@ import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from dashboard.store import Answer
+from dashboard.store import Fetched
 from tests.dashboards import APP, PAGES, Open, said, settled, table
 from tests.dashboards import its_database as its_database
 from tests.dashboards import opens_pages as opens_pages
@@ -16,6 +16,7 @@ from tests.dashboards import settings_of_this_test as settings_of_this_test
 from tests.seeding import Seed, add_worker, seed_run, snapshot_of
 from videval.db import runs
 from videval.db.session import Database
+from videval.options import Asked, options
 
 BROKEN_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64)
 
@@ -159,7 +160,7 @@ def test_a_group_in_the_link_stays_while_the_groups_are_being_read(
     database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seed_run(database, Seed(done=80))
-    monkeypatch.setattr("dashboard.data.Data.group_values", lambda *_: Answer())
+    monkeypatch.setattr("dashboard.data.Data.group_values", lambda *_: Fetched())
     at = opened("samples", column="task_type", group="State Change")
     assert at.query_params["group"] in ("State Change", ["State Change"])
     assert list(table(at, "Samples")["sample"])[:2] == ["q2", "q6"]
@@ -332,13 +333,33 @@ def test_with_actions_a_file_of_questions_is_enqueued(
     (tmp_path / "mine.jsonl").write_text('{"video": "v.mp4", "question": "What is it?"}\n')
     seed_run(database, Seed(done=5))
     at = opened("runs")
-    at.text_input[-2].set_value(str(tmp_path / "mine.jsonl"))
-    at.text_input[-1].set_value("fake")
+    box = {b.label: b for b in at.text_input}
+    box["Variant or file of questions"].set_value(str(tmp_path / "mine.jsonl"))
+    box["Model"].set_value("fake")
     next(b for b in at.button if b.label == "Enqueue").click().run()
     assert not at.exception
     with database.read() as connection:
         names = connection.exec_driver_sql("SELECT name FROM runs ORDER BY id").scalars().all()
     assert names[-1] == "mine-8frame--fake--1"
+
+
+def test_the_form_has_a_box_for_each_option_of_enqueue_and_hands_all_of_them_on(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_ALLOW_ACTIONS", "1")
+    seed_run(database, Seed(done=5))
+    asked: list[Asked] = []
+    monkeypatch.setattr("dashboard.form.place", lambda one: asked.append(one) or "done")
+    at = opened("runs")
+    box = {b.key: b for kind in (at.text_input, at.number_input, at.checkbox) for b in kind if b.key}
+    assert {f"enqueue-{field.name}" for field in options()} <= set(box)
+    next(b for b in at.text_input if b.label == "Model").set_value("fake")
+    filled = {"data": "q.tsv", "dtype": "float16", "frames": 3, "fps": 0.5, "seed": 7, "priority": -3, "in_order": True}
+    for name, value in filled.items():
+        box[f"enqueue-{name}"].set_value(value)
+    next(b for b in at.button if b.label == "Enqueue").click().run()
+    assert not at.exception
+    assert asked == [Asked(what=None, model="fake", **(filled | {"data": Path("q.tsv")}))]
 
 
 def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:

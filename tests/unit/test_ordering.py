@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from videval.orders import Asked, _spec, make_order
+from videval.options import Asked
+from videval.orders import _spec, make_order
 from videval.settings import Settings
 
 

@@ -1,26 +1,26 @@
 """Whose prompts: by name, in the run's key and card, at the worker, and what is said before anybody waits for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from tests.questions import identity
 from tests.trees import tree
 from videval.benchmarks.catalog import benchmark, benchmark_names
-from videval.cli.enqueue import asked_from, enqueue_command, place
-from videval.cli.run import run_command
+from videval.cli.enqueue import place
 from videval.db import requests
 from videval.db.records import Claim
 from videval.db.schema import ensure_schema
 from videval.db.session import Database, open_database
-from videval.errors import EnvironmentProblem, ModelFailure, UsageError
+from videval.errors import BrokerUnavailable, EnvironmentProblem, ModelFailure, UsageError
 from videval.inference import infer
+from videval.options import Asked
 from videval.order import Order
-from videval.orders import Asked, make_order
+from videval.orders import make_order
 from videval.runs import enqueue
 from videval.settings import Settings
 from videval.types import Clip, Prompt, PromptSet, Text
@@ -138,13 +138,6 @@ def test_a_set_that_this_page_does_not_have_is_left_to_a_worker_that_does(
 # What is asked
 
 
-@pytest.mark.parametrize("command", [enqueue_command, run_command])
-def test_both_commands_take_the_set_by_name(command: Callable[..., None]) -> None:
-    assert signature(command).parameters["prompts"].default is None
-    given: dict[str, object] = {"variant": "MLVU_8frame", "model": "fake", "data": None, "prompts": "lmms-eval"}
-    assert asked_from(given).prompts == "lmms-eval"
-
-
 def test_a_worker_words_the_prompt_with_the_runs_set_and_samples_so(settings: Settings, database: Database) -> None:
     said = {}
     for name in (None, "vlmevalkit", "lmms-eval"):
@@ -227,10 +220,17 @@ def test_an_answer_is_as_long_as_the_user_says_else_the_benchmark_else_the_model
 # What is said
 
 
+def say(settings: Settings, database: Database, order: Order) -> None:
+    """Enqueue on the command line, where no broker is."""
+    nobody = Settings(home=settings.home, broker_url=SecretStr("redis://127.0.0.1:1/0"))
+    with pytest.raises(BrokerUnavailable):
+        place(nobody, database, order, new=False)
+
+
 def test_the_set_and_the_length_of_answers_are_said_at_enqueue(
     settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place(database, asked(settings, "WorldSense_8frame", prompts="vlmevalkit"))
+    say(settings, database, asked(settings, "WorldSense_8frame", prompts="vlmevalkit"))
     said = capsys.readouterr().out
     assert "prompt set vlmevalkit; answers up to 1024 tokens (as WorldSense says)" in " ".join(said.split())
 
@@ -243,7 +243,7 @@ def test_questions_with_an_image_that_a_model_cannot_be_shown_are_said(
     prompts: str | None, words: str, settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = asked(settings, "VideoMMMU_8frame", model="Video-LLaVA-7B", prompts=prompts)
-    place(database, made)
+    say(settings, database, made)
     said = capsys.readouterr()
     assert (
         f"2 of 4 questions (Adaptation) show an image of their own, and Video-LLaVA-7B takes a video only: {words}"

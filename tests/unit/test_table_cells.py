@@ -10,7 +10,8 @@ from videval.asking import rule_scorer
 from videval.benchmarks.table import TableBenchmark, read_table
 from videval.export import FORMATS, ExportFormat, export_table, run_table
 from videval.export.read import read_export
-from videval.orders import Asked, make_order
+from videval.options import Asked
+from videval.orders import make_order
 from videval.runs import enqueue
 from videval.types import Sample, Scalar, Verdict
 

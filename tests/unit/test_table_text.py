@@ -12,7 +12,8 @@ from tests.seeding import settings_for
 from videval.benchmarks.table import read_table
 from videval.benchmarks.table_file import LONGEST_CELL
 from videval.errors import DataMissing, EnvironmentProblem, InvalidTable, UsageError, VidevalError
-from videval.orders import Asked, make_order
+from videval.options import Asked
+from videval.orders import make_order
 
 QUESTIONS = "video,question,A,B,answer\nclip.mp4,Wo läuft der Hund?,im Park,zu Haus,A\n"
 

@@ -1,22 +1,21 @@
-"""retry, cancel, pause, resume."""
+"""pause, resume, cancel, retry."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from videval.cli import complete
-from videval.cli.console import opened_run, say, settings_with
-from videval.cli.enqueue import ring_for
-from videval.errors import BrokerUnavailable, ErrorKind, UsageError
-from videval.words import plural
+from videval.cli.busy import busy
+from videval.cli.console import opened_run, say, settings_with, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from videval.changes import Changed
     from videval.db.records import RunInfo
     from videval.db.session import Database
     from videval.settings import Settings
+    from workers.desk import Done
 
 __all__ = ["cancel_command", "pause_command", "resume_command", "retry_command"]
 
@@ -33,86 +32,37 @@ def retry_command(
     unanswered: Annotated[bool, typer.Option(help="ask alone what a pack's answer did not hold")] = False,
 ) -> None:
     """Try failed requests again, with no strikes."""
-    from videval.db import plans
-    from videval.runs import ask_again
+    from workers import desk
 
-    settings, kinds, indexes = settings_with(), _kinds(kind), index or []
-    with opened_run(run, settings) as (database, info):
-        _refuse_unknown(database, info, indexes)
-        if unanswered:
-            count = ask_again(database, info)
-        else:
-            count = database.write(lambda c: plans.retry(c, info.run_id, kinds=kinds, indexes=indexes))
-        if not count:
-            say(f"{info.name}: nothing to try again, {_why_nothing(kinds, indexes, unanswered=unanswered)}")
-            return
-        say(f"{info.name}: {plural(count, 'request')} will be tried again")
-        _ring(settings, database, info)
-
-
-def _refuse_unknown(database: "Database", info: "RunInfo", indexes: list[str]) -> None:
-    """UsageError for samples that the run's benchmark does not have."""
-    from videval.db.snapshots import known_samples
-
-    with database.read() as connection:
-        known = known_samples(connection, info.snapshot_id, indexes)
-    unknown = [f"{i!r}" for i in indexes if i not in known]
-    if unknown:
-        raise UsageError(f"{info.name} has no sample {', '.join(unknown)}", hint=f"videval errors {info.name}")
-
-
-def _why_nothing(kinds: list[ErrorKind], indexes: list[str], *, unanswered: bool) -> str:
-    if unanswered:
-        return "no pack left a question without an answer"
-    of_kind = f" of kind {' or '.join(kinds)}" if kinds else ""
-    samples = f" of sample{'s' * (len(indexes) > 1)} {', '.join(indexes)}" if indexes else ""
-    return f"no request{samples} failed{of_kind}"
-
-
-def _kinds(text: str) -> list[ErrorKind]:
-    known = [k.value for k in ErrorKind]
-    asked = [k.strip() for k in text.split(",") if k.strip()]
-    for name in asked:
-        if name not in known:
-            raise UsageError(f"{name!r} is not a kind of failure", hint=f"one of {', '.join(known)}")
-    return [ErrorKind(name) for name in asked]
-
-
-def _ring(settings: "Settings", database: "Database", info: "RunInfo") -> None:
-    from workers.broker import using
-
-    try:
-        with using(settings):
-            ring_for(settings, database, info.run_id)
-    except BrokerUnavailable as error:
-        say(f"  the broker is away ({error}); any worker sends the messages when it is back")
-
-
-def _change(run: str, change: "Callable[[Database, RunInfo], Changed]") -> None:
-    settings = settings_with()
-    with opened_run(run, settings) as (database, info):
-        changed = change(database, info)
-        say(changed.said)
-        if changed.goes_on:
-            _ring(settings, database, info)
+    kinds = [name for text in kind.split(",") if (name := text.strip())]
+    _change(run, partial(desk.retry, kinds=kinds, indexes=index or (), unanswered=unanswered, busy=busy))
 
 
 def pause_command(run: Run) -> None:
     """Hand out no more of a run's requests; what is being generated is finished."""
-    from videval.changes import pause
+    from workers import desk
 
-    _change(run, pause)
+    _change(run, desk.pause)
 
 
 def resume_command(run: Run) -> None:
     """Go on with a paused run."""
-    from videval.changes import resume
+    from workers import desk
 
-    _change(run, resume)
+    _change(run, partial(desk.resume, busy=busy))
 
 
 def cancel_command(run: Run) -> None:
     """Give up what a run has not answered; answers stay."""
-    from videval.changes import cancel
+    from workers import desk
 
-    _change(run, cancel)
+    _change(run, desk.cancel)
+
+
+def _change(run: str, change: "Callable[[Settings, Database, RunInfo], Done]") -> None:
+    settings = settings_with()
+    with opened_run(run, settings) as (database, info):
+        done = change(settings, database, info)
+    say(done.said)
+    if done.rung.away:
+        warn(f"  {done.rung.said}")

@@ -1,4 +1,4 @@
-"""list: runs, benchmarks and models."""
+"""list runs, list benchmarks, list models."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,7 +58,7 @@ def list_runs(
         shown, scores = found[:number], Scores(database)
         if as_json:
             alive = live(database)
-            say_json([run_json(database, s, scores.of(s.run), alive) for s in shown])
+            say_json([run_json(database, s, scores.of(s), alive) for s in shown])
             return
         if not found:
             say(f"no {state} runs" if state else "no runs yet -> videval enqueue MVBench_8frame Video-LLaVA-7B")

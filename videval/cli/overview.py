@@ -8,19 +8,22 @@ from rich.table import Table
 from rich.text import Text
 
 from videval.cli.console import console
+from videval.cli.paced import Paced
 from videval.cli.table import Cell, Column, as_table, colour, dimmed
 from videval.cli.words import duration, measured, percent, rate, time_left, when
 from videval.db import runs as run_rows
 from videval.db import workers as worker_rows
-from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.workers import WorkerInfo
-from videval.report import RunStatus, ScoreReport, score_report
+from videval.report import RunStatus, ScoreBook, ScoreReport
 
 __all__ = ["HISTORY", "Scores", "history_rows", "is_going", "live", "run_json", "runs_table", "workers_table"]
 
 LATE = 30.0
 """Seconds of silence from which a worker's last sign is worth a word: three heartbeats."""
+
+SCORE_PERIOD = 2.0
+"""Seconds that a score is shown at least: it is made of all verdicts, and moves slowly."""
 
 NOW = (
     Column(title="benchmark", kind="name"),
@@ -59,14 +62,16 @@ WORKERS = (
 
 
 class Scores:
-    """Scores of several runs."""
+    """Scores of runs from one score book, each read again every few seconds at most."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._book = ScoreBook(database)
+        self._found: dict[int, Paced[[RunStatus], ScoreReport]] = {}
 
-    def of(self, run: RunInfo) -> ScoreReport:
+    def of(self, status: RunStatus) -> ScoreReport:
         """The score of a run so far."""
-        return score_report(self._database, run)
+        found = self._found.setdefault(status.run.run_id, Paced(self._book.one, period=SCORE_PERIOD))
+        return found(status)
 
 
 def is_going(status: RunStatus) -> bool:
@@ -82,7 +87,7 @@ def live(database: Database) -> list[WorkerInfo]:
 
 def runs_table(statuses: Sequence[RunStatus], scores: Scores) -> Table:
     """Where runs stand now, a line each."""
-    return as_table(NOW, [_now(s, scores.of(s.run)) for s in statuses], console.width)
+    return as_table(NOW, [_now(s, scores.of(s)) for s in statuses], console.width)
 
 
 def _now(status: RunStatus, score: ScoreReport) -> list[Cell]:
@@ -103,7 +108,7 @@ def _now(status: RunStatus, score: ScoreReport) -> list[Cell]:
 
 def history_rows(statuses: Sequence[RunStatus], scores: Scores) -> list[list[Cell]]:
     """When runs began, how long they took, and what came of them."""
-    return [_history(s, scores.of(s.run)) for s in statuses]
+    return [_history(s, scores.of(s)) for s in statuses]
 
 
 def _history(status: RunStatus, score: ScoreReport) -> list[Cell]:

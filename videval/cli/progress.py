@@ -12,9 +12,11 @@ from rich.text import Text
 from videval.cli.console import console, say, warn
 from videval.cli.fleet import refuse_hopeless
 from videval.cli.live import live_area
+from videval.cli.overview import Scores
+from videval.cli.paced import Paced
 from videval.cli.words import measured, rate, time_left
 from videval.db import workers as worker_rows
-from videval.report import run_status, score_report
+from videval.report import run_status
 
 if TYPE_CHECKING:
     from videval.db.records import RunInfo
@@ -25,53 +27,46 @@ if TYPE_CHECKING:
 
 __all__ = ["final_line", "live_lines", "plain_line", "watch"]
 
+TICK = 0.5
+"""Seconds between two looks."""
 PERIOD = 5.0
 """Seconds between two plain lines."""
 
 
 def watch(database: "Database", run: "RunInfo", fleet: "Fleet", stop: threading.Event) -> "Counts":
     """Show progress until the run is finished or stopped; EnvironmentProblem if no worker can ever work on it."""
-    score, tell = _ScoreSoFar(database, run), _new_messages(database)
-    began, before = time.monotonic(), _over(run_status(database, run).counts)
+    look, scores, tell = Paced(run_status, period=TICK), Scores(database), _new_messages(database)
+    began, before = time.monotonic(), _over(look(database, run).counts)
     next_line = began + PERIOD
     with live_area() if console.is_terminal else nullcontext() as live:
-        while True:
+        while not stop.is_set():
             fleet.tick()
-            status = run_status(database, run)
+            status = look(database, run)
             if live:
-                live.update(live_lines(status, score.of(status.counts), console.width))
+                live.update(live_lines(status, _score_so_far(scores, status), console.width))
             elif time.monotonic() > next_line:
                 next_line = time.monotonic() + PERIOD
-                say(plain_line(status, score.of(status.counts)))
+                say(plain_line(status, _score_so_far(scores, status)))
             tell()
-            if status.counts.finished or stop.is_set():
+            if status.counts.finished:
                 break
             refuse_hopeless(fleet)
-            stop.wait(0.5)
-    say(final_line(status.counts, _over(status.counts) - before, time.monotonic() - began))
-    return status.counts
+            stop.wait(TICK)
+    counts = run_status(database, run).counts
+    say(final_line(counts, _over(counts) - before, time.monotonic() - began))
+    return counts
 
 
 def _over(counts: "Counts") -> int:
     return counts.done + counts.failed + counts.cancelled
 
 
-class _ScoreSoFar:
-    """The score in words, computed anew when there are more answers."""
-
-    def __init__(self, database: "Database", run: "RunInfo") -> None:
-        self._database, self._run = database, run
-        self._done, self._words = -1, ""
-
-    def of(self, counts: "Counts") -> str:
-        """The score of the answers so far."""
-        if counts.done != self._done:
-            self._done = counts.done
-            score = score_report(self._database, self._run)
-            found, top = score.overall.estimate, score.top
-            interval = f"({measured(found.low, top)} to {measured(found.high, top)})"
-            self._words = f"{score.name} {measured(found.mean, top)} {interval}" if found.n else ""
-        return self._words
+def _score_so_far(scores: Scores, status: "RunStatus") -> str:
+    """The score in words; empty if there is none."""
+    score = scores.of(status)
+    found, top = score.overall.estimate, score.top
+    interval = f"({measured(found.low, top)} to {measured(found.high, top)})"
+    return f"{score.name} {measured(found.mean, top)} {interval}" if found.n else ""
 
 
 def _new_messages(database: "Database") -> Callable[[], None]:

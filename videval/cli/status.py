@@ -59,7 +59,7 @@ def _say_json(database: "Database", run: str | None) -> None:
     from videval.cli.overview import Scores, live, run_json
 
     scores, alive = Scores(database), live(database)
-    say_json([run_json(database, s, scores.of(s.run), alive) for s in _chosen(database, run)])
+    say_json([run_json(database, s, scores.of(s), alive) for s in _chosen(database, run)])
 
 
 def _show(database: "Database", run: str | None) -> None:
@@ -107,7 +107,7 @@ def _line(status: "RunStatus", scores: "Scores") -> str:
     from videval.cli.progress import plain_line
     from videval.cli.words import measured
 
-    score = scores.of(status.run)
+    score = scores.of(status)
     mean = score.overall.estimate.mean
     return plain_line(status, f"{score.name} {measured(mean, score.top)}" if mean is not None else "")
 
@@ -118,12 +118,14 @@ def _watch_live(database: "Database", run: str | None) -> None:
 
     from videval.cli.live import live_area
     from videval.cli.overview import Scores, is_going, live, runs_table, workers_table
+    from videval.cli.paced import Paced
 
+    going, scores = Paced(_going, period=1.0), Scores(database)
     with live_area() as area:
         while True:
-            statuses = _going(database, run)
+            statuses = going(database, run)
             below = workers_table(database) if live(database) else _waiting(statuses)
-            area.update(Group(runs_table(statuses, Scores(database)), below))
+            area.update(Group(runs_table(statuses, scores), below))
             if not any(s.state == "active" and is_going(s) for s in statuses):
                 return
             time.sleep(1.0)

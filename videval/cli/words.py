@@ -2,16 +2,15 @@
 
 import time
 
+from videval import words
 from videval.words import duration, measured, percent, time_left
 
 __all__ = ["duration", "measured", "middle", "percent", "rate", "time_left", "when"]
 
 
 def rate(per_second: float) -> str:
-    """Answers per second, or per minute where that reads better; a dash where there are none."""
-    if per_second <= 0:
-        return "-"
-    return f"{per_second:.1f}/s" if per_second >= 0.1 else f"{per_second * 60:.1f}/min"
+    """Answers per second; a dash where there are none."""
+    return words.rate(per_second) if per_second > 0 else "-"
 
 
 def when(epoch: float | None) -> str:

@@ -24,7 +24,7 @@ from videval.report.details import (
 )
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
-from videval.report.status import RunStatus, busy_share, run_status, run_statuses
+from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
 from videval.report.sums import fold, fold_all
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "fold",
     "fold_all",
     "group_columns",
+    "heard_workers",
     "index_columns",
     "load_index",
     "load_verdicts",

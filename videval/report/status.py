@@ -12,9 +12,9 @@ from videval.db.workers import WorkerInfo
 from videval.metrics import median
 from videval.types import RunState
 
-__all__ = ["RunStatus", "busy_share", "eta", "run_status", "run_statuses", "seconds_per_request"]
+__all__ = ["RunStatus", "busy_share", "eta", "heard_workers", "run_status", "run_statuses", "seconds_per_request"]
 
-STALE = 60.0
+LOST_S = 60.0
 """Seconds without a heartbeat after which a worker is not counted on."""
 SLOW = 3.0
 """Times a request's median seconds after which a run without an answer has no rate."""
@@ -70,8 +70,14 @@ def run_status(database: Database, run: RunInfo, counts: Counts | None = None) -
         return _status(connection, run, counts, pace, workers.live_workers(connection))
 
 
+def heard_workers(database: Database) -> list[WorkerInfo]:
+    """The live workers that were heard of so lately that one counts on them."""
+    with database.read() as connection:
+        return [w for w in workers.live_workers(connection) if w.silent_s < LOST_S]
+
+
 def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, alive: Sequence[WorkerInfo]) -> RunStatus:
-    mine = [w for w in alive if w.load_key == run.load_key and w.silent_s < STALE]
+    mine = [w for w in alive if w.load_key == run.load_key and w.silent_s < LOST_S]
     going = bool(counts.waiting) and run.state == RunState.ACTIVE
     costs = timings.recent_costs(connection, run.run_id) if going and pace.answered else []
     seconds = seconds_per_request(costs)

@@ -1,0 +1,76 @@
+"""What a user may ask for: every option written once, for `enqueue`, `run` and the dashboard's form.
+
+The command line makes its options of these fields, the dashboard its form, and `videval/orders.py` takes the record: a
+new option is a new field, and what `make_order` does with it.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, get_args, get_type_hints
+
+__all__ = ["Asked", "Option", "OptionField", "options"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """What people are told of an option: its help, its least and its largest value; a `switch` can only be put on."""
+
+    help: str
+    least: float | None = None
+    most: float | None = None
+    is_switch: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What a user asks for: a variant or a table of questions, a model, and options; None: what the model or the
+    benchmark says."""
+
+    what: str | None
+    model: str
+    data: Annotated[Path | None, Option(help="a table of questions: tsv, csv or jsonl")] = None
+    data_root: Annotated[Path | None, Option(help="folder that video paths are relative to")] = None
+    frames: Annotated[int | None, Option(least=1, help="frames per video, for --data")] = None
+    fps: Annotated[float | None, Option(least=0.001, help="frames per second, for --data")] = None
+    pack: Annotated[bool, Option(help="ask all questions of a video at once, for --data")] = False
+    max_frames: Annotated[int | None, Option(least=1, help="cap on frames, for variants by rate")] = None
+    max_pixels: Annotated[int | None, Option(least=16, help="cap on pixels per frame")] = None
+    prompts: Annotated[str | None, Option(help="wording of paper, vlmevalkit or lmms-eval")] = None
+    max_new_tokens: Annotated[int | None, Option(least=1, help="length of an answer")] = None
+    temperature: Annotated[float | None, Option(least=0.0, help="0 is greedy")] = None
+    seed: Annotated[int | None, Option(help="seed, when the temperature is above 0")] = None
+    dtype: Annotated[str, Option(help="auto, bfloat16, float16 or float32")] = "auto"
+    priority: Annotated[int, Option(least=-3, most=3, help="0 is normal, higher is sooner")] = 0
+    limit: Annotated[
+        int | None, Option(least=1, help="only N requests, as a trial that can grow; its videos are a sample")
+    ] = None
+    in_order: Annotated[bool, Option(is_switch=True, help="in the benchmark's order, videos not shuffled")] = False
+    max_attempts: Annotated[int | None, Option(least=1, help="strikes until a request counts as poison")] = None
+    allow_missing: Annotated[bool, Option(help="go on without the questions whose videos are missing")] = False
+    new: Annotated[bool, Option(is_switch=True, help="another run, although one exists")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptionField:
+    """A field of `Asked` that is an option: its name, the type of its values, the default (None: is left open)."""
+
+    name: str
+    type: type[bool | int | float | str | Path]
+    default: Any
+    told: Option
+
+
+def options() -> list[OptionField]:
+    """Every option of `Asked`, in the order in which people are shown them."""
+    hints = get_type_hints(Asked, include_extras=True)
+    return [
+        OptionField(name=f.name, type=_without_none(hints[f.name].__origin__), default=f.default, told=told)
+        for f in fields(Asked)
+        for told in getattr(hints[f.name], "__metadata__", ())
+    ]
+
+
+def _without_none(hint: Any) -> Any:
+    """`int` of `int | None`."""
+    return next(kind for kind in get_args(hint) or (hint,) if kind is not NoneType)
