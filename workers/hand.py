@@ -63,10 +63,6 @@ class Hand:
             finally:
                 self._leave(1)
 
-    def close(self) -> None:
-        """No more threads are started."""
-        self._threads.shutdown(wait=False)
-
     def _find_place(self, request_id: int) -> tuple[int, threading.Event | None]:
         """How many places are kept for what this bell claims; or the end of a request that was begun without a bell.
 

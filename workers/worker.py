@@ -171,7 +171,6 @@ class Worker:
     def close(self) -> None:
         """End children and give back what is still held; nothing is lost."""
         self.ledger.end()
-        self.hand.close()
         self.engine.close()
         self.decoders.close()
         self.ledger.wait_until_empty(5.0)
