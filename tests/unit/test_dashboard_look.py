@@ -35,7 +35,7 @@ def test_only_a_run_that_goes_on_has_a_time_left(database: Database, opened: Ope
 def test_a_score_that_is_still_being_read_is_not_called_missing(
     database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed_run(database, Seed(done=100, model="scored", state="finished"))
+    seed_run(database, Seed(done=100, model="scored"))
     monkeypatch.setattr(Data, "scores", lambda *_: Fetched(value={}, age_s=0.0))
     matrix = table(opened("runs"), "Models and benchmarks")
     assert list(matrix["table_8frame"]) == ["✓ –"]
