@@ -18,7 +18,8 @@ MOST_THREADS = 1024
 """Requests in hand at most; a thread is started when it is needed."""
 PATIENCE = 0.5
 """Seconds that a bell waits for a place when more ring than there are (the model was changed for one with fewer
-slots): then it claims all the same, since no other worker can hear it."""
+slots): then it claims all the same, since no other worker can hear it. While another bell claims it waits on: how many
+places that leaves is not known yet."""
 
 
 class Hand:
@@ -41,6 +42,7 @@ class Hand:
         self._changed = threading.Condition()
         self._taken = 0
         self._waiting = 0
+        self._claiming = 0
         self._unheard: dict[int, threading.Event] = {}
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="sibling")
 
@@ -54,7 +56,7 @@ class Hand:
         try:
             claims = self._claim(request_id, kept)
         finally:
-            self._leave(kept - len(claims))
+            self._leave(kept - len(claims), is_claimed=True)
         for sibling in claims[1:]:
             self._begin(sibling)
         for first in claims[:1]:
@@ -62,6 +64,11 @@ class Hand:
                 self._answer(first)
             finally:
                 self._leave(1)
+
+    def wait_until_empty(self) -> None:
+        """Come back when nothing is in hand, siblings for which no bell stands among it."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken)
 
     def _find_place(self, request_id: int) -> tuple[int, threading.Event | None]:
         """How many places are kept for what this bell claims; or the end of a request that was begun without a bell.
@@ -71,23 +78,26 @@ class Hand:
         """
         with self._changed:
             self._waiting += 1
-            self._changed.wait_for(lambda: self._free() > 0 or bool(self._unheard), PATIENCE)
+            while not self._changed.wait_for(lambda: self._free() > 0 or bool(self._unheard), PATIENCE):
+                if not self._claiming:
+                    break
             self._waiting -= 1
             begun = self._unheard.pop(request_id, None)
             if begun is None and self._free() <= 0 and self._unheard:
                 _, begun = self._unheard.popitem()
             kept = 0 if begun is not None else max(1, self._free() // (1 + self._waiting))
             self._taken += kept
+            self._claiming += begun is None
             return kept, begun
 
     def _free(self) -> int:
         return self._places() - self._taken
 
-    def _leave(self, count: int) -> None:
-        if count > 0:
-            with self._changed:
-                self._taken -= count
-                self._changed.notify_all()
+    def _leave(self, count: int, *, is_claimed: bool = False) -> None:
+        with self._changed:
+            self._taken -= count
+            self._claiming -= is_claimed
+            self._changed.notify_all()
 
     def _begin(self, sibling: Claim) -> None:
         over = threading.Event()

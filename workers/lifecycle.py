@@ -207,11 +207,19 @@ def _heed_signals() -> None:
 
 
 def _leave_now() -> None:
-    _on_shutdown()
+    _give_back()
     os._exit(0)
 
 
 def _on_shutdown(**kwargs: Any) -> None:
+    """Celery's tasks are over. Siblings that have none are finished too, while leases are renewed as ever."""
+    if (worker := _life.worker) is not None:
+        worker.drain()
+        worker.hand.wait_until_empty()
+    _give_back()
+
+
+def _give_back() -> None:
     """Give everything back, once; who comes second waits, so that the process does not end half way."""
     with _ending:
         loops, worker, broker = _life.loops, _life.worker, _life.broker

@@ -1,5 +1,6 @@
 """One worker's hand: siblings of a clip, fair shares, what is given back, and what lies in the spool meanwhile."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from videval.errors import DatabaseUnavailable
 from videval.inference import DiedInCompany
 from videval.settings import Settings
 from videval.types import RequestStatus, Stage
-from workers import answering, spool
+from workers import answering, lifecycle, spool
 from workers.worker import Worker
 
 SLOW = {"latency_ms": 60_000}
@@ -144,6 +145,22 @@ def test_what_is_not_decoded_yet_is_given_back_too_and_nobody_goes_on_with_it(
         may_go.set()
     wait_for("the one that was kept", lambda: not worker.held(), 30)
     assert stored(database) == 1 and status(database, back) == ["queued"] * 2
+
+
+def test_a_worker_that_ends_finishes_siblings_that_are_generated_although_no_bell_stands_for_them(
+    database: Database, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = new_worker(open_database(settings), settings)
+    asked = samples(2, {1: {"latency_ms": 1000}}, videos=1)
+    ids = request_ids(database, make_run(database, tmp_path / "data", asked, model="fake_server:2"))
+    worker.load(work_of(database))
+    worker.answer(ids[0])
+    wait_for("the sibling to be generated", lambda: stages(worker) == [Stage.GENERATE], 30)
+    monkeypatch.setattr(lifecycle._life, "worker", worker)
+    lifecycle._on_shutdown()
+    assert status(database, ids) == ["done", "done"]
+    for fd in worker.held_fds:
+        os.close(fd)
 
 
 # stages, and what they cost

@@ -1,6 +1,7 @@
 """What a worker has in hand: places, siblings that one bell begins, and bells that come for them later."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -179,3 +180,42 @@ def test_however_many_bells_ring_at_once_no_more_is_in_hand_than_there_are_place
         list(pool.map(desk.hand.hear, range(200)))
     wait_for("all to be over", lambda: desk.hand._taken == 0, 10)
     assert desk.waiting == [] and most[0] <= 7
+
+
+def test_bells_that_ring_while_a_claim_takes_long_claim_no_more_than_there_are_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The database was away for a minute: what one bell will have taken is not known before it is back."""
+    monkeypatch.setattr(hand_module, "PATIENCE", 0.01)
+    desk = Desk(*range(20), places=4)
+    may_claim = threading.Event()
+
+    def claim(bell: int, most: int) -> list[Any]:
+        assert may_claim.wait(10)
+        return desk.claim(bell, most)
+
+    desk.hand._claim = claim
+    with bells(desk) as ring:
+        for bell in range(4):
+            ring(bell)
+        wait_for("all to be heard", lambda: desk.hand._waiting == 3, 10)
+        time.sleep(0.1)
+        may_claim.set()
+        wait_for("some to be begun", lambda: len(desk.begun) >= 4, 10)
+        time.sleep(0.1)
+        assert desk.most_at_once == 4
+
+
+def test_whoever_ends_waits_for_siblings_too() -> None:
+    desk = Desk(1, 2, 3)
+    with bells(desk) as ring, ThreadPoolExecutor(1) as pool:
+        first = ring(1)
+        desk.wait_for(1, 2, 3)
+        desk.end(1)
+        first.result(10)
+        over = pool.submit(desk.hand.wait_until_empty)
+        desk.end(2)
+        desk.wait_for(3)
+        assert not over.done()
+        desk.end(3)
+        over.result(10)
