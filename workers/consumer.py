@@ -59,18 +59,26 @@ class PatientConsumer(Consumer):
 
 
 class Steering:
-    """Celery's consumer as the dispatcher sees it; what is asked of it is done in the consumer's own thread."""
+    """Celery's consumer as the dispatcher sees it; what is asked of it is done in the consumer's own thread.
+
+    That thread does in any order what was asked for meanwhile, perhaps minutes later when Redis is back: so each step
+    does what was asked for last.
+    """
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
+        self._wanted: dict[str, bool] = {}
+        self._places = 1
 
     def add_queue(self, name: str) -> None:
         """Consume a queue from now on."""
-        self._soon(self._consumer.add_task_queue, name)
+        self._wanted[name] = True
+        self._soon(self._settle, name)
 
     def cancel_queue(self, name: str) -> None:
         """Consume it no more; its messages stay."""
-        self._soon(self._consumer.cancel_task_queue, name)
+        self._wanted[name] = False
+        self._soon(self._settle, name)
 
     def is_consuming(self, name: str) -> bool:
         """Whether it is consumed now."""
@@ -79,14 +87,19 @@ class Steering:
 
     def resize(self, places: int) -> None:
         """Take so many messages at once from now on, also after the next connection to Redis."""
-        self._soon(self._resize, places)
+        self._places = places
+        self._soon(self._resize)
 
     def shutdown(self) -> None:
         """Warm shutdown, as SIGTERM does."""
         state.should_stop = os.EX_OK
 
-    def _resize(self, places: int) -> None:
+    def _settle(self, name: str) -> None:
         consumer = self._consumer
+        (consumer.add_task_queue if self._wanted[name] else consumer.cancel_task_queue)(name)
+
+    def _resize(self) -> None:
+        consumer, places = self._consumer, self._places
         consumer.pool.resize(places)
         consumer.initial_prefetch_count = places
         if consumer.qos is not None:
