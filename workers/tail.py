@@ -39,7 +39,7 @@ class Tail:
         if time.monotonic() < self._next:
             return
         with worker.database.read() as connection:
-            in_hand = looks.in_hand(connection, work.load_key)
+            in_hand = looks.in_hand(connection, work.load_key, silent_s=worker.settings.lease * 2)
         most = surplus(in_hand, worker.identity.id, slots=worker.engine.slots)
         given = worker.give_back(most) if most else []
         if given:

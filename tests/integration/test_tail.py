@@ -135,3 +135,15 @@ def test_what_came_back_to_the_giver_is_not_given_again_at_once(
     dispatch.step()
     dispatch.step()
     assert given == [1]
+
+
+def test_a_neighbour_that_has_been_silent_gets_nothing_however_idle_it_was(
+    dispatch: Dispatch, database: Database, tmp_path: Path, given: list[int], rung: list[int]
+) -> None:
+    """Its host is gone: what is given back for it would come back, and be given back again."""
+    neighbour(database, "busy", "another")
+    (one_more,) = request_ids(database, make_run(database, tmp_path / "data", max_pixels=9))
+    assert take(database, one_more, "another")
+    database.write(lambda c: c.execute(update(WorkerRow).where(WorkerRow.id == "near").values(heartbeat_at=1.0)))
+    dispatch.step()
+    assert given == rung == []

@@ -52,9 +52,9 @@ def look(connection: Connection, *, silent_s: float, most: int = COUNT_LIMIT) ->
     )
 
 
-def in_hand(connection: Connection, load_key: str) -> dict[str, int]:
-    """How many requests each worker on a load key has in hand, none for those that are idle; whoever is loading it
-    or drains is left out."""
+def in_hand(connection: Connection, load_key: str, *, silent_s: float) -> dict[str, int]:
+    """How many requests each worker on a load key has in hand, none for those that are idle; whoever is loading it,
+    drains or was silent for `silent_s` seconds is left out."""
     running = (
         select(RequestRow.worker_id, func.count().label("held"))
         .join(RunRow, RunRow.id == RequestRow.run_id)
@@ -66,6 +66,6 @@ def in_hand(connection: Connection, load_key: str) -> dict[str, int]:
     rows = connection.execute(
         select(WorkerRow.id, func.coalesce(running.c.held, 0).label("held"))
         .outerjoin(running, running.c.worker_id == WorkerRow.id)
-        .where(WorkerRow.load_key == load_key, WorkerRow.state.in_(AT_WORK))
+        .where(WorkerRow.load_key == load_key, WorkerRow.state.in_(AT_WORK), *seated(silent_s))
     )
     return {row.id: row.held for row in rows}
