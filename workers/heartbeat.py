@@ -9,6 +9,7 @@ from videval.db import requests, workers
 from videval.db.session import Connection
 from workers.ledger import Held, Trouble
 from workers.loops import Step
+from workers.pulse import rss_mb
 from workers.worker import Worker
 
 __all__ = ["Heartbeat"]
@@ -39,15 +40,15 @@ class Heartbeat(Step):
         return min(self._worker.settings.heartbeat, self._worker.settings.lease / 3)
 
     def step(self) -> None:
-        """Renew, tell, look whether it is time to go."""
+        """Look whether it is time to go, for which no database is needed; then renew and tell."""
         worker = self._worker
+        if not worker.draining.is_set():
+            self._check_memory(rss_mb())
+            self._check_parent()
         held, pulse = worker.held(), worker.pulse()
         pairs, lease = [h.pair for h in held], worker.settings.lease
         lost = worker.ledger.write(_beat, worker.identity.id, pairs, lease, pulse, durable=False)
         self._note_lost([h for h in held if h.pair in lost])
-        if not worker.draining.is_set():
-            self._check_memory(pulse.rss_mb)
-            self._check_parent()
 
     def _note_lost(self, lost: Sequence[Held]) -> None:
         in_hand = self._worker.held()

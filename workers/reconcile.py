@@ -78,8 +78,10 @@ class Reconcile(Step):
         self._give_up_neighbours()
         if self._renew() or self._succeed():
             self._give_up_leases()
-            self._add_up()
-            self._refill()
+            try:
+                self._refill()
+            finally:  # neither a broker that is away nor a page that cannot be added up holds up the other
+                self._add_up()
 
     # who reconciles
 

@@ -13,6 +13,7 @@ from tests.servers import wait_for
 from videval.db import requests
 from videval.db.session import Database, db_now, open_database
 from videval.db.tables import RequestRow, WorkerRow
+from videval.errors import DatabaseUnavailable
 from videval.settings import Settings
 from workers.heartbeat import Heartbeat
 from workers.worker import Worker
@@ -80,3 +81,17 @@ def test_a_worker_that_drains_already_is_not_told_to_again(restless: Worker) -> 
     restless.drain()
     Heartbeat(restless, consumer := FakeConsumer()).step()
     assert not consumer.is_shut_down
+
+
+@pytest.mark.parametrize("restless", [{"tied_to": 1}], indirect=True)
+def test_a_worker_whose_command_is_gone_drains_although_the_database_is_gone_too(
+    restless: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*args: object, **more: object) -> None:
+        raise DatabaseUnavailable("its folder was removed")
+
+    monkeypatch.setattr(restless.database, "write", write)
+    heartbeat = Heartbeat(restless, consumer := FakeConsumer())
+    with pytest.raises(DatabaseUnavailable):
+        heartbeat.step()
+    assert consumer.is_shut_down

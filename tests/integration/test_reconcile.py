@@ -318,3 +318,16 @@ def test_a_broker_that_is_away_is_looked_after_by_each_worker(worker: Worker, ca
     one = Reconcile(worker, ensure_broker=away)
     Loops(one, on_outage=one.after_outage).once(one)
     assert "reconcile: nobody listens" in caplog.text and not one.is_elected
+
+
+def test_scores_that_cannot_be_added_up_keep_no_queue_empty(
+    worker: Worker, database: Database, tmp_path: Path, filled: list[Filled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fold_all(*args: object, **more: object) -> None:
+        raise ValueError("a page's own mistake")
+
+    make_run(database, tmp_path / "data", 3)
+    monkeypatch.setattr(reconcile, "fold_all", fold_all)
+    with pytest.raises(ValueError, match="own mistake"):
+        Reconcile(worker).step()
+    assert [list(low) for low in filled] == [[key_of()]]
