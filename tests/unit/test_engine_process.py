@@ -297,6 +297,17 @@ def test_a_model_that_cannot_be_loaded_again_releases_what_waits_for_it(
     assert asker.engine.ready() is None and asker.engine.loaded is None
 
 
+def test_a_bell_that_waits_for_a_model_that_cannot_be_loaded_again_hears_that_there_is_none(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_FAULT", "error")
+    monkeypatch.setenv("VIDEVAL_FAKE_LOAD_S", "0.5")
+    assert asker.engine.pid is not None
+    os.kill(asker.engine.pid, signal.SIGKILL)
+    wait_for("the crash to be seen", lambda: asker.engine.is_loading)
+    assert asker.engine.ready() is None
+
+
 def test_while_a_model_is_loaded_again_requests_wait_for_it_and_it_is_not_loaded_twice(
     asker: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ imports this package too, and so neither database nor settings are loaded with i
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from videval.errors import ModelUnavailable, Released
@@ -80,7 +81,8 @@ class Engine:
         while (keeper := self._keeper) is not None and keeper.mailbox.is_open:
             if not keeper.is_loading or not keeper.is_again:
                 return keeper.loaded
-            keeper.wait(0.2)
+            with suppress(ModelUnavailable):  # then it takes nothing more
+                keeper.wait(0.2)
         return None
 
     @property
