@@ -69,10 +69,10 @@ class Dispatch(Step):
         self._serving.note_refusals(look)
         self._serving.get_over(look)
         if not self._is_settled(look):
+            self._settled, self._looks = self._what_counts(look), 0
             if choice := self._choice(look):
                 self._serving.switch(choice)
                 return
-            self._settled, self._looks = self._what_counts(look), 0
         self._serving.keep_consuming(look)
         work = look.of(self.load_key)
         self._is_near_the_end = self._tail.is_near(work)
@@ -130,8 +130,10 @@ class Dispatch(Step):
         return look.of(assign(demands, seats, turn=self._settings.turn).get(self._worker.identity.id))
 
     def _sit_down(self, connection: Connection) -> KeyWork | None:
-        """Choose again with all other workers held still, and let them know."""
-        workers.lock_seats(connection)
+        """Choose again with all other workers held still, and let them know; nothing while another one does."""
+        if not workers.lock_seats(connection):
+            self._settled = None
+            return None
         choice = self._choose(connection, self._look(connection))
         if choice is not None and choice.load_key != self.load_key:
             workers.take_seat(connection, self._worker.identity.id, choice.load_key, loads=True)

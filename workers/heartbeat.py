@@ -7,6 +7,7 @@ from typing import Protocol
 
 from videval.db import requests, workers
 from videval.db.session import Connection
+from videval.types import Stage
 from workers.ledger import Held, Trouble
 from workers.loops import Step
 from workers.pulse import rss_mb
@@ -53,7 +54,7 @@ class Heartbeat(Step):
     def _note_lost(self, lost: Sequence[Held]) -> None:
         in_hand = self._worker.held()
         for held in lost:
-            if not held.lost and held in in_hand:
+            if not held.lost and held.stage is not Stage.STORE and held in in_hand:  # else the fence says so
                 held.lost = True
                 log.warning("request %d, attempt %d: lost its lease", *held.pair)
 

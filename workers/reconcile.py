@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from videval.db import chores, looks, requests, runs, sums, workers
 from videval.db.identity import database_id
@@ -126,7 +126,8 @@ class Reconcile(Step):
 
     def _give_up_leases(self) -> None:
         if self._clock() >= self._skip_until:
-            self._log_expired(self._worker.ledger.write(requests.expire_leases), "its lease ran out")
+            expire = partial(requests.expire_leases, lease=self._settings.lease)
+            self._log_expired(self._worker.ledger.write(expire), "its lease ran out")
 
     def _add_up(self) -> None:
         """Keep what a run's rows add up to: its requests by status, its scores."""

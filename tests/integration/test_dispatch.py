@@ -289,3 +289,19 @@ def test_a_worker_that_is_silent_is_not_reckoned_with(settled: Dispatch, worker:
     database.write(lambda c: c.execute(silent))
     settled.step()
     assert worker.neighbours == 3
+
+
+def test_a_neighbour_that_was_frozen_while_it_chose_stops_nobody_s_writes(
+    worker: Worker, dispatch: Dispatch, consumer: FakeConsumer, database: Database, tmp_path: Path
+) -> None:
+    """It is chosen again at the next look."""
+    if database.dialect != "postgresql":
+        pytest.skip("writers to a SQLite file take turns")
+    make_run(database, tmp_path / "data", 3)
+    with database.engine.connect() as frozen:
+        frozen.begin()
+        assert workers.lock_seats(frozen)
+        dispatch.step()
+        assert consumer.queues == [] and worker.ledger.write(lambda c: "written") == "written"
+    dispatch.step()
+    assert len(consumer.queues) == 1

@@ -165,3 +165,25 @@ def test_a_lease_of_one_of_a_company_that_ran_out_is_judged_by_what_ran_out_with
     past = update(RequestRow).where(RequestRow.status == RequestStatus.RUNNING).values(lease_expires_at=1.0)
     database.write(lambda c: c.execute(past))
     assert [e.struck for e in database.write(requests.expire_leases)] == [False, False]
+
+
+def test_a_company_whose_leases_run_out_one_after_the_other_is_judged_together(
+    database: Database, asked: list[int]
+) -> None:
+    """What was claimed after the last heartbeat has the later lease."""
+    mine, theirs = take(database, asked[0], most=2), take(database, asked[2], "w2", most=1)
+    enter(database, [*mine, *theirs], Stage.GENERATE)
+    ran_out = update(RequestRow).where(RequestRow.id.in_([mine[0].request_id, theirs[0].request_id]))
+    database.write(lambda c: c.execute(ran_out.values(lease_expires_at=1.0)))
+    soon = update(RequestRow).where(RequestRow.id == mine[1].request_id).values(lease_expires_at=db_now() + 15)
+    database.write(lambda c: c.execute(soon))
+    expired = {e.request_id: e.struck for e in database.write(partial(requests.expire_leases, lease=60.0))}
+    assert expired == dict.fromkeys(ids_of(mine), False) | dict.fromkeys(ids_of(theirs), True)
+
+
+def test_a_lease_that_was_renewed_is_not_given_up_with_one_that_ran_out(database: Database, asked: list[int]) -> None:
+    stray, held = take(database, asked[0], most=2)
+    ran_out = update(RequestRow).where(RequestRow.id == stray.request_id).values(lease_expires_at=1.0)
+    database.write(lambda c: c.execute(ran_out))
+    expired = database.write(partial(requests.expire_leases, lease=60.0))
+    assert [e.request_id for e in expired] == [stray.request_id] and answer(database, held)

@@ -1,7 +1,8 @@
 """Whose turn it is: a bell means that there is work, and each run of a model gets its share of it."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,21 @@ def test_a_request_that_is_back_from_a_worker_is_had_again_by_any_bell(database,
     database.write(requests.expire_leases)
     assert hear(database, ids[-1]).request_id == ids[-1]
     assert row_of(database, ids[0]).status == RequestStatus.QUEUED
+
+
+def test_a_row_that_a_frozen_worker_is_taking_stops_nobody_who_hears_its_bell(
+    database: Database, tmp_path: Path
+) -> None:
+    if database.dialect != "postgresql":
+        pytest.skip("writers to a SQLite file take turns")
+    before, first, second = request_ids(database, make_run(database, tmp_path / "data", 3))
+    assert hear(database, before), "its dtype is fixed"
+    taking = partial(requests.take, lease=60.0, load_key=key_of(), dtype="float32", after=0, most=1)
+    with database.engine.connect() as frozen:
+        frozen.begin()
+        assert [claim.request_id for claim in taking(frozen, first, identity("frozen"))] == [first]
+        with ThreadPoolExecutor(1) as pool:
+            taken = pool.submit(database.write, taking, first, identity("awake"))
+            wait([taken], 5)
+            frozen.rollback()
+            assert [claim.request_id for claim in taken.result()] == [second]

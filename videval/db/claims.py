@@ -96,10 +96,11 @@ def _taking(request: ColumnElement[bool]) -> Any:
     )
 
 
-TAKE = _taking(RequestRow.id == bindparam("request"))
+ITS_OWN = select(RequestRow.id).where(RequestRow.id == bindparam("request")).with_for_update(skip_locked=True)
+TAKE = _taking(RequestRow.id == ITS_OWN.scalar_subquery())
 TAKE_NEXT = _taking(RequestRow.id == _next_of(bindparam("run")).with_for_update(skip_locked=True).scalar_subquery())
-"""Two workers at once take two requests: PostgreSQL passes over rows that another one is taking, SQLite's writers take
-turns."""
+"""Two workers at once take two requests: PostgreSQL passes over rows that another one is taking (who is perhaps frozen,
+and all writes of this worker would wait for it), SQLite's writers take turns."""
 OF_THE_VIDEO = (
     select(RequestRow.id)
     .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), WAITS, ~RequestRow.alone)

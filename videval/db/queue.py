@@ -215,11 +215,15 @@ def _together(one: KeyWork, other: KeyWork) -> KeyWork:
 
 def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     """Forget that these requests were rung for: a worker heard the bell and could not come."""
-    connection.execute(
-        update(RequestRow)
-        .where(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.QUEUED)
-        .values(published_at=None, published=0)
-    )
+    rung = and_(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.QUEUED)
+    _unring(connection, rung)
+
+
+def _unring(connection: Connection, rung: ColumnElement[bool]) -> int:
+    """Of how many requests. Who is being taken at this moment needs no bell, and is not waited for."""
+    ids = select(RequestRow.id).where(rung).with_for_update(skip_locked=True)
+    forget = update(RequestRow).where(RequestRow.id.in_(ids)).values(published_at=None, published=0)
+    return connection.execute(forget).rowcount
 
 
 def waiting(connection: Connection, load_key: str, *, at_most: int) -> int:
@@ -245,4 +249,4 @@ def unring_for_others(connection: Connection, request_id: int, load_key: str, dt
     """Forget the bell of a request that a worker with another model heard: those who have it must hear it again.
     Whether it was one."""
     waits = _waits_for_others(connection, request_id, load_key, dtype)
-    return connection.execute(update(RequestRow).where(waits).values(published_at=None, published=0)).rowcount == 1
+    return _unring(connection, waits) == 1

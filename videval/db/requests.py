@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import aliased
 
 from videval.db import attempts
 from videval.db.attempts import Pair, enter_stage, renew
@@ -128,9 +129,15 @@ def release(connection: Connection, held: Sequence[Pair], *, delay: float = 0.0,
     return len(mine)
 
 
-def expire_leases(connection: Connection) -> list[ExpiredRequest]:
-    """Give up attempts whose lease has run out. Only reconcile does: it knows when leases prove nothing."""
-    return _expire(connection, RequestRow.lease_expires_at < db_now())
+def expire_leases(connection: Connection, *, lease: float = 0.0) -> list[ExpiredRequest]:
+    """Give up attempts whose lease has run out. Only reconcile does: it knows when leases prove nothing.
+
+    `lease`: how many seconds one lasts. What else its worker holds and has not renewed for half of that is given up
+    with it, so that it is known who was in company; a worker that lives renews all that it holds three times a lease.
+    """
+    other = aliased(RequestRow)
+    ran_out = select(other.worker_id).where(other.status == RequestStatus.RUNNING, other.lease_expires_at < db_now())
+    return _expire(connection, RequestRow.lease_expires_at < db_now() + lease / 2, RequestRow.worker_id.in_(ran_out))
 
 
 def expire_workers(connection: Connection, worker_ids: Sequence[str]) -> list[ExpiredRequest]:

@@ -115,10 +115,12 @@ def beat(connection: Connection, worker_id: str, pulse: Pulse) -> None:
     connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(heartbeat_at=db_now(), **values))
 
 
-def lock_seats(connection: Connection) -> None:
-    """Until the end of this transaction no other worker changes its seat (SQLite: writers take turns anyway)."""
+def lock_seats(connection: Connection) -> bool:
+    """Whether no other worker changes its seat until the end of this transaction; False if one is about to, which is
+    not waited for: it may be frozen (SQLite: writers take turns anyway)."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7239513)")
+        return bool(connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(7239513)").scalar())
+    return True
 
 
 def take_seat(connection: Connection, worker_id: str, load_key: str | None, *, loads: bool = False) -> None:
