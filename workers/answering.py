@@ -2,7 +2,6 @@
 
 import logging
 import random
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -29,15 +28,12 @@ from videval.settings import Settings
 from videval.types import RequestStatus, Response, Stage
 from workers import spool
 from workers.ledger import Held, Ledger, Trouble
+from workers.stages import Stages
 
 __all__ = ["Answerer", "Tally"]
 
 log = logging.getLogger(__name__)
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
-ASKED = (Stage.CLAIMED, Stage.DECODE)
-"""Stages of a request that the engine does not have yet."""
-NOTED = (Stage.DECODE, Stage.GENERATE, Stage.STORE)
-"""Stages that the row must tell, as it must that one of them is over: a death in the first two is a strike."""
 
 
 @dataclass(kw_only=True)
@@ -68,7 +64,7 @@ class Answerer:
         self._engine = engine
         self._places = places
         self._on_answer = on_answer
-        self._moving = threading.Lock()
+        self.stages = Stages(ledger)
         self._not_here_in_a_row = 0
         self.tally = Tally()
 
@@ -91,7 +87,7 @@ class Answerer:
                 root=self._data_root(claim),
                 frames=self._frames,
                 engine=self._engine,
-                on_stage=partial(self.enter, held),
+                on_stage=partial(self.stages.enter, held),
                 alone=claim.alone,
                 queue_s=claim.queue_s,
                 allow_symlinks=self._settings.allow_symlinks,
@@ -118,38 +114,11 @@ class Answerer:
         here = own.expanduser().absolute() / claim.run.benchmark if own else None
         return here if here is not None and here.is_dir() else Path(claim.run.data_root)
 
-    # where it is
-
-    def enter(self, held: Held, stage: Stage) -> None:
-        """A request moves on; called from the engine's thread too, so it only has a note written some time.
-
-        Raises Released before the engine has the request, if it is not wanted any more.
-        """
-        with self._moving:
-            if held.stage in ASKED and stage in (Stage.DECODE, Stage.PREPARE):
-                self._check_wanted(held)
-            left, held.stage, held.since = held.stage, stage, time.monotonic()
-        if stage in NOTED or left in NOTED:
-            self._ledger.later(requests.enter_stage, [held.pair], stage)
-
-    def _check_wanted(self, held: Held) -> None:
-        if self._ledger.draining.is_set() or held.lost:
-            raise Released("its lease was lost" if held.lost else "the worker is draining")
-
-    def let_go(self, most: int) -> list[Held]:
-        """Up to `most` requests that the engine does not have yet, newest first: nobody goes on with them."""
-        with self._moving:
-            early = [h for h in self._ledger.held() if h.stage in ASKED and not h.lost]
-            chosen = early[::-1][:most]
-            for held in chosen:
-                held.lost = True
-        return chosen
-
     # what becomes of it
 
     def _store(self, held: Held, response: Response) -> None:
         claim, began = held.claim, time.monotonic()
-        self.enter(held, Stage.STORE)
+        self.stages.enter(held, Stage.STORE)
         reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
 
         def complete(connection: Connection) -> bool:

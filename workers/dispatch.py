@@ -83,7 +83,7 @@ class Dispatch(Step):
         most = max(FEWEST, 2 * self._crowd.size)
         look = looks.look(connection, silent_s=self._settings.lease * 2, most=most)
         self._crowd.size = max(1, look.num_seats)
-        self._worker.neighbours = max(1, look.seats.get(self.load_key or "", 1))
+        self._worker.claimer.neighbours = max(1, look.seats.get(self.load_key or "", 1))
         return look
 
     def _is_settled(self, look: Look) -> bool:

@@ -15,7 +15,7 @@ from videval.db.records import Claim
 __all__ = ["MOST_THREADS", "Hand"]
 
 MOST_THREADS = 1024
-"""Requests in hand at most; a thread is started when it is needed."""
+"""Requests in hand at most, whatever a server wants; a thread is started when it is needed."""
 PATIENCE = 0.5
 """Seconds that a bell waits for a place when more ring than there are (the model was changed for one with fewer
 slots): then it claims all the same, since no other worker can hear it. While another bell claims it waits on: how many

@@ -10,7 +10,6 @@ from videval.db.session import Connection
 from videval.types import Stage
 from workers.ledger import Held, Trouble
 from workers.loops import Step
-from workers.pulse import rss_mb
 from workers.worker import Worker
 
 __all__ = ["Heartbeat"]
@@ -43,10 +42,10 @@ class Heartbeat(Step):
     def step(self) -> None:
         """Look whether it is time to go, for which no database is needed; then renew and tell."""
         worker = self._worker
-        if not worker.draining.is_set():
-            self._check_memory(rss_mb())
-            self._check_parent()
         held, pulse = worker.held(), worker.pulse()
+        if not worker.draining.is_set():
+            self._check_memory(pulse.rss_mb)
+            self._check_parent()
         pairs, lease = [h.pair for h in held], worker.settings.lease
         lost = worker.ledger.write(_beat, worker.identity.id, pairs, lease, pulse, durable=False)
         self._note_lost([h for h in held if h.pair in lost])

@@ -134,7 +134,8 @@ class Reconcile(Step):
         write = self._worker.ledger.write
         write(sums.fold)
         write(runs.mend_counts)
-        fold_all(self._worker.database, write, budget_s=self._settings.reconcile)
+        # by a connection of its own: what is generated here waits for no sums, and for nobody who holds them
+        fold_all(self._worker.database, budget_s=self._settings.reconcile)
 
     def _refill(self) -> None:
         """Ring for what waits, as far as the queues are not full."""

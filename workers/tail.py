@@ -29,7 +29,7 @@ class Tail:
     def is_near(self, work: KeyWork | None) -> bool:
         """Whether nothing waits any more of what this worker serves, it holds what it has not begun, and others serve
         the same."""
-        if work is None or work.waiting or self._worker.neighbours < 2:
+        if work is None or work.waiting or self._worker.claimer.neighbours < 2:
             return False
         return any(held.stage not in BEGUN for held in self._worker.held())
 

@@ -15,7 +15,7 @@ from workers.claiming import Claimer, Deaf
 from workers.decoders import Decoders
 from workers.device import dtype_for
 from workers.engine import Engine, Loaded
-from workers.hand import Hand
+from workers.hand import MOST_THREADS, Hand
 from workers.ledger import Held, Ledger
 from workers.locks import HeldDevice
 from workers.pace import Pace
@@ -76,16 +76,7 @@ class Worker:
     def places(self) -> int:
         """How many requests are in hand at most: what the server takes at once, and those that are got ready."""
         slots = self.engine.slots
-        return slots + self.pace.ahead(slots)
-
-    @property
-    def neighbours(self) -> int:
-        """Live workers that serve the same model, this one among them, as of the last look."""
-        return self.claimer.neighbours
-
-    @neighbours.setter
-    def neighbours(self, count: int) -> None:
-        self.claimer.neighbours = count
+        return min(slots + self.pace.ahead(slots), MOST_THREADS)
 
     def held(self) -> list[Held]:
         """The requests in hand."""
@@ -118,7 +109,7 @@ class Worker:
     def give_back(self, most: int) -> list[int]:
         """Release up to `most` requests that are not generated yet, the newest first; returns their ids, to be rung
         for at once. Raises EnvironmentProblem if the database is away."""
-        early = self.answerer.let_go(most)
+        early = self.answerer.stages.let_go(most)
         if early:
             self.ledger.write(requests.release, [held.pair for held in early])
         late = [held for held in self.held() if held.stage in (Stage.PREPARE, Stage.WAIT)]

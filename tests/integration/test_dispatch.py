@@ -278,17 +278,17 @@ def test_many_workers_look_less_often_and_not_all_at_once(worker: Worker, databa
 
 
 def test_a_worker_is_told_how_many_serve_what_it_serves(settled: Dispatch, worker: Worker, database: Database) -> None:
-    assert worker.neighbours == 4
+    assert worker.claimer.neighbours == 4
     database.write(workers.stop, "w0")
     settled.step()
-    assert worker.neighbours == 3
+    assert worker.claimer.neighbours == 3
 
 
 def test_a_worker_that_is_silent_is_not_reckoned_with(settled: Dispatch, worker: Worker, database: Database) -> None:
     silent = update(WorkerRow).where(WorkerRow.id == "w1").values(heartbeat_at=WorkerRow.heartbeat_at - 500)
     database.write(lambda c: c.execute(silent))
     settled.step()
-    assert worker.neighbours == 3
+    assert worker.claimer.neighbours == 3
 
 
 def test_a_neighbour_that_was_frozen_while_it_chose_stops_nobody_s_writes(

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,12 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.one_worker import LockedWorker, end, new_worker
-from tests.questions import identity, key_of, make_run, request_ids, row_of, take
+from tests.questions import answer, identity, key_of, make_run, request_ids, row_of, take
 from tests.servers import settings_for
 from videval.db import chores, workers
 from videval.db.schema import upgrade
 from videval.db.session import Database, open_database
-from videval.db.tables import ChoreRow, RequestRow, WorkerRow
+from videval.db.tables import ChoreRow, RequestRow, ScoreSumRow, WorkerRow
 from videval.errors import BrokerUnavailable, DatabaseUnavailable
 from videval.settings import Settings
 from workers import loops, reconcile
@@ -331,3 +332,24 @@ def test_scores_that_cannot_be_added_up_keep_no_queue_empty(
     with pytest.raises(ValueError, match="own mistake"):
         Reconcile(worker).step()
     assert [list(low) for low in filled] == [[key_of()]]
+
+
+def test_sums_that_a_frozen_process_holds_keep_no_worker_from_storing(
+    worker: Worker, database: Database, tmp_path: Path
+) -> None:
+    if database.dialect != "postgresql":
+        pytest.skip("writers to a SQLite file take turns")
+    first, second = request_ids(database, make_run(database, tmp_path / "data", 2))
+    reconcile = Reconcile(worker)
+    assert answer(database, take(database, first))
+    reconcile.step()
+    assert answer(database, take(database, second))
+    with database.engine.connect() as frozen, ThreadPoolExecutor(2) as pool:
+        frozen.begin()
+        frozen.execute(select(ScoreSumRow.run_id).with_for_update())
+        adding = pool.submit(reconcile.step)
+        assert wait([adding], 0.5).not_done
+        stored = pool.submit(worker.ledger.write, lambda c: "stored")
+        wait([stored], 5)
+        frozen.rollback()
+        assert stored.done()

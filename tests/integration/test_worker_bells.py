@@ -122,13 +122,13 @@ def test_two_runs_of_one_model_share_a_worker_by_turns(worker, database, tmp_pat
 
 def test_a_request_whose_lease_is_lost_is_neither_decoded_nor_generated(worker, database, tmp_path, monkeypatch):
     (request_id,) = ready(worker, database, tmp_path)
-    real = worker.answerer.enter
+    real = worker.answerer.stages.enter
 
     def lose(held, stage: Stage) -> None:
         held.lost = True
         real(held, stage)
 
-    monkeypatch.setattr(worker.answerer, "enter", lose)
+    monkeypatch.setattr(worker.answerer.stages, "enter", lose)
     monkeypatch.setattr(worker.engine, "ask", lambda *a, **k: pytest.fail("it is another worker's"))
     worker.answer(request_id)
     assert stored(database) == 0 and worker.held() == []

@@ -22,6 +22,7 @@ from videval.inference import DiedInCompany
 from videval.settings import Settings
 from videval.types import RequestStatus, Stage
 from workers import answering, lifecycle, spool
+from workers.hand import MOST_THREADS
 from workers.worker import Worker
 
 SLOW = {"latency_ms": 60_000}
@@ -95,7 +96,7 @@ def test_two_workers_share_the_last_clip(
     other = new_worker(open_database(settings), settings)
     ids = one_clip(worker, database, tmp_path, 4, **SLOW)
     other.load(work_of(database))
-    worker.neighbours = other.neighbours = 2
+    worker.claimer.neighbours = other.claimer.neighbours = 2
     with ThreadPoolExecutor(2) as pool:
         pool.submit(worker.answer, ids[0])
         wait_for("the first one to have its share", lambda: len(worker.held()) == 2, 30)
@@ -161,6 +162,12 @@ def test_a_worker_that_ends_finishes_siblings_that_are_generated_although_no_bel
     assert status(database, ids) == ["done", "done"]
     for fd in worker.held_fds:
         os.close(fd)
+
+
+def test_no_more_is_in_hand_than_there_are_threads_to_hold_it(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request without a thread would be in nobody's hand, and its lease would run out."""
+    monkeypatch.setattr(type(worker.engine), "slots", 5000)
+    assert worker.places == MOST_THREADS
 
 
 # stages, and what they cost

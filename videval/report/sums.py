@@ -9,9 +9,8 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -31,8 +30,6 @@ __all__ = ["Part", "Sums", "fold", "fold_all", "sums_now"]
 log = logging.getLogger(__name__)
 Part = tuple[str, float | None]
 """A column ("": all questions as one group), and from which value on a question counts; see `Scored.tally`."""
-
-Write = Callable[..., Any]
 
 CHUNK = 100
 """Videos whose scores are added up in one transaction."""
@@ -71,10 +68,10 @@ class _Change:
     scorers: Mapping[str, int]
 
 
-def fold_all(database: Database, write: Write | None = None, *, budget_s: float = math.inf) -> int:
+def fold_all(database: Database, *, budget_s: float = math.inf) -> int:
     """Take what is new into the sums of every run, as far as it can be done in `budget_s`, the rest another time.
 
-    Returns of how many runs something was new. `write`: see `fold`.
+    Returns of how many runs something was new.
     """
     until = time.monotonic() + budget_s
     with database.read() as connection:
@@ -82,19 +79,19 @@ def fold_all(database: Database, write: Write | None = None, *, budget_s: float 
         found = [run for run in runs.list_runs(connection) if run.run_id in waiting] if waiting else []
     for run in found:
         try:
-            fold(database, run, write, until=until)
+            fold(database, run, until=until)
         except VidevalError as error:  # a benchmark whose plugin is gone here must not keep the others waiting
             log.info("%s is not added up: %s", run.name, error)
     return len(found)
 
 
-def fold(database: Database, run: RunInfo, write: Write | None = None, *, until: float = math.inf) -> None:
+def fold(database: Database, run: RunInfo, *, until: float = math.inf) -> None:
     """Take what is new into the sums of a run; who comes second waits, and finds less to do.
 
-    `write`: the one way to write of a process that has one; `until`: when to stop, on the monotonic clock.
+    `until`: when to stop, on the monotonic clock.
     """
     parts = _parts(run)
-    while time.monotonic() < until and (write or database.write)(_fold_some, run, parts, durable=False):
+    while time.monotonic() < until and database.write(_fold_some, run, parts, durable=False):
         pass
 
 
