@@ -44,7 +44,7 @@ class Claimer:
         """What to answer on hearing this bell, `most` requests at most; none if nothing is to be had. Raises Deaf."""
         loaded = None if self._ledger.draining.is_set() else self._engine.ready()
         if loaded is None:
-            self._ledger.insist(queue.unring, [request_id])
+            self.unring(request_id)
             raise Deaf
         began = time.monotonic()
         taken: list[Claim] = []
@@ -57,6 +57,10 @@ class Claimer:
         if taken:
             self._last_run, self.seconds = taken[0].run.run_id, self._last_bell - began
         return taken
+
+    def unring(self, request_id: int) -> None:
+        """This bell was heard and served nobody: it is to be rung again."""
+        self._ledger.insist(queue.unring, [request_id])
 
     @property
     def is_passing_over(self) -> bool:

@@ -9,6 +9,7 @@ Celery tasks than requests in hand, and each lasts as long as a request's way th
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from videval.db.records import Claim
 
@@ -22,11 +23,19 @@ slots): then it claims all the same, since no other worker can hear it. While an
 places that leaves is not known yet."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class _Begun:
+    """A request that was begun without a bell; `over` when it is."""
+
+    claim: Claim
+    over: threading.Event = field(default_factory=threading.Event)
+
+
 class Hand:
     """The places of one worker.
 
     `places`: how many there are now. `claim(bell, most)`: what is to be answered on hearing a bell, `most` requests at
-    most. `answer(claim)`: a request's whole way; never raises.
+    most. `unring(bell)`: this one is to be rung again. `answer(claim)`: a request's whole way; never raises.
     """
 
     def __init__(
@@ -34,44 +43,48 @@ class Hand:
         places: Callable[[], int],
         *,
         claim: Callable[[int, int], Sequence[Claim]],
+        unring: Callable[[int], object],
         answer: Callable[[Claim], None],
     ) -> None:
         self._places = places
         self._claim = claim
+        self._unring = unring
         self._answer = answer
         self._changed = threading.Condition()
         self._taken = 0
         self._waiting = 0
         self._claiming = 0
-        self._unheard: dict[int, threading.Event] = {}
+        self._unheard: dict[int, _Begun] = {}
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="sibling")
 
     def hear(self, request_id: int) -> None:
         """A bell rang: come back when what it stands for is over. Raises what `claim` raises."""
         kept, begun = self._find_place(request_id)
         if begun is not None:
-            begun.wait()
+            if begun.claim.request_id != request_id and not begun.claim.rung:
+                self._unring(request_id)  # no other bell is on its way that could take the place of this one
+            begun.over.wait()
             return
         claims: Sequence[Claim] = ()
         try:
             claims = self._claim(request_id, kept)
         finally:
-            self._leave(kept - len(claims), is_claimed=True)
-        for sibling in claims[1:]:
-            self._begin(sibling)
+            siblings = self._claimed(kept, claims)
+        for sibling in siblings:
+            self._threads.submit(self._answer_unheard, sibling)
         for first in claims[:1]:
             try:
                 self._answer(first)
             finally:
-                self._leave(1)
+                self._leave()
 
     def wait_until_empty(self) -> None:
         """Come back when nothing is in hand, siblings for which no bell stands among it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._taken)
 
-    def _find_place(self, request_id: int) -> tuple[int, threading.Event | None]:
-        """How many places are kept for what this bell claims; or the end of a request that was begun without a bell.
+    def _find_place(self, request_id: int) -> tuple[int, _Begun | None]:
+        """How many places are kept for what this bell claims; or a request that was begun without a bell.
 
         Of bells that are heard at once the first one gets all places that are free; who waits meanwhile shares those
         that it did not need.
@@ -93,25 +106,28 @@ class Hand:
     def _free(self) -> int:
         return self._places() - self._taken
 
-    def _leave(self, count: int, *, is_claimed: bool = False) -> None:
+    def _claimed(self, kept: int, claims: Sequence[Claim]) -> list[_Begun]:
+        """Leave the places that were kept in vain; the siblings among the claims."""
+        siblings = [_Begun(claim=claim) for claim in claims[1:]]
         with self._changed:
-            self._taken -= count
-            self._claiming -= is_claimed
+            self._claiming -= 1
+            self._taken -= kept - len(claims)
+            self._unheard |= {begun.claim.request_id: begun for begun in siblings}
+            self._changed.notify_all()
+        return siblings
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._taken -= 1
             self._changed.notify_all()
 
-    def _begin(self, sibling: Claim) -> None:
-        over = threading.Event()
-        with self._changed:
-            self._unheard[sibling.request_id] = over
-            self._changed.notify_all()
-        self._threads.submit(self._answer_unheard, sibling, over)
-
-    def _answer_unheard(self, claim: Claim, over: threading.Event) -> None:
+    def _answer_unheard(self, begun: _Begun) -> None:
+        request_id = begun.claim.request_id
         try:
-            self._answer(claim)
+            self._answer(begun.claim)
         finally:
             with self._changed:
-                if self._unheard.get(claim.request_id) is over:
-                    del self._unheard[claim.request_id]
-            self._leave(1)
-            over.set()
+                if self._unheard.get(request_id) is begun:
+                    del self._unheard[request_id]
+            self._leave()
+            begun.over.set()

@@ -56,7 +56,9 @@ class Worker:
             places=lambda: self.places,
             on_answer=self._follow,
         )
-        self.hand = Hand(lambda: self.places, claim=self.claimer.claim, answer=self.answerer.answer)
+        self.hand = Hand(
+            lambda: self.places, claim=self.claimer.claim, unring=self.claimer.unring, answer=self.answerer.answer
+        )
         self.on_places: Callable[[int], None] = lambda places: None
         self._places_said = 0
 

@@ -23,16 +23,18 @@ class Desk:
         self.places = places
         self.asked: list[tuple[int, int]] = []
         self.begun: dict[int, threading.Event] = {}
+        self.never_rung: set[int] = set()
+        self.unrung: list[int] = []
         self.most_at_once = 0
         self._lock = threading.Lock()
-        self.hand = Hand(lambda: self.places, claim=self.claim, answer=self.answer)
+        self.hand = Hand(lambda: self.places, claim=self.claim, unring=self.unrung.append, answer=self.answer)
 
     def claim(self, bell: int, most: int) -> list[Any]:
         with self._lock:
             self.asked.append((bell, most))
             self.waiting.sort(key=lambda i: i != bell)
             taken, self.waiting = self.waiting[:most], self.waiting[most:]
-            return [SimpleNamespace(request_id=i) for i in taken]
+            return [SimpleNamespace(request_id=i, rung=i not in self.never_rung) for i in taken]
 
     def answer(self, claim: Any) -> None:
         with self._lock:
@@ -106,6 +108,32 @@ def test_any_bell_stands_for_a_sibling_while_there_is_no_place() -> None:
         for other in others:
             other.result(10)
         assert desk.asked == [(1, 3)]
+
+
+def test_a_bell_that_stands_for_a_sibling_that_has_none_is_rung_again() -> None:
+    """Else one that waits would have no bell: a sibling that was given back a moment ago, say."""
+    desk = Desk(1, 2, 3, 4, 5)
+    desk.never_rung = {2}
+    with bells(desk) as ring:
+        ring(1)
+        desk.wait_for(1, 2, 3)
+        ring(4)
+        ring(5)
+        wait_for("both to stand for the siblings", lambda: not desk.hand._unheard, 10)
+        wait_for("one to be rung again", lambda: len(desk.unrung) == 1, 10)
+        assert desk.unrung[0] in (4, 5)
+
+
+def test_the_own_bell_of_a_sibling_that_came_late_is_not_rung_again() -> None:
+    desk = Desk(1, 2)
+    desk.never_rung = {2}
+    with bells(desk) as ring:
+        ring(1)
+        desk.wait_for(1, 2)
+        late = ring(2)
+        desk.end(2)
+        late.result(10)
+        assert desk.unrung == []
 
 
 def test_a_bell_without_a_place_claims_when_there_is_one() -> None:

@@ -247,6 +247,7 @@ def _claim_of(row: Any, run: RunConfig, samples: tuple[StoredSample, ...], *, qu
         queue_s=queue_s,
         run=run,
         stored=samples,
+        rung=row.published_at is not None,
     )
 
 

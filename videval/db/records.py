@@ -110,7 +110,7 @@ class Claim:
     """A request that this worker may work on; `attempt` is its fencing token.
 
     `key` says how its samples are asked (see `videval.asking`), `alone`: never batched with others, `queue_s`: seconds
-    since it could first have been claimed.
+    since it could first have been claimed, `rung`: whether a bell of its own is, or was, on its way.
     """
 
     request_id: int
@@ -121,6 +121,7 @@ class Claim:
     queue_s: float
     run: RunConfig
     stored: tuple[StoredSample, ...]
+    rung: bool = True
 
     @property
     def samples(self) -> tuple[Sample, ...]:
