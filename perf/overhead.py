@@ -35,11 +35,9 @@ class Rate:
     cpu_ms: dict[str, float]
 
 
-def whole(
-    tree: Path, table: Path, workers: int, frames: Path, variables: Mapping[str, object], pids: dict[str, int]
-) -> Rate:
+def whole(tree: Path, table: Path, workers: int, variables: Mapping[str, object], pids: dict[str, int]) -> Rate:
     """The rate of a fleet of this tree."""
-    home = Home(tree, VIDEVAL_FRAME_CACHE=frames, **variables)
+    home = Home(tree, **variables)
     try:
         home.run("enqueue", "--data", table, "--data-root", table.parent, "--frames", 8, "fake")
         total = home.number("select count(*) from requests")
@@ -114,19 +112,17 @@ def main() -> None:
             for way in given.way:
                 kind, workers = way.split(":")
                 for tree in given.tree or [Path.cwd()] if kind != "raw" else [Path("-")]:
-                    url = broker.url
-                    variables: dict[str, object] = {"VIDEVAL_BROKER_URL": url}
+                    name = tree.absolute().name
+                    variables: dict[str, object] = {"VIDEVAL_BROKER_URL": broker.url}
+                    variables["VIDEVAL_FRAME_CACHE"] = folder / f"frames-{name}"
                     if kind == "postgresql":
                         variables["VIDEVAL_DATABASE_URL"] = server.new_database()
-                    rate = (
-                        raw(url, int(workers))
-                        if kind == "raw"
-                        else whole(
-                            tree, table, int(workers), folder / f"frames-{tree.absolute().name}", variables, pids
-                        )
-                    )
-                    rates.setdefault((way, tree.absolute().name if kind != "raw" else ""), []).append(rate)
-                    redis.Redis.from_url(url).flushall()
+                    if kind == "raw":
+                        rate = raw(broker.url, int(workers))
+                    else:
+                        rate = whole(tree, table, int(workers), variables, pids)
+                    rates.setdefault((way, name if kind != "raw" else ""), []).append(rate)
+                    redis.Redis.from_url(broker.url).flushall()
                     said = {k: round(v, 2) for k, v in rate.cpu_ms.items()}
                     print(f"  {way} {tree}: {rate.per_s:.1f}/s, {said}", flush=True)
         _print(rates)
