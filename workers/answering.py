@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from videval.asking import asking
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
 from videval.db.session import Connection

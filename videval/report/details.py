@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import results, runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from videval import __version__
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import runs, scores
 from videval.db.records import RunInfo
 from videval.db.scores import DROPPED, VERDICTS, StoredSums, VideoScore
