@@ -22,7 +22,8 @@ def upgrade() -> None:
     ]
     for column in columns:
         op.add_column("sample_scores", column)
-    op.create_index("ix_sample_scores_pending_run_id", "sample_scores", ["pending", "run_id"])
+    pending = {"sqlite_where": sa.text("pending = 1"), "postgresql_where": sa.text("pending")}
+    op.create_index("ix_sample_scores_pending", "sample_scores", ["run_id", "sample_id"], **pending)
     op.create_index("ix_samples_snapshot_id_video", "samples", ["snapshot_id", "video"])
     op.create_table(
         "score_sums",
@@ -44,7 +45,7 @@ def downgrade() -> None:
     op.add_column("runs", sa.Column("scorer", ExactText(), nullable=False, server_default="rule"))
     op.drop_table("score_sums")
     op.drop_index("ix_samples_snapshot_id_video", table_name="samples")
-    op.drop_index("ix_sample_scores_pending_run_id", table_name="sample_scores")
+    op.drop_index("ix_sample_scores_pending", table_name="sample_scores")
     op.execute("DELETE FROM sample_scores WHERE verdict = 'dropped'")
     for name in ("counted_value", "counted_verdict", "counted_scorer", "pending", "scorer"):
         op.drop_column("sample_scores", name)

@@ -152,11 +152,11 @@ def _expire(connection: Connection, *where: ColumnElement[bool]) -> list[Expired
         .join(RunRow, RunRow.id == RequestRow.run_id)
         .outerjoin(AttemptRow, of_attempt)
         .where(RequestRow.status == RequestStatus.RUNNING, *where)
-        .order_by(RequestRow.id)
         .with_for_update(skip_locked=True, of=RequestRow)
-    ).all()
+    ).all()  # in no order: to have one, PostgreSQL would go through all requests, since it must not sort here
     generating = Counter(row.worker_id for row in rows if row.stage == Stage.GENERATE)
-    return [_give_up(connection, row, company=generating[row.worker_id]) for row in rows]
+    in_order = sorted(rows, key=lambda row: row.id)
+    return [_give_up(connection, row, company=generating[row.worker_id]) for row in in_order]
 
 
 def _give_up(connection: Connection, row: Any, *, company: int) -> ExpiredRequest:

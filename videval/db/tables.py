@@ -29,6 +29,7 @@ __all__ = [
 
 _ESCAPED = "\ufdd0"
 IS_QUEUED = text("status = 'queued'")
+IS_PENDING, IS_PENDING_ON_SQLITE = text("pending"), text("pending = 1")
 
 
 class ExactText(TypeDecorator[str]):
@@ -143,7 +144,12 @@ class RequestRow(Base):
         Index("ix_requests_run_id_status_published_at", "run_id", "status", "published_at"),
         Index("ix_requests_status_lease_expires_at", "status", "lease_expires_at"),
         Index("ix_requests_worker_id", "worker_id"),
-        Index("ix_requests_waiting_by_video", "run_id", "video", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
+        Index(
+            "ix_requests_waiting_by_video",
+            *("run_id", "video", "id"),
+            sqlite_where=IS_QUEUED,
+            postgresql_where=IS_QUEUED,
+        ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
@@ -243,7 +249,14 @@ class SampleScoreRow(Base):
     """
 
     __tablename__ = "sample_scores"
-    __table_args__ = (Index("ix_sample_scores_pending_run_id", "pending", "run_id"),)
+    __table_args__ = (
+        Index(
+            "ix_sample_scores_pending",
+            *("run_id", "sample_id"),
+            sqlite_where=IS_PENDING_ON_SQLITE,
+            postgresql_where=IS_PENDING,
+        ),
+    )
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"), primary_key=True)
     judge: Mapped[str] = mapped_column(primary_key=True)

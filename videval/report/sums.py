@@ -34,10 +34,10 @@ Part = tuple[str, float | None]
 
 Write = Callable[..., Any]
 
-CHUNK = 100
-"""Videos whose scores are added up in one transaction."""
-MOST = 1000
-"""Videos with new scores beyond which it is faster to read all rows."""
+CHUNK, CHUNK_VIDEOS = 1000, 100
+"""New scores that are looked at in one transaction, and of how many videos the scores are added up in it at most."""
+MOST = 5000
+"""New scores beyond which it is faster to read all rows."""
 TRIES = 5
 
 
@@ -101,9 +101,10 @@ def fold(database: Database, run: RunInfo, write: Write | None = None, *, until:
 def _fold_some(connection: Connection, run: RunInfo, parts: Sequence[Part]) -> bool:
     """Take some videos' scores into the sums; False if there were none."""
     stored = scores.lock_sums(connection, run.run_id, run.snapshot_id, _counter(parts))
-    videos = scores.pending_videos(connection, run.run_id, CHUNK)
-    if not videos:
+    found = scores.pending_videos(connection, run.run_id, CHUNK)
+    if not found:
         return False
+    videos = list(dict.fromkeys(found))[:CHUNK_VIDEOS]
     rows = scores.video_scores(connection, run.run_id, run.snapshot_id, videos, index_columns(run), lock=True)
     sums = _with(Sums.from_row(stored), run, parts, rows)
     scores.write_sums(connection, run.run_id, _row(sums, _counter(parts), stored.folds + 1))
@@ -120,11 +121,12 @@ def sums_now(database: Database, run: RunInfo) -> Sums | None:
             stored = scores.read_sums(connection, run.run_id)
             if stored is None or stored.counter != _counter(parts):
                 return None
-            videos = scores.pending_videos(connection, run.run_id, MOST)
-            if not videos:
+            found = scores.pending_videos(connection, run.run_id, MOST)
+            if not found:
                 return Sums.from_row(stored)
-            if len(videos) == MOST:
+            if len(found) == MOST:
                 return None
+            videos = list(dict.fromkeys(found))
             rows = scores.video_scores(connection, run.run_id, run.snapshot_id, videos, index_columns(run))
             if scores.folds(connection, run.run_id) == stored.folds:
                 return _with(Sums.from_row(stored), run, parts, rows)
