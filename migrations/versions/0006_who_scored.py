@@ -22,8 +22,9 @@ def upgrade() -> None:
     ]
     for column in columns:
         op.add_column("sample_scores", column)
-    pending = {"sqlite_where": sa.text("pending = 1"), "postgresql_where": sa.text("pending")}
-    op.create_index("ix_sample_scores_pending", "sample_scores", ["run_id", "sample_id"], **pending)
+    sqlite, postgresql, keys = sa.text("pending = 1"), sa.text("pending"), ["run_id", "sample_id"]
+    name = "ix_sample_scores_pending"
+    op.create_index(name, "sample_scores", keys, sqlite_where=sqlite, postgresql_where=postgresql)
     op.create_index("ix_samples_snapshot_id_video", "samples", ["snapshot_id", "video"])
     op.create_table(
         "score_sums",

@@ -40,6 +40,7 @@ __all__ = [
     "pending_runs",
     "pending_videos",
     "read_sums",
+    "runs_of_others",
     "scorers_of",
     "store_scores",
     "verdicts",
@@ -141,6 +142,12 @@ def pending_runs(connection: Connection) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
+def runs_of_others(connection: Connection, beginning: str) -> list[int]:
+    """The runs whose sums were made by a counter that does not begin so."""
+    query = select(ScoreSumRow.run_id).where(func.substr(ScoreSumRow.counter, 1, len(beginning)) != beginning)
+    return list(connection.execute(query).scalars())
+
+
 def pending_videos(connection: Connection, run_id: int, most: int) -> list[str]:
     """The videos of the first `most` scores of a run that are not in its sums, one for each of these scores; however
     many are pending, no more are read."""
@@ -224,6 +231,8 @@ def lock_sums(connection: Connection, run_id: int, snapshot_id: int, counter: st
     if found is None:
         row = {name: getattr(empty, name) for name in StoredSums.__dataclass_fields__}
         connection.execute(insert(ScoreSumRow).values(run_id=run_id, judge=RULE, **row))
+    else:
+        write_sums(connection, run_id, empty)
     _count_anew(connection, run_id)
     return empty
 

@@ -39,6 +39,8 @@ CHUNK, CHUNK_VIDEOS = 1000, 100
 MOST = 5000
 """New scores beyond which it is faster to read all rows."""
 TRIES = 5
+OURS = f"{__version__} "
+"""How the counters of this release begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,13 +74,14 @@ class _Change:
 
 
 def fold_all(database: Database, write: Write | None = None, *, budget_s: float = math.inf) -> int:
-    """Take what is new into the sums of every run, as far as it can be done in `budget_s`, the rest another time.
+    """Take what is new into the sums of every run, as far as it can be done in `budget_s`, the rest another time; sums
+    of another release are counted anew.
 
     Returns of how many runs something was new. `write`: see `fold`.
     """
     until = time.monotonic() + budget_s
     with database.read() as connection:
-        waiting = set(scores.pending_runs(connection))
+        waiting = {*scores.pending_runs(connection), *scores.runs_of_others(connection, OURS)}
         found = [run for run in runs.list_runs(connection) if run.run_id in waiting] if waiting else []
     for run in found:
         try:
@@ -141,7 +144,7 @@ def _parts(run: RunInfo) -> tuple[Part, ...]:
 
 def _counter(parts: Sequence[Part]) -> str:
     """Sums of another release are counted anew, since its pages may have grouped otherwise."""
-    return f"{__version__} {json.dumps(parts)}"
+    return f"{OURS}{json.dumps(parts)}"
 
 
 def _row(sums: Sums, counter: str, folds: int) -> StoredSums:
