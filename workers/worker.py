@@ -8,7 +8,7 @@ from videval.db import queue, requests, workers
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem, ModelUnavailable
 from videval.settings import Settings
-from videval.types import Response, Stage
+from videval.types import Response, Stage, WorkerState
 from workers import spool
 from workers.answering import Answerer
 from workers.claiming import Claimer, Deaf
@@ -139,7 +139,7 @@ class Worker:
         """What it is doing now."""
         loaded, held, tally = self.engine.loaded, self.held(), self.answerer.tally
         return workers.Pulse(
-            state="draining" if self.draining.is_set() else self._state(bool(held)),
+            state=WorkerState.DRAINING if self.draining.is_set() else self._state(bool(held)),
             model=loaded.spec.name if loaded else None,
             loads=self.engine.loads,
             activity=activity(held),
@@ -152,14 +152,14 @@ class Worker:
             refuses=sorted(self.refuses),
         )
 
-    def _state(self, is_busy: bool) -> str:
+    def _state(self, is_busy: bool) -> WorkerState:
         if self.engine.is_loading:
-            return "loading"
+            return WorkerState.LOADING
         if is_busy:
-            return "busy"
+            return WorkerState.BUSY
         if self.claimer.is_passing_over:
-            return workers.PASSING
-        return "idle" if self.engine.loaded else "starting"
+            return WorkerState.PASSING
+        return WorkerState.IDLE if self.engine.loaded else WorkerState.STARTING
 
     # the end
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from videval.benchmarks.catalog import benchmark_names, find_benchmark
 from videval.errors import UsageError
 from videval.scorers.vlmevalkit import RULES
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 OPTIONS = ("the rake", "a hose", "red bucket", "nothing", "a bench")
 CAPTIONS = ("Caption A: It rises: slowly.", "Caption B: It falls.")

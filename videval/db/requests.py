@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, select
 
-from videval.db import attempts
+from videval.db import attempts, workers
 from videval.db.attempts import Pair, enter_stage, renew
 from videval.db.claims import claim, claim_as_it_was, claim_next, has_work, samples_of_request, take
 from videval.db.session import Connection, db_now
-from videval.db.tables import AttemptRow, RequestRow, RunRow, WorkerRow
+from videval.db.tables import AttemptRow, RequestRow, RunRow
 from videval.errors import ErrorKind, RequestFailure
 from videval.types import AttemptOutcome, RequestStatus, Stage
 
@@ -136,11 +136,7 @@ def expire_leases(connection: Connection) -> list[ExpiredRequest]:
 def expire_workers(connection: Connection, worker_ids: Sequence[str]) -> list[ExpiredRequest]:
     """Give up all attempts of workers that are known to be dead, and mark them lost."""
     expired = _expire(connection, RequestRow.worker_id.in_(list(worker_ids)))
-    connection.execute(
-        update(WorkerRow)
-        .where(WorkerRow.id.in_(list(worker_ids)), WorkerRow.state != "stopped")
-        .values(state="lost", activity={})
-    )
+    workers.lose(connection, worker_ids)
     return expired
 
 

@@ -11,10 +11,9 @@ from sqlalchemy import Connection, Text, bindparam, cast, func, select
 from videval.db import sums
 from videval.db.session import db_now
 from videval.db.tables import AttemptRow, RequestRow, ResponseRow, RunRow
-from videval.types import AttemptOutcome, RequestStatus
+from videval.types import STAGES, AttemptOutcome, RequestStatus
 
 __all__ = [
-    "STAGES",
     "Pace",
     "Slow",
     "StageSums",
@@ -38,7 +37,6 @@ ALL_ENDS = select(
 )
 ENDS = ALL_ENDS.where(RunRow.id == bindparam("run"))
 ANSWERED = "requests:done"
-STAGES = ("queue", "decode", "prepare", "wait", "generate", "store")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,11 +9,11 @@ from videval.db import results, runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
-from videval.db.timings import STAGES, Slow
+from videval.db.timings import Slow
 from videval.errors import UsageError
 from videval.report.index import spans
 from videval.scorers import vlmevalkit
-from videval.types import RequestStatus, RunState
+from videval.types import STAGES, RequestStatus, RunState
 
 __all__ = [
     "Moment",
