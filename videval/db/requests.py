@@ -27,7 +27,6 @@ __all__ = [
     "claim",
     "claim_as_it_was",
     "claim_next",
-    "database_time",
     "enter_stage",
     "expire_leases",
     "expire_workers",
@@ -45,7 +44,6 @@ OF_OWNED = (
     .join(RunRow, RunRow.id == RequestRow.run_id)
     .where(attempts.OWNED)
 )
-NOW = select(db_now())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,8 +169,3 @@ def _give_up(connection: Connection, row: Any, *, company: int) -> ExpiredReques
     kind = ErrorKind.CRASH if struck else None
     attempts.finish(connection, pair, AttemptOutcome.LOST, struck=struck, kind=kind, message=message)
     return ExpiredRequest(request_id=row.id, attempt=row.attempt, struck=struck, status=status or RequestStatus.QUEUED)
-
-
-def database_time(connection: Connection) -> float:
-    """The database's clock, seconds since the epoch."""
-    return connection.execute(NOW).scalar_one()
