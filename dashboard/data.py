@@ -289,6 +289,6 @@ class Data:
         if known_as is None:
             return 0
         try:
-            return queue_length(self._settings, queue_name(known_as, load_key))[0]
+            return queue_length(self._settings, queue_name(known_as, load_key))
         except BrokerUnavailable:
             return None

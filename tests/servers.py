@@ -117,6 +117,11 @@ class TcpRedis:
             return bool(client.ping())
         return False
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -164,6 +169,11 @@ class Postgres:
                 preexec_fn=ends_with_owner(signal.SIGQUIT),
             )
         wait_for("PostgreSQL", self.answers)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def answers(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError), self.connect():

@@ -66,7 +66,6 @@ class Settings(BaseSettings):
     load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")
     decode_deadline: Seconds = Field(default=300.0, description="seconds until a decode is given up")
     generate_deadline: Seconds = Field(default=900.0, description="seconds until a batch is given up")
-    visibility_timeout: Seconds = Field(default=86400.0, description="seconds until Redis redelivers")
     max_rss_gb: float | None = Field(default=None, gt=0, description="a worker that grows past this is replaced")
 
     tied_to: int | None = Field(default=None, description="process id without which a worker drains (set by run)")

@@ -104,24 +104,21 @@ def _template(queue: str, priority: int) -> dict[str, Any]:
     }
 
 
-def queue_length(settings: Settings, name: str) -> tuple[int, int]:
-    """How many messages wait in a queue, and how many of any queue workers hold; BrokerUnavailable if Redis is
-    gone."""
-    lengths, held = queue_lengths(settings, [name])
-    return lengths[name], held
+def queue_length(settings: Settings, name: str) -> int:
+    """How many messages wait in a queue; BrokerUnavailable if Redis is gone."""
+    return queue_lengths(settings, [name])[name]
 
 
-def queue_lengths(settings: Settings, names: Iterable[str]) -> tuple[dict[str, int], int]:
-    """How many messages wait in each of these queues, and how many of any queue workers hold."""
+def queue_lengths(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """How many messages wait in each of these queues."""
     names = list(names)
     try:
         with broker_client(settings) as client, client.pipeline(transaction=False) as pipe:
             for name in names:
                 for step in PRIORITY_STEPS:
                     pipe.llen(_redis_list(name, step))
-            pipe.hlen("unacked")
-            *waiting, held = pipe.execute()
+            waiting = pipe.execute()
     except TROUBLE as error:
         raise explain(error, broker_address(settings).shown) from error
     each = len(PRIORITY_STEPS)
-    return {name: sum(waiting[i * each : (i + 1) * each]) for i, name in enumerate(names)}, held
+    return {name: sum(waiting[i * each : (i + 1) * each]) for i, name in enumerate(names)}

@@ -27,6 +27,8 @@ def _forget_celery_variables() -> None:
         del os.environ[name]
 
 
+for chatty in ("celery.worker.strategy", "celery.app.trace"):  # two lines of ids for each message
+    logging.getLogger(chatty).setLevel(logging.WARNING)
 _forget_celery_variables()
 app = Celery("videval", loader="celery.loaders.app:AppLoader")
 app.config_from_object(config)

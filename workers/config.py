@@ -1,7 +1,7 @@
 """Celery's configuration: the one module that reads Settings at import.
 
-One configuration for workers, commands and dashboard, since the shortest visibility timeout of any client on a
-broker wins. No result backend: answers are rows.
+No result backend: answers are rows. No receipts: Redis forgets a message when a worker takes it, since rows say what is
+to be done, and a bell that was heard by a worker which then died is rung again by reconcile.
 """
 
 from videval.settings import Settings
@@ -16,9 +16,9 @@ broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 broker_channel_error_retry = True  # a full Redis, or one that refuses, is waited for like one that is away
 broker_transport_options = {
-    "visibility_timeout": SETTINGS.visibility_timeout,
     "priority_steps": PRIORITY_STEPS,
     "queue_order_strategy": "priority",
+    "ack_emulation": False,  # two of three round trips for each message
     "socket_timeout": 30,
     "socket_connect_timeout": 10,
 }

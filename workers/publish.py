@@ -42,8 +42,8 @@ def publish_due(settings: Settings, database: Database, low_water: Mapping[str, 
         return 0
     known_as, rung = database_id(database), 0
     names = {key: queue_name(known_as, key) for key in low_water}
-    lengths, held = queue_lengths(settings, names.values())
-    is_empty = not held and not any(lengths.values())
+    lengths = queue_lengths(settings, names.values())
+    is_empty = not any(lengths.values())
     patience = min(1.0, settings.republish) if is_empty else settings.republish
     for key, name in names.items():
         room = low_water[key] - lengths[name]

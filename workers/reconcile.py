@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 CHORE = "reconcile"
 GONE = 3
 """Periods without a sign of whoever reconciles, after which another worker does."""
-REFILL, LEAST_REFILL = 8, 256
+REFILL, LEAST_REFILL = 8, 2048
 """Messages that a key's queue is filled up to, for each request that a worker on it has in hand, and at least."""
 
 

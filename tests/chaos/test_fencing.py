@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from tests.chaos.cluster import Cluster, questions
 from tests.questions import request_ids
 from videval.db.identity import database_id
+from workers.bell import queue_name
 
 HOUR = 3600
 
@@ -113,7 +114,11 @@ def test_forged_and_foreign_messages_harm_nobody(cluster: Cluster):
     sender.communicate(b"\n", timeout=60)
     assert cluster.counts(run_id).done == 12 and set(cluster.generations().values()) == {1}
     with cluster.redis_client() as client:
-        cluster.wait("every message to be answered for", lambda: not client.hlen("unacked"), 20)
+        cluster.wait(
+            "every message to be heard",
+            lambda: not client.llen(queue_name(database_id(cluster.database), key(cluster))),
+            20,
+        )
         assert not client.exists("stolen"), "a worker sent what a message told it to send"
 
 

@@ -151,14 +151,14 @@ def test_messages_go_out_by_the_thousand_each_second(settings, monkeypatch):
         "s = Settings()\n"
         "with using(s):\n"
         "    ring(s, rings[:10], known_as='d'); began = time.monotonic(); ring(s, rings[10:], known_as='d')\n"
-        "    print(5990 / (time.monotonic() - began), *queue_length(s, queue_name('d', 'k')))"
+        "    print(5990 / (time.monotonic() - began), queue_length(s, queue_name('d', 'k')))"
     )
     environ = dict(os.environ, VIDEVAL_HOME=str(settings.home))
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=120, check=True
     )
-    rate, waiting, held = done.stdout.split()
-    assert (int(waiting), int(held)) == (6000, 0) and float(rate) > 300
+    rate, waiting = done.stdout.split()
+    assert int(waiting) == 6000 and float(rate) > 300
 
 
 def test_a_broker_that_is_started_while_another_is_being_stopped_is_there_in_the_end(settings):

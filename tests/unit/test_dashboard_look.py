@@ -24,8 +24,8 @@ from videval.types import Sample, Sound
 
 
 def test_only_a_run_that_goes_on_has_a_time_left(database: Database, opened: Open) -> None:
-    for state, done in (("active", 60), ("paused", 60), ("finished", 100), ("cancelled", 100)):
-        seed_run(database, Seed(done=done, state=state, variant=state))
+    for name, done in (("active", 60), ("paused", 60), ("finished", 100), ("cancelled", 100)):
+        seed_run(database, Seed(done=done, state="active" if name == "finished" else name, variant=name))
     add_worker(database, "gpu0@host")
     runs = table(opened("runs"), "All runs").set_index("benchmark")["time left"]
     assert runs["active"] != "–"

@@ -1,6 +1,6 @@
 """Numbers in the pages that stand for constants are those of the code, and every module has its place in the layers.
 
-A number is marked where it stands, invisibly: `256<!-- = workers.reconcile.LEAST_REFILL -->`, or with the variable of
+A number is marked where it stands, invisibly: `2048<!-- = workers.reconcile.LEAST_REFILL -->`, or with the variable of
 a setting, `15 minutes<!-- = VIDEVAL_TURN -->`. Times in the code are seconds.
 """
 
