@@ -255,8 +255,8 @@ def test_an_answer_that_a_new_worker_stored_from_the_spool_meanwhile_is_not_call
     assert spool.replay(settings, database) == 1
     outage(False)
     thread.join(30)
-    tally = worker.answerer.tally
-    assert stored(database) == 1 and (tally.done, tally.refused) == (1, 0) and spooled(settings) == []
+    ended = worker.answerer.ended
+    assert stored(database) == 1 and (ended.done, ended.refused) == (1, 0) and spooled(settings) == []
 
 
 def test_a_spool_that_cannot_be_written_loses_no_answer_while_the_worker_lives(
