@@ -14,7 +14,7 @@ from dashboard.data import SampleView
 from dashboard.frames import Seen, path_of
 from dashboard.table import STATIC
 from dashboard.words import count, plain, plural
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.errors import VidevalError
 
 __all__ = ["beside", "frames", "played_span", "video"]

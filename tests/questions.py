@@ -11,7 +11,7 @@ from tests.trees import clip
 from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.db import requests, results
 from videval.db.records import Claim, WorkerIdentity
-from videval.db.session import Database
+from videval.db.session import Connection, Database, db_now
 from videval.db.tables import RequestRow
 from videval.models.catalog import load_key, model_spec
 from videval.order import Order
@@ -30,7 +30,18 @@ from videval.types import (
     Verdict,
 )
 
-__all__ = ["answer", "identity", "key_of", "make_run", "order", "request_ids", "response", "row_of", "take"]
+__all__ = [
+    "answer",
+    "database_time",
+    "identity",
+    "key_of",
+    "make_run",
+    "order",
+    "request_ids",
+    "response",
+    "row_of",
+    "take",
+]
 
 
 def samples(count: int, rows: Mapping[int, Mapping[str, Any]] | None = None, *, videos: int = 4) -> list[Sample]:
@@ -81,6 +92,11 @@ def request_ids(database: Database, run_id: int) -> list[int]:
                 select(RequestRow.id).where(RequestRow.run_id == run_id).order_by(RequestRow.id)
             ).scalars()
         )
+
+
+def database_time(connection: Connection) -> float:
+    """The database's clock, seconds since the epoch."""
+    return connection.execute(select(db_now())).scalar_one()
 
 
 def row_of(database: Database, request_id: int) -> Any:

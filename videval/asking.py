@@ -90,11 +90,11 @@ def packed(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     """
     packs: dict[str, list[Sample]] = {}
     for sample in samples:
-        plain = f"{_PACK}{sample.video}"
-        first = packs.setdefault(plain, [sample])[0]
+        by_video = f"{_PACK}{sample.video}"
+        first = packs.setdefault(by_video, [sample])[0]
         if first is sample:
             continue
-        key = plain if _what(first) == _what(sample) else f"{_PACK}{_what(sample)}"
+        key = by_video if _what(first) == _what(sample) else f"{_PACK}{_what(sample)}"
         packs.setdefault(key, []).append(sample)
     return packs
 

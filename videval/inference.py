@@ -10,7 +10,7 @@ from typing import Protocol
 
 from videval.asking import asking
 from videval.benchmarks.base import Benchmark, Shown
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db.records import RunConfig
 from videval.errors import (
     DiedInCompany,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from videval.asking import asking, is_pack
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import results
 from videval.db.records import RunInfo
 from videval.db.scores import forget_sums

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from videval.benchmarks.base import Benchmark
-from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.benchmarks.catalog import parse_variant
+from videval.benchmarks.catalog import find_benchmark, parse_variant
 from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.benchmarks.table_text import names_a_table
 from videval.datasets.prepare import locate

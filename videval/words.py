@@ -4,8 +4,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["duration", "in_our_words", "measured", "percent", "plural", "rate", "time_left", "what_is_right"]
+__all__ = [
+    "FAIL_MSG",
+    "duration",
+    "in_our_words",
+    "measured",
+    "percent",
+    "plural",
+    "rate",
+    "time_left",
+    "what_is_right",
+]
 
+FAIL_MSG = "Failed to obtain answer via API."
+"""What VLMEvalKit writes in place of an answer that it did not get; here only ever read, never written."""
 SOON = 10.0
 """Seconds below which a guess of the time left says no number."""
 

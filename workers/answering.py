@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from videval.asking import asking
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
 from videval.db.session import Connection
@@ -30,14 +30,14 @@ from workers import spool
 from workers.ledger import Held, Ledger, Trouble
 from workers.stages import Stages
 
-__all__ = ["Answerer", "Tally"]
+__all__ = ["Answerer", "Ended"]
 
 log = logging.getLogger(__name__)
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
 
 
 @dataclass(kw_only=True)
-class Tally:
+class Ended:
     """How many requests this worker answered, failed, and answered in vain, since their lease was lost."""
 
     done: int = 0
@@ -66,7 +66,7 @@ class Answerer:
         self._on_answer = on_answer
         self.stages = Stages(ledger)
         self._not_here_in_a_row = 0
-        self.tally = Tally()
+        self.ended = Ended()
 
     def answer(self, claim: Claim) -> None:
         """A claimed request's whole way. Never raises."""
@@ -127,12 +127,12 @@ class Answerer:
 
         stored = self._keep(claim, response, complete)
         if stored:
-            self.tally.done += 1
+            self.ended.done += 1
             self._not_here_in_a_row = 0
             self._ledger.over(Trouble.DATA)
             self._on_answer(response)
         elif stored is False:
-            self.tally.refused += 1
+            self.ended.refused += 1
             log.warning(
                 "request %d, attempt %d: answer refused: the lease was lost, the request is not its own any more",
                 claim.request_id,
@@ -165,7 +165,7 @@ class Answerer:
         outcome = "not its own any more" if status is None else _OUTCOMES[status]
         log.warning("request %d (%s): %s; %s", held.claim.request_id, error.kind, error, outcome)
         if status == RequestStatus.FAILED:
-            self.tally.failed += 1
+            self.ended.failed += 1
 
     def _release(self, held: Held, *, delay: float = 0.0, alone: bool = False) -> None:
         self._ledger.insist(partial(requests.release, delay=delay, alone=alone), [held.pair])

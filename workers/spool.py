@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videval.asking import asking
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import requests, results
 from videval.db.records import Claim
 from videval.db.session import Connection, Database

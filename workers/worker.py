@@ -8,7 +8,7 @@ from videval.db import queue, requests, workers
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem, ModelUnavailable
 from videval.settings import Settings
-from videval.types import Response, Stage
+from videval.types import Response, Stage, WorkerState
 from workers import spool
 from workers.answering import Answerer
 from workers.claiming import Claimer, Deaf
@@ -18,7 +18,7 @@ from workers.engine import Engine, Loaded
 from workers.hand import MOST_THREADS, Hand
 from workers.ledger import Held, Ledger
 from workers.locks import HeldDevice
-from workers.pace import Pace
+from workers.look_ahead import LookAhead
 from workers.pulse import activity, identity, rss_mb
 
 __all__ = ["Worker"]
@@ -46,7 +46,7 @@ class Worker:
         self.ledger = Ledger(database)
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.refuses: frozenset[str] = frozenset()
-        self.pace = Pace(settings.look_ahead, fixed="look_ahead" in settings.model_fields_set)
+        self.look_ahead = LookAhead(settings.look_ahead, fixed="look_ahead" in settings.model_fields_set)
         self.claimer = Claimer(database, self.ledger, self.engine, self.identity, lease=settings.lease)
         self.answerer = Answerer(
             settings,
@@ -78,7 +78,7 @@ class Worker:
     def places(self) -> int:
         """How many requests are in hand at most: what the server takes at once, and those that are got ready."""
         slots = self.engine.slots
-        return min(slots + self.pace.ahead(slots), MOST_THREADS)
+        return min(slots + self.look_ahead.ahead(slots), MOST_THREADS)
 
     def held(self) -> list[Held]:
         """The requests in hand."""
@@ -92,7 +92,7 @@ class Worker:
                 hint="name the devices one by one: VIDEVAL_DEVICES=0,1",
             )
         loaded = self.engine.load(work.spec, work.load_key, dtype_for(work, self.identity.device))
-        self.pace.forget()
+        self.look_ahead.forget()
         self.say_places()
         return loaded
 
@@ -105,7 +105,7 @@ class Worker:
 
     def _follow(self, response: Response) -> None:
         timings = response.timings
-        self.pace.answered(get=self.claimer.seconds + timings.decode + timings.prepare, generate=timings.generate)
+        self.look_ahead.answered(get=self.claimer.seconds + timings.decode + timings.prepare, generate=timings.generate)
         self.say_places()
 
     def give_back(self, most: int) -> list[int]:
@@ -130,29 +130,29 @@ class Worker:
 
     def pulse(self) -> workers.Pulse:
         """What it is doing now."""
-        loaded, held, tally = self.engine.loaded, self.held(), self.answerer.tally
+        loaded, held, ended = self.engine.loaded, self.held(), self.answerer.ended
         return workers.Pulse(
-            state="draining" if self.draining.is_set() else self._state(bool(held)),
+            state=WorkerState.DRAINING if self.draining.is_set() else self._state(bool(held)),
             model=loaded.spec.name if loaded else None,
             loads=self.engine.loads,
             activity=activity(held),
             rss_mb=rss_mb(),
             busy_s=self.engine.busy_s,
-            done=tally.done,
-            failed=tally.failed,
-            refused=tally.refused,
+            done=ended.done,
+            failed=ended.failed,
+            refused=ended.refused,
             message=self.message,
             refuses=sorted(self.refuses),
         )
 
-    def _state(self, is_busy: bool) -> str:
+    def _state(self, is_busy: bool) -> WorkerState:
         if self.engine.is_loading:
-            return "loading"
+            return WorkerState.LOADING
         if is_busy:
-            return "busy"
+            return WorkerState.BUSY
         if self.claimer.is_passing_over:
-            return workers.PASSING
-        return "idle" if self.engine.loaded else "starting"
+            return WorkerState.PASSING
+        return WorkerState.IDLE if self.engine.loaded else WorkerState.STARTING
 
     # the end
 

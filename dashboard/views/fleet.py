@@ -11,6 +11,7 @@ from dashboard.show import as_of, figure, fragment, unwrapped
 from dashboard.table import Figure, Row, Value, share, table
 from dashboard.words import ago, count, duration, percent, plain, plural, rate
 from videval.db.workers import LIVE_STATES, WorkerInfo
+from videval.types import WorkerState
 
 SILENT_S = 30.0
 LONG_S = 300.0
@@ -21,7 +22,7 @@ def _trouble(worker: WorkerInfo) -> str:
     """What is wrong with a worker; empty if nothing is, or if it is gone and a later one has taken its device."""
     if _is_replaced(worker):
         return ""
-    if worker.state == "lost":
+    if worker.state == WorkerState.LOST:
         return "lost: its process is gone, its work was given to others"
     if worker.state not in LIVE_STATES:
         return ""
@@ -40,7 +41,7 @@ def _does(worker: WorkerInfo) -> str:
 
 def _headline(found: Sequence[WorkerInfo]) -> str:
     live = [w for w in found if w.state in LIVE_STATES]
-    working = sum(1 for w in live if w.state == "busy")
+    working = sum(1 for w in live if w.state == WorkerState.BUSY)
     bad = sum(1 for w in found if _trouble(w))
     said = f"{plural(len(live), 'worker')}, {working} working"
     return said + (f", {bad} in trouble" if bad else "")
@@ -48,11 +49,11 @@ def _headline(found: Sequence[WorkerInfo]) -> str:
 
 def _is_history(worker: WorkerInfo) -> bool:
     """Whether it ended as it should and a later one has its device: nobody looks for it."""
-    return worker.state == "stopped" and worker.succeeded_s is not None
+    return worker.state == WorkerState.STOPPED and worker.succeeded_s is not None
 
 
 def _is_replaced(worker: WorkerInfo) -> bool:
-    is_fallen = worker.state == "lost" or (worker.state in LIVE_STATES and worker.silent_s > SILENT_S)
+    is_fallen = worker.state == WorkerState.LOST or (worker.state in LIVE_STATES and worker.silent_s > SILENT_S)
     return is_fallen and worker.succeeded_s is not None
 
 

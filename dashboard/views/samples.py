@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -140,7 +141,7 @@ def _steps(run: RunInfo, wanted: SampleFilter, line: SampleLine) -> None:
                 shortcut=key,
                 disabled=other is None,
                 key=f"step-{label}",
-                on_click=lambda other=other: _set(sample=other.key) if other else None,
+                on_click=partial(_set, sample=other.key if other else line.key),
             )
         st.badge(line.outcome, color=COLOURS.get(line.outcome, "gray"))
         st.text(f"sample {line.key}")

@@ -35,7 +35,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_sum_changes_run_id", "sum_changes", ["run_id"])
     op.execute(COUNT)
-    queued, columns = sa.text("status = 'queued'"), ["run_id", "video"]
+    queued, columns = sa.text("status = 'queued'"), ["run_id", "video", "id"]
     op.create_index("ix_requests_waiting_by_video", "requests", columns, sqlite_where=queued, postgresql_where=queued)
 
 

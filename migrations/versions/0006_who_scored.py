@@ -22,7 +22,9 @@ def upgrade() -> None:
     ]
     for column in columns:
         op.add_column("sample_scores", column)
-    op.create_index("ix_sample_scores_pending_run_id", "sample_scores", ["pending", "run_id"])
+    sqlite, postgresql, keys = sa.text("pending = 1"), sa.text("pending"), ["run_id", "sample_id"]
+    name = "ix_sample_scores_pending"
+    op.create_index(name, "sample_scores", keys, sqlite_where=sqlite, postgresql_where=postgresql)
     op.create_index("ix_samples_snapshot_id_video", "samples", ["snapshot_id", "video"])
     op.create_table(
         "score_sums",
@@ -44,7 +46,7 @@ def downgrade() -> None:
     op.add_column("runs", sa.Column("scorer", ExactText(), nullable=False, server_default="rule"))
     op.drop_table("score_sums")
     op.drop_index("ix_samples_snapshot_id_video", table_name="samples")
-    op.drop_index("ix_sample_scores_pending_run_id", table_name="sample_scores")
+    op.drop_index("ix_sample_scores_pending", table_name="sample_scores")
     op.execute("DELETE FROM sample_scores WHERE verdict = 'dropped'")
     for name in ("counted_value", "counted_verdict", "counted_scorer", "pending", "scorer"):
         op.drop_column("sample_scores", name)

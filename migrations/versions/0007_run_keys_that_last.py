@@ -44,7 +44,7 @@ samples = sa.table(
     sa.column("snapshot_id", sa.Integer),
     sa.column("position", sa.Integer),
     *(sa.column(name, ExactText) for name in ("key", "video", "question", "answer")),
-    *(sa.column(name, sa.JSON) for name in ("candidates", "row")),
+    *(sa.column(name, sa.JSON) for name in ("candidates", "row", "beside")),
     *(sa.column(name, sa.Double) for name in ("start", "end")),
 )
 runs = sa.table(
@@ -99,13 +99,15 @@ def _content_of(connection: sa.Connection, snapshot: Any) -> Content:
     for sample in connection.execute(mine.execution_options(yield_per=CHUNK)):
         digest.update(_line(_content(sample)))
         count += 1
-        has_spans = has_spans or None not in (sample.start, sample.end)
+        clips = sample.beside.get("clips", [])
+        spans = [(sample.start, sample.end), *((clip.get("start"), clip.get("end")) for clip in clips)]
+        has_spans = has_spans or any(None not in span for span in spans)
     return Content(digest=digest.hexdigest(), is_whole=count == snapshot.num_samples, has_spans=has_spans)
 
 
 def _content(sample: Any) -> dict[str, Any]:
     said = {"id": sample.key, "video": sample.video, "question": sample.question}
-    said |= _not_default({name: getattr(sample, name) for name in SAMPLE}, SAMPLE)
+    said |= _not_default({name: getattr(sample, name) for name in SAMPLE}, SAMPLE) | sample.beside
     cells = [(name, value if value is None else str(value)) for name, value in said.pop("row", {}).items()]
     return {**_exact(said), **({"row": cells} if cells else {})}
 

@@ -8,9 +8,8 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.one_worker import FakeConsumer, end, new_worker, ready
-from tests.questions import row_of
+from tests.questions import database_time, row_of
 from tests.servers import wait_for
-from videval.db import requests
 from videval.db.session import Database, db_now, open_database
 from videval.db.tables import RequestRow, WorkerRow
 from videval.errors import DatabaseUnavailable
@@ -37,7 +36,7 @@ def test_a_heartbeat_renews_leases_and_says_what_is_lost(
         database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == ids[1]).values(status="queued")))
         heartbeat.step()
         with database.read() as connection:
-            now = requests.database_time(connection)
+            now = database_time(connection)
         assert row_of(database, ids[0]).lease_expires_at > now + 30
     assert f"request {ids[1]}, attempt 1: lost its lease" in caplog.text
 

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from tests.trees import BUILDERS, SRT, clip, put, put_json, put_parquet, put_tar, put_zip, tree
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.benchmarks.pages.nextqa import NExTQA
 from videval.benchmarks.published import Download, PublishedBenchmark
 from videval.datasets.hub import download
@@ -41,7 +41,7 @@ def no_network(one: Download, folder: Path | None, progress: Callable[[str], Non
 
 
 def prepared(name: str, settings: Settings) -> Prepared:
-    return prepare(benchmark(name), settings, fetch=no_network)
+    return prepare(find_benchmark(name), settings, fetch=no_network)
 
 
 def root_of(name: str, settings: Settings) -> Path:
@@ -152,7 +152,7 @@ def test_a_question_without_its_video_is_listed(settings: Settings) -> None:
     report = prepared("MVBench", settings).report
     assert report.missing == (lost.relative_to(root).as_posix(),)
     assert not report.is_complete
-    samples = benchmark("MVBench").load(root, benchmark("MVBench").variant(num_frames=8))
+    samples = find_benchmark("MVBench").load(root, find_benchmark("MVBench").variant(num_frames=8))
     assert absent([s.video for s in samples], root) == list(report.missing)
     assert any("no network" in note for note in report.notes), "why it was not fetched is said"
 
@@ -209,7 +209,7 @@ def test_a_question_file_in_another_form_is_named(settings: Settings, content: b
     root = root_of("MVBench_MP4", settings)
     put(root, "test.json", content)
     with pytest.raises(InvalidTable, match=words):
-        benchmark("MVBench_MP4").load(root, benchmark("MVBench_MP4").variant(num_frames=8))
+        find_benchmark("MVBench_MP4").load(root, find_benchmark("MVBench_MP4").variant(num_frames=8))
 
 
 def test_a_question_without_a_column_is_named(settings: Settings) -> None:
@@ -231,10 +231,10 @@ def test_subtitles_that_are_missing_or_in_another_encoding_are_said(settings: Se
     assert report.is_complete
     assert any("./subtitle/vid-1.srt" in note for note in report.notes)
     put(root, "subtitle/vid-1.srt", SRT.replace("Hello", "Señor").encode("latin-1"))
-    report = verify(benchmark("Video-MME"), root)
+    report = verify(find_benchmark("Video-MME"), root)
     assert "vid-1.srt: the subtitles are not UTF-8" in report.problems[0]
     assert "row with index 3" in report.problems[0]
-    found = benchmark("Video-MME")
+    found = find_benchmark("Video-MME")
     assert len(found.load(root, found.variant(num_frames=8))) == 6, "without _subs nobody reads them"
     with pytest.raises(InvalidTable, match="not UTF-8"):
         found.load(root, found.variant(num_frames=8, subtitles=True))
@@ -243,7 +243,7 @@ def test_subtitles_that_are_missing_or_in_another_encoding_are_said(settings: Se
 def test_a_subtitle_file_that_longvideobench_needs_is_a_problem_of_its_row(settings: Settings) -> None:
     root = tree("LongVideoBench", root_of("LongVideoBench", settings))
     (root / "subtitles" / "vid1_en.json").unlink()
-    (problem,) = verify(benchmark("LongVideoBench"), root).problems
+    (problem,) = verify(find_benchmark("LongVideoBench"), root).problems
     assert "row with index 1" in problem
     assert "the subtitle file is missing" in problem
 
@@ -258,7 +258,7 @@ def test_mlvus_own_annotations_load_and_the_rows_that_cannot_be_asked_are_left_o
         {**asked, "answer": "Bob"}, {**asked, "answer": "Ann "}, {**asked, "answer": "Dee"},
     ]  # fmt: skip
     put_json(root, "MLVU/json/1_plotQA.json", rows)
-    found = benchmark("MLVU")
+    found = find_benchmark("MLVU")
     variant = found.variant(num_frames=8)
     report = prepared("MLVU", settings).report
     assert report.is_complete, report
@@ -277,14 +277,14 @@ def test_what_else_is_wrong_with_a_row_of_mlvu_is_a_problem(wrong: dict[str, obj
     asked = {"video": "a.mp4", "duration": 480, "question": "Who?", "candidates": ["Ann", "Bob"], "answer": "Ann"}
     put_json(root, "MLVU/json/1_plotQA.json", [asked | wrong])
     with pytest.raises(InvalidTable, match="row with index 0"):
-        benchmark("MLVU").load(root, benchmark("MLVU").variant(num_frames=8))
+        find_benchmark("MLVU").load(root, find_benchmark("MLVU").variant(num_frames=8))
 
 
 def test_a_row_that_cannot_be_asked_is_a_problem_where_none_was_published(settings: Settings) -> None:
     root = tree("MVBench_MP4", root_of("MVBench_MP4", settings))
     asked = {"video": "v.mp4", "question": "q", "answer": "z", "candidates": ["x", "y"]}
     put_json(root, "test.json", {"root": {"T": "perception/videos"}, "meta": {"T": [asked, asked | {"answer": "x"}]}})
-    found = benchmark("MVBench_MP4")
+    found = find_benchmark("MVBench_MP4")
     assert found.left_out(root, found.variant(num_frames=8)) == ()
     with pytest.raises(InvalidTable, match=r"row with index 0: .*'z' is not among its candidates"):
         found.load(root, found.variant(num_frames=8))
@@ -317,7 +317,7 @@ def test_a_data_set_in_the_hub_cache_is_found_under_its_other_name(settings: Set
 
 
 def test_data_that_is_nowhere_says_what_to_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert locate(benchmark("MVBench"), settings) is None
+    assert locate(find_benchmark("MVBench"), settings) is None
     with pytest.raises(DataMissing, match="no network in this test"):
         prepared("MVBench", settings)
 
@@ -342,7 +342,7 @@ def test_each_benchmark_is_prepared_and_verified(name: str, packed: bool, settin
     assert found.report.questions > 0
     again = prepared(name, settings)
     assert again.report == found.report, "twice is the same"
-    samples = benchmark(name).load(root, benchmark(name).variant(num_frames=8))
+    samples = find_benchmark(name).load(root, find_benchmark(name).variant(num_frames=8))
     assert all((root / s.video).exists() for s in samples)
     assert len({s.id for s in samples}) == len(samples)
 
@@ -350,7 +350,7 @@ def test_each_benchmark_is_prepared_and_verified(name: str, packed: bool, settin
 @pytest.mark.parametrize("name", sorted(BUILDERS))
 def test_rows_read_from_the_table_are_those_built_from_the_published_files(name: str, settings: Settings) -> None:
     root = tree(name, root_of(name, settings))
-    found = benchmark(name)
+    found = find_benchmark(name)
     assert isinstance(found, PublishedBenchmark)
     before = found.load(root, found.variant(num_frames=8))
     prepared(name, settings)
@@ -380,7 +380,7 @@ def test_video_mme_also_comes_as_pickles(settings: Settings) -> None:
 
 
 def test_data_is_found_in_lmudata_and_in_the_hub_cache(settings: Settings, tmp_path: Path) -> None:
-    found = benchmark("MVBench_MP4")
+    found = find_benchmark("MVBench_MP4")
     cache = tmp_path / "hf" / "hub" / "datasets--OpenGVLab--MVBench"
     snapshot = tree("MVBench_MP4", cache / "snapshots" / "abc")
     tree("MVBench_MP4", cache / "snapshots" / "def")
@@ -397,7 +397,7 @@ def test_dream_is_found_where_vlmevalkit_puts_it(settings: Settings, tmp_path: P
     videos = tmp_path / "lmu" / "datasets" / "DREAM"
     shutil.copytree(tmp_path / "made" / "video", videos)
     shutil.copy(tmp_path / "made" / "DREAM-1K.tsv", tmp_path / "lmu")
-    assert locate(benchmark("DREAM-1K"), settings) == videos
+    assert locate(find_benchmark("DREAM-1K"), settings) == videos
     assert prepared("DREAM-1K", settings).report.is_complete
 
 
@@ -409,7 +409,7 @@ def test_what_is_not_here_is_fetched_unpacked_and_checked(settings: Settings) ->
         assert (one.repo, one.revision) == ("lmms-lab/Video-MME", "main")
         return tree("Video-MME", folder, packed=True)
 
-    done = prepare(benchmark("Video-MME"), settings, progress=said.append, fetch=fetch)
+    done = prepare(find_benchmark("Video-MME"), settings, progress=said.append, fetch=fetch)
     assert done.report.is_complete
     assert done.root == root_of("Video-MME", settings)
     assert "unpacking videos_chunked_01.zip" in said
@@ -422,8 +422,8 @@ def test_without_a_data_root_it_is_fetched_below_the_home(tmp_path: Path) -> Non
         assert folder == tmp_path / "videval" / "data" / "LVBench"
         return tree("LVBench", folder)
 
-    done = prepare(benchmark("LVBench"), settings, fetch=fetch)
-    assert locate(benchmark("LVBench"), settings) == done.root
+    done = prepare(find_benchmark("LVBench"), settings, fetch=fetch)
+    assert locate(find_benchmark("LVBench"), settings) == done.root
 
 
 def test_a_download_that_was_cut_off_is_gone_on_with(settings: Settings) -> None:
@@ -434,7 +434,7 @@ def test_a_download_that_was_cut_off_is_gone_on_with(settings: Settings) -> None
         assert folder == root
         return tree("EgoSchema", folder, packed=True)
 
-    assert prepare(benchmark("EgoSchema"), settings, fetch=fetch).report.is_complete
+    assert prepare(find_benchmark("EgoSchema"), settings, fetch=fetch).report.is_complete
 
 
 def test_mvbench_finds_its_supplementary_videos(settings: Settings) -> None:

@@ -300,8 +300,14 @@ def test_a_worker_of_another_host_is_only_given_up_by_its_lease(
 
 
 def test_queues_with_work_are_filled_for_each_worker_on_them(
-    settled: Reconcile, worker: Worker, database: Database, tmp_path: Path, filled: list[Filled]
+    settled: Reconcile,
+    worker: Worker,
+    database: Database,
+    tmp_path: Path,
+    filled: list[Filled],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reconcile, "LEAST_REFILL", 256)
     make_run(database, tmp_path / "data", 3)
     busy = request_ids(database, make_run(database, tmp_path / "data", 1, model="fake:b"))
     database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == busy[0]).values(status="running")))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text, update
 
-from tests.questions import answer, identity, key_of, make_run, request_ids, row_of, take
+from tests.questions import answer, database_time, identity, key_of, make_run, request_ids, row_of, take
 from videval.db import plans, requests, runs, workers
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow, PredictionRow, RequestRow, ResponseRow, RunRow, SampleScoreRow
@@ -371,6 +371,6 @@ def test_every_attempt_has_a_row_that_says_how_it_ended(database, request_id):
 
 def test_the_database_s_clock_has_fractions_and_is_now(database):
     with database.read() as connection:
-        times = [requests.database_time(connection) for _ in range(3)]
+        times = [database_time(connection) for _ in range(3)]
         connection.execute(text("SELECT 1"))
     assert abs(times[0] - time.time()) < 5 and any(t % 1 for t in times)

@@ -156,6 +156,19 @@ def test_sums_of_another_release_are_not_believed_and_counted_anew(database: Dat
     assert_as_rows_say(database, run)
 
 
+@pytest.mark.parametrize("said", [RIGHT, None], ids=["scored", "not scored"])
+def test_after_an_upgrade_the_sums_of_a_run_that_is_over_are_counted_anew_once(
+    database: Database, run: RunInfo, said: Score | None
+) -> None:
+    store(database, run, dict.fromkeys(row_ids(database), said))
+    report.fold(database, run)
+    database.write(lambda c: c.execute(update(ScoreSumRow).values(counter="0.0.1 []")))
+    report.fold_all(database)
+    assert report_sums.sums_now(database, run) is not None
+    assert report.fold_all(database) == 0
+    assert_as_rows_say(database, run)
+
+
 def test_who_may_only_read_sees_what_is_not_folded_yet(
     database: Database, database_settings: Settings, run: RunInfo
 ) -> None:

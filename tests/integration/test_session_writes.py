@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, insert, make_url, select, text
 
-from tests.questions import make_run, request_ids
+from tests.questions import database_time, make_run, request_ids
 from tests.servers import postgres, settings_for
-from videval.db import requests, runs, session, turns
+from videval.db import runs, session, turns
 from videval.db.connect import refuse_network_file_system
 from videval.db.schema import ensure_schema
 from videval.db.session import Connection, Database, open_database
@@ -204,9 +204,9 @@ def test_a_failed_transaction_leaves_nothing(database, tmp_path):
 
 def test_the_database_s_clock_runs(database):
     with database.read() as connection:
-        first = requests.database_time(connection)
+        first = database_time(connection)
         time.sleep(0.05)
-        assert 0.01 < requests.database_time(connection) - first < 5
+        assert 0.01 < database_time(connection) - first < 5
 
 
 def test_requests_of_a_fresh_run_are_visible_to_another_connection_at_once(database, database_settings, tmp_path):

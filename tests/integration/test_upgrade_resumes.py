@@ -21,7 +21,7 @@ from videval.db.session import Connection, Database, open_database
 from videval.order import Order
 from videval.runs import enqueue
 from videval.settings import Settings
-from videval.types import Sample
+from videval.types import ClipRef, Sample, Sound
 
 AWKWARD: dict[int, dict[str, Any]] = {
     0: {"note": "a\x00b \ud800 漢字", "n": 3.0},
@@ -197,3 +197,15 @@ def test_a_run_of_today_is_found_again_after_its_schema_went_back_and_forth(data
     schema.upgrade(database)
     again = enqueue(database, ask(tmp_path, asked, max_pixels=64))
     assert (again.created, again.run.run_id, again.added) == (False, first.run.run_id, 0)
+
+
+def test_a_run_about_several_clips_is_found_again_after_its_keys_were_made_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    clips = (ClipRef(video="v0.mp4", start=1.0, end=2.5), ClipRef(video="v1.mp4"))
+    asked = [Sample(id="0", question="Which?", clips=clips, sounds=(Sound(clip=1),)), *questions(2)[1:]]
+    first = enqueue(database, ask(tmp_path, asked, allow_missing=True))
+    schema.downgrade(database, "0006")
+    schema.upgrade(database)
+    again = enqueue(database, ask(tmp_path, asked, allow_missing=True))
+    assert (again.run.run_id, again.created, again.added) == (first.run.run_id, False, 0)

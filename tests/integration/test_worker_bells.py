@@ -11,7 +11,7 @@ from tests.servers import wait_for
 from videval.db import queue, runs, workers
 from videval.db.session import Database
 from videval.errors import DatabaseUnavailable, ModelUnavailable
-from videval.types import RequestStatus, RunState, Stage
+from videval.types import RequestStatus, RunState, Stage, WorkerState
 from workers import ledger
 from workers.dispatch import Dispatch
 
@@ -54,10 +54,10 @@ def test_a_worker_that_passes_over_messages_says_so_and_stops_saying_so(worker, 
     assert worker.pulse().state == "idle"
     for bell in stale:
         worker.answer(bell)
-    assert worker.pulse().state == workers.PASSING == "passing over messages"
+    assert worker.pulse().state == WorkerState.PASSING == "passing over messages"
     database.write(lambda c: workers.beat(c, worker.identity.id, worker.pulse()))
     with database.read() as connection:
-        assert [w.state for w in workers.live_workers(connection)] == [workers.PASSING]
+        assert [w.state for w in workers.live_workers(connection)] == [WorkerState.PASSING]
         assert len(workers.seats(connection, silent_s=60.0)) == 1
     worker.claimer._last_bell -= 5.0
     assert worker.pulse().state == "idle"

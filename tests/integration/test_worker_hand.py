@@ -2,8 +2,9 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.questions import make_run, request_ids, row_of, samples
 from tests.servers import wait_for
 from videval.asking import asking
 from videval.db import claims, requests
-from videval.db.session import Database, open_database
+from videval.db.session import Connection, Database, open_database
 from videval.db.tables import AttemptRow
 from videval.errors import DatabaseUnavailable
 from videval.inference import DiedInCompany
@@ -278,8 +279,8 @@ def test_an_answer_that_a_new_worker_stored_from_the_spool_meanwhile_is_not_call
     assert spool.replay(settings, database) == 1
     outage(False)
     thread.join(30)
-    tally = worker.answerer.tally
-    assert stored(database) == 1 and (tally.done, tally.refused) == (1, 0) and spooled(settings) == []
+    ended = worker.answerer.ended
+    assert stored(database) == 1 and (ended.done, ended.refused) == (1, 0) and spooled(settings) == []
 
 
 def test_a_spool_that_cannot_be_written_loses_no_answer_while_the_worker_lives(
@@ -293,6 +294,48 @@ def test_a_spool_that_cannot_be_written_loses_no_answer_while_the_worker_lives(
     outage(False)
     thread.join(30)
     assert stored(database) == 1
+
+
+@contextmanager
+def another_writer(database: Database) -> Iterator[None]:
+    """The database is held by somebody else who writes, until the block ends."""
+    holds, may_end = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        if database.dialect == "postgresql":
+            connection.exec_driver_sql("LOCK TABLE runs, requests, attempts, responses, predictions")
+        holds.set()
+        assert may_end.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(database.write, hold)
+        assert holds.wait(20)
+        try:
+            yield
+        finally:
+            may_end.set()
+            held.result(20)
+
+
+def test_what_is_in_hand_is_decoded_and_generated_while_somebody_else_holds_the_database(
+    worker: Worker, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, is_held, real = tmp_path / "log", threading.Event(), worker.decoders._decode
+
+    def decode(message: dict[str, Any], on_decode: Callable[[], None]) -> Any:
+        assert is_held.wait(30)
+        return real(message, on_decode)
+
+    monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(log))
+    monkeypatch.setattr(worker.decoders, "_decode", decode)
+    ids = one_clip(worker, database, tmp_path, 6)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(worker.answer, ids[0])
+        wait_for("all to be in hand", lambda: len(worker.held()) == 6, 30)
+        with another_writer(database):
+            is_held.set()
+            wait_for("all to be generated", lambda: log.exists() and len(log.read_text().splitlines()) == 6, 20)
+        wait_for("all to be stored", lambda: stored(database) == 6, 30)
 
 
 # places

@@ -53,7 +53,7 @@ def test_a_request_that_crashes_its_engine_is_struck_and_then_failed(worker, dat
     assert (row.status, row.strikes, row.alone) == ("queued", 1, True)
     worker.answer(request_id)
     row = row_of(database, request_id)
-    assert (row.status, row.error_kind) == ("failed", "crash") and worker.answerer.tally.failed == 1
+    assert (row.status, row.error_kind) == ("failed", "crash") and worker.answerer.ended.failed == 1
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("error", "model"), ("oom", "oom")])
@@ -145,7 +145,7 @@ def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, data
     database.write(lambda c: c.execute(gone))
     take(database, request_id, "successor")
     thread.join()
-    assert worker.answerer.tally.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
+    assert worker.answerer.ended.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
 
 
 # drain and end

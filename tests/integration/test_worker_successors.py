@@ -8,6 +8,7 @@ from videval.db import requests, workers
 from videval.db.session import Database
 from videval.db.tables import WorkerRow
 from videval.db.workers import WorkerInfo
+from videval.types import WorkerState
 
 
 def register(database: Database, name: str, *, age_s: float, **values: str) -> None:
@@ -34,7 +35,7 @@ def test_without_a_successor_it_is_lost_and_stays_so(database):
     assert found(database, "old").succeeded_s is None
 
 
-@pytest.mark.parametrize("state", ["idle", "busy", workers.PASSING, "stopped"])
+@pytest.mark.parametrize("state", [WorkerState.IDLE, WorkerState.BUSY, WorkerState.PASSING, WorkerState.STOPPED])
 def test_a_later_worker_on_its_device_ends_the_trouble_and_says_since_when(database, state):
     register(database, "old", age_s=1000)
     lose(database, "old")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trees import SRT, put, tree
 from videval.benchmarks.base import NO_SCORER, Benchmark, Shown
-from videval.benchmarks.catalog import benchmark, benchmark_names
+from videval.benchmarks.catalog import benchmark_names, find_benchmark
 from videval.benchmarks.mvbench_tasks import SYSTEM
 from videval.benchmarks.published import PublishedBenchmark
 from videval.errors import UsageError, VideoFailure
@@ -32,7 +32,7 @@ def shown(
 
 
 def loaded(name: str, root: Path) -> tuple[Benchmark, list[Sample]]:
-    found = benchmark(name)
+    found = find_benchmark(name)
     return found, found.load(tree(name, root), found.variant(num_frames=8))
 
 
@@ -241,7 +241,7 @@ def test_mvbench_shows_the_part_between_its_bounds(tmp_path: Path) -> None:
 
 
 def test_a_bound_that_ends_before_it_starts_is_named() -> None:
-    found = benchmark("MVBench")
+    found = find_benchmark("MVBench")
     assert isinstance(found, PublishedBenchmark)
     with pytest.raises(ValueError, match=r"start 3\.0 is not before end 2\.0"):
         found.bound({"bound": True, "start": 3.0, "end": 2.0})
@@ -256,7 +256,7 @@ def test_a_packed_question_of_a_video_model_keeps_its_video(tmp_path: Path) -> N
 
 def test_what_no_rule_can_score_says_what_is_missing() -> None:
     for name in benchmark_names():
-        found = benchmark(name)
+        found = find_benchmark(name)
         if found.scorer == NO_SCORER:
             assert "judge" in found.needs
             assert found.scorer_for(Sample(id="0", video="v", question="q", answer="a")) is None
@@ -266,7 +266,7 @@ def test_each_page_says_its_paper_what_is_asked_what_is_shown_and_how_it_is_scor
     import importlib
 
     for name in benchmark_names():
-        found = benchmark(name)
+        found = find_benchmark(name)
         if isinstance(found, PublishedBenchmark):
             page = importlib.import_module(type(found).__module__).__doc__ or ""
             paper = () if found.is_drawn else ("https://arxiv.org/abs/",)

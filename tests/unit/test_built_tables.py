@@ -10,7 +10,7 @@ import pytest
 
 from tests.trees import put_json, tree
 from videval.benchmarks.built import as_row, as_text, table_md5, write_table
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.benchmarks.mvbench_tasks import task_file
 from videval.benchmarks.published import PublishedBenchmark
 
@@ -45,7 +45,7 @@ def test_a_key_that_some_records_lack_is_a_gap() -> None:
 
 def built(name: str, root: Path) -> list[dict[str, Any]]:
     """The rows of a table that is written, and read again."""
-    found = benchmark(name)
+    found = find_benchmark(name)
     assert isinstance(found, PublishedBenchmark)
     write_table(root / found.table, found.build(root))
     return [dict(row) for row in found.rows(root)]
@@ -72,7 +72,7 @@ def test_an_answer_stays_as_it_is_published_though_its_column_holds_numbers_only
     row = f"Action Count\tvideo/perception/videos/\tvideo\tFalse\tv.mp4\tq\t{answer}\t['{answer}', 'x']\t0\n"
     header = "task_type\tprefix\tdata_type\tbound\tvideo\tquestion\tanswer\tcandidates\tindex\n"
     (tmp_path / "MVBench.tsv").write_text(header + row)
-    found = benchmark("MVBench")
+    found = find_benchmark("MVBench")
     assert [s.answer for s in found.load(tmp_path, found.variant(num_frames=8))] == [answer]
 
 
@@ -80,7 +80,7 @@ def test_an_answer_that_is_not_public_leaves_the_others_readable(tmp_path: Path)
     root = tree("LongVideoBench", tmp_path)
     published = json.loads((root / "lvb_val.json").read_text())
     put_json(root, "lvb_val.json", [{**published[0], "correct_choice": None}, published[1]])
-    found = benchmark("LongVideoBench")
+    found = find_benchmark("LongVideoBench")
     assert [s.answer for s in found.load(root, found.variant(num_frames=8))] == [None, "B"]
 
 
@@ -89,7 +89,7 @@ def test_each_part_of_a_merged_table_has_the_md5_of_the_table_that_vlmevalkit_ma
     name: str, parts: int, tmp_path: Path
 ) -> None:
     root = tree(name, tmp_path)
-    found = benchmark(name)
+    found = find_benchmark(name)
     assert isinstance(found, PublishedBenchmark)
     rows = found.rows(root)
     assert len(found.part_md5) == parts
@@ -137,6 +137,6 @@ THERE = {"MLVU": _mlvu, "TempCompass": _tempcompass}
 
 
 def test_the_md5_of_mvbench_mp4_is_todays() -> None:
-    found = benchmark("MVBench_MP4")
+    found = find_benchmark("MVBench_MP4")
     assert isinstance(found, PublishedBenchmark)
     assert found.md5 == "5c8c6f8b7972c2de65a629590f7c42f5"

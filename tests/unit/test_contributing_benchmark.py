@@ -14,7 +14,7 @@ from tests.trees import clip, put, put_zip
 from videval.asking import One
 from videval.benchmarks import catalog, pages
 from videval.benchmarks.base import Shown
-from videval.benchmarks.catalog import benchmark, parse_variant, published_variants
+from videval.benchmarks.catalog import find_benchmark, parse_variant, published_variants
 from videval.datasets.prepare import prepare
 from videval.settings import Settings
 from videval.types import Clip, Text, Verdict, Video
@@ -63,7 +63,7 @@ def _put_page(block: str, package: Path) -> str:
 
 
 def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> None:
-    found = benchmark(added)
+    found = find_benchmark(added)
     root = tmp_path / "data" / added
     put(root, "questions.json", blocks("json")[0])
     put_zip(root, "videos.zip", {"videos/a.mp4": clip()})

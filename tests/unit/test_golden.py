@@ -10,7 +10,7 @@ import pytest
 from tools.golden.__main__ import main
 from tools.golden.cases import Case, prompts_of, read_cases
 from tools.golden.check import difference
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.types import PromptSet
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -141,4 +141,4 @@ def test_a_case_is_about_the_prompts_it_names_else_those_of_its_reference(
     name: str, about: Mapping[str, Any], expected: PromptSet
 ) -> None:
     case = Case(id="x", benchmark=name, kind="prompt", body=about)
-    assert prompts_of(case, benchmark(name)) is expected
+    assert prompts_of(case, find_benchmark(name)) is expected

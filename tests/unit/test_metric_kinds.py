@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videval.benchmarks.catalog import benchmark, benchmark_names
+from videval.benchmarks.catalog import benchmark_names, find_benchmark
 from videval.metrics import (
     VIDEO,
     AllOfGroup,
@@ -232,9 +232,9 @@ def test_figures_of_groups_are_a_table_and_those_of_the_run_are_none_of_it() -> 
 
 def test_what_a_page_declares_rests_on_a_column_that_it_reports_by() -> None:
     for name in benchmark_names():
-        page = benchmark(name)
+        page = find_benchmark(name)
         assert {m.column for m in page.metrics} <= {"", VIDEO, *page.groups}, name
-    assert Detection(column="tamper_type", negative="original") in benchmark("MVTamperBenchEnd").metrics
+    assert Detection(column="tamper_type", negative="original") in find_benchmark("MVTamperBenchEnd").metrics
 
 
 @pytest.mark.parametrize(("name", "column", "value", "groups"), [
@@ -249,4 +249,4 @@ def test_what_a_page_declares_rests_on_a_column_that_it_reports_by() -> None:
 def test_a_question_counts_in_each_group_that_its_page_says(
     name: str, column: str, value: str, groups: tuple[str, ...]
 ) -> None:
-    assert benchmark(name).groups_of(column, value) == groups
+    assert find_benchmark(name).groups_of(column, value) == groups

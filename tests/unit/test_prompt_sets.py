@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from tests.questions import identity
 from tests.trees import tree
-from videval.benchmarks.catalog import benchmark, benchmark_names
+from videval.benchmarks.catalog import benchmark_names, find_benchmark
 from videval.cli.enqueue import place
 from videval.db import requests
 from videval.db.records import Claim
@@ -155,7 +155,7 @@ def test_a_worker_words_the_prompt_with_the_runs_set_and_samples_so(settings: Se
 
 @pytest.mark.parametrize("name", ["NExT-QA", "EgoSchema", "LVBench"])
 def test_what_only_lmms_eval_has_is_sampled_with_both_ends_as_there(name: str) -> None:
-    found = benchmark(name)
+    found = find_benchmark(name)
     for one in (None, "paper", "lmms-eval"):
         prompts = found.prompt_set(one)
         assert found.sampling(found.variant(num_frames=8), prompts).policy == "uniform"
@@ -181,7 +181,7 @@ def test_the_default_set_by_name_is_the_same_run_and_another_set_is_another(
 def test_what_is_worded_otherwise_than_in_the_last_release_has_another_key(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changed = {name for name in benchmark_names() if benchmark(name).protocol_version == 2}
+    changed = {name for name in benchmark_names() if find_benchmark(name).protocol_version == 2}
     assert changed == {"MLVU", "TempCompass", "NExT-QA", "EgoSchema", "LVBench"}
     made = asked(settings, "TempCompass_8frame")
     now = made.run_key("content")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.benchmarks.published import PublishedBenchmark
 from videval.types import Clip, Frame, Image, Part, Sample, Text
 
@@ -66,7 +66,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_each_golden_message_is_ours(number: int, root: Path) -> None:
     case = CASES[number]
-    found = benchmark(case["benchmark"])
+    found = find_benchmark(case["benchmark"])
     assert isinstance(found, PublishedBenchmark)
     rows = case["row"] if isinstance(case["row"], list) else [case["row"]]
     samples = [found.sample(dict(row), root) for row in rows]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from videval.benchmarks.base import Benchmark
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.benchmarks.table import TableBenchmark
 from videval.models.catalog import model_spec
 from videval.order import Order
@@ -31,4 +31,4 @@ def test_a_table_s_rate_is_real_too() -> None:
 
 @pytest.mark.parametrize("name", ["MVBench", "Video-MME", "TempCompass"])
 def test_a_published_benchmark_counts_frames_as_its_numbers_were_made(name: str) -> None:
-    assert order(benchmark(name), "fake", num_frames=8).sampling().times == "nominal"
+    assert order(find_benchmark(name), "fake", num_frames=8).sampling().times == "nominal"

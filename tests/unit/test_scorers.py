@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from videval import registry
 from videval.asking import rule_scorer
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.errors import UsageError
 from videval.protocols import Scorer
 from videval.scorers.choice import ChoiceScorer, WordsScorer, answer_letter
@@ -73,7 +73,7 @@ def test_an_answer_that_is_an_options_whole_text_is_that_option() -> None:
 )
 def test_where_answers_are_published_as_letters_a_letter_is_never_another_options_text(name: str) -> None:
     asked = sample("A", ("C", "A", "D", "B"))
-    scorer = rule_scorer(benchmark(name).scorer_for(asked) or "")
+    scorer = rule_scorer(find_benchmark(name).scorer_for(asked) or "")
     assert [scorer.score(asked, text).verdict for text in ("A", "(A) C", "B", "(B) A")] == [RIGHT, RIGHT, WRONG, WRONG]
 
 

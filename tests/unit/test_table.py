@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from videval.benchmarks.base import Shown
-from videval.benchmarks.catalog import benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.benchmarks.table import TableBenchmark, read_table, table_variant
 from videval.errors import InvalidTable, UsageError
 from videval.types import Clip, Frame, Sample, Text, Video
@@ -150,7 +150,7 @@ def test_what_is_scored_and_how_depends_on_the_row() -> None:
 
 
 def test_prompts_need_the_samples_only() -> None:
-    table = benchmark("table")
+    table = find_benchmark("table")
     sample = Sample(id="7", video="a", question="Which?", answer="B", candidates=("x", "y"))
     text = "Question: Which?\nOptions:\n(A) x\n(B) y\nAnswer with the option's letter only."
     assert table.prompt(sample, shown()) == (Video(), Text(text=text))

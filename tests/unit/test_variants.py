@@ -4,8 +4,8 @@ import pytest
 
 from videval.benchmarks.catalog import (
     BENCHMARKS,
-    benchmark,
     benchmark_names,
+    find_benchmark,
     parse_variant,
     published_variants,
 )
@@ -61,7 +61,7 @@ def test_a_missing_count_names_the_published_variants() -> None:
 def test_what_a_benchmark_does_not_support_is_an_error_that_says_why(name: str, words: str, hint: str) -> None:
     variant = parse_variant(name)
     with pytest.raises(UsageError, match=words) as caught:
-        benchmark(variant.benchmark).sampling(variant)
+        find_benchmark(variant.benchmark).sampling(variant)
     assert hint in caught.value.hint
 
 
@@ -69,7 +69,7 @@ def test_what_a_benchmark_does_not_support_is_an_error_that_says_why(name: str, 
 def test_each_published_name_parses_to_itself_and_is_supported(name: str) -> None:
     variant = parse_variant(name)
     assert variant.name == name
-    sampling = benchmark(variant.benchmark).sampling(variant)
+    sampling = find_benchmark(variant.benchmark).sampling(variant)
     assert (sampling.num_frames, sampling.fps) == (variant.num_frames, variant.fps)
 
 
@@ -100,7 +100,7 @@ def test_any_count_or_rate_parses() -> None:
 
 def test_each_benchmark_of_the_catalog_loads_and_has_its_name() -> None:
     for name in BENCHMARKS:
-        found = benchmark(name)
+        found = find_benchmark(name)
         assert found.name == name
         assert found.title
         assert found.scorer

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videval.benchmarks.catalog import benchmark, benchmark_names
+from videval.benchmarks.catalog import benchmark_names, find_benchmark
 from videval.errors import UsageError
 from videval.scorers.vlmevalkit import RULES
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 OPTIONS = ("the rake", "a hose", "red bucket", "nothing", "a bench")
 CAPTIONS = ("Caption A: It rises: slowly.", "Caption B: It falls.")
@@ -24,7 +25,7 @@ def tempcompass(task: str, answer: str, *candidates: str) -> Sample:
 
 
 def test_every_rule_that_a_page_names_is_there_and_each_is_named() -> None:
-    named = {name: benchmark(name).vlmevalkit for name in benchmark_names() if benchmark(name).vlmevalkit}
+    named = {name: find_benchmark(name).vlmevalkit for name in benchmark_names() if find_benchmark(name).vlmevalkit}
     assert set(named.values()) == set(RULES)
     assert {"MVTamperBench", "MVTamperBenchStart", "MVTamperBenchEnd", "MVBench_MP4", "VideoMMMU"} <= set(named)
 

@@ -12,7 +12,8 @@ from videval.scorers.vlmevalkit.infer import can_infer, extract_characters_regex
 from videval.scorers.vlmevalkit.mmbench_video import mmbench_video_rating
 from videval.scorers.vlmevalkit.mvbench import check_ans, check_ans_with_model_none, mvbench_rating, mvbench_score
 from videval.scorers.vlmevalkit.videomme import videomme_rating, videomme_score
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "scoring.json").read_text(encoding="utf-8"))
 OPTIONS = ("the book", "the cup.", "a phone", "bag")

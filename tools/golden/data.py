@@ -9,8 +9,7 @@ from typing import Any
 
 from tools.golden.cases import Case
 from videval.benchmarks.base import Benchmark
-from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.benchmarks.catalog import parse_variant
+from videval.benchmarks.catalog import find_benchmark, parse_variant
 from videval.types import Sample, Variant
 
 __all__ = ["Differs", "Loaded", "loaded"]

@@ -7,8 +7,7 @@ from typing import Any
 from tools.golden.cases import Case, prompts_of
 from tools.golden.data import Differs, Loaded, loaded
 from videval.benchmarks.base import Shown
-from videval.benchmarks.catalog import benchmark as find_benchmark
-from videval.benchmarks.catalog import parse_variant
+from videval.benchmarks.catalog import find_benchmark, parse_variant
 from videval.errors import VidevalError
 from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Sound, Text, Video
 from videval.video.sampling import choose_frames

@@ -11,7 +11,7 @@ from videval.benchmarks.base import Benchmark
 from videval.errors import UnknownName, UsageError
 from videval.types import Variant
 
-__all__ = ["BENCHMARKS", "TABLE", "benchmark", "benchmark_names", "parse_variant", "published_variants"]
+__all__ = ["BENCHMARKS", "TABLE", "benchmark_names", "find_benchmark", "parse_variant", "published_variants"]
 
 BENCHMARKS: Mapping[str, str] = {
     "DREAM-1K": "videval.benchmarks.pages.dream1k:Dream1K",
@@ -44,7 +44,7 @@ _FRAMES = re.compile(r"(\d{1,6})frame")
 _RATE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)fps")
 
 
-def benchmark(name: str) -> Benchmark:
+def find_benchmark(name: str) -> Benchmark:
     """The benchmark of this name; `MMBench_Video` means `MMBench-Video`. UnknownName if there is none."""
     found = registry.load("benchmark", "benchmarks", BENCHMARKS, _known().get(_folded(name), name))()
     assert isinstance(found, Benchmark)
@@ -58,7 +58,7 @@ def benchmark_names() -> list[str]:
 
 def published_variants() -> list[str]:
     """The variant names that are published, of all benchmarks."""
-    return [variant for name in benchmark_names() for variant in benchmark(name).published]
+    return [variant for name in benchmark_names() for variant in find_benchmark(name).published]
 
 
 def parse_variant(text: str) -> Variant:
@@ -70,7 +70,7 @@ def parse_variant(text: str) -> Variant:
     name, rest = _split(text)
     if name == TABLE:
         raise UsageError("a table is named by its file", hint="give the file: --data questions.tsv --frames 8")
-    found = benchmark(name)
+    found = find_benchmark(name)
     frames, fps = _amount(found, text, rest)
     options = _checked_options(found, text, rest[1:])
     return found.variant(num_frames=frames, fps=fps, pack="pack" in options, subtitles="subs" in options)

@@ -37,18 +37,18 @@ def _show(report: "Report") -> None:
 
 def prepare_command(name: Name) -> None:
     """Find or fetch a benchmark's data, unpack and check it."""
-    from videval.benchmarks.catalog import benchmark
+    from videval.benchmarks.catalog import find_benchmark
     from videval.datasets.prepare import prepare
 
-    _show(prepare(benchmark(name), settings_with(), progress=say).report)
+    _show(prepare(find_benchmark(name), settings_with(), progress=say).report)
 
 
 def verify_command(name: Name) -> None:
     """Check a benchmark's data: counts, hashes, videos."""
-    from videval.benchmarks.catalog import benchmark
+    from videval.benchmarks.catalog import find_benchmark
     from videval.datasets.prepare import locate, verify
 
-    bench = benchmark(name)
+    bench = find_benchmark(name)
     root = locate(bench, settings_with())
     if root is None:
         raise DataMissing(f"the data of {name} is not on this machine", hint=f"videval prepare {name}")

@@ -75,10 +75,10 @@ def list_benchmarks(
     as_json: AsJson = False,
 ) -> None:
     """Benchmarks and their variants; NAME for the details."""
-    from videval.benchmarks.catalog import benchmark, benchmark_names
+    from videval.benchmarks.catalog import benchmark_names, find_benchmark
 
     settings = settings_with()
-    found = [_benchmark_json(benchmark(n), settings) for n in ([name] if name else benchmark_names())]
+    found = [_benchmark_json(find_benchmark(n), settings) for n in ([name] if name else benchmark_names())]
     if as_json:
         say_json(found)
     elif name:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from videval.cli.console import console
 from videval.cli.words import middle
+from videval.types import RunState, WorkerState
 
 __all__ = ["Cell", "Column", "as_table", "colour", "dimmed", "show_table"]
 
@@ -19,12 +20,12 @@ LEAST = 8
 
 STATES = {
     "finished": "green",
-    "active": "bold",
-    "paused": "yellow",
-    "cancelled": "dim",
-    "creating": "dim",
-    "busy": "green",
-    "lost": "red",
+    RunState.ACTIVE: "bold",
+    RunState.PAUSED: "yellow",
+    RunState.CANCELLED: "dim",
+    RunState.CREATING: "dim",
+    WorkerState.BUSY: "green",
+    WorkerState.LOST: "red",
 }
 
 

@@ -18,7 +18,7 @@ from videval.db.tables import (
     SampleRow,
     SampleScoreRow,
 )
-from videval.types import PredictionState, RequestStatus, Sample, Verdict
+from videval.types import STAGES, PredictionState, RequestStatus, Sample, Verdict
 
 __all__ = [
     "OUTCOMES",
@@ -251,7 +251,6 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
     said = connection.execute(
         select(*ResponseRow.__table__.c).where(ResponseRow.request_id == request.id)
     ).one_or_none()
-    stages = ("queue", "decode", "prepare", "wait", "generate", "store")
     return RequestDetail(
         request_id=request.id,
         key=request.key,
@@ -262,7 +261,7 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
         truncated=bool(said and said.truncated),
         prompt=tuple(said.prompt) if said else (),
         clips=tuple(said.clips) if said else (),
-        seconds={s: getattr(said, f"{s}_s") for s in stages} if said else {},
+        seconds={s: getattr(said, f"{s}_s") for s in STAGES} if said else {},
         prompt_tokens=said.prompt_tokens if said else None,
         new_tokens=said.new_tokens if said else None,
         attempts=_attempts(connection, request.id),

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from videval.db import attempts, newer
+from videval.db.connect import in_index_order
 from videval.db.queue import unring
 from videval.db.records import Claim, RunConfig, StoredSample, WorkerIdentity, run_config, sample_of
 from videval.db.session import Connection, db_now
@@ -186,8 +187,7 @@ def take(
 
 def has_work(connection: Connection, load_key: str, dtype: str) -> bool:
     """Whether some run has a request to be claimed by a worker that holds this model."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SET LOCAL enable_sort TO off")  # as every writing transaction has it
+    in_index_order(connection)
     return bool(_turns(connection, load_key, dtype, 0))
 
 

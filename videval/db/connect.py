@@ -16,7 +16,15 @@ from videval.db.address import shown
 from videval.db.reasons import READ_ONLY
 from videval.errors import DatabaseUnavailable, EnvironmentProblem
 
-__all__ = ["HASTY", "READING", "WRITING", "postgresql_engine", "refuse_network_file_system", "sqlite_engine"]
+__all__ = [
+    "HASTY",
+    "READING",
+    "WRITING",
+    "in_index_order",
+    "postgresql_engine",
+    "refuse_network_file_system",
+    "sqlite_engine",
+]
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p"}
@@ -29,6 +37,7 @@ BUSY = 30.0
 READING, WRITING, HASTY = "reading", "writing", "hasty"
 """What a transaction is for; one that is hasty is not waited for to reach the disk. Where something is written
 PostgreSQL does not sort: it would sort all that waits to find the next, until its statistics know how much that is."""
+NO_SORT = "SET LOCAL enable_sort TO off"
 FROZEN = 120.0
 """Seconds after which PostgreSQL ends the transaction of a process that stands still or whose host is gone."""
 KEEPALIVE = {
@@ -155,10 +164,16 @@ def _prepare_postgresql(engine: Engine, *, read_only: bool) -> None:
         begin = ["BEGIN READ ONLY" if read_only else "BEGIN"]
         begin += [f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN * 1000:.0f}"]
         if mode != READING:
-            begin += ["SET LOCAL enable_sort TO off"]
+            begin += [NO_SORT]
         if mode == HASTY:
             begin += ["SET LOCAL synchronous_commit TO OFF"]
         connection.exec_driver_sql("; ".join(begin))
+
+
+def in_index_order(connection: Connection) -> None:
+    """Until the end of this transaction PostgreSQL does not sort, as in every one that writes."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(NO_SORT)
 
 
 def _leave_standby(engine: Engine) -> None:

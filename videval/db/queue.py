@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from videval.db import newer
+from videval.db.connect import in_index_order
 from videval.db.records import run_config
 from videval.db.session import db_now
 from videval.db.tables import RequestRow, RunRow
@@ -127,6 +128,7 @@ def due(connection: Connection, load_key: str, *, patience: float, limit: int) -
     Never rung for, or last rung for more than `patience` seconds ago, which doubles with each ring (64 times at most).
     No more is read than LONGEST_LOOK requests of a run, however many wait.
     """
+    in_index_order(connection)
     found: list[tuple[int, float, int]] = []
     for run_id, priority in connection.execute(RUNS_OF_KEY, {"model_key": load_key}).all():
         if len(found) >= limit and priority < -found[-1][0]:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import aliased
 
-from videval.db import attempts
+from videval.db import attempts, workers
 from videval.db.attempts import Pair, enter_stage, renew
 from videval.db.claims import claim, claim_as_it_was, claim_next, has_work, samples_of_request, take
 from videval.db.session import Connection, db_now
-from videval.db.tables import AttemptRow, RequestRow, RunRow, WorkerRow
+from videval.db.tables import AttemptRow, RequestRow, RunRow
 from videval.errors import ErrorKind, RequestFailure
 from videval.types import AttemptOutcome, RequestStatus, Stage
 
@@ -28,7 +28,6 @@ __all__ = [
     "claim",
     "claim_as_it_was",
     "claim_next",
-    "database_time",
     "enter_stage",
     "expire_leases",
     "expire_workers",
@@ -46,7 +45,6 @@ OF_OWNED = (
     .join(RunRow, RunRow.id == RequestRow.run_id)
     .where(attempts.OWNED)
 )
-NOW = select(db_now())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,11 +141,7 @@ def expire_leases(connection: Connection, *, lease: float = 0.0) -> list[Expired
 def expire_workers(connection: Connection, worker_ids: Sequence[str]) -> list[ExpiredRequest]:
     """Give up all attempts of workers that are known to be dead, and mark them lost."""
     expired = _expire(connection, RequestRow.worker_id.in_(list(worker_ids)))
-    connection.execute(
-        update(WorkerRow)
-        .where(WorkerRow.id.in_(list(worker_ids)), WorkerRow.state != "stopped")
-        .values(state="lost", activity={})
-    )
+    workers.lose(connection, worker_ids)
     return expired
 
 
@@ -159,11 +153,11 @@ def _expire(connection: Connection, *where: ColumnElement[bool]) -> list[Expired
         .join(RunRow, RunRow.id == RequestRow.run_id)
         .outerjoin(AttemptRow, of_attempt)
         .where(RequestRow.status == RequestStatus.RUNNING, *where)
-        .order_by(RequestRow.id)
         .with_for_update(skip_locked=True, of=RequestRow)
-    ).all()
+    ).all()  # in no order: to have one, PostgreSQL would go through all requests, since it must not sort here
     generating = Counter(row.worker_id for row in rows if row.stage == Stage.GENERATE)
-    return [_give_up(connection, row, company=generating[row.worker_id]) for row in rows]
+    in_order = sorted(rows, key=lambda row: row.id)
+    return [_give_up(connection, row, company=generating[row.worker_id]) for row in in_order]
 
 
 def _give_up(connection: Connection, row: Any, *, company: int) -> ExpiredRequest:
@@ -182,8 +176,3 @@ def _give_up(connection: Connection, row: Any, *, company: int) -> ExpiredReques
     kind = ErrorKind.CRASH if struck else None
     attempts.finish(connection, pair, AttemptOutcome.LOST, struck=struck, kind=kind, message=message)
     return ExpiredRequest(request_id=row.id, attempt=row.attempt, struck=struck, status=status or RequestStatus.QUEUED)
-
-
-def database_time(connection: Connection) -> float:
-    """The database's clock, seconds since the epoch."""
-    return connection.execute(NOW).scalar_one()

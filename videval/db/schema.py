@@ -65,7 +65,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
     from alembic import command
 
     _refuse_newer(database, current(database))
-    _run(database, lambda config: command.upgrade(config, revision))
+    _run(database, command.upgrade, revision)
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
@@ -74,21 +74,21 @@ def downgrade(database: Database, revision: str = "base") -> None:
     from alembic.util import CommandError
 
     try:
-        _run(database, lambda config: command.downgrade(config, revision))
+        _run(database, command.downgrade, revision)
     except CommandError as error:
         known = sorted(path.name.split("_")[0] for path in (_migrations() / "versions").glob("[0-9]*.py"))
         hint = f"one of base, {', '.join(known)}, and older than what `videval db status` says"
         raise UsageError(f"the schema cannot be taken back to {revision!r}: {error}", hint=hint) from error
 
 
-def _run(database: Database, step: Callable[["Config"], None]) -> None:
+def _run(database: Database, step: Callable[["Config", str], None], revision: str) -> None:
     config = _config()
 
     def migrate(connection: Connection) -> None:
         if database.dialect == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7239512)")
         config.attributes["connection"] = connection
-        step(config)
+        step(config, revision)
 
     database.write(migrate)
 

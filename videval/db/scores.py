@@ -8,7 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, literal, select, true, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 
 from videval.db.session import db_now, upsert
 from videval.db.tables import PredictionRow, RequestRow, SampleRow, SampleScoreRow, ScoreSumRow
@@ -27,6 +40,7 @@ __all__ = [
     "pending_runs",
     "pending_videos",
     "read_sums",
+    "runs_of_others",
     "scorers_of",
     "store_scores",
     "verdicts",
@@ -97,9 +111,7 @@ class StoredSums:
 
 def store_scores(connection: Connection, run_id: int, scores: Mapping[int, Score | None]) -> None:
     """Store scores by the row id of their samples in place of older ones; None drops an older one."""
-    dropped = [row_id for row_id, score in scores.items() if score is None]
-    if dropped:
-        connection.execute(_DROP, {"of_run": run_id, "some": dropped})
+    _change(connection, _DROP, run_id, [row_id for row_id, score in scores.items() if score is None])
     of = {"run_id": run_id, "judge": RULE, "pending": True, "created_at": db_now()}
     rows = [
         {**of, "sample_id": row_id, "scorer": s.scorer, "verdict": s.verdict, "value": s.value, "read": s.read}
@@ -130,15 +142,18 @@ def pending_runs(connection: Connection) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
-def pending_videos(connection: Connection, run_id: int, limit: int) -> list[str]:
-    """Videos of a run with scores that are not in its sums, at most `limit`."""
-    query = (
-        select(SampleRow.video)
-        .join(SampleScoreRow, SampleScoreRow.sample_id == SampleRow.id)
-        .where(SampleScoreRow.pending == true(), _OF_RUN)
-        .distinct()
-        .limit(limit)
-    )
+def runs_of_others(connection: Connection, beginning: str) -> list[int]:
+    """The runs whose sums were made by a counter that does not begin so."""
+    query = select(ScoreSumRow.run_id).where(func.substr(ScoreSumRow.counter, 1, len(beginning)) != beginning)
+    return list(connection.execute(query).scalars())
+
+
+def pending_videos(connection: Connection, run_id: int, most: int) -> list[str]:
+    """The videos of the first `most` scores of a run that are not in its sums, one for each of these scores; however
+    many are pending, no more are read."""
+    first = select(SampleScoreRow.sample_id).where(SampleScoreRow.pending == true(), _OF_RUN)
+    some = first.order_by(SampleScoreRow.sample_id).limit(most).subquery()
+    query = select(SampleRow.video).join(some, some.c.sample_id == SampleRow.id).order_by(some.c.sample_id)
     return list(connection.execute(query, {"of_run": run_id}).scalars())
 
 
@@ -175,9 +190,13 @@ def _of_samples(connection: Connection, query: Select[Any], run_id: int, row_ids
 
 def mark_counted(connection: Connection, run_id: int, row_ids: Sequence[int], dropped: Sequence[int]) -> None:
     """Note that the scores of these samples are in the sums as they stand, and that `dropped` ones are out of them."""
-    for statement, some in ((_COUNT, row_ids), (_FORGET, dropped)):
-        for start in range(0, len(some), MOST_VALUES):
-            connection.execute(statement, {"of_run": run_id, "some": list(some[start : start + MOST_VALUES])})
+    _change(connection, _COUNT, run_id, row_ids)
+    _change(connection, _FORGET, run_id, dropped)
+
+
+def _change(connection: Connection, statement: Executable, run_id: int, row_ids: Sequence[int]) -> None:
+    for start in range(0, len(row_ids), MOST_VALUES):
+        connection.execute(statement, {"of_run": run_id, "some": list(row_ids[start : start + MOST_VALUES])})
 
 
 def read_sums(connection: Connection, run_id: int, *, lock: bool = False) -> StoredSums | None:
@@ -212,6 +231,8 @@ def lock_sums(connection: Connection, run_id: int, snapshot_id: int, counter: st
     if found is None:
         row = {name: getattr(empty, name) for name in StoredSums.__dataclass_fields__}
         connection.execute(insert(ScoreSumRow).values(run_id=run_id, judge=RULE, **row))
+    else:
+        write_sums(connection, run_id, empty)
     _count_anew(connection, run_id)
     return empty
 

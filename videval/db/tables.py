@@ -2,11 +2,12 @@
 
 Times are seconds since the epoch on the database's own clock (see `db_now`), never a worker's."""
 
-import json
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, ForeignKey, Index, MetaData, Text, TypeDecorator, UniqueConstraint, text, true
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text, true
+from sqlalchemy.orm import Mapped, mapped_column
+
+from videval.db.base import Base, ExactText
 
 __all__ = [
     "AttemptRow",
@@ -27,42 +28,9 @@ __all__ = [
     "WorkerRow",
 ]
 
-_ESCAPED = "\ufdd0"
-IS_QUEUED = text("status = 'queued'")
-
-
-class ExactText(TypeDecorator[str]):
-    """Text to the character on every database: NUL and lone surrogates, which SQL text cannot hold, are escaped."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Escape a text that no database takes as JSON behind a marker."""
-        if value is None or (value.isprintable() and not value.startswith(_ESCAPED)):
-            return value
-        unsafe = "\x00" in value or value.startswith(_ESCAPED) or any("\ud800" <= c <= "\udfff" for c in value)
-        return _ESCAPED + json.dumps(value) if unsafe else value
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """Give back what was said."""
-        if value is None or not value.startswith(_ESCAPED):
-            return value
-        return str(json.loads(value[1:]))
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that a migration can drop it."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_N_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {str: ExactText, dict[str, Any]: JSON, list[str]: JSON, list[Any]: JSON}  # noqa: RUF012
+IF_QUEUED: dict[str, Any] = {f"{dialect}_where": text("status = 'queued'") for dialect in ("sqlite", "postgresql")}
+IF_PENDING: dict[str, Any] = {"sqlite_where": text("pending = 1"), "postgresql_where": text("pending")}
+"""Of which rows an index is."""
 
 
 class SnapshotRow(Base):
@@ -143,7 +111,7 @@ class RequestRow(Base):
         Index("ix_requests_run_id_status_published_at", "run_id", "status", "published_at"),
         Index("ix_requests_status_lease_expires_at", "status", "lease_expires_at"),
         Index("ix_requests_worker_id", "worker_id"),
-        Index("ix_requests_waiting_by_video", "run_id", "video", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
+        Index("ix_requests_waiting_by_video", "run_id", "video", "id", **IF_QUEUED),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
@@ -243,7 +211,7 @@ class SampleScoreRow(Base):
     """
 
     __tablename__ = "sample_scores"
-    __table_args__ = (Index("ix_sample_scores_pending_run_id", "pending", "run_id"),)
+    __table_args__ = (Index("ix_sample_scores_pending", "run_id", "sample_id", **IF_PENDING),)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
     sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"), primary_key=True)
     judge: Mapped[str] = mapped_column(primary_key=True)

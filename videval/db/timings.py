@@ -10,11 +10,10 @@ from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
 from videval.db import sums
 from videval.db.session import db_now
-from videval.db.tables import AttemptRow, RequestRow, ResponseRow
-from videval.types import AttemptOutcome, RequestStatus
+from videval.db.tables import AttemptRow, RequestRow, ResponseRow, RunRow
+from videval.types import STAGES, AttemptOutcome, RequestStatus
 
 __all__ = [
-    "STAGES",
     "Pace",
     "Slow",
     "StageSums",
@@ -29,13 +28,15 @@ __all__ = [
     "stage_sums_in",
 ]
 
-OF_RUN = ResponseRow.run_id == bindparam("run")
-ENDS = select(
+OF_RUN = ResponseRow.run_id == RunRow.id
+ALL_ENDS = select(
+    RunRow.id,
     select(func.min(ResponseRow.created_at)).where(OF_RUN).scalar_subquery(),
     select(func.max(ResponseRow.created_at)).where(OF_RUN).scalar_subquery(),
     db_now(),
 )
-STAGES = ("queue", "decode", "prepare", "wait", "generate", "store")
+ENDS = ALL_ENDS.where(RunRow.id == bindparam("run"))
+ANSWERED = "requests:done"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,16 +87,14 @@ class Slow:
 
 def paces(connection: Connection, recent_of: Sequence[int], *, window_s: float = 60.0) -> dict[int, Pace]:
     """The pace of every run that has answers; `recent` is counted for the runs `recent_of` only."""
-    now = connection.execute(select(db_now())).scalar_one()
-    created = ResponseRow.created_at
-    rows = connection.execute(
-        select(ResponseRow.run_id, func.count(), func.min(created), func.max(created)).group_by(ResponseRow.run_id)
-    ).all()
-    recent = {run_id: _recent(connection, run_id, now - window_s) for run_id in recent_of}
-    return {
-        run_id: Pace(recent=recent.get(run_id, 0), window_s=window_s, answered=n, first_at=first, last_at=last, now=now)
-        for run_id, n, first, last in rows
-    }
+    ends = {run_id: (first, last, now) for run_id, first, last, now in connection.execute(ALL_ENDS) if first}
+    answered = sums.of_runs(connection, prefix=ANSWERED)
+    found = {}
+    for run_id, (first, last, now) in ends.items():
+        recent = _recent(connection, run_id, now - window_s) if run_id in recent_of else 0
+        n = round(answered.get(run_id, {}).get(ANSWERED, 0))
+        found[run_id] = Pace(recent=recent, window_s=window_s, answered=n, first_at=first, last_at=last, now=now)
+    return found
 
 
 def _recent(connection: Connection, run_id: int, since: float) -> int:
@@ -105,8 +104,8 @@ def _recent(connection: Connection, run_id: int, since: float) -> int:
 
 def pace(connection: Connection, run_id: int, *, window_s: float = 60.0) -> Pace:
     """The pace of one run: read from the ends of an index and from its sums, however many answers it has."""
-    first, last, now = connection.execute(ENDS, {"run": run_id}).one()
-    answered = round(sums.of_run(connection, run_id, prefix="requests:done").get("requests:done", 0))
+    _, first, last, now = connection.execute(ENDS, {"run": run_id}).one()
+    answered = round(sums.of_run(connection, run_id, prefix=ANSWERED).get(ANSWERED, 0))
     recent = _recent(connection, run_id, now - window_s) if answered else 0
     return Pace(recent=recent, window_s=window_s, answered=answered, first_at=first, last_at=last, now=now)
 

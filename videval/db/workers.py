@@ -10,11 +10,11 @@ from sqlalchemy.orm import aliased
 from videval.db.records import WorkerIdentity
 from videval.db.session import db_now, upsert
 from videval.db.tables import WorkerRow
+from videval.types import WorkerState
 
 __all__ = [
     "AT_WORK",
     "LIVE_STATES",
-    "PASSING",
     "Pulse",
     "SeatInfo",
     "WorkerInfo",
@@ -23,6 +23,7 @@ __all__ = [
     "list_workers",
     "live_workers",
     "lock_seats",
+    "lose",
     "predecessors",
     "refuse",
     "register",
@@ -32,18 +33,17 @@ __all__ = [
     "take_seat",
 ]
 
-PASSING = "passing over messages"
-"""The state of a worker that hears one bell after the other and finds nothing to do: a run was paused, say."""
-AT_WORK = ("idle", "busy", PASSING)
+AT_WORK = (WorkerState.IDLE, WorkerState.BUSY, WorkerState.PASSING)
 """The states of a worker that has a model and may claim."""
-LIVE_STATES = ("starting", "idle", "loading", "busy", "draining", PASSING)
+COUNTED_ON = (*AT_WORK, WorkerState.STARTING, WorkerState.LOADING)
+LIVE_STATES = (*COUNTED_ON, WorkerState.DRAINING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pulse:
     """What a worker says of itself with each heartbeat."""
 
-    state: str
+    state: WorkerState
     model: str | None = None
     loads: int = 0
     activity: Mapping[str, Any]
@@ -103,7 +103,7 @@ def register(connection: Connection, worker: WorkerIdentity) -> None:
     """Say that a worker has begun."""
     known = ("id", "name", "host", "lock_domain", "pid", "device", "device_name")
     row = {k: getattr(worker, k) for k in known}
-    row |= {"state": "starting", "loads": 0, "activity": {}, "rss_mb": 0.0, "busy_s": 0.0}
+    row |= {"state": WorkerState.STARTING, "loads": 0, "activity": {}, "rss_mb": 0.0, "busy_s": 0.0}
     row |= {"done": 0, "failed": 0, "refused": 0, "refuses": [], "started_at": db_now(), "heartbeat_at": db_now()}
     upsert(connection, WorkerRow, [row], keys=["id"])
 
@@ -126,15 +126,23 @@ def lock_seats(connection: Connection) -> bool:
 def take_seat(connection: Connection, worker_id: str, load_key: str | None, *, loads: bool = False) -> None:
     """Say which load key a worker serves from now on, so that the others reckon with it before it has loaded; `loads`:
     it is about to load it."""
-    values = {"load_key": load_key, "serving_since": db_now()} | ({"state": "loading"} if loads else {})
+    values = {"load_key": load_key, "serving_since": db_now()} | ({"state": WorkerState.LOADING} if loads else {})
     connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(values))
 
 
 def stop(connection: Connection, worker_id: str, message: str | None = None) -> None:
     """Say that a worker ended on its own."""
     connection.execute(
-        update(WorkerRow).where(WorkerRow.id == worker_id).values(state="stopped", activity={}, message=message)
+        update(WorkerRow)
+        .where(WorkerRow.id == worker_id)
+        .values(state=WorkerState.STOPPED, activity={}, message=message)
     )
+
+
+def lose(connection: Connection, worker_ids: Sequence[str]) -> None:
+    """Say that workers are known to be dead, but those that ended on their own."""
+    dead = (WorkerRow.id.in_(list(worker_ids))) & (WorkerRow.state != WorkerState.STOPPED)
+    connection.execute(update(WorkerRow).where(dead).values(state=WorkerState.LOST, activity={}))
 
 
 def predecessors(connection: Connection, worker: WorkerIdentity) -> list[str]:
@@ -147,7 +155,7 @@ def _ids(connection: Connection, lock_domain: str, devices: Sequence[str], *, be
         select(WorkerRow.id).where(
             WorkerRow.lock_domain == lock_domain,
             WorkerRow.device.in_(list(devices)),
-            WorkerRow.state.in_([*LIVE_STATES, "lost"]),
+            WorkerRow.state.in_([*LIVE_STATES, WorkerState.LOST]),
             WorkerRow.id != besides,
         )
     )
@@ -161,7 +169,8 @@ def _successor_began() -> Any:
     later = aliased(WorkerRow)
     return (
         select(func.min(later.started_at))
-        .where(later.device == WorkerRow.device, later.started_at > WorkerRow.started_at, later.state != "lost")
+        .where(later.device == WorkerRow.device, later.started_at > WorkerRow.started_at)
+        .where(later.state != WorkerState.LOST)
         .where(or_(later.lock_domain == WorkerRow.lock_domain, later.host == WorkerRow.host))
         .scalar_subquery()
     )
@@ -194,8 +203,7 @@ def seats(connection: Connection, *, silent_s: float) -> list[SeatInfo]:
 
 def seated(silent_s: ColumnElement[float] | float) -> tuple[ColumnElement[bool], ...]:
     """Which workers are counted on: those that live, are not draining and gave a sign within `silent_s` seconds."""
-    states = [s for s in LIVE_STATES if s != "draining"]
-    return WorkerRow.state.in_(states), WorkerRow.heartbeat_at > db_now() - silent_s
+    return WorkerRow.state.in_(COUNTED_ON), WorkerRow.heartbeat_at > db_now() - silent_s
 
 
 def beside(connection: Connection, worker: WorkerIdentity) -> dict[str, str]:

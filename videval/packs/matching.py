@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from videval.packs.tolerant import Entries, KeyStyle, is_answer, plain_key, read_entries
-from videval.types import FAIL_MSG, Prediction, PredictionState
+from videval.types import Prediction, PredictionState
+from videval.words import FAIL_MSG
 
 __all__ = ["read_pack"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from videval.types import FAIL_MSG
+from videval.words import FAIL_MSG
 
 __all__ = ["StrictAnswers", "pack_statistics", "robust_json_load", "strict_answers"]
 

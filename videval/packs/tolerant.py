@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from videval.packs.objects import Broken, Container, read_container
-from videval.types import FAIL_MSG
+from videval.words import FAIL_MSG
 
 __all__ = ["Entries", "KeyStyle", "is_answer", "parse_tolerant", "plain_key", "read_entries"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from videval.benchmarks.base import Benchmark
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.metrics import Codes, Difference, Figure, Mask, mcnemar, paired_difference, worth

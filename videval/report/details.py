@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import results, runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
-from videval.db.timings import STAGES, Slow
+from videval.db.timings import Slow
 from videval.errors import UsageError
 from videval.report.index import spans
 from videval.scorers import vlmevalkit
-from videval.types import RequestStatus, RunState
+from videval.types import STAGES, RequestStatus, RunState
 
 __all__ = [
     "Moment",

@@ -8,7 +8,7 @@ import numpy as np
 
 from videval.asking import newer_than
 from videval.benchmarks.base import Benchmark
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_interval, worth

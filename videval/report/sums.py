@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from videval import __version__
-from videval.benchmarks.catalog import benchmark as find_benchmark
+from videval.benchmarks.catalog import find_benchmark
 from videval.db import runs, scores
 from videval.db.records import RunInfo
 from videval.db.scores import DROPPED, VERDICTS, StoredSums, VideoScore
@@ -31,11 +31,13 @@ log = logging.getLogger(__name__)
 Part = tuple[str, float | None]
 """A column ("": all questions as one group), and from which value on a question counts; see `Scored.tally`."""
 
-CHUNK = 100
-"""Videos whose scores are added up in one transaction."""
-MOST = 1000
-"""Videos with new scores beyond which it is faster to read all rows."""
+CHUNK, CHUNK_VIDEOS = 1000, 100
+"""New scores that are looked at in one transaction, and of how many videos the scores are added up in it at most."""
+MOST = 5000
+"""New scores beyond which it is faster to read all rows."""
 TRIES = 5
+OURS = f"{__version__} "
+"""How the counters of this release begin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,13 +71,14 @@ class _Change:
 
 
 def fold_all(database: Database, *, budget_s: float = math.inf) -> int:
-    """Take what is new into the sums of every run, as far as it can be done in `budget_s`, the rest another time.
+    """Take what is new into the sums of every run, as far as it can be done in `budget_s`, the rest another time; sums
+    of another release are counted anew.
 
     Returns of how many runs something was new.
     """
     until = time.monotonic() + budget_s
     with database.read() as connection:
-        waiting = set(scores.pending_runs(connection))
+        waiting = {*scores.pending_runs(connection), *scores.runs_of_others(connection, OURS)}
         found = [run for run in runs.list_runs(connection) if run.run_id in waiting] if waiting else []
     for run in found:
         try:
@@ -98,9 +101,10 @@ def fold(database: Database, run: RunInfo, *, until: float = math.inf) -> None:
 def _fold_some(connection: Connection, run: RunInfo, parts: Sequence[Part]) -> bool:
     """Take some videos' scores into the sums; False if there were none."""
     stored = scores.lock_sums(connection, run.run_id, run.snapshot_id, _counter(parts))
-    videos = scores.pending_videos(connection, run.run_id, CHUNK)
-    if not videos:
+    found = scores.pending_videos(connection, run.run_id, CHUNK)
+    if not found:
         return False
+    videos = list(dict.fromkeys(found))[:CHUNK_VIDEOS]
     rows = scores.video_scores(connection, run.run_id, run.snapshot_id, videos, index_columns(run), lock=True)
     sums = _with(Sums.from_row(stored), run, parts, rows)
     scores.write_sums(connection, run.run_id, _row(sums, _counter(parts), stored.folds + 1))
@@ -117,11 +121,12 @@ def sums_now(database: Database, run: RunInfo) -> Sums | None:
             stored = scores.read_sums(connection, run.run_id)
             if stored is None or stored.counter != _counter(parts):
                 return None
-            videos = scores.pending_videos(connection, run.run_id, MOST)
-            if not videos:
+            found = scores.pending_videos(connection, run.run_id, MOST)
+            if not found:
                 return Sums.from_row(stored)
-            if len(videos) == MOST:
+            if len(found) == MOST:
                 return None
+            videos = list(dict.fromkeys(found))
             rows = scores.video_scores(connection, run.run_id, run.snapshot_id, videos, index_columns(run))
             if scores.folds(connection, run.run_id) == stored.folds:
                 return _with(Sums.from_row(stored), run, parts, rows)
@@ -136,7 +141,7 @@ def _parts(run: RunInfo) -> tuple[Part, ...]:
 
 def _counter(parts: Sequence[Part]) -> str:
     """Sums of another release are counted anew, since its pages may have grouped otherwise."""
-    return f"{__version__} {json.dumps(parts)}"
+    return f"{OURS}{json.dumps(parts)}"
 
 
 def _row(sums: Sums, counter: str, folds: int) -> StoredSums:

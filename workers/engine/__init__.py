@@ -144,10 +144,6 @@ class Engine:
         keeper = self._keeper
         return keeper.mailbox.give_back(most) if keeper is not None else 0
 
-    def release_waiting(self) -> None:
-        """Let go of everything that is not being generated."""
-        self.give_back()
-
     # the end
 
     def drain(self) -> None:

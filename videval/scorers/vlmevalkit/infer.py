@@ -8,7 +8,8 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 __all__ = [
     "answer_among",

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from videval.errors import UsageError
 from videval.scorers.vlmevalkit.infer import answer_among, can_infer, lettered
 from videval.scorers.vlmevalkit.tables import Row, percent_table, rounded_table
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 __all__ = [
     "check_ans",

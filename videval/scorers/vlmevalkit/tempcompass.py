@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from videval.scorers.options import literal_list
 from videval.scorers.vlmevalkit.tables import Row, rounded_table
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 __all__ = ["tempcompass_rating", "tempcompass_score"]
 

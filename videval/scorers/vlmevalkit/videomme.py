@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from videval.scorers.vlmevalkit.infer import can_infer, extract_characters_regex, options_in_question
 from videval.scorers.vlmevalkit.tables import Row, means_by_duration
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 __all__ = [
     "longvideobench_rating",

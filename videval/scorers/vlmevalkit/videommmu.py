@@ -10,7 +10,8 @@ from videval.scorers.mmmu import after_answer, contains_answer, read_multiple_ch
 from videval.scorers.options import literal_list
 from videval.scorers.vlmevalkit.infer import lettered
 from videval.scorers.vlmevalkit.tables import Row, number
-from videval.types import FAIL_MSG, Sample
+from videval.types import Sample
+from videval.words import FAIL_MSG
 
 __all__ = ["videommmu_rating", "videommmu_score"]
 

@@ -3,7 +3,7 @@
 import math
 import threading
 
-__all__ = ["Pace"]
+__all__ = ["LookAhead"]
 
 LARGEST = 4
 """Times the least, or half of the slots if that is more: what is held ahead is decoded, and kept from others."""
@@ -11,7 +11,7 @@ WEIGHT = 0.125
 """Of the newest measurement in the mean; the eight before it have most of the rest."""
 
 
-class Pace:
+class LookAhead:
     """Look-ahead that follows the server.
 
     To get a request ready takes `get` seconds (claim, frames, inputs); a server with `slots` slots that takes

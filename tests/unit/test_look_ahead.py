@@ -2,18 +2,18 @@
 
 import pytest
 
-from workers.pace import Pace
+from workers.look_ahead import LookAhead
 
 
-def pace(*, get: float, generate: float, least: int = 2, fixed: bool = False, times: int = 50) -> Pace:
-    made = Pace(least, fixed=fixed)
+def look_ahead(*, get: float, generate: float, least: int = 2, fixed: bool = False, times: int = 50) -> LookAhead:
+    made = LookAhead(least, fixed=fixed)
     for _ in range(times):
         made.answered(get=get, generate=generate)
     return made
 
 
 def test_before_the_first_answer_the_least_are_held() -> None:
-    assert Pace(2, fixed=False).ahead(1) == 2
+    assert LookAhead(2, fixed=False).ahead(1) == 2
 
 
 @pytest.mark.parametrize(
@@ -32,18 +32,18 @@ def test_before_the_first_answer_the_least_are_held() -> None:
 def test_a_server_that_is_faster_than_requests_get_here_has_more_ahead(
     get: float, generate: float, slots: int, ahead: int
 ) -> None:
-    assert pace(get=get, generate=generate).ahead(slots) == ahead
+    assert look_ahead(get=get, generate=generate).ahead(slots) == ahead
 
 
 def test_what_a_user_set_is_heeded_exactly() -> None:
-    assert pace(get=1.0, generate=0.01, fixed=True).ahead(1) == 2
-    assert pace(get=1.0, generate=0.01, fixed=True, least=0).ahead(64) == 0
+    assert look_ahead(get=1.0, generate=0.01, fixed=True).ahead(1) == 2
+    assert look_ahead(get=1.0, generate=0.01, fixed=True, least=0).ahead(64) == 0
 
 
 def test_one_slow_request_changes_little_and_another_model_begins_anew() -> None:
-    steady = pace(get=0.01, generate=0.02)
+    steady = look_ahead(get=0.01, generate=0.02)
     steady.answered(get=0.2, generate=0.02)
     assert steady.ahead(1) == 2
-    quick = pace(get=0.09, generate=0.02)
+    quick = look_ahead(get=0.09, generate=0.02)
     quick.forget()
     assert quick.ahead(1) == 2

@@ -1,0 +1,44 @@
+"""The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
+
+from videval.types.answers import STAGES, Answer, Ask, Generation, Prediction, Reading, Response, Score, Timings
+from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Text, Video
+from videval.types.questions import POLICIES, ClipRef, FrameSampling, Sample, Scalar, Sound
+from videval.types.specs import GenerationSettings, ModelSpec, Variant
+from videval.types.states import AttemptOutcome, PredictionState, RequestStatus, RunState, Stage, Verdict, WorkerState
+
+__all__ = [
+    "POLICIES",
+    "STAGES",
+    "Answer",
+    "Ask",
+    "AttemptOutcome",
+    "Clip",
+    "ClipRef",
+    "Frame",
+    "FrameSampling",
+    "Generation",
+    "GenerationSettings",
+    "Image",
+    "ModelSpec",
+    "Part",
+    "Prediction",
+    "PredictionState",
+    "Prompt",
+    "PromptSet",
+    "Reading",
+    "RequestStatus",
+    "Response",
+    "Role",
+    "RunState",
+    "Sample",
+    "Scalar",
+    "Score",
+    "Sound",
+    "Stage",
+    "Text",
+    "Timings",
+    "Variant",
+    "Verdict",
+    "Video",
+    "WorkerState",
+]

@@ -1,0 +1,99 @@
+"""A prompt on its way through a model, what is said, and what is read in that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from videval.types.prompts import Prompt
+from videval.types.specs import GenerationSettings
+from videval.types.states import PredictionState, Verdict
+
+__all__ = ["STAGES", "Answer", "Ask", "Generation", "Prediction", "Reading", "Response", "Score", "Timings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generation:
+    """One answer of a model, raw, with token counts; `truncated`: it ended at max_new_tokens."""
+
+    text: str
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One prompt on its way: `alone` never shares a batch; `together` names its clip, whose prefix it may share."""
+
+    id: int
+    prompt: Prompt
+    settings: GenerationSettings
+    alone: bool = False
+    together: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a server gives: the generation, and seconds of preparing, waiting for a batch, and generating it."""
+
+    generation: Generation
+    prepare_s: float = 0.0
+    wait_s: float = 0.0
+    generate_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timings:
+    """Seconds a request spent in each stage, on the monotonic clock of its worker; `queue` on the database's."""
+
+    queue: float = 0.0
+    decode: float = 0.0
+    prepare: float = 0.0
+    wait: float = 0.0
+    generate: float = 0.0
+    store: float = 0.0
+
+
+STAGES = tuple(Timings.__dataclass_fields__)
+"""The stages that are timed, in the order of a request's way."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """What the model said to a request: raw text, the prompt (its files relative to the data root), timings."""
+
+    text: str
+    prompt: Prompt
+    generation: Generation
+    timings: Timings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """The answer of one sample; `how` says how it was read (whole response, pack key, repaired, ...)."""
+
+    sample_id: str
+    state: PredictionState
+    text: str | None
+    how: str = "response"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """What a scorer says of one prediction: a verdict, and a value where the scale is not right/wrong.
+
+    `value` is in 0..1 (1.0 right, 0.0 wrong) and None when unparsed; `read` is what was read from the text; `scorer`
+    who says so, with its version (choice@1).
+    """
+
+    verdict: Verdict
+    value: float | None
+    read: str | None = None
+    scorer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What was read in a response: a prediction for each of its samples, and scores by sample id."""
+
+    predictions: tuple[Prediction, ...]
+    scores: Mapping[str, Score]

@@ -1,0 +1,114 @@
+"""What a benchmark asks: questions about clips, images and sounds, and which frames are shown of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from videval.plain import plain
+
+__all__ = ["POLICIES", "ClipRef", "FrameSampling", "Sample", "Scalar", "Sound"]
+
+Scalar = str | int | float | bool | None
+POLICIES = ("interior", "segment", "uniform", "stride", "rate")
+"""The names of `FrameSampling.policy`; `videval.video.sampling` says what each does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrameSampling:
+    """Which frames of a video are shown: a policy by name with a frame count or a rate in frames per second.
+
+    `times` says what a second is: "nominal" counts frames at the video's mean rate, as VLMEvalKit does; "real" goes by
+    the frames' own times, which differ where the rate varies.
+    """
+
+    policy: str
+    num_frames: int | None = None
+    fps: float | None = None
+    max_frames: int | None = None
+    times: Literal["nominal", "real"] = "nominal"
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored and sent: what is at its default is left out."""
+        return plain(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipRef:
+    """A clip that a question names: a video, the seconds of it (None: the whole), its frames (None: as the run says).
+
+    `video` is a path relative to the data root ("/" separators).
+    """
+
+    video: str
+    start: float | None = None
+    end: float | None = None
+    sampling: FrameSampling | None = None
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The part of the video that is shown, in seconds; None is the whole."""
+        return None if self.start is None or self.end is None else (self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """Sound that is heard with a question, and its place in a prompt: an audio file, or the sound of the clip `clip`.
+
+    `path` is relative to the data root. A model is given `path` in any case, absolute, and of a clip's video the
+    seconds `start` to `end` (None: all of it).
+    """
+
+    clip: int = 0
+    path: str = ""
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One question about one video, or about several clips, images and sounds.
+
+    `id` is the benchmark's own index as text, `video` a path relative to the data root ("/" separators),
+    `start`/`end` seconds inside the video, `row` the benchmark's own columns in their order. A question about several
+    clips names them in `clips` instead, and `video` is then the first one's. `images` are paths like `video`.
+    """
+
+    id: str
+    question: str
+    video: str = ""
+    answer: str | None = None
+    candidates: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
+    clips: tuple[ClipRef, ...] = ()
+    images: tuple[str, ...] = ()
+    sounds: tuple[Sound, ...] = ()
+    row: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.clips and self.start is None and self.end is None and self.video in ("", self.clips[0].video):
+            object.__setattr__(self, "video", self.clips[0].video)
+        elif self.clips:
+            raise ValueError(f"sample {self.id}: give video, start and end, or clips, not both")
+        if any(sound.clip not in range(len(self.shown)) for sound in self.sounds):
+            raise ValueError(f"sample {self.id}: the sound of a clip that it does not show (clips count from 0)")
+
+    @property
+    def shown(self) -> tuple[ClipRef, ...]:
+        """The clips in order, also of a question that names one video only."""
+        return self.clips or (ClipRef(video=self.video, start=self.start, end=self.end),)
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The part of the first video that is shown, in seconds; None is the whole."""
+        return self.shown[0].span
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is shown or heard, relative to the data root, each once."""
+        heard = (sound.path for sound in self.sounds if sound.path)
+        return tuple(dict.fromkeys((*(ref.video for ref in self.shown), *self.images, *heard)))
+
+    def beside(self) -> dict[str, Any]:
+        """What is shown and heard beside one video, as JSON; empty for a question about one video."""
+        return {name: value for name, value in plain(self).items() if name in ("clips", "images", "sounds")}

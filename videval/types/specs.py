@@ -1,0 +1,79 @@
+"""What a run is of: a variant of a benchmark, a model, and how it generates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from videval.plain import restored
+from videval.types.questions import FrameSampling
+
+__all__ = ["GenerationSettings", "ModelSpec", "Variant"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationSettings:
+    """How the model generates; `seed` matters only when `temperature` > 0 (0 is greedy)."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """A benchmark with its sampling and options as its name says them, e.g. Video-MME_8frame_subs.
+
+    Exactly one of `num_frames` and `fps` is set.
+    """
+
+    name: str
+    benchmark: str
+    num_frames: int | None = None
+    fps: float | None = None
+    pack: bool = False
+    subtitles: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """A catalog entry: a name with its adapter, checkpoint and limits.
+
+    `frame_counts`: the only counts the model takes (empty: any up to `max_frames`); `policy`: its own sampling
+    policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `clips`: the
+    most clips that it can be shown at once (None: any number); `images`, `sound`: whether it can be shown a question's
+    own images beside the clip, and hear; `steered`: whether a sample's columns tell it what to do (the fake);
+    `needs_device`: false for one that runs elsewhere, and is served by api seats only.
+    """
+
+    name: str
+    adapter: str
+    checkpoint: str
+    revision: str = "main"
+    dtype: str = "auto"
+    form: Literal["video", "frames"] = "video"
+    clips: int | None = None
+    images: bool = True
+    sound: bool = False
+    steered: bool = False
+    frame_counts: tuple[int, ...] = ()
+    max_frames: int | None = None
+    policy: str | None = None
+    needs_device: bool = True
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
+    note: str = ""
+
+    def fitted(self, sampling: FrameSampling, *, max_frames: int | None = None) -> FrameSampling:
+        """The frames as this model takes them: a count by its own policy if it has one, a rate up to its limit.
+
+        `max_frames` caps a rate further.
+        """
+        if sampling.num_frames is not None:
+            return replace(sampling, policy=self.policy or sampling.policy, max_frames=None)
+        caps = (cap for cap in (sampling.max_frames, max_frames, self.max_frames) if cap)
+        return replace(sampling, max_frames=min(caps, default=None))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ModelSpec":
+        """A spec as `plain` or `asdict` and JSON left it; Unreadable for one of a newer videval."""
+        return restored(cls, data)

@@ -1,0 +1,79 @@
+"""Where requests, runs, attempts, workers and answers stand."""
+
+from enum import StrEnum
+
+__all__ = ["AttemptOutcome", "PredictionState", "RequestStatus", "RunState", "Stage", "Verdict", "WorkerState"]
+
+
+class RequestStatus(StrEnum):
+    """Where a request stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunState(StrEnum):
+    """What a run wants; whether it is finished follows from its requests."""
+
+    CREATING = "creating"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+
+
+class Stage(StrEnum):
+    """What an attempt is doing; a process that dies in DECODE or GENERATE is held against the request."""
+
+    CLAIMED = "claimed"
+    DECODE = "decode"
+    PREPARE = "prepare"
+    WAIT = "wait"
+    GENERATE = "generate"
+    STORE = "store"
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended; RUNNING until then."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REQUEUED = "requeued"
+    RELEASED = "released"
+    LOST = "lost"
+
+
+class WorkerState(StrEnum):
+    """What a worker does; whoever holds a model is IDLE, BUSY or PASSING.
+
+    PASSING hears one bell after the other and finds nothing to do: a run was paused, say. STOPPED ended on its own,
+    LOST is known to be dead.
+    """
+
+    STARTING = "starting"
+    IDLE = "idle"
+    LOADING = "loading"
+    BUSY = "busy"
+    PASSING = "passing over messages"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+class PredictionState(StrEnum):
+    """Whether a sample's answer could be taken from the response."""
+
+    ANSWERED = "answered"
+    ABSENT = "absent"
+    UNPARSABLE = "unparsable"
+
+
+class Verdict(StrEnum):
+    """What a rule-based scorer says of one prediction; UNPARSED is a class of its own, not wrong."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"
