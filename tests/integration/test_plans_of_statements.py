@@ -92,3 +92,8 @@ def read_whole(plan: str) -> Iterator[str]:
         is_scan = is_scan and "ix_sample_scores_pending" not in line
         if is_scan or ("using pk_requests" in line and "Cond" not in below) or "Sort Key: published_at" in line:
             yield line
+
+
+def test_no_claim_goes_through_all_that_waits(database: Database, run_id: int) -> None:
+    plan = explained(database, lambda c: TAKING(c, 1, WORKER), writes=True)
+    assert "ix_requests_status_lease_expires_at" not in plan, plan

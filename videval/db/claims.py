@@ -70,12 +70,12 @@ TURNS = ALL_TURNS.limit(2)
 one that comes after the run that was served last."""
 
 
-def _taking(request: ColumnElement[bool]) -> Any:
+def _taking(request: ColumnElement[bool], waits: ColumnElement[bool] = WAITS) -> Any:
     since = func.coalesce(RequestRow.published_at, RequestRow.created_at)
     due = case((RequestRow.available_at > since, RequestRow.available_at), else_=since)
     return (
         update(RequestRow)
-        .where(request, WAITS, select(RunRow.id).where(RunRow.id == RequestRow.run_id, FITS).exists())
+        .where(request, waits, select(RunRow.id).where(RunRow.id == RequestRow.run_id, FITS).exists())
         .values(
             status=RequestStatus.RUNNING,
             attempt=RequestRow.attempt + 1,
@@ -111,7 +111,9 @@ OF_THE_VIDEO = (
     .with_for_update(skip_locked=True)
     .cte("siblings")
 )
-TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(OF_THE_VIDEO.c.id)))
+STILL_WAITS = and_(func.coalesce(RequestRow.status, "") == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
+"""The same, and no index knows: SQLite would go through all that waits to find a few by their ids."""
+TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(OF_THE_VIDEO.c.id)), STILL_WAITS)
 RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run"))
 DTYPE = select(RunRow.dtype).where(RunRow.id == bindparam("run"))
 FIX_DTYPE = (
