@@ -155,7 +155,7 @@ def _worker(worker: WorkerInfo) -> list[Cell]:
 
 def _doing(worker: WorkerInfo) -> str:
     found = ", ".join(f"{a['stage']} {a['seconds']:.0f} s" for a in worker.activity.values())
-    return found or (worker.message or "")
+    return "; ".join(filter(None, (worker.message, found)))
 
 
 def run_json(database: Database, status: RunStatus, score: ScoreReport, alive: Sequence[WorkerInfo]) -> dict[str, Any]:
