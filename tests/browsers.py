@@ -134,7 +134,7 @@ def _write_questions(data: Path) -> Path:
             **dict(zip("ABCD", ("to the left", "to the right", "up", "it stays"), strict=True)),
             "answer": "AB"[clip % 2],
             "task_type": TASKS[i % 4],
-            "latency_ms": 150 + 37 * i % 300,
+            "latency_ms": 300 + 37 * i % 500,
         }
         if i % 5 < 3:
             row["fake_answer"] = row["answer"]
