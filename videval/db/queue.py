@@ -218,14 +218,8 @@ def _together(one: KeyWork, other: KeyWork) -> KeyWork:
 def unring(connection: Connection, request_ids: Sequence[int]) -> None:
     """Forget that these requests were rung for: a worker heard the bell and could not come."""
     rung = and_(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.QUEUED)
-    _unring(connection, rung)
-
-
-def _unring(connection: Connection, rung: ColumnElement[bool]) -> int:
-    """Of how many requests. Who is being taken at this moment needs no bell, and is not waited for."""
-    ids = select(RequestRow.id).where(rung).with_for_update(skip_locked=True)
-    forget = update(RequestRow).where(RequestRow.id.in_(ids)).values(published_at=None, published=0)
-    return connection.execute(forget).rowcount
+    free = select(RequestRow.id).where(rung).with_for_update(skip_locked=True)  # who is being taken needs no bell
+    connection.execute(update(RequestRow).where(RequestRow.id.in_(free)).values(published_at=None, published=0))
 
 
 def waiting(connection: Connection, load_key: str, *, at_most: int) -> int:
@@ -233,22 +227,31 @@ def waiting(connection: Connection, load_key: str, *, at_most: int) -> int:
     return connection.execute(HOW_MANY_WAIT, {"load_key": load_key, "at_most": at_most}).scalar_one()
 
 
-def _waits_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> ColumnElement[bool]:
-    """`RunRow.dtype != dtype` is false of a run whose dtype is open."""
-    is_newer = RunRow.id.in_(newer.known(connection))
-    other = select(RunRow.id).where(or_(RunRow.load_key != load_key, RunRow.dtype != dtype, is_newer))
-    is_waiting = RequestRow.status == RequestStatus.QUEUED
-    return and_(RequestRow.id == request_id, is_waiting, RequestRow.run_id.in_(other))
+_FOR_OTHERS = select(RequestRow.id).where(
+    RequestRow.id == bindparam("request"),
+    RequestRow.status == RequestStatus.QUEUED,
+    RequestRow.run_id.in_(
+        select(RunRow.id).where(
+            or_(
+                RunRow.load_key != bindparam("model_key"),
+                RunRow.dtype != bindparam("model_dtype"),  # false of a run whose dtype is open
+                RunRow.id.in_(bindparam("newer", expanding=True)),
+            )
+        )
+    ),
+)
 
 
 def rings_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
     """Whether the bell of this request is for workers with another model, with another dtype of it, or newer ones."""
-    waits = _waits_for_others(connection, request_id, load_key, dtype)
-    return connection.execute(select(RequestRow.id).where(waits)).first() is not None
+    model = {"model_key": load_key, "model_dtype": dtype, "newer": list(newer.known(connection))}
+    return connection.execute(_FOR_OTHERS, model | {"request": request_id}).first() is not None
 
 
 def unring_for_others(connection: Connection, request_id: int, load_key: str, dtype: str) -> bool:
     """Forget the bell of a request that a worker with another model heard: those who have it must hear it again.
     Whether it was one."""
-    waits = _waits_for_others(connection, request_id, load_key, dtype)
-    return _unring(connection, waits) == 1
+    if not rings_for_others(connection, request_id, load_key, dtype):
+        return False
+    unring(connection, [request_id])
+    return True
