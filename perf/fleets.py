@@ -2,7 +2,7 @@
 
 `--tree` of a script is a checkout of videval to be measured, so that two versions can stand side by side in one run:
 
-    git worktree add ../before v0.1.0
+    git worktree add ../before COMMIT
     python -m perf.makespan --tree . --tree ../before
 """
 
