@@ -121,7 +121,7 @@ def test_a_worker_that_must_end_while_the_database_is_gone_keeps_its_answers_for
 def test_an_answer_that_comes_while_the_database_is_gone_outlives_its_worker_s_death(with_postgres: Cluster):
     """kill -9 to the worker, and nothing is generated twice: the answers were on disk at once."""
     cluster = with_postgres
-    run_id = cluster.enqueue(questions(4, latency_ms=(3000, 3000)), max_attempts=3)
+    run_id = cluster.enqueue(questions(4, latency_ms=(8000, 8000)), max_attempts=3)
     worker = cluster.start_worker()
     cluster.wait("all to be generated", lambda: len(cluster.generations()) == 4)
     cluster.postgres.stop()
