@@ -57,7 +57,6 @@ def measure(database: Database, rows: int) -> dict[str, float]:
         )
     taken: list[claims.Claim] = []
     taking = partial(claims.take, lease=LEASE, load_key=KEY, dtype="float32", after=0, most=2)
-    held = [(claim.request_id, claim.attempt) for claim in taken[:3]]
     pulse = workers.Pulse(state=workers.WorkerState.BUSY, activity={})
 
     def read(query: Callable[..., object], *args: Any, **kwargs: Any) -> object:
@@ -65,6 +64,7 @@ def measure(database: Database, rows: int) -> dict[str, float]:
             return query(connection, *args, **kwargs)
 
     found = {"claim": timed(lambda: taken.extend(database.write(taking, next(waiting), me)))}
+    held = [(claim.request_id, claim.attempt) for claim in taken[-3:]]
     answers = iter(taken)
     found["answer"] = timed(lambda: [answer(database, next(answers)) for _ in range(2)], TIMES // 2)
     found["heartbeat"] = timed(
