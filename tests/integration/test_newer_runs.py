@@ -56,8 +56,8 @@ def two(database: Database, tmp_path: Path) -> tuple[int, int]:
 
 def hear(database: Database, bell: int) -> Claim | None:
     """What a worker takes that hears this bell."""
-    take = partial(requests.claim_next, lease=60.0, load_key=key_of(), dtype="float32")
-    return database.write(take, bell, identity())
+    taking = partial(requests.take, lease=60.0, load_key=key_of(), dtype="float32", after=0, most=1)
+    return next(iter(database.write(taking, bell, identity())), None)
 
 
 @pytest.mark.parametrize(("column", "name", "value"), LATER)

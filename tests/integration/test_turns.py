@@ -27,9 +27,8 @@ def hear(
 ) -> Claim | None:
     """What a worker takes that hears the bell of a request."""
     me, key = identity(worker), key_of(model)
-    return database.write(
-        lambda c: requests.claim_next(c, bell, me, lease=60.0, load_key=key, dtype=dtype, after=after)
-    )
+    taking = partial(requests.take, lease=60.0, load_key=key, dtype=dtype, after=after, most=1)
+    return next(iter(database.write(taking, bell, me)), None)
 
 
 def set_state(database: Database, run_id: int, state: RunState) -> None:

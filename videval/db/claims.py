@@ -31,7 +31,7 @@ from videval.db.tables import RequestRow, RequestSampleRow, RunRow, SampleRow
 from videval.errors import NewerRun
 from videval.types import RequestStatus, RunState
 
-__all__ = ["claim", "claim_as_it_was", "claim_next", "has_work", "samples_of_request", "take"]
+__all__ = ["claim", "claim_as_it_was", "has_work", "samples_of_request", "take"]
 
 WAITS = and_(RequestRow.status == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
 """The request may be claimed as far as it is concerned."""
@@ -141,21 +141,6 @@ def claim(
     who = {"model_key": load_key, "model_dtype": dtype, "me": worker.id, "lease": lease}
     row = connection.execute(TAKE, who | {"request": request_id}).one_or_none()
     return next(iter(_taken(connection, row, worker, who, most=1)), None)
-
-
-def claim_next(
-    connection: Connection,
-    request_id: int,
-    worker: WorkerIdentity,
-    *,
-    lease: float,
-    load_key: str,
-    dtype: str,
-    after: int = 0,
-) -> Claim | None:
-    """Take the one request whose turn it is: see `take`."""
-    taken = take(connection, request_id, worker, lease=lease, load_key=load_key, dtype=dtype, after=after, most=1)
-    return next(iter(taken), None)
 
 
 def take(

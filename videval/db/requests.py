@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 
 from videval.db import attempts, workers
 from videval.db.attempts import Pair, enter_stage, renew
-from videval.db.claims import claim, claim_as_it_was, claim_next, has_work, samples_of_request, take
+from videval.db.claims import claim, claim_as_it_was, has_work, samples_of_request, take
 from videval.db.session import Connection, db_now
 from videval.db.tables import AttemptRow, RequestRow, RunRow
 from videval.errors import ErrorKind, RequestFailure
@@ -27,7 +27,6 @@ __all__ = [
     "Pair",
     "claim",
     "claim_as_it_was",
-    "claim_next",
     "enter_stage",
     "expire_leases",
     "expire_workers",
