@@ -17,6 +17,7 @@ from typing import Any
 
 from dashboard.priority import step_back
 from videval.db.records import RunConfig
+from videval.plain import restored
 from videval.types import ClipRef, FrameSampling
 from videval.video.paths import resolve_video
 
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         found = decode(
             Path(job["path"]),
-            FrameSampling(**job["sampling"]),
+            restored(FrameSampling, job["sampling"]),
             tuple(job["span"]) if job["span"] else None,
             folder_fps=job["folder_fps"],
             max_pixels=job["max_pixels"],

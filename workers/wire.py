@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from videval import errors
+from videval.plain import restored
 from videval.types import (
     Answer,
     Ask,
@@ -15,6 +16,7 @@ from videval.types import (
     GenerationSettings,
     Image,
     Part,
+    Pixels,
     Prompt,
     PromptSet,
     Sound,
@@ -57,6 +59,7 @@ def prompt_message(prompt: Prompt) -> dict[str, Any]:
         "parts": [{"part": type(p).__name__, **asdict(p)} for p in prompt.parts],
         "clips": [asdict(clip) for clip in prompt.clips],
         "prompts": prompt.prompts,
+        "pixels": [asdict(pixels) for pixels in prompt.pixels],
         "steering": dict(prompt.steering),
     }
 
@@ -72,23 +75,24 @@ def prompt_from(data: dict[str, Any]) -> Prompt:
         parts=tuple(_part(p) for p in data["parts"]),
         clips=tuple(clip_from(clip) for clip in data["clips"]),
         prompts=PromptSet(data["prompts"]),
+        pixels=tuple(Pixels(**pixels) for pixels in data.get("pixels", ())),
         steering=data["steering"],
     )
 
 
 def sampling_from(data: dict[str, Any]) -> FrameSampling:
     """A FrameSampling from the pipe."""
-    return FrameSampling(**data)
+    return restored(FrameSampling, data)
 
 
 def settings_from(data: dict[str, Any]) -> GenerationSettings:
     """GenerationSettings from the pipe."""
-    return GenerationSettings(**data)
+    return restored(GenerationSettings, data)
 
 
 def generation_from(data: dict[str, Any]) -> Generation:
     """A Generation from the pipe."""
-    return Generation(**data)
+    return restored(Generation, data)
 
 
 def ask_message(prompt: Prompt, settings: GenerationSettings, *, alone: bool, together: str) -> dict[str, Any]:

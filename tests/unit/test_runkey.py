@@ -76,8 +76,8 @@ def test_defaults_are_pinned_since_they_are_part_of_what_is_stored() -> None:
 class LaterSettings(GenerationSettings):
     """What a later videval may know of generating."""
 
-    top_k: int | None = None
-    stop: tuple[str, ...] = ()
+    num_beams: int | None = None
+    bad_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,7 @@ def test_a_new_field_with_a_value_of_its_own_is_another_run() -> None:
     values = {name: getattr(PARTS, name) for name in KeyParts.__dataclass_fields__}
     keys = {
         run_key(LaterParts(**values)),
-        run_key(LaterParts(**(values | {"generation": LaterSettings(top_k=4)}))),
+        run_key(LaterParts(**(values | {"generation": LaterSettings(num_beams=4)}))),
         run_key(LaterParts(**(values | {"generation": LaterSettings(stop=("\n",))}))),
         run_key(LaterParts(**values, devices=2)),
         run_key(LaterParts(**values, extra={"a": "b"})),
@@ -199,7 +199,7 @@ class LaterForm:
     ("later", "field_name"),
     [
         ({"group": 2}, "group"),
-        ({"generation": LaterSettings(top_k=5)}, "generation.top_k"),
+        ({"generation": LaterSettings(num_beams=5)}, "generation.num_beams"),
     ],
 )
 def test_a_field_that_is_not_known_here_is_named_and_not_passed_over(later: dict[str, Any], field_name: str) -> None:

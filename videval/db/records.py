@@ -13,6 +13,7 @@ from videval.types import (
     GenerationSettings,
     ModelSpec,
     PromptSet,
+    RecipeUsed,
     Sample,
     Scalar,
     Sound,
@@ -49,6 +50,7 @@ class RunConfig:
     max_pixels: int | None
     prompts: str = PromptSet.PAPER
     protocol: int = 1
+    recipe: RecipeUsed | None = None
 
     def sampling_of(self, ref: ClipRef) -> FrameSampling:
         """The frames of a clip that a question shows: the run's, unless the clip asks for its own."""

@@ -18,6 +18,7 @@ from videval.types import (
     GenerationSettings,
     ModelSpec,
     PromptSet,
+    RecipeUsed,
     RequestStatus,
     RunState,
 )
@@ -69,6 +70,7 @@ class NewRun:
     card: Mapping[str, Any]
     prompts: PromptSet = PromptSet.PAPER
     protocol: int = 1
+    recipe: RecipeUsed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +110,7 @@ def create_run(connection: Connection, new: NewRun) -> int:
     for name in ("spec", "sampling", "generation"):
         values[name] = plain(values[name])
     values |= {
+        "recipe": plain(new.recipe) if new.recipe else None,
         "model": new.spec.name,
         "missing": list(new.missing),
         "card": dict(new.card),

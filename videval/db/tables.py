@@ -93,6 +93,7 @@ class RunRow(Base):
     max_pixels: Mapped[int | None]
     prompts: Mapped[str]
     protocol: Mapped[int]
+    recipe: Mapped[dict[str, Any] | None]
     max_attempts: Mapped[int]
     state: Mapped[str]
     priority: Mapped[int]
@@ -166,7 +167,10 @@ class AttemptRow(Base):
 
 
 class ResponseRow(Base):
-    """What the model said to a request, raw, with the clips it saw; timings are seconds per stage."""
+    """What the model said to a request, raw, with the clips it saw; timings are seconds per stage.
+
+    `seen`: what its processor made of each clip; `rendered`: the prompt as the model got it.
+    """
 
     __tablename__ = "responses"
     __table_args__ = (Index("ix_responses_run_id_created_at", "run_id", "created_at"),)
@@ -174,9 +178,12 @@ class ResponseRow(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
     attempt: Mapped[int]
     text: Mapped[str]
+    thinking: Mapped[str | None]
     truncated: Mapped[bool]
     prompt: Mapped[list[Any]]
     clips: Mapped[list[Any]]
+    seen: Mapped[list[Any]] = mapped_column(server_default="[]")
+    rendered: Mapped[str] = mapped_column(server_default="")
     num_frames: Mapped[int]
     queue_s: Mapped[float]
     decode_s: Mapped[float]

@@ -1,8 +1,9 @@
 """The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
 
-from videval.types.answers import STAGES, Answer, Ask, Generation, Prediction, Reading, Response, Score, Timings
+from videval.types.answers import STAGES, Answer, Ask, Generation, Prediction, Reading, Response, Score, Seen, Timings
 from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Text, Video
-from videval.types.questions import POLICIES, ClipRef, FrameSampling, Sample, Scalar, Sound
+from videval.types.questions import POLICIES, ClipRef, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
+from videval.types.recipes import Published, RecipeUsed, Wording
 from videval.types.specs import GenerationSettings, ModelSpec, Variant
 from videval.types.states import AttemptOutcome, PredictionState, RequestStatus, RunState, Stage, Verdict, WorkerState
 
@@ -19,13 +20,17 @@ __all__ = [
     "Generation",
     "GenerationSettings",
     "Image",
+    "LengthRule",
     "ModelSpec",
     "Part",
+    "Pixels",
     "Prediction",
     "PredictionState",
     "Prompt",
     "PromptSet",
+    "Published",
     "Reading",
+    "RecipeUsed",
     "RequestStatus",
     "Response",
     "Role",
@@ -33,6 +38,7 @@ __all__ = [
     "Sample",
     "Scalar",
     "Score",
+    "Seen",
     "Sound",
     "Stage",
     "Text",
@@ -40,5 +46,6 @@ __all__ = [
     "Variant",
     "Verdict",
     "Video",
+    "Wording",
     "WorkerState",
 ]

@@ -7,17 +7,47 @@ from videval.types.prompts import Prompt
 from videval.types.specs import GenerationSettings
 from videval.types.states import PredictionState, Verdict
 
-__all__ = ["STAGES", "Answer", "Ask", "Generation", "Prediction", "Reading", "Response", "Score", "Timings"]
+__all__ = ["STAGES", "Answer", "Ask", "Generation", "Prediction", "Reading", "Response", "Score", "Seen", "Timings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a model's processor made of one clip, read back from the inputs that the model got.
+
+    `frames`: how many of the clip's frames it used; `timestamps`: the seconds that the model is told of them, by text
+    or by position, one for each step of time (empty: it is told none); `grid`: patches in time, height and width;
+    `width`, `height`: of a frame as it is shown, in pixels; `tokens`: how many of the prompt's tokens are the clip's.
+    """
+
+    frames: int
+    width: int
+    height: int
+    tokens: int
+    timestamps: tuple[float, ...] = ()
+    grid: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Generation:
-    """One answer of a model, raw, with token counts; `truncated`: it ended at max_new_tokens."""
+    """One answer of a model, raw, with token counts; `truncated`: it ended at max_new_tokens.
+
+    `thinking`: what a reasoning model thought before it, without the marks around it (None: it did not think); `seen`:
+    what its processor made of each clip; `rendered`: the prompt as the model got it, special tokens and all, a run of
+    the same token written once with its count.
+    """
 
     text: str
     prompt_tokens: int | None = None
     new_tokens: int | None = None
     truncated: bool = False
+    thinking: str | None = None
+    seen: tuple[Seen, ...] = ()
+    rendered: str = ""
+
+    @property
+    def cut_thinking(self) -> bool:
+        """Whether it ended before its thinking did: there is no answer, and that is not a wrong one."""
+        return self.truncated and self.thinking is not None and not self.text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

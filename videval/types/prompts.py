@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from videval.types.questions import Scalar, Sound
+from videval.types.questions import Pixels, Scalar, Sound
 
 __all__ = ["Clip", "Frame", "Image", "Part", "Prompt", "PromptSet", "Role", "Text", "Video"]
 
@@ -28,7 +28,8 @@ class Clip:
     """The decoded frames of one video under one sampling: a uint8 array [n, height, width, 3] in a file.
 
     `frame_numbers` are 0-based in the policy's own order, `timestamps` seconds, one for each frame.
-    `notes` say what was clamped or repaired. `path` is a .npy file that every process maps.
+    `notes` say what was clamped or repaired. `path` is a .npy file that every process maps. `span_frames`: how many
+    frames the shown part of the video has, where it is not the whole of its `total_frames`.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Clip:
     decoder: str
     policy: str
     notes: tuple[str, ...] = ()
+    span_frames: int | None = None
 
     @property
     def num_frames(self) -> int:
@@ -85,13 +87,15 @@ Part = Text | Video | Frame | Image | Sound
 class Prompt:
     """What is said, shown and heard, in order; `clips` are what Video and Frame parts refer to.
 
-    `prompts` says in whose way an adapter joins the texts. `steering`: columns by which a test tells the fake model
-    what to do; empty for every other model.
+    `prompts` says in whose way an adapter joins the texts, `pixels` how large its processor may make the frames of
+    each clip (none: as the checkpoint says). `steering`: columns by which a test tells the fake model what to do; empty
+    for every other model.
     """
 
     parts: tuple[Part, ...]
     clips: tuple[Clip, ...] = ()
     prompts: PromptSet = PromptSet.PAPER
+    pixels: tuple[Pixels, ...] = ()
     steering: Mapping[str, Scalar] = field(default_factory=dict)
 
     def text(self, role: Role) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from videval.plain import plain
 
-__all__ = ["POLICIES", "ClipRef", "FrameSampling", "Sample", "Scalar", "Sound"]
+__all__ = ["POLICIES", "ClipRef", "FrameSampling", "LengthRule", "Pixels", "Sample", "Scalar", "Sound"]
 
 Scalar = str | int | float | bool | None
 POLICIES = ("interior", "segment", "uniform", "stride", "rate")
@@ -14,11 +14,34 @@ POLICIES = ("interior", "segment", "uniform", "stride", "rate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pixels:
+    """How large a model's processor may make the frames, in pixels (width x height): the least and the most of each,
+    and the most of all frames of a video together; None: as the checkpoint's processor says."""
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+    total_pixels: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LengthRule:
+    """What is otherwise for a shown part of at most `up_to` seconds (None: for all longer ones); None: as without."""
+
+    up_to: float | None = None
+    num_frames: int | None = None
+    fps: float | None = None
+    max_frames: int | None = None
+    pixels: Pixels | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FrameSampling:
     """Which frames of a video are shown: a policy by name with a frame count or a rate in frames per second.
 
     `times` says what a second is: "nominal" counts frames at the video's mean rate, as VLMEvalKit does; "real" goes by
-    the frames' own times, which differ where the rate varies.
+    the frames' own times, which differ where the rate varies. Of a rate `min_frames` and `max_frames` are the fewest
+    and the most, and the count is a multiple of `multiple`, as the policy rounds. `by_length`: rules by the length of
+    what is shown, the first that fits counts.
     """
 
     policy: str
@@ -26,6 +49,9 @@ class FrameSampling:
     fps: float | None = None
     max_frames: int | None = None
     times: Literal["nominal", "real"] = "nominal"
+    min_frames: int | None = None
+    multiple: int | None = None
+    by_length: tuple[LengthRule, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and sent: what is at its default is left out."""

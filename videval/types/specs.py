@@ -5,19 +5,31 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from videval.plain import restored
-from videval.types.questions import FrameSampling
+from videval.types.questions import FrameSampling, Pixels
 
 __all__ = ["GenerationSettings", "ModelSpec", "Variant"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationSettings:
-    """How the model generates; `seed` matters only when `temperature` > 0 (0 is greedy)."""
+    """How the model generates; `seed`, `top_p`, `top_k` and `min_p` matter only when `temperature` > 0 (0 is greedy).
+
+    `top_k` 0: from all tokens. `stop`: texts that end an answer and are not part of it. `thinking`: whether the chat
+    template lets the model think first (None: as the template has it), for at most `thinking_budget` tokens, at which
+    its thinking is ended for it.
+    """
 
     max_new_tokens: int = 512
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    stop: tuple[str, ...] = ()
+    thinking: bool | None = None
+    thinking_budget: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +55,12 @@ class ModelSpec:
     policy, which then replaces the variant's; `form`: whether it is shown a video or frames as images; `clips`: the
     most clips that it can be shown at once (None: any number); `images`, `sound`: whether it can be shown a question's
     own images beside the clip, and hear; `steered`: whether a sample's columns tell it what to do (the fake);
-    `needs_device`: false for one that runs elsewhere, and is served by api seats only.
+    `needs_device`: false for one that runs elsewhere, and is served by api seats only. `family`: of which entry in
+    `videval.models.families` it is (empty: as its config says). `resizes`: whether its processor takes `pixels` as
+    limits; of one that does not, frames are scaled when they are decoded. `attention`: the attention implementation
+    (empty: the library's choice); `trust_remote_code`: whether code of the checkpoint may run. `context`: how many
+    tokens it takes, `weights_gb`: what its weights need (10^9 bytes); None: its files say. `source`: where these
+    settings are published.
     """
 
     name: str
@@ -62,6 +79,14 @@ class ModelSpec:
     needs_device: bool = True
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     note: str = ""
+    family: str = ""
+    resizes: bool = False
+    pixels: Pixels = field(default_factory=Pixels)
+    attention: str = ""
+    trust_remote_code: bool = False
+    context: int | None = None
+    weights_gb: float | None = None
+    source: str = ""
 
     def fitted(self, sampling: FrameSampling, *, max_frames: int | None = None) -> FrameSampling:
         """The frames as this model takes them: a count by its own policy if it has one, a rate up to its limit.

@@ -72,8 +72,12 @@ class PredictionState(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a rule-based scorer says of one prediction; UNPARSED is a class of its own, not wrong."""
+    """What a rule-based scorer says of one prediction; UNPARSED and TRUNCATED are classes of their own, not wrong.
+
+    TRUNCATED is said of an answer that was cut off inside its thinking, whatever the scorer.
+    """
 
     RIGHT = "right"
     WRONG = "wrong"
     UNPARSED = "unparsed"
+    TRUNCATED = "truncated"

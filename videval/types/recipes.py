@@ -1,0 +1,51 @@
+"""What a run keeps of the recipe that it follows."""
+
+from dataclasses import dataclass
+
+__all__ = ["Published", "RecipeUsed", "Wording"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wording:
+    """How a question is put, in place of the benchmark's page: the clip, then `text`, in which these stand for
+    themselves: {question}, {options}, {subtitles}, {duration} (seconds, two digits), {frames} (their count), {times}
+    (of the frames, in seconds).
+
+    `option`: how one option is written, with {letter} and {text}; `joined`: what stands between options; `system`:
+    what is said before all, `prefix`: the answer's first words. `frame_mark`: stands before each frame that is shown
+    as an image, with {n} (from 1) and {time}.
+    """
+
+    text: str
+    system: str = ""
+    prefix: str = ""
+    option: str = "{letter}. {text}"
+    joined: str = "\n"
+    frame_mark: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A number that somebody published for a recipe: the metric as videval calls it (empty: the headline), its value
+    on the metric's own scale, of how many questions, where and when (ISO date)."""
+
+    value: float
+    source: str
+    metric: str = ""
+    questions: int | None = None
+    date: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeUsed:
+    """A recipe as a run was made by it; `deviations`: what the user asked for otherwise, in words."""
+
+    name: str
+    version: str = ""
+    source: str = ""
+    date: str = ""
+    digest: str = ""
+    wording: Wording | None = None
+    published: tuple[Published, ...] = ()
+    deviations: tuple[str, ...] = ()
