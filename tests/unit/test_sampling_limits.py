@@ -206,7 +206,7 @@ def amounts(name: str) -> st.SearchStrategy[dict[str, Any]]:
     rate = st.fixed_dictionaries(
         {"fps": st.floats(0.05, 30)},
         optional={
-            **({"min_frames": st.integers(1, 32)} if "min_frames" in limits else {}),
+            **({"min_frames": st.integers(1, 16)} if "min_frames" in limits else {}),
             **({"max_frames": st.integers(32, 900)} if "max_frames" in limits else {}),
             **({"multiple": st.integers(1, 8)} if "multiple" in limits else {}),
         },
