@@ -13,7 +13,7 @@ class Wording:
 
     `option`: how one option is written, with {letter} and {text}; `joined`: what stands between options; `system`:
     what is said before all, `prefix`: the answer's first words. `frame_mark`: stands before each frame that is shown
-    as an image, with {n} (from 1) and {time}.
+    as an image, with {n} (from 1) and {time} (seconds, two digits); what follows its {frame} stands behind the frame.
     """
 
     text: str

@@ -79,11 +79,14 @@ class VideoMME(PublishedBenchmark):
     def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
         check_srt(row, root)
 
+    def subtitle_text(self, sample: Sample, shown: Shown) -> str:
+        path = shown.root / str(sample.row["subtitle_path"])
+        return shown_subtitles(path, shown.clip.frame_numbers, shown.clip.fps)
+
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         told = FRAMES
         if shown.subtitles:
-            path = shown.root / str(sample.row["subtitle_path"])
-            told = SUBTITLED.format(shown_subtitles(path, shown.clip.frame_numbers, shown.clip.fps))
+            told = SUBTITLED.format(self.subtitle_text(sample, shown))
         options = "\n".join(self.published_options(sample.row)) or dotted(sample.candidates)
         question = f"Question: {sample.question}\n{options}\nAnswer: "
         return (Text(text=""), *self.frames_or_video(shown), Text(text=told), Text(text=question))

@@ -92,11 +92,14 @@ class WorldSense(PublishedBenchmark):
     def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
         check_srt(row, root)
 
+    def subtitle_text(self, sample: Sample, shown: Shown) -> str:
+        path = shown.root / str(sample.row["subtitle_path"])
+        return shown_subtitles(path, _heard(shown), shown.clip.fps)
+
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         told = FRAMES
         if shown.subtitles:
-            path = shown.root / str(sample.row["subtitle_path"])
-            told = SUBTITLED.format(shown_subtitles(path, _heard(shown), shown.clip.fps))
+            told = SUBTITLED.format(self.subtitle_text(sample, shown))
         options = "\n".join(self.published_options(sample.row))
         return (
             Text(text=_SYSTEM),
