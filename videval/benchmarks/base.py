@@ -172,8 +172,9 @@ class Benchmark(ABC):
         """The question in itself: without options, where these stand in its text too."""
         return sample.question
 
-    def subtitle_text(self, sample: Sample, shown: Shown) -> str:
-        """What is said in the clip as one text, a line each; UsageError if the page has no such text."""
+    def subtitle_text(self, sample: Sample, shown: Shown, *, once: bool = False) -> str:
+        """What is said in the clip as one text, for each frame a line, or each `once`; UsageError if the page has no
+        such text."""
         raise UsageError(f"{self.name} has no subtitles as one text", hint="leave {subtitles} out of the wording")
 
     def frames_or_video(self, shown: Shown, clip: int = 0) -> tuple[Part, ...]:

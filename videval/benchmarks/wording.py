@@ -16,16 +16,16 @@ PLACES = ("question", "options", "subtitles", "duration", "frames", "times", "le
 
 def check_wording(wording: Wording, benchmark: Benchmark, variant: Variant) -> None:
     """Raise UsageError unless the questions of this variant can be worded so."""
-    said = "{subtitles}" in wording.text
     if variant.pack:
         raise UsageError(
             f"{variant.name}: a recipe words single questions", hint=f"use {variant.name.removesuffix('_pack')}"
         )
-    if said and benchmark.subtitles_need_frames:
-        raise UsageError(f"{benchmark.name} puts its subtitles between the frames", hint="leave {subtitles} out")
-    if said != variant.subtitles:
-        does, hint = ("says", "use a variant with _subs") if said else ("does not say", "use the variant without _subs")
-        raise UsageError(f"{variant.name}: the recipe's wording {does} the subtitles", hint=hint)
+    if variant.subtitles and benchmark.subtitles_need_frames:
+        raise UsageError(
+            f"{benchmark.name} puts its subtitles between the frames", hint="use the variant without _subs"
+        )
+    if variant.subtitles and "{subtitles}" not in wording.text:
+        raise UsageError(f"{variant.name}: the recipe's wording has no subtitles", hint="{subtitles} in its text")
 
 
 def worded(wording: Wording, benchmark: Benchmark, sample: Sample, shown: Shown) -> tuple[Part, ...]:
@@ -55,11 +55,12 @@ def _clip(wording: Wording, benchmark: Benchmark, shown: Shown, number: int) -> 
 
 def _values(wording: Wording, benchmark: Benchmark, sample: Sample, shown: Shown) -> dict[str, str]:
     clip = shown.clip
+    spoken = benchmark.subtitle_text(sample, shown, once=wording.subtitles_once) if shown.subtitles else ""
     options = zip(LETTERS, sample.candidates, strict=False)
     return {
         "question": benchmark.bare_question(sample),
         "options": wording.joined.join(_put(wording.option, {"letter": o, "text": text}) for o, text in options),
-        "subtitles": benchmark.subtitle_text(sample, shown) if shown.subtitles else "",
+        "subtitles": _put(wording.subtitled, {"subtitles": spoken}) if spoken else "",
         "duration": f"{(clip.span_frames or clip.total_frames) / clip.fps:.2f}",
         "frames": str(clip.num_frames),
         "times": ",".join(f"{time:.2f}s" for time in clip.timestamps),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
-from enum import EnumType
+from enum import Enum
 from functools import cache
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -52,9 +52,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return tuple(_value(get_args(of[0])[0], item, f"{where}[{n}]") for n, item in enumerate(value))
     if get_origin(of[0]) is Literal:
         return _one_of(get_args(of[0]), value, where)
-    if isinstance(of[0], EnumType):
-        choices: list[Any] = [choice.value for choice in list(of[0])]
-        return of[0](_one_of(choices, value, where))
+    if isinstance(of[0], type) and issubclass(of[0], Enum):
+        return of[0](_one_of([choice.value for choice in of[0]], value, where))
     if get_origin(of[0]) is None and (type(value) in of or (float in of and type(value) is int)):
         return value
     words = " or ".join(_WORDS.get(kind, "a list") for kind in of)
