@@ -37,7 +37,7 @@ class Family:
       pixels mean nothing to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
-    - `shapes`, `told`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
+    - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
@@ -50,8 +50,8 @@ class Family:
     pixels: Literal["", "frame", "clip"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
-    shapes: str = ""
-    told: str = ""
+    seen: str = ""
+    asked: str = ""
     model: str = ""
     visual_tokens: str = ""
     needs: tuple[str, ...] = ()
