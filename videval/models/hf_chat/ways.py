@@ -13,7 +13,7 @@ from videval.models.hf_chat.messages import Visual
 from videval.models.hf_chat.seen import Shape, shapes_of
 from videval.types import Clip
 
-__all__ = ["seen_way", "asked_way"]
+__all__ = ["asked_way", "seen_way"]
 
 SeenWay = Callable[[Mapping[str, Any], Any, Sequence[Visual]], list[Shape]]
 Asked = Callable[[Any, Sequence[Clip]], Mapping[str, Mapping[str, Any]]]
