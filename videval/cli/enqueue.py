@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videval.types import FrameSampling
     from workers.desk import Placed
 
-__all__ = ["enqueue_command", "ordered", "place"]
+__all__ = ["enqueue_command", "in_words", "ordered", "place"]
 
 
 @takes_asked
@@ -63,11 +63,12 @@ def _explain_order(order: "Order") -> None:
     sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
     replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
     note = f", {order.spec.note}" if order.spec.note else ""
-    explain(f"  {_in_words(sampling)}{replaced}; model {order.spec.name}{note}")
+    explain(f"  {in_words(sampling)}{replaced}; model {order.spec.name}{note}")
     explain(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
 
 
-def _in_words(sampling: "FrameSampling") -> str:
+def in_words(sampling: "FrameSampling") -> str:
+    """A sampling as people read it."""
     said = [
         f"{sampling.num_frames} frames" if sampling.num_frames else "",
         f"{sampling.fps:g} frames per second" if sampling.fps else "",
