@@ -34,7 +34,8 @@ def make_order(asked: Asked, settings: Settings) -> Order:
     recipe = find_recipe(asked.recipe) if asked.recipe else _NONE
     order = replace(_order(asked, recipe), max_attempts=asked.max_attempts or settings.max_attempts)
     if recipe is not _NONE:
-        order = replace(order, recipe=recipe.used(_deviations(order, order_of_recipe(recipe)), _wording(asked, recipe)))
+        intended = _order(_same_questions(asked, recipe), recipe)
+        order = replace(order, recipe=recipe.used(_deviations(order, intended), _wording(asked, recipe)))
     root = asked.data_root or _folder(order.benchmark, settings)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
@@ -50,6 +51,15 @@ def make_order(asked: Asked, settings: Settings) -> Order:
 def order_of_recipe(recipe: Recipe) -> Order:
     """What a recipe asks for when nothing is asked otherwise, without its questions. UsageError if it cannot be run."""
     return _order(Asked(what=None, model=None), recipe)
+
+
+def _same_questions(asked: Asked, recipe: Recipe) -> Asked:
+    """What would be asked by the recipe alone: of one that is for any benchmark, the user's questions by it."""
+    only = Asked(what=None, model=None)
+    if recipe.variant:
+        return only
+    names = ("what", "data", "frames", "fps", "pack", "allow_missing")
+    return replace(only, **{name: getattr(asked, name) for name in names})
 
 
 def _deviations(order: Order, intended: Order) -> list[str]:
@@ -108,6 +118,8 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
+    if recipe.sampling and spec.max_frames and name == recipe.model:  # which its source shows it
+        spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
     return replace(
         spec,
@@ -159,7 +171,7 @@ def _sampled(recipe: Recipe, variant: Variant) -> FrameSampling | None:
 
 def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchmark, Variant]:
     """The benchmark, or the user's table, in the variant that is asked for."""
-    what = asked.what or (recipe.variant if asked.data is None else None)
+    what = asked.what or (recipe.variant or None if asked.data is None else None)
     is_file = what is not None and names_a_table(what)
     file = asked.data or (Path(what).expanduser() if what and is_file else None)
     if (file is None) == (what is None or is_file):

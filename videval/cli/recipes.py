@@ -56,7 +56,7 @@ def _about(recipe: "Recipe") -> str:
 def _row(recipe: "Recipe") -> list[str | Text]:
     here = Text("-", style="dim") if recipe.lacks else Text("yes", style="green")
     numbers = ", ".join(f"{p.value:g}" for p in recipe.published) or "-"
-    return [recipe.name, recipe.model, recipe.variant, numbers, here, recipe.date, recipe.source]
+    return [recipe.name, recipe.model, recipe.variant or "any", numbers, here, recipe.date, recipe.source]
 
 
 def _json(recipe: "Recipe") -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _number(published: "Published") -> str:
 
 def _say_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
-        if value not in (None, "", ()):
+        if value is not False and value not in (None, "", ()):
             explain(f"  {name:<30}{_in_words(value)}")
 
 
