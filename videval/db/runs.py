@@ -38,6 +38,7 @@ __all__ = [
     "mend_counts",
     "recount",
     "request_keys",
+    "set_recipe",
     "set_state",
 ]
 
@@ -117,6 +118,12 @@ def create_run(connection: Connection, new: NewRun) -> int:
     }
     values |= {"state": RunState.CREATING, "created_at": db_now()}
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
+
+
+def set_recipe(connection: Connection, run_id: int, recipe: RecipeUsed) -> None:
+    """Say by which recipe a run is that was made without one: the same key is the same setting."""
+    unsaid = (RunRow.id == run_id) & RunRow.recipe.is_(None)
+    connection.execute(update(RunRow).where(unsaid).values(recipe=plain(recipe)))
 
 
 def request_keys(connection: Connection, run_id: int) -> set[str]:
