@@ -28,6 +28,7 @@ from videval.types import (
     Reading,
     RequestStatus,
     Response,
+    Said,
     Sample,
     Score,
     Sound,
@@ -62,6 +63,8 @@ STORED = (
     .where(ResponseRow.request_id == bindparam("request"), ResponseRow.attempt == bindparam("of_attempt"))
     .where(RequestRow.status == RequestStatus.DONE)
 )
+CUT_THINKING = ResponseRow.truncated & ResponseRow.thinking.is_not(None) & (ResponseRow.text == "")
+"""`Generation.cut_thinking` of a stored response, whose thinking need not be read for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +84,7 @@ class Answered:
 
     request_id: int
     key: str
-    text: str
+    said: Said
     stored: tuple[StoredSample, ...]
 
     @property
@@ -108,8 +111,8 @@ def complete(
     if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
-    said = Answered(request_id=claim.request_id, key=claim.key, text=response.text, stored=claim.stored)
-    store_readings(connection, claim.run.run_id, [(said, reading)])
+    answer = Answered(request_id=claim.request_id, key=claim.key, said=response.said, stored=claim.stored)
+    store_readings(connection, claim.run.run_id, [(answer, reading)])
     attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
     return True
 
@@ -250,6 +253,7 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
             RequestRow.id.label("request_id"),
             RequestRow.key.label("request_key"),
             ResponseRow.text,
+            CUT_THINKING.label("cut_thinking"),
             *SampleRow.__table__.c,
         )
         .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
@@ -265,7 +269,7 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
             Answered(
                 request_id=of_request[0].request_id,
                 key=of_request[0].request_key,
-                text=of_request[0].text,
+                said=Said(text=of_request[0].text, cut_thinking=of_request[0].cut_thinking),
                 stored=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),
             )
         )
