@@ -2,5 +2,6 @@
 
 from tests.one_worker import settings, statements, worker
 from tests.servers import database, database_settings
+from tests.tiny import tiny
 
-__all__ = ["database", "database_settings", "settings", "statements", "worker"]
+__all__ = ["database", "database_settings", "settings", "statements", "tiny", "worker"]
