@@ -18,7 +18,8 @@ from videval.db.tables import (
     SampleRow,
     SampleScoreRow,
 )
-from videval.types import STAGES, PredictionState, RequestStatus, Sample
+from videval.plain import restored
+from videval.types import STAGES, PredictionState, RequestStatus, Sample, Seen
 
 __all__ = [
     "OUTCOMES",
@@ -90,7 +91,8 @@ class AttemptInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestDetail:
-    """A request that asked about a sample, its attempts, its response if there is one, and all samples it asks."""
+    """A request that asked about a sample, its attempts, its response (see `Generation`) if there is one, and all
+    samples it asks."""
 
     request_id: int
     key: str
@@ -98,9 +100,12 @@ class RequestDetail:
     error_kind: str | None
     error: str | None
     response: str | None
+    thinking: str | None
     truncated: bool
     prompt: tuple[Mapping[str, Any], ...]
     clips: tuple[Mapping[str, Any], ...]
+    seen: tuple[Seen, ...]
+    rendered: str
     seconds: Mapping[str, float]
     prompt_tokens: int | None
     new_tokens: int | None
@@ -261,9 +266,12 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
         error_kind=request.error_kind,
         error=request.error,
         response=said.text if said else None,
+        thinking=said.thinking if said else None,
         truncated=bool(said and said.truncated),
         prompt=tuple(said.prompt) if said else (),
         clips=tuple(said.clips) if said else (),
+        seen=tuple(restored(Seen, clip) for clip in said.seen) if said else (),
+        rendered=said.rendered if said else "",
         seconds={s: getattr(said, f"{s}_s") for s in STAGES} if said else {},
         prompt_tokens=said.prompt_tokens if said else None,
         new_tokens=said.new_tokens if said else None,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from videval.db import attempts
 from videval.db.records import Claim, StoredSample, sample_of
+from videval.db.responses import CUT_THINKING
 from videval.db.scores import store_scores
 from videval.db.session import db_now, upsert
 from videval.db.tables import (
@@ -63,8 +64,6 @@ STORED = (
     .where(ResponseRow.request_id == bindparam("request"), ResponseRow.attempt == bindparam("of_attempt"))
     .where(RequestRow.status == RequestStatus.DONE)
 )
-CUT_THINKING = ResponseRow.truncated & ResponseRow.thinking.is_not(None) & (ResponseRow.text == "")
-"""`Generation.cut_thinking` of a stored response, whose thinking need not be read for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
