@@ -275,12 +275,3 @@ def _span_notes(span: Span, length: float, *, starts_before: bool, starts_after:
         f"{shown} reaches past the video's end ({length:.2f} s)": reaches_past,
     }
     return [note for note, is_so in odd.items() if is_so]
-
-
-# TEMPORARY
-def seconds_shown(total_frames: int, fps: float, span_frames: int | None = None) -> float:
-    return total_frames / fps if span_frames is None else (span_frames - 1) / fps
-
-
-def rule_for(sampling: FrameSampling, seconds: float):  # type: ignore
-    return next((rule for rule in sampling.by_length if rule.up_to is None or seconds <= rule.up_to), None)
