@@ -13,6 +13,7 @@ from videval.models.limits import refused
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Variant
 from videval.video.paths import absent, resolve_video
+from videval.video.sampling import check_sampling, explicit
 
 __all__ = ["Order"]
 
@@ -56,7 +57,8 @@ class Order:
         return self.spec.form
 
     def sampling(self) -> FrameSampling:
-        """The frames that will be shown: count by the variant, policy by the model if it has one of its own.
+        """The frames that will be shown: count by the variant, policy by the model if it has one of its own, with all
+        that the policy fills in.
 
         UsageError if benchmark or model cannot do that; nothing is clamped silently.
         """
@@ -73,7 +75,9 @@ class Order:
                 f"{self.variant.name} asks for {base.num_frames} frames, --max-frames allows {self.max_frames}",
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
-        return self.spec.fitted(base, max_frames=self.max_frames)
+        sampling = explicit(self.spec.fitted(base, max_frames=self.max_frames))
+        check_sampling(sampling)
+        return sampling
 
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
