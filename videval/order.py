@@ -13,6 +13,7 @@ from videval.models.limits import refused
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
 from videval.video.paths import absent, resolve_video
+from videval.video.sampling import check_sampling, explicit
 
 __all__ = ["Order", "flat"]
 
@@ -59,7 +60,8 @@ class Order:
         return self.spec.form
 
     def sampling(self) -> FrameSampling:
-        """The frames that will be shown: count by the variant, policy by the model if it has one of its own.
+        """The frames that will be shown: count by the variant, policy by the model if it has one of its own, with all
+        that the policy fills in.
 
         UsageError if benchmark or model cannot do that; nothing is clamped silently.
         """
@@ -79,7 +81,9 @@ class Order:
                 f"{self.variant.name} asks for {base.num_frames} frames, --max-frames allows {self.max_frames}",
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
-        return spec.fitted(base, max_frames=self.max_frames)
+        sampling = explicit(spec.fitted(base, max_frames=self.max_frames))
+        check_sampling(sampling)
+        return sampling
 
     def settled(self) -> dict[str, Any]:
         """All that a recipe may set, field by field, as it will be: what deviates from a recipe is found by this."""
