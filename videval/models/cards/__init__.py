@@ -1,7 +1,8 @@
 """The published checkpoints as data: a TOML file for each family, its models named as the hub names them.
 
 A file has `family` (the `model_type` of config.json), `shared` (what all its models have) and `models`. Their keys are
-the fields of a ModelSpec, and `aliases`: what VLMEvalKit calls the same model. Comments say where numbers are from.
+the fields of a ModelSpec, and `aliases`: what VLMEvalKit calls the same model. `processor`: the settings of their
+processors by which tokens are counted where a checkpoint's own files are not here. Comments say where numbers are from.
 """
 
 import tomllib
@@ -15,11 +16,11 @@ from videval.models.families import Family, family_of
 from videval.plain import Unreadable, restored
 from videval.types import ModelSpec
 
-__all__ = ["ADAPTER", "ModelCard", "cards", "family_facts", "read_family"]
+__all__ = ["ADAPTER", "ModelCard", "cards", "family_facts", "processors", "read_family"]
 
 ADAPTER = "hf_chat"
 HUB = "https://huggingface.co/"
-KEYS = frozenset({"family", "shared", "models"})
+KEYS = frozenset({"family", "processor", "shared", "models"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +34,19 @@ class ModelCard:
 @cache
 def cards() -> Mapping[str, ModelCard]:
     """Every published checkpoint by its name on the hub, family by family."""
+    return {c.spec.name: c for name, text in _texts().items() for c in read_family(name, text)}
+
+
+@cache
+def processors() -> Mapping[str, Mapping[str, Any]]:
+    """What the processors of a family's published checkpoints do, by the names that their files have for it."""
+    read = map(tomllib.loads, _texts().values())
+    return {data["family"]: data.get("processor", {}) for data in read}
+
+
+def _texts() -> dict[str, str]:
     found = sorted((f for f in files(__name__).iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return {c.spec.name: c for file in found for c in read_family(file.name, file.read_text(encoding="utf-8"))}
+    return {file.name: file.read_text(encoding="utf-8") for file in found}
 
 
 def read_family(file: str, text: str) -> list[ModelCard]:
