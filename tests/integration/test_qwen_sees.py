@@ -166,23 +166,31 @@ def test_without_limits_of_the_run_the_checkpoints_own_count(
     assert ((found.height, found.width), found.tokens) == (size, tokens)
 
 
-@pytest.mark.parametrize(
-    "pixels",
-    [
-        Pixels(max_pixels=6 * 28 * 28),
-        Pixels(total_pixels=4 * 6 * 28 * 28),
-        Pixels(max_pixels=9999, total_pixels=18816),
-    ],
-    ids=["of each", "of all together", "the smaller one counts"],
-)
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "video_llama_3"])
+@pytest.mark.parametrize("limit", ["of each", "of all together", "the smaller one counts"])
 def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_14(
-    family: str, pixels: Pixels, loaded: Loaded, clip: MakeClip
+    family: str, limit: str, loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded(family), four(clip, WIDE), pixels)
     steps = 4 if family == "video_llama_3" else 2
+    # the two frames of a step count once, as in qwen-vl-utils
+    total = steps * 6 * 28 * 28
+    pixels = {
+        "of each": Pixels(max_pixels=6 * 28 * 28),
+        "of all together": Pixels(max_pixels=9999, total_pixels=total),
+        "the smaller one counts": Pixels(max_pixels=6 * 28 * 28, total_pixels=2 * total),
+    }[limit]
+    found = seen(loaded(family), four(clip, WIDE), pixels)
     # sqrt(120 x 240 / 4704) is 2.474: 48.5 and 97.0, down to multiples of 28
     assert ((found.height, found.width), found.grid, found.tokens) == ((28, 84), (steps, 2, 6), steps * 3)
+
+
+def test_however_long_the_video_a_frame_has_a_little_more_than_the_least_of_pixels(
+    loaded: Loaded, clip: MakeClip
+) -> None:
+    pixels = Pixels(min_pixels=4480, max_pixels=9999, total_pixels=2 * 28 * 28)
+    found = seen(loaded("qwen2_5_vl"), four(clip, WIDE), pixels)
+    # 1.05 x 4480 is 4704
+    assert (found.height, found.width) == (28, 84)
 
 
 @pytest.mark.parametrize(
