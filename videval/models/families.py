@@ -57,6 +57,11 @@ class Family:
     visual_tokens: str = ""
     needs: tuple[str, ...] = ()
 
+    @property
+    def image_pixels(self) -> Literal["", "frame", "clip", "share"]:
+        """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
+        return "frame" if self.pixels and self.form == "video" else self.pixels
+
 
 QWEN_THINKING = Thinking(
     ended="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly "

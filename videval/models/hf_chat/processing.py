@@ -94,7 +94,11 @@ class Processing:
             return None
         limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
         frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
-        return size_told(self._family.pixels, limits, frames, getattr(self._processor, f"{kind}_processor"))
+        processor = getattr(self._processor, f"{kind}_processor")
+        if kind == "video":
+            step = int(getattr(processor, "temporal_patch_size", None) or 1)
+            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
+        return size_told(self._family.image_pixels, limits, frames, processor.size)
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
