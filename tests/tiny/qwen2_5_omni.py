@@ -6,6 +6,7 @@ from transformers import (
     Qwen2_5OmniConfig,
     Qwen2_5OmniForConditionalGeneration,
     Qwen2_5OmniProcessor,
+    Qwen2_5OmniThinkerForConditionalGeneration,
     WhisperFeatureExtractor,
 )
 
@@ -13,6 +14,7 @@ from tests.tiny import _qwen as qwen
 
 MARKS = ("<|vision_bos|>", "<|vision_eos|>", "<|IMAGE|>", "<|VIDEO|>")
 SOUND = ("<|audio_bos|>", "<|audio_eos|>", "<|AUDIO|>")
+STRAIGHT = {"model_class": Qwen2_5OmniThinkerForConditionalGeneration, "tells_rate": True}
 
 
 def build(folder: Path) -> None:

@@ -8,6 +8,7 @@ from transformers import (
     Qwen3OmniMoeConfig,
     Qwen3OmniMoeForConditionalGeneration,
     Qwen3OmniMoeProcessor,
+    Qwen3OmniMoeThinkerForConditionalGeneration,
     WhisperFeatureExtractor,
 )
 
@@ -16,6 +17,7 @@ from tests.tiny import _qwen as qwen
 SOUND = ("<|audio_start|>", "<|audio_end|>", "<|audio_pad|>")
 FRAMES = {"patch_size": 16, "size": {"shortest_edge": 32 * 32, "longest_edge": 4 * 32 * 32}}
 """Patches of 16 pixels as in Qwen3-VL, limits for each frame as in Qwen2-VL."""
+STRAIGHT = {"model_class": Qwen3OmniMoeThinkerForConditionalGeneration, "tells_rate": True}
 
 
 def build(folder: Path) -> None:

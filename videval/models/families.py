@@ -38,7 +38,7 @@ class Family:
       to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
-    - `shapes`, `told`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
+    - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
@@ -51,8 +51,8 @@ class Family:
     pixels: Literal["", "frame", "clip", "share"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
-    shapes: str = ""
-    told: str = ""
+    seen: str = ""
+    asked: str = ""
     model: str = ""
     visual_tokens: str = ""
     needs: tuple[str, ...] = ()
@@ -73,14 +73,14 @@ QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_think
 
 FAMILIES: Mapping[str, Family] = {
     "gemma3": Family(form="frames"),
-    "qwen2_5_omni": Family(pixels="frame", told="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
+    "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
     "qwen2_vl": Family(pixels="frame"),
     "qwen3_5": QWEN3_5,
     "qwen3_5_moe": QWEN3_5,
     "qwen3_omni_moe": Family(
         pixels="frame",
-        told="sampled_rate",
+        asked="sampled_rate",
         model="Qwen3OmniMoeThinkerForConditionalGeneration",
         thinking=QWEN_THINKING,
     ),

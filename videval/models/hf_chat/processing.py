@@ -21,7 +21,7 @@ from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
 from videval.models.hf_chat.size import size_told
 from videval.models.hf_chat.thinking import is_opened, switches
-from videval.models.hf_chat.ways import shapes_way, told_way
+from videval.models.hf_chat.ways import asked_way, seen_way
 from videval.types import Clip, GenerationSettings, Pixels, Prompt
 from videval.video.clips import load_frames
 
@@ -36,7 +36,7 @@ class Processing:
     def __init__(self, processor: Any, family: Family, *, context: int | None) -> None:
         self._processor, self._family, self._context = processor, family, context
         self._chat = Chat(processor, hf.neutraliser(_special(processor)))
-        self._shapes, self._told = shapes_way(family), told_way(family)
+        self._shapes, self._asked = seen_way(family), asked_way(family)
         self._one_at_a_time = Lock()
         for kind in KINDS:
             if getattr(processor, f"{kind}_processor", None) is not None:
@@ -84,7 +84,7 @@ class Processing:
         for kind in KINDS:
             size = self._size(kind, prompt, shown)
             told[f"{kind}s_kwargs"] |= {"size": size} if size else {}
-        for name, more in self._told(self._processor, clips).items():
+        for name, more in self._asked(self._processor, clips).items():
             told[name] |= more
         return told
 

@@ -1,7 +1,7 @@
 """What data cannot say of a family: the functions that entries of `videval.models.families` name.
 
-- one for `shapes` has the signature of `videval.models.hf_chat.seen.shapes_of`;
-- one for `told` is given the processor and the clips that are shown as videos, and returns what the processor is told
+- one for `seen` has the signature of `videval.models.hf_chat.seen.shapes_of`, the general rule;
+- one for `asked` is given the processor and the clips that are shown as videos, and returns what the processor is told
   beyond the rest, as `{"videos_kwargs": {...}}`.
 """
 
@@ -14,20 +14,20 @@ from videval.models.hf_chat.messages import Visual
 from videval.models.hf_chat.seen import Shape, shapes_of
 from videval.types import Clip
 
-__all__ = ["shapes_way", "told_way"]
+__all__ = ["asked_way", "seen_way"]
 
-Shapes = Callable[[Mapping[str, Any], Any, Sequence[Visual]], list[Shape]]
-Told = Callable[[Any, Sequence[Clip]], Mapping[str, Mapping[str, Any]]]
+SeenWay = Callable[[Mapping[str, Any], Any, Sequence[Visual]], list[Shape]]
+Asked = Callable[[Any, Sequence[Clip]], Mapping[str, Mapping[str, Any]]]
 
 
-def shapes_way(family: Family) -> Shapes:
+def seen_way(family: Family) -> SeenWay:
     """How the shapes of what is shown are read back for a family."""
-    return SHAPES[family.shapes] if family.shapes else shapes_of
+    return SEEN[family.seen] if family.seen else shapes_of
 
 
-def told_way(family: Family) -> Told:
+def asked_way(family: Family) -> Asked:
     """What else a family's processor is told."""
-    return TOLD[family.told] if family.told else _nothing
+    return ASKED[family.asked] if family.asked else _nothing
 
 
 def _nothing(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str, Any]]:
@@ -43,5 +43,5 @@ def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping
     return {"videos_kwargs": {"fps": min(rates)} if rates else {}}
 
 
-SHAPES: Mapping[str, Shapes] = {}
-TOLD: Mapping[str, Told] = {"sampled_rate": _sampled_rate}
+SEEN: Mapping[str, SeenWay] = {}
+ASKED: Mapping[str, Asked] = {"sampled_rate": _sampled_rate}
