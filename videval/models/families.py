@@ -33,8 +33,8 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
-    - `system`: how the chat template takes a system text: as a message in "parts", as one bare "text", or not at all, and
-      it then stands before the "user"'s text, with an empty line between.
+    - `system`: how the chat template takes a system text: as a message in "parts", as one of bare "text", or not at
+      all, and it then stands before the "user"'s text, with an empty line between.
     - `pixels`: what the numbers in the processor's `size` are of: one "frame", or the whole "clip"; empty: limits in
       pixels mean nothing to it.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
