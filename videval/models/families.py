@@ -6,9 +6,12 @@ Family says, which is right where the processor takes videos. No torch here: the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
+from videval.errors import ModelUnavailable
+
+__all__ = ["FAMILIES", "Family", "Thinking", "family_of", "require_packages"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,3 +77,10 @@ FAMILIES: Mapping[str, Family] = {
 def family_of(model_type: str) -> Family | None:
     """The family of a `model_type`; None if there is no entry for it."""
     return FAMILIES.get(model_type)
+
+
+def require_packages(family: Family, name: str) -> None:
+    """Raise ModelUnavailable, with the line that installs them, if packages that model `name` needs are not here."""
+    absent = [package for package in family.needs if find_spec(package) is None]
+    if absent:
+        raise ModelUnavailable(f"{name} needs {' and '.join(absent)}", hint=f"pip install {' '.join(absent)}")
