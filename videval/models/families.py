@@ -36,8 +36,6 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
-    - `system`: how the chat template takes a system text: as a message in "parts", as one of bare "text", or not at
-      all, and it then stands before the "user"'s text, with an empty line between.
     - `pixels`: what the numbers in the processor's `size` are of: one "frame", or the whole "clip"; empty: limits in
       pixels mean nothing to it.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
@@ -50,7 +48,6 @@ class Family:
     form: Literal["video", "frames"] = "video"
     frame_mark: str = ""
     time_mark: str = ""
-    system: Literal["parts", "text", "user"] = "parts"
     pixels: Literal["", "frame", "clip"] = ""
     thinking: Thinking | None = None
     seen: str = ""
@@ -65,8 +62,8 @@ FAMILIES: Mapping[str, Family] = {
     "internvl": Family(),
     "llava_next_video": Family(),
     "llava_onevision": Family(),
-    "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>", system="user"),
-    "perception_lm": Family(system="text", needs=("timm",)),
+    "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>"),
+    "perception_lm": Family(needs=("timm",)),
     "qwen2_5_vl": Family(pixels="frame"),
     "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
     "video_llava": Family(),
