@@ -6,9 +6,12 @@ Family says, which is right where the processor takes videos. No torch here: the
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
+from videval.errors import ModelUnavailable
+
+__all__ = ["FAMILIES", "Family", "Thinking", "family_of", "require_packages"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +76,11 @@ QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_think
 
 FAMILIES: Mapping[str, Family] = {
     "gemma3": Family(form="frames"),
+    "internvl": Family(),
+    "llava_next_video": Family(),
+    "llava_onevision": Family(),
+    "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>"),
+    "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
     "qwen2_vl": Family(pixels="frame"),
@@ -86,7 +94,9 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "qwen3_vl": QWEN3_VL,
     "qwen3_vl_moe": QWEN3_VL,
+    "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
     "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
+    "video_llava": Family(),
 }
 """`model_type` -> its family, sorted."""
 
@@ -94,3 +104,10 @@ FAMILIES: Mapping[str, Family] = {
 def family_of(model_type: str) -> Family | None:
     """The family of a `model_type`; None if there is no entry for it."""
     return FAMILIES.get(model_type)
+
+
+def require_packages(family: Family, name: str) -> None:
+    """Raise ModelUnavailable, with the line that installs them, if packages that model `name` needs are not here."""
+    absent = [package for package in family.needs if find_spec(package) is None]
+    if absent:
+        raise ModelUnavailable(f"{name} needs {' and '.join(absent)}", hint=f"pip install {' '.join(absent)}")
