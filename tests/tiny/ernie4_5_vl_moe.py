@@ -92,6 +92,7 @@ def _config(ids: Callable[[str], int], vocabulary: int) -> Ernie4_5_VLMoeConfig:
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=4096,
+        tie_word_embeddings=False,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [3, 3, 2]},
         moe_intermediate_size=[16, 8],
         moe_k=2,
@@ -111,4 +112,5 @@ def _config(ids: Callable[[str], int], vocabulary: int) -> Ernie4_5_VLMoeConfig:
         video_start_token_id=ids("<|VIDEO_START|>"),
         video_end_token_id=ids("<|VIDEO_END|>"),
         video_token_id=ids("<|VIDEO_PLACEHOLDER|>"),
+        tie_word_embeddings=False,
     )
