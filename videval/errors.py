@@ -20,6 +20,7 @@
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
         ├── VideoFailure            kind video
         ├── ModelFailure            kind model
+        ├── ContextExceeded         kind context  the prompt and its answer are more tokens than the model takes
         ├── Unforeseen              kind model    an exception in videval or a plugin; tried again before it fails
         ├── ApiFailure              kind api
         ├── OutOfMemory             kind oom
@@ -38,6 +39,7 @@ __all__ = [
     "ApiFailure",
     "BrokerRefuses",
     "BrokerUnavailable",
+    "ContextExceeded",
     "DataMissing",
     "DatabaseUnavailable",
     "DeadlineExceeded",
@@ -70,6 +72,7 @@ class ErrorKind(StrEnum):
 
     VIDEO = "video"
     MODEL = "model"
+    CONTEXT = "context"
     API = "api"
     OOM = "oom"
     TIMEOUT = "timeout"
@@ -185,9 +188,23 @@ class VideoFailure(RequestFailure):
 
 
 class ModelFailure(RequestFailure):
-    """The model raised on this request, or cannot take it (prompt too long, wrong frame count)."""
+    """The model raised on this request, or cannot take it (wrong frame count, no such thinking switch)."""
 
     kind = ErrorKind.MODEL
+
+
+class ContextExceeded(RequestFailure):
+    """The prompt and the longest answer that is asked for are more tokens than the model takes."""
+
+    kind = ErrorKind.CONTEXT
+
+    @classmethod
+    def of(cls, tokens: int, new: int, context: int) -> "ContextExceeded":
+        """For a prompt of so many tokens, an answer of at most so many, and a model that takes so many in all."""
+        return cls(
+            f"the prompt is too long: {tokens} tokens + {new} new ones are more than the {context} of the model",
+            hint="fewer frames, fewer pixels, or a lower --max-new-tokens",
+        )
 
 
 class Unforeseen(RequestFailure):

@@ -17,6 +17,7 @@ ADAPTERS: Mapping[str, str] = {
     "fake": "videval.models.fake:load",
     "fake_api": "videval.models.fake_server:load",
     "fake_server": "videval.models.fake_server:load",
+    "hf_chat": "videval.models.hf_chat:load",
     "video_llava": "videval.models.video_llava:load",
 }
 """Model adapter -> the function `load(spec, *, devices, dtype) -> Model | Server`; modules here may import torch."""

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.tiny_model import CONTEXT, FRAME_TOKENS, IMAGE, VIDEO_TOKENS, tiny_model
-from videval.errors import ModelFailure, OutOfMemory, ProcessDied
-from videval.models import hf
+from videval.errors import ContextExceeded, ModelFailure, OutOfMemory, ProcessDied
+from videval.models import generating
 from videval.models.catalog import load_model, model_spec
 from videval.models.video_llava import VideoLlava, VideoLlavaInputs, prompt_text
 from videval.protocols import Model
@@ -116,9 +116,9 @@ def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused_with_the_figures
 ) -> None:
     fits = len(model.prepare(ask(clips()), SHORT).input_ids)
     model.prepare(ask(clips()), replace(SHORT, max_new_tokens=CONTEXT - fits))
-    with pytest.raises(ModelFailure, match=f"{fits} tokens .* {CONTEXT - fits + 1} new .* {CONTEXT} that"):
+    with pytest.raises(ContextExceeded, match=f"{fits} tokens .* {CONTEXT - fits + 1} new .* {CONTEXT} of"):
         model.prepare(ask(clips()), replace(SHORT, max_new_tokens=CONTEXT - fits + 1))
-    with pytest.raises(ModelFailure, match="too long"):
+    with pytest.raises(ContextExceeded, match="too long"):
         model.prepare(ask(clips(), "why " * CONTEXT), SHORT)
 
 
@@ -272,7 +272,7 @@ def test_pads_in_front_change_no_logits(model: VideoLlava, clips: Callable[..., 
 
 def _scores(model: VideoLlava, batch: Sequence[VideoLlavaInputs]) -> torch.Tensor:
     """Logits of the second new token: it sees pads, prompt and the first new token."""
-    ids, mask = hf.left_padded([i.input_ids for i in batch], model._pad)
+    ids, mask = generating.left_padded([i.input_ids for i in batch], model._pad)
     made = model._model.generate(
         input_ids=ids, attention_mask=mask, pixel_values_videos=torch.cat([i.pixels for i in batch]),
         max_new_tokens=2, min_new_tokens=2, do_sample=False, pad_token_id=model._pad,
@@ -311,7 +311,7 @@ def test_an_answer_ends_at_its_first_end_token(
     model: VideoLlava, new: str, text: str, count: int, truncated: bool
 ) -> None:
     ids = model._tokenizer(new, add_special_tokens=False)["input_ids"]
-    read = hf.read_answer(model._tokenizer, ids, eos=model._eos, prompt_tokens=5)
+    read = generating.read_answer(model._tokenizer, ids, generating.Ends(eos=model._eos), prompt_tokens=5)
     assert read == Generation(text=text, prompt_tokens=5, new_tokens=count, truncated=truncated)
 
 

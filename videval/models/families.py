@@ -35,8 +35,10 @@ class Family:
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
     - `pixels`: what the numbers in the processor's `size` are of: one "frame", or the whole "clip"; empty: limits in
       pixels mean nothing to it.
+    - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
+      token.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
-      processor made of each clip, and what the processor is told.
+      processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
     - `needs`: packages beyond videval's own.
@@ -47,6 +49,7 @@ class Family:
     time_mark: str = ""
     pixels: Literal["", "frame", "clip"] = ""
     thinking: Thinking | None = None
+    patch_token: str = ""
     seen: str = ""
     asked: str = ""
     model: str = ""

@@ -1,4 +1,4 @@
-"""What every adapter over Hugging Face transformers needs: devices, loading, batching, reading answers, memory."""
+"""What every adapter over Hugging Face transformers needs: devices, loading, and what torch raises in words."""
 
 import os
 import re
@@ -11,29 +11,31 @@ from typing import Any
 import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
-from transformers import AutoConfig, GenerationConfig
+from transformers import AutoConfig
 from transformers.utils import logging
 
 from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied
 from videval.models.checkpoints import checkpoint_folder, checkpoint_source
-from videval.types import Generation, GenerationSettings, ModelSpec
+from videval.types import ModelSpec
 
 __all__ = [
     "explained_load",
     "explained_run",
-    "generation_config",
-    "left_padded",
+    "load_config",
     "load_processor",
     "load_weights",
     "neutraliser",
     "only_device",
+    "placing",
     "provenance",
-    "read_answer",
     "require_architecture",
+    "require_dtype",
     "use_device",
 ]
 
 CPU_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+BFLOAT16_SINCE = (8, 0)
+"""The compute capability of the first GPUs with bfloat16 (Ampere); torch emulates it on older ones, far slower."""
 
 
 def use_device(device: str) -> torch.device:
@@ -63,22 +65,40 @@ def only_device(spec: ModelSpec, devices: Sequence[str]) -> str:
     return devices[0]
 
 
+def require_dtype(dtype: str, devices: Sequence[torch.device]) -> None:
+    """Raise ModelUnavailable if a GPU does not compute in this dtype."""
+    for device in devices:
+        if dtype == "bfloat16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < BFLOAT16_SINCE:
+            raise ModelUnavailable(
+                f"{torch.cuda.get_device_name(device)} does not compute in bfloat16", hint="add --dtype float16"
+            )
+
+
 @contextmanager
 def explained_load(spec: ModelSpec) -> Iterator[None]:
     """Turn what transformers raises while loading into ModelUnavailable with the line that mends it."""
     try:
         yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_large(spec) from error
+    except ImportError as error:
+        raise ModelUnavailable(f"{spec.name} needs a package: {_first_line(error)}", hint=_install(error)) from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if checkpoint_folder(spec) is None:
-            hint = f"hf download {spec.checkpoint} --revision {spec.revision}"
-        else:
-            hint = "point at a folder written by save_pretrained of the model and of its processor"
-        raise ModelUnavailable(f"{spec.name} cannot be loaded: {_first_line(error)}", hint=hint) from error
+        if any(sign in str(error) for sign in CPU_OUT_OF_MEMORY):
+            raise _too_large(spec) from error
+        raise ModelUnavailable(
+            f"{spec.name} cannot be loaded: {_first_line(error)}", hint=_mends(spec, error)
+        ) from error
+
+
+def load_config(spec: ModelSpec) -> Any:
+    """The checkpoint's config."""
+    return AutoConfig.from_pretrained(checkpoint_source(spec), **_told(spec))
 
 
 def require_architecture(spec: ModelSpec, model_type: str) -> None:
     """Raise ModelUnavailable if the checkpoint's config names another architecture."""
-    found = AutoConfig.from_pretrained(checkpoint_source(spec), **_revision(spec)).model_type
+    found = load_config(spec).model_type
     if found != model_type:
         raise ModelUnavailable(
             f"{spec.checkpoint} is a {found}, not a {model_type}", hint=f"{spec.adapter} loads {model_type} only"
@@ -87,13 +107,14 @@ def require_architecture(spec: ModelSpec, model_type: str) -> None:
 
 def load_processor(cls: Any, spec: ModelSpec) -> Any:
     """The checkpoint's processor."""
-    return cls.from_pretrained(checkpoint_source(spec), **_revision(spec))
+    return cls.from_pretrained(checkpoint_source(spec), **_told(spec))
 
 
-def load_weights(cls: Any, spec: ModelSpec, *, dtype: str, device: torch.device) -> Any:
-    """The model on its device, from safetensors only; ModelUnavailable if a weight is absent or has another shape.
+def load_weights(cls: Any, spec: ModelSpec, *, dtype: str, devices: Sequence[torch.device]) -> Any:
+    """The model on its device or spread over several, from safetensors only.
 
-    transformers fills in random numbers for absent weights; such a model would answer, and its scores mean nothing.
+    ModelUnavailable if a weight is absent or has another shape: transformers fills in random numbers for it, and such
+    a model would answer, and its scores mean nothing. So it is if the devices are too small for it.
     """
     logging.disable_progress_bar()
     model, found = cls.from_pretrained(
@@ -101,7 +122,9 @@ def load_weights(cls: Any, spec: ModelSpec, *, dtype: str, device: torch.device)
         dtype=getattr(torch, dtype),
         use_safetensors=True,
         output_loading_info=True,
-        **_revision(spec),
+        **placing(devices),
+        **({"attn_implementation": spec.attention} if spec.attention else {}),
+        **_told(spec),
     )
     absent = sorted(str(name) for key in ("missing_keys", "mismatched_keys") for name in found[key])
     if absent:
@@ -109,7 +132,17 @@ def load_weights(cls: Any, spec: ModelSpec, *, dtype: str, device: torch.device)
             f"{spec.name}: {len(absent)} of its weights are absent or misshapen, the first {absent[0]}",
             hint="the checkpoint was saved from another architecture or is incomplete",
         )
-    return model.to(device).eval()
+    if {"cpu", "disk"} & set(map(str, getattr(model, "hf_device_map", {}).values())) and devices[0].type != "cpu":
+        raise _too_large(spec)
+    return model.eval()
+
+
+def placing(devices: Sequence[torch.device]) -> dict[str, Any]:
+    """How `from_pretrained` lays the weights out: all on one device, or layer by layer over several GPUs."""
+    if len(set(devices)) == 1:
+        return {"device_map": {"": devices[0]}}
+    free = {device.index or 0: torch.cuda.mem_get_info(device)[0] for device in devices}
+    return {"device_map": "auto", "max_memory": free}
 
 
 def provenance(spec: ModelSpec, *, dtype: str, device: torch.device) -> dict[str, str]:
@@ -129,38 +162,6 @@ def neutraliser(special_tokens: Sequence[str]) -> Callable[[str], str]:
     longest_first = sorted((t for t in special_tokens if len(t) > 1), key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
     return lambda text: pattern.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
-
-
-def left_padded(rows: Sequence[torch.Tensor], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids [n] of several lengths as one [batch, longest], pads in front, and the mask (1: not a pad)."""
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, longest - len(row) :] = row
-        mask[place, longest - len(row) :] = 1
-    return ids, mask
-
-
-def generation_config(settings: GenerationSettings, *, pad: int, eos: Sequence[int]) -> GenerationConfig:
-    """Greedy at temperature 0, else sampling from all tokens (no top-k) within top_p."""
-    common = {"max_new_tokens": settings.max_new_tokens, "pad_token_id": pad, "eos_token_id": list(eos)}
-    if settings.temperature <= 0:
-        return GenerationConfig(do_sample=False, **common)
-    sampling = {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": 0}
-    return GenerationConfig(do_sample=True, **sampling, **common)
-
-
-def read_answer(tokenizer: Any, new: Sequence[int], *, eos: Sequence[int], prompt_tokens: int) -> Generation:
-    """The answer in the newly generated tokens, up to the first end token; without one it was cut off.
-
-    The text is what was said, to the character: only special tokens are left out.
-    """
-    end = next((place for place, token in enumerate(new) if token in eos), None)
-    said = list(new) if end is None else list(new[:end])
-    text = tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    count = len(new) if end is None else end + 1
-    return Generation(text=text, prompt_tokens=prompt_tokens, new_tokens=count, truncated=end is None)
 
 
 @contextmanager
@@ -199,8 +200,32 @@ def _commit(spec: ModelSpec) -> str:
     return Path(config).parent.name if isinstance(config, str) else ""
 
 
-def _revision(spec: ModelSpec) -> dict[str, str]:
-    return {} if checkpoint_folder(spec) is not None or not spec.revision else {"revision": spec.revision}
+def _told(spec: ModelSpec) -> dict[str, Any]:
+    """What `from_pretrained` is told of the files; code of a checkpoint runs only if the spec says so."""
+    revision = {} if checkpoint_folder(spec) is not None or not spec.revision else {"revision": spec.revision}
+    return revision | ({"trust_remote_code": True} if spec.trust_remote_code else {})
+
+
+def _mends(spec: ModelSpec, error: Exception) -> str:
+    """The line that mends what kept a checkpoint from loading."""
+    if "trust_remote_code" in str(error):
+        return "read the checkpoint's code, then add --trust-remote-code"
+    if checkpoint_folder(spec) is None:
+        return f"hf download {spec.checkpoint} --revision {spec.revision}"
+    return "point at a folder written by save_pretrained of the model and of its processor"
+
+
+def _install(error: ImportError) -> str:
+    """The line that installs what an ImportError misses; transformers names it in its message."""
+    named = re.search(r"pip install (?:-U |--upgrade )?([\w.\-\[\]]+)", str(error))
+    return f"pip install {named[1] if named else error.name or 'the package that it names'}"
+
+
+def _too_large(spec: ModelSpec) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{spec.name}: its devices have too little free memory for its weights",
+        hint="a larger group of devices (--devices 0+1), or see what else runs there: nvidia-smi",
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,6 @@ https://arxiv.org/abs/2311.10122. How the texts of a prompt are joined is the pr
   `models/simple/video_llava.py`).
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -21,8 +20,8 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, VideoLlavaForConditionalGeneration, VideoLlavaProcessor
 
-from videval.errors import ModelFailure
-from videval.models import hf
+from videval.errors import ContextExceeded, ModelFailure
+from videval.models import generating, hf
 from videval.models.catalog import concrete_dtype
 from videval.types import Clip, Generation, GenerationSettings, Image, ModelSpec, Part, Prompt, PromptSet, Text, Video
 from videval.video.clips import load_frames
@@ -61,7 +60,7 @@ def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> "VideoLlava"
     with hf.explained_load(spec):
         hf.require_architecture(spec, "video_llava")
         processor = hf.load_processor(VideoLlavaProcessor, spec)
-        model = hf.load_weights(VideoLlavaForConditionalGeneration, spec, dtype=kind, device=target)
+        model = hf.load_weights(VideoLlavaForConditionalGeneration, spec, dtype=kind, devices=[target])
     return VideoLlava(model, processor, about=hf.provenance(spec, dtype=kind, device=target))
 
 
@@ -73,8 +72,8 @@ class VideoLlava:
         self._tokenizer = processor.tokenizer
         self._plain = hf.neutraliser([*self._tokenizer.all_special_tokens, VIDEO_TOKEN, processor.image_token])
         self._context = int(model.config.text_config.max_position_embeddings)
-        self._eos = _token_ids(model.generation_config.eos_token_id, self._tokenizer.eos_token_id)
-        self._pad = _token_ids(self._tokenizer.pad_token_id, self._eos[0])[0]
+        self._eos = generating.token_ids(model.generation_config.eos_token_id, self._tokenizer.eos_token_id)
+        self._pad = generating.token_ids(self._tokenizer.pad_token_id, self._eos[0])[0]
         model.generation_config = GenerationConfig()
         self._tokenizing = Lock()
 
@@ -91,7 +90,7 @@ class VideoLlava:
     def generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
         """Answer a batch. What is sampled (temperature > 0) runs alone, so that its seed decides, not its company."""
         answers: dict[int, Generation] = {}
-        for places in _together(batch):
+        for places in generating.together([i.settings for i in batch], [i.pixels.shape for i in batch]):
             answers.update(zip(places, self._generate([batch[place] for place in places]), strict=True))
         return [answers[place] for place in range(len(batch))]
 
@@ -101,7 +100,8 @@ class VideoLlava:
 
     def _generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
         settings, device = batch[0].settings, self._model.device
-        ids, mask = hf.left_padded([inputs.input_ids for inputs in batch], self._pad)
+        ids, mask = generating.left_padded([inputs.input_ids for inputs in batch], self._pad)
+        stops = generating.StopTexts(self._tokenizer, settings.stop, ids.shape[1])
         what = f"a batch of {len(batch)} x {ids.shape[1]} tokens + {settings.max_new_tokens} new ones"
         with hf.explained_run(device, what), torch.inference_mode():
             torch.manual_seed(settings.seed)
@@ -109,21 +109,24 @@ class VideoLlava:
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 pixel_values_videos=torch.cat([i.pixels for i in batch]).to(device, self._model.dtype),
-                generation_config=hf.generation_config(settings, pad=self._pad, eos=self._eos),
+                generation_config=generating.generation_config(settings, pad=self._pad, eos=self._eos),
+                logits_processor=generating.penalties(settings, mask.to(device)),
+                stopping_criteria=stops.criteria(),
             )
             new = out[:, ids.shape[1] :].tolist()
-        return [self._answer(row, inputs) for row, inputs in zip(new, batch, strict=True)]
+        return [
+            self._answer(row, inputs, stops.after.get(no))
+            for no, (row, inputs) in enumerate(zip(new, batch, strict=True))
+        ]
 
-    def _answer(self, new: Sequence[int], inputs: VideoLlavaInputs) -> Generation:
-        return hf.read_answer(self._tokenizer, new, eos=self._eos, prompt_tokens=len(inputs.input_ids))
+    def _answer(self, new: Sequence[int], inputs: VideoLlavaInputs, stopped: int | None) -> Generation:
+        ends = generating.Ends(eos=self._eos, stop=inputs.settings.stop)
+        tokens = len(inputs.input_ids)
+        return generating.read_answer(self._tokenizer, new, ends, prompt_tokens=tokens, stopped=stopped)
 
     def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
         if tokens + settings.max_new_tokens > self._context:
-            raise ModelFailure(
-                f"the prompt is too long: {tokens} tokens + {settings.max_new_tokens} new ones are more than "
-                f"the {self._context} that the model takes",
-                hint="shorten the prompt or lower max_new_tokens",
-            )
+            raise ContextExceeded.of(tokens, settings.max_new_tokens, self._context)
 
 
 def _shown(prompt: Prompt) -> list[Part]:
@@ -150,18 +153,3 @@ def _encodable(text: str) -> str:
     except UnicodeEncodeError as error:
         raise ModelFailure(f"the prompt is not valid Unicode: {error.reason} at {error.start}") from error
     return text
-
-
-def _together(batch: Sequence[VideoLlavaInputs]) -> list[list[int]]:
-    """Places of the requests that are generated together: those of equal settings, if these are greedy."""
-    groups: dict[tuple[GenerationSettings, int], list[int]] = defaultdict(list)
-    for place, inputs in enumerate(batch):
-        alone = place if inputs.settings.temperature > 0 else -1
-        groups[inputs.settings, alone].append(place)
-    return list(groups.values())
-
-
-def _token_ids(value: int | list[int] | None, default: int) -> list[int]:
-    if value is None:
-        return [default]
-    return list(value) if isinstance(value, list) else [value]
