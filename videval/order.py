@@ -9,6 +9,7 @@ from videval import __version__
 from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
+from videval.models.context import Asking, too_long
 from videval.models.limits import refused
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
@@ -107,7 +108,19 @@ class Order:
 
     def refused(self) -> list[str]:
         """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
-        return refused(self.spec, self.samples, max_frames=self.max_frames)
+        said = refused(self.spec, self.samples, max_frames=self.max_frames)
+        return [*said, *too_long(self.spec, self._asking())]
+
+    def _asking(self) -> Asking:
+        """What of the order decides how many tokens a question has."""
+        cap = self.max_pixels if self.spec.resizes else None
+        return Asking(
+            samples=self.samples,
+            root=self.root,
+            sampling=self.sampling(),
+            pixels=replace(self.spec.pixels, max_pixels=cap or self.spec.pixels.max_pixels),
+            new_tokens=self.generation.max_new_tokens,
+        )
 
     @property
     def load_key(self) -> str:
