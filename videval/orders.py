@@ -64,16 +64,14 @@ def _same_questions(asked: Asked, recipe: Recipe) -> Asked:
 
 def _deviations(order: Order, intended: Order) -> list[str]:
     """What an order has otherwise than its recipe, in words."""
-    now = order.settled()
-    return [
-        f"{name} {_said(now[name])} in place of {_said(was)}"
-        for name, was in intended.settled().items()
-        if now[name] != was
-    ]
+    now, was = order.settled(), intended.settled()
+    names = dict.fromkeys((*was, *now))
+    pairs = ((name, now.get(name), was.get(name)) for name in names)
+    return [f"{name} {_said(here)} in place of {_said(there)}" for name, here, there in pairs if here != there]
 
 
 def _said(value: Any) -> str:
-    text = "nothing" if value in (None, "", ()) else repr(value) if isinstance(value, str) else str(value)
+    text = "nothing" if value in (None, "", ()) else repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 

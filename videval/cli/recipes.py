@@ -101,10 +101,15 @@ def _settled(recipe: "Recipe") -> dict[str, Any] | None:
 def _own(recipe: "Recipe") -> dict[str, Any]:
     """Each field that the recipe itself sets, where it cannot be said what a run would have."""
     from videval.order import flat
+    from videval.plain import plain
 
     said = {"variant": recipe.variant, "model": recipe.model, "dtype": recipe.dtype, "prompts": recipe.prompts}
-    parts: dict[str, Any] = {"wording": recipe.wording, "frames": recipe.sampling}
-    parts |= {"pixels": recipe.pixels, "generation": recipe.generation}
+    parts: dict[str, Any] = {
+        "wording": plain(recipe.wording) if recipe.wording else {},
+        "frames": recipe.sampling,
+        "pixels": recipe.pixels,
+        "generation": recipe.generation,
+    }
     found = {name: value for part, record in parts.items() for name, value in flat(part, record)}
     return {**said, **found}
 
