@@ -35,7 +35,10 @@ class Asked:
     frames: Annotated[int | None, Option(least=1, help="frames per video, for --data")] = None
     fps: Annotated[float | None, Option(least=0.001, help="frames per second, for --data")] = None
     pack: Annotated[bool, Option(help="ask all questions of a video at once, for --data")] = False
+    policy: Annotated[str | None, Option(help="which frames: qwen3_vl, rate, ...; see the README")] = None
+    min_frames: Annotated[int | None, Option(least=1, help="fewest frames, for variants by rate")] = None
     max_frames: Annotated[int | None, Option(least=1, help="cap on frames, for variants by rate")] = None
+    multiple: Annotated[int | None, Option(least=1, help="the frames are a multiple of this, for rates")] = None
     max_pixels: Annotated[int | None, Option(least=16, help="cap on pixels per frame")] = None
     min_pixels: Annotated[int | None, Option(least=16, help="least pixels per frame, if the model resizes")] = None
     total_pixels: Annotated[int | None, Option(least=16, help="cap on pixels of a video, if the model resizes")] = None

@@ -27,6 +27,7 @@ __all__ = ["make_order", "order_of_recipe"]
 
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
+_SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
 
 
 def make_order(asked: Asked, settings: Settings) -> Order:
@@ -105,7 +106,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         in_order=asked.in_order,
         allow_missing=asked.allow_missing,
         prompts=prompts,
-        sampled=_sampled(recipe, variant),
+        sampled=_sampled(asked, recipe, bench.sampling(variant, prompts), spec),
         recipe=None if recipe is _NONE else recipe.used((), wording),
     )
 
@@ -160,11 +161,15 @@ def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
     return None if asked.prompts else recipe.wording
 
 
-def _sampled(recipe: Recipe, variant: Variant) -> FrameSampling | None:
-    """The recipe's frames, for variants with its count or rate; None: as the page says."""
+def _sampled(asked: Asked, recipe: Recipe, page: FrameSampling, spec: ModelSpec) -> FrameSampling | None:
+    """The frames that are asked for by name: the recipe's, for variants with its count or rate or if it has neither,
+    with what the user says of them; None: as page and model say."""
     found = recipe.sampling
     amount = found and (found.num_frames, found.fps)
-    return found if amount == (variant.num_frames, variant.fps) else None
+    if amount not in ((page.num_frames, page.fps), (None, None)):
+        found = None
+    said = {name: value for name in _SAID_OF_FRAMES if (value := getattr(asked, name)) is not None}
+    return replace(found or spec.fitted(page), **said) if said else found
 
 
 def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchmark, Variant]:
