@@ -51,7 +51,8 @@ def order_unread(asked: Asked) -> Order:
     order = _order(asked, recipe)
     if recipe is _NONE:
         return order
-    return replace(order, recipe=recipe.used(_deviations(order, order_of_recipe(recipe)), _wording(asked, recipe)))
+    intended = _order(_same_questions(asked, recipe), recipe)
+    return replace(order, recipe=recipe.used(_deviations(order, intended), _wording(asked, recipe)))
 
 
 def order_of_recipe(recipe: Recipe) -> Order:
@@ -59,18 +60,25 @@ def order_of_recipe(recipe: Recipe) -> Order:
     return _order(Asked(what=None, model=None), recipe)
 
 
+def _same_questions(asked: Asked, recipe: Recipe) -> Asked:
+    """What would be asked by the recipe alone: of one that is for any benchmark, the user's questions by it."""
+    only = Asked(what=None, model=None)
+    if recipe.variant:
+        return only
+    names = ("what", "data", "frames", "fps", "pack", "allow_missing")
+    return replace(only, **{name: getattr(asked, name) for name in names})
+
+
 def _deviations(order: Order, intended: Order) -> list[str]:
     """What an order has otherwise than its recipe, in words."""
-    now = order.settled()
-    return [
-        f"{name} {_said(now[name])} in place of {_said(was)}"
-        for name, was in intended.settled().items()
-        if now[name] != was
-    ]
+    now, was = order.settled(), intended.settled()
+    names = dict.fromkeys((*was, *now))
+    pairs = ((name, now.get(name), was.get(name)) for name in names)
+    return [f"{name} {_said(here)} in place of {_said(there)}" for name, here, there in pairs if here != there]
 
 
 def _said(value: Any) -> str:
-    text = "nothing" if value in (None, "", ()) else repr(value) if isinstance(value, str) else str(value)
+    text = "nothing" if value in (None, "", ()) else repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
@@ -115,6 +123,8 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
+    if recipe.sampling and spec.max_frames and name == recipe.model:  # which its source shows it
+        spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
     return replace(
         spec,
@@ -170,7 +180,7 @@ def _sampled(asked: Asked, recipe: Recipe, page: FrameSampling, spec: ModelSpec)
 
 def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchmark, Variant]:
     """The benchmark, or the user's table, in the variant that is asked for."""
-    what = asked.what or (recipe.variant if asked.data is None else None)
+    what = asked.what or (recipe.variant or None if asked.data is None else None)
     is_file = what is not None and names_a_table(what)
     file = asked.data or (Path(what).expanduser() if what and is_file else None)
     if (file is None) == (what is None or is_file):

@@ -53,7 +53,8 @@ def question_of(
         raise UsageError(f"{video}: there is no such video", hint="is the path right, seen from this folder?")
     start, end = span or (None, None)
     sample = Sample(id="0", video=video.name, question=text, candidates=tuple(options), start=start, end=end)
-    order = _recipe_s(asked) if asked.recipe else _table_s(asked)
+    variant = find_recipe(asked.recipe).variant if asked.recipe else ""
+    order = _variant_s(asked, variant) if variant else _table_s(asked)
     order = replace(order, root=video.absolute().parent, samples=(sample,), allow_symlinks=True)
     order.sampling()  # raises what the order cannot have
     order.refused()
@@ -117,12 +118,11 @@ class _Drawing:
         return self.engine.ask(prompt, settings, **how)
 
 
-def _recipe_s(asked: Asked) -> Order:
-    """As the recipe's benchmark asks, in the recipe's variant or with another amount of frames."""
+def _variant_s(asked: Asked, name: str) -> Order:
+    """As the benchmark of a recipe's variant asks, in that variant or with another amount of frames."""
     if asked.frames is None and asked.fps is None:
         return order_unread(asked)
-    found = find_recipe(asked.recipe or "")
-    variant = parse_variant(found.variant)
+    variant = parse_variant(name)
     amount = f"{asked.frames}frame" if asked.frames is not None else f"{asked.fps:g}fps"
     what = "_".join([variant.benchmark, amount, *(["subs"] if variant.subtitles else [])])
     return order_unread(replace(asked, what=what, frames=None, fps=None))

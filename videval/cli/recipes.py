@@ -56,7 +56,7 @@ def _about(recipe: "Recipe") -> str:
 def _row(recipe: "Recipe") -> list[str | Text]:
     here = Text("-", style="dim") if recipe.lacks else Text("yes", style="green")
     numbers = ", ".join(f"{p.value:g}" for p in recipe.published) or "-"
-    return [recipe.name, recipe.model, recipe.variant, numbers, here, recipe.date, recipe.source]
+    return [recipe.name, recipe.model, recipe.variant or "any", numbers, here, recipe.date, recipe.source]
 
 
 def _json(recipe: "Recipe") -> dict[str, Any]:
@@ -101,10 +101,15 @@ def _settled(recipe: "Recipe") -> dict[str, Any] | None:
 def _own(recipe: "Recipe") -> dict[str, Any]:
     """Each field that the recipe itself sets, where it cannot be said what a run would have."""
     from videval.order import flat
+    from videval.plain import plain
 
     said = {"variant": recipe.variant, "model": recipe.model, "dtype": recipe.dtype, "prompts": recipe.prompts}
-    parts: dict[str, Any] = {"wording": recipe.wording, "frames": recipe.sampling}
-    parts |= {"pixels": recipe.pixels, "generation": recipe.generation}
+    parts: dict[str, Any] = {
+        "wording": plain(recipe.wording) if recipe.wording else {},
+        "frames": recipe.sampling,
+        "pixels": recipe.pixels,
+        "generation": recipe.generation,
+    }
     found = {name: value for part, record in parts.items() for name, value in flat(part, record)}
     return {**said, **found}
 
@@ -132,7 +137,7 @@ def _number(published: "Published") -> str:
 
 def _say_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
-        if value not in (None, "", ()):
+        if value is not False and value not in (None, "", ()):
             explain(f"  {name:<30}{_in_words(value)}")
 
 

@@ -19,9 +19,9 @@ from videval.models.hf_chat.batches import ChatInputs
 from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
-from videval.models.hf_chat.size import size_told
 from videval.models.hf_chat.thinking import is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
+from videval.models.sizes import size_told
 from videval.types import Clip, GenerationSettings, Pixels, Prompt
 from videval.video.clips import load_frames
 
@@ -94,7 +94,11 @@ class Processing:
             return None
         limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
         frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
-        return size_told(self._family.pixels, limits, frames, getattr(self._processor, f"{kind}_processor"))
+        processor = getattr(self._processor, f"{kind}_processor")
+        if kind == "video":
+            step = int(getattr(processor, "temporal_patch_size", None) or 1)
+            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
+        return size_told(self._family.image_pixels, limits, frames, processor.size)
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""

@@ -8,6 +8,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from videval.errors import ModelFailure
 from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
 from videval.models.hf_chat.seen import Shape, shapes_of
@@ -33,5 +34,14 @@ def _nothing(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str,
     return {}
 
 
+def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str, Any]]:
+    """The frames a second that are shown, for a processor that reads no metadata (Qwen2.5-Omni, Qwen3-Omni)."""
+    rates = {clip.num_frames / (clip.span_frames or clip.total_frames) * clip.fps for clip in clips}
+    if len(rates) > 1:
+        told = ", ".join(f"{rate:.3g}" for rate in sorted(rates))
+        raise ModelFailure(f"the processor takes one rate for all clips of a question, and these have {told} frames/s")
+    return {"videos_kwargs": {"fps": min(rates)} if rates else {}}
+
+
 SEEN: Mapping[str, SeenWay] = {}
-ASKED: Mapping[str, Asked] = {}
+ASKED: Mapping[str, Asked] = {"sampled_rate": _sampled_rate}
