@@ -44,7 +44,6 @@ class Family:
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
-    - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
     - `needs`: packages beyond videval's own.
     """
 
@@ -57,7 +56,6 @@ class Family:
     seen: str = ""
     asked: str = ""
     model: str = ""
-    visual_tokens: str = ""
     needs: tuple[str, ...] = ()
 
     @property
