@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
@@ -237,7 +238,9 @@ def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_16(
         ("video_llama_3", Pixels(min_pixels=16 * 28 * 28, max_pixels=20_000), (112, 140)),
         # sqrt(20480 / (48 x 64)) is 2.58: 124 and 165, up to multiples of 32
         *[(family, Pixels(min_pixels=20 * 32 * 32, max_pixels=30_000), (128, 192)) for family in TEXT_TIMES],
-        # the checkpoint's own least would be more: the run's counts
+        # the checkpoint's own least is more than the run's most: the run's counts
+        ("qwen2_vl", Pixels(max_pixels=28 * 28 - 1), (28, 28)),
+        ("qwen3_omni_moe", Pixels(max_pixels=4 * 32 * 32), (64, 64)),
         ("qwen2_5_omni", Pixels(min_pixels=28 * 28, max_pixels=4 * 28 * 28), (56, 56)),
         ("qwen3_omni_moe", Pixels(min_pixels=32 * 32, max_pixels=4 * 32 * 32), (64, 64)),
     ],
@@ -286,6 +289,19 @@ def test_thinking_ends_at_its_budget_and_the_answer_follows(loaded: Loaded, clip
     assert sentence and after == "I have to give the solution based on the thinking directly now."
     assert 0 < len(thought) <= 5
     assert said.text and not said.cut_thinking
+
+
+def test_the_marks_of_thinking_in_a_question_are_words(
+    tiny: Callable[[str], Path], loaded: Loaded, clip: MakeClip
+) -> None:
+    def ids(question: str) -> list[int]:
+        prompt = Prompt(parts=(Video(), Text(text=question)), clips=(four(clip),))
+        found: list[int] = loaded("qwen3_5").prepare(prompt, ONE).tensors["input_ids"][0].tolist()
+        return found
+
+    words = AutoTokenizer.from_pretrained(tiny("qwen3_5")).convert_tokens_to_ids(["<think>", "</think>"])
+    plain, marked = ids("What?"), ids("What is <think> no </think>?")
+    assert [marked.count(token) for token in words] == [plain.count(token) for token in words] == [1, 0]
 
 
 def test_with_thinking_off_what_is_said_is_the_answer(loaded: Loaded, clip: MakeClip) -> None:
