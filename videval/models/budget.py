@@ -81,9 +81,7 @@ def visual_tokens(
 def most_tokens(model_type: str, processing: Processing, pixels: Pixels, *, frames: int) -> int:
     """The most tokens that so many frames can become, whatever their size; LookupError as of `visual_tokens`."""
     rule, limits, told = RULES[model_type], _limits_of(model_type), _told(model_type, processing, pixels, frames)
-    if rule is _grid:
-        return _most_of_grid(limits, told, frames)
-    return frames * told.number("max_soft_tokens") if rule is _soft else rule(limits, told, frames, 1, 1)
+    return MOST[rule](limits, told, frames) if rule in MOST else rule(limits, told, frames, 1, 1)
 
 
 def _limits_of(model_type: str) -> Limits:
@@ -122,6 +120,12 @@ def _most_of_grid(limits: Limits, p: Processing, frames: int) -> int:
     least = p.size["shortest_edge"] / (max(frames, step) if limits == "clip" else 1)
     rounded = least + LONGEST_STRIP * unit * math.sqrt(least) + unit**2
     return -(-frames // step) * max(1, int(max(most, rounded) // unit**2))
+
+
+def _most_of_scaled(limits: Limits, p: Processing, frames: int) -> int:
+    """The worst rounding of the longest strip."""
+    side = p.number("scale_resolution") / (p.number("patch_size") * _merged(p))
+    return frames * math.ceil(side * side + LONGEST_STRIP * side / 2 + 1)
 
 
 def _resized(
@@ -191,6 +195,18 @@ def _soft(limits: Limits, p: Processing, frames: int, height: int, width: int) -
     return frames * high * wide
 
 
+def _scaled(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+    """Of a frame that is scaled to about the pixels of a square, as one slice, 16 or 4 patches a token (MiniCPM-V)."""
+    unit, shape = p.number("patch_size") * _merged(p), width / height
+    high = int(p.number("scale_resolution") / math.sqrt(shape))
+    return frames * math.prod(max(round(length / unit), 1) for length in (high, int(high * shape)))
+
+
+def _merged(p: Processing) -> int:
+    """Patches along a side of a token, of MiniCPM-V."""
+    return 2 if p.settings.get("downsample_mode") == "4x" else 4
+
+
 def _fixed(p: Processing) -> tuple[int, int]:
     """Height and width that every frame is given: of the crop if there is one, else of the size."""
     size = (p.settings.get("crop_size") if p.settings.get("do_center_crop") else None) or p.settings["size"]
@@ -208,6 +224,7 @@ RULES: Mapping[str, Rule] = {
     "internvl": _each,
     "llava_next_video": _cropped,
     "llava_onevision": _pooled,
+    "minicpmv4_6": _scaled,
     "molmo2": _columns,
     "perception_lm": _averaged,
     "qwen2_5_omni": _grid,
@@ -223,3 +240,10 @@ RULES: Mapping[str, Rule] = {
     "video_llava": _whole,
 }
 """`model_type` -> how its tokens are counted; VideoLLaMA3 leaves out what does not change, so it has these at most."""
+
+MOST: Mapping[Rule, Callable[[Limits, Processing, int], int]] = {
+    _grid: _most_of_grid,
+    _scaled: _most_of_scaled,
+    _soft: lambda limits, p, frames: frames * p.number("max_soft_tokens"),
+}
+"""Rule -> the most that it gives; those that are not here give every frame the same, whatever its size."""
