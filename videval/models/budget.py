@@ -46,8 +46,9 @@ class Processing:
         return int(self.settings.get("temporal_patch_size") or 1)
 
     def number(self, *names: str) -> int:
-        """A whole number by the first of its names that is there."""
-        return int(next(self.settings[name] for name in names if self.settings.get(name) is not None))
+        """A whole number by the first of its names that is there; LookupError if none is."""
+        found = [self.settings[name] for name in names if self.settings.get(name) is not None]
+        return int(found[0])
 
 
 def processing_of(model_type: str, folder: Path | None, known: Mapping[str, Any]) -> Processing:
