@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.questions import order
 from videval.errors import UsageError
 from videval.models import context
 from videval.models.catalog import model_spec
@@ -37,10 +38,10 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def asked(*videos: str, sampling: FrameSampling = EIGHT, new: int = 512, pixels: Pixels | None = None) -> Asking:
-    samples = [
-        Sample(id=f"{n}", video=v, question="What happens?", candidates=("a", "b")) for n, v in enumerate(videos)
-    ]
-    return Asking(samples=samples, root=Path("/videos"), sampling=sampling, pixels=pixels or Pixels(), new_tokens=new)
+    about = [(f"{n}", video) for n, video in enumerate(videos)]
+    samples = [Sample(id=i, video=v, question="What happens?", candidates=("a", "b")) for i, v in about]
+    limits = pixels or Pixels()
+    return Asking(samples=samples, root=Path("/videos"), sampling=sampling, pixels=limits, new_tokens=new)
 
 
 def test_no_video_is_opened_where_the_numbers_fit_whatever_they_are(looked: list[str]) -> None:
@@ -108,3 +109,11 @@ def test_the_context_is_the_entry_s_else_what_config_json_says(tmp_path: Path) -
     assert context_of(replace(spec, context=9)) == 9
     (tmp_path / "config.json").write_text("{}")
     assert context_of(spec) is None
+
+
+def test_an_order_whose_questions_are_too_long_is_refused_before_a_row_is_written(tmp_path: Path) -> None:
+    made = order(tmp_path, 2)
+    assert made.refused() == []
+    small = replace(made, spec=replace(INTERN, context=600))
+    with pytest.raises(UsageError, match=r"4 frames x 256\.0 tokens"):
+        small.refused()
