@@ -152,6 +152,17 @@ def test_the_dashboard_counts_truncated_answers(database: Database, run: RunInfo
     assert list(table(opened("samples", run=run.name, outcome="truncated"), "Samples")["sample"]) == ["1"]
 
 
+def test_two_runs_are_compared_with_a_truncated_answer_called_so(
+    database: Database, run: RunInfo, tmp_path: Path, opened: Open
+) -> None:
+    other = enqueue(database, order(tmp_path / "data", samples(5, videos=5), max_pixels=4096)).run
+    for number in range(3):
+        say(database, other, number, THOUGHT)
+    at = opened("compare", a=other.name, b=run.name)
+    (line,) = table(at, "Samples that flipped").to_dict("records")
+    assert (line[f"{other.name} said"], line[f"{run.name} said"]) == ("(A) one", "(truncated)")
+
+
 def test_the_report_page_has_a_column_for_truncated_answers(database: Database, run: RunInfo) -> None:
     page = run_page(database, run)
     assert "<th>unparsed</th><th>truncated</th>" in page and "<td>0</td><td>1</td></tr>" in page
