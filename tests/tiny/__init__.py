@@ -1,7 +1,8 @@
 """Tiny random models of each family that `hf_chat` loads: the real classes, processor and file layout.
 
 A family is a module here with `build(folder)`, which writes a complete checkpoint of less than a million parameters:
-one token a byte, answers that are gibberish and depend on the frames and on the question.
+one token a byte, answers that are gibberish and depend on the frames and on the question. If it has a `STRAIGHT`, that
+is what `tests.tiny._parts.straight` is told beyond the frames: where a clip is not shown as a video in the plain way.
 """
 
 import os
@@ -10,11 +11,18 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
-__all__ = ["TINY", "tiny"]
+__all__ = ["TINY", "straight_of", "tiny"]
+
+
+def straight_of(family: str) -> Mapping[str, Any]:
+    """What the plain script is told of a family."""
+    told: Mapping[str, Any] = getattr(import_module(f"tests.tiny.{family}"), "STRAIGHT", {})
+    return told
 
 
 def _build(family: str, folder: Path) -> None:

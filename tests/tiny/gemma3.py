@@ -18,6 +18,7 @@ SPECIAL = (
 )  # fmt: skip
 IMAGE = 28
 IMAGE_TOKENS = 4
+STRAIGHT = {"as_images": True}
 TEMPLATE = (
     "{{ bos_token }}{% if messages[0].role == 'system' %}"
     "{% set first = (messages[0].content if messages[0].content is string else messages[0].content[0].text) + '\n\n' %}"

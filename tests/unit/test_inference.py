@@ -27,12 +27,14 @@ from videval.types import (
     Part,
     Pixels,
     Prompt,
+    RecipeUsed,
     Response,
     Sample,
     Sound,
     Stage,
     Text,
     Video,
+    Wording,
 )
 from videval.video.cache import FrameCache
 from videval.video.clips import load_frames
@@ -137,6 +139,14 @@ def test_an_answer_comes_with_what_was_shown_and_how_long_each_stage_took(root: 
     assert timings.decode > 0
     (asked,) = engine.asked
     assert (asked["settings"].max_new_tokens, asked["alone"], asked["load_key"]) == (7, True, "the key")
+
+
+def test_a_run_by_a_recipe_puts_its_questions_in_the_recipes_words(root: Path, frames: CacheFrames) -> None:
+    wording = Wording(text="{frames} frames: {question}\n{options}", option="({letter}) {text}", prefix="(")
+    run = replace(RUN, recipe=RecipeUsed(name="m/b@team", wording=wording))
+    response, _ = ask(about(), root, frames, FakeEngine(), run=run)
+    assert response.prompt.text("user") == "4 frames: What is 0?\n(A) one\n(B) two"
+    assert response.prompt.text("assistant") == "("
 
 
 def test_a_pack_asks_all_questions_of_its_video_at_once(root: Path, frames: CacheFrames) -> None:

@@ -35,9 +35,9 @@ def sampling(policy: str, **said: Any) -> FrameSampling:
     [
         (sampling("interior"), "needs a frame count", "give num_frames"),
         (sampling("qwen2_vl"), "needs a frame count or a rate", "give num_frames or fps"),
-        (sampling("smolvlm", num_frames=8), "takes frames per second, not a frame count", "leave num_frames out"),
-        (sampling("glm46v", num_frames=8), "takes frames per second, not a frame count", "leave num_frames out"),
-        (sampling("stride", fps=1.0), "takes a frame count, not a rate", "leave fps out"),
+        (sampling("smolvlm", num_frames=8), "takes frames per second, not a frame count", "--fps 1"),
+        (sampling("glm46v", num_frames=8), "takes frames per second, not a frame count", "--fps 1"),
+        (sampling("stride", fps=1.0), "takes a frame count, not a rate", "--frames 8"),
         (sampling("qwen3_vl", num_frames=8, fps=1.0), "exclude each other", "leave num_frames or fps out"),
         (sampling("rate", fps=1.0, min_frames=9, max_frames=8), "min_frames 9 are more than", "--max-frames 9"),
         (sampling("qwen3_vl", min_frames=1000), "min_frames 1000 are more than max_frames 768", "--max-frames 1000"),

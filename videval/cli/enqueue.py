@@ -61,10 +61,22 @@ def place(settings: "Settings", database: "Database", order: "Order", *, new: bo
 def _explain_order(order: "Order") -> None:
     """What the model will be shown and told, and what of it is the model's own and not the benchmark's."""
     sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
-    replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
+    whose = "asked for" if order.sampled else "the model's own"
+    replaced = f" ({whose}, in place of '{own.policy}')" if sampling.policy != own.policy else ""
     note = f", {order.spec.note}" if order.spec.note else ""
     explain(f"  {_in_words(sampling)}{replaced}; model {order.spec.name}{note}")
-    explain(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
+    words = "the recipe's words" if order.recipe and order.recipe.wording else f"prompt set {order.prompt_set}"
+    explain(f"  {words}; answers up to {_answer_length(order)}")
+    _explain_recipe(order)
+
+
+def _explain_recipe(order: "Order") -> None:
+    """By which recipe it is, and what of it the user asks for otherwise."""
+    if order.recipe is None:
+        return
+    explain(f"  recipe {order.recipe.name} {order.recipe.digest} ({order.recipe.source}, {order.recipe.date})")
+    for deviation in order.recipe.deviations:
+        warn(f"  not as the recipe says: {deviation}")
 
 
 def _in_words(sampling: "FrameSampling") -> str:

@@ -63,7 +63,7 @@ def _say_json(database: "Database", run: str | None) -> None:
 
 
 def _show(database: "Database", run: str | None) -> None:
-    from videval.cli.overview import Scores, is_going, live, runs_table, workers_table
+    from videval.cli.overview import Scores, is_going, live, recipe_lines, runs_table, workers_table
 
     statuses = _going(database, run)
     if not statuses:
@@ -72,6 +72,8 @@ def _show(database: "Database", run: str | None) -> None:
     if not run and not any(is_going(s) for s in statuses):
         say("nothing is going on; the last run was (all: videval list runs)")
     console.print(runs_table(statuses, Scores(database)))
+    for line in recipe_lines(statuses):
+        say(line)
     if live(database):
         console.print(workers_table(database))
     elif waiting := _waiting(statuses):

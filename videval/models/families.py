@@ -5,10 +5,13 @@ Family says, which is right where the processor takes videos. No torch here: the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
+from videval.errors import ModelUnavailable
+
+__all__ = ["FAMILIES", "Family", "Thinking", "family_of", "require_packages"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +36,13 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
-    - `pixels`: what the numbers in the processor's `size` are of: one "frame", or the whole "clip"; empty: limits in
-      pixels mean nothing to it.
+    - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
+      least of a frame and the most of the clip ("share": its frames share that); empty: limits in pixels mean nothing
+      to it.
+    - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
+      token.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
-      processor made of each clip, and what the processor is told.
+      processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
     - `needs`: packages beyond videval's own.
@@ -45,18 +51,52 @@ class Family:
     form: Literal["video", "frames"] = "video"
     frame_mark: str = ""
     time_mark: str = ""
-    pixels: Literal["", "frame", "clip"] = ""
+    pixels: Literal["", "frame", "clip", "share"] = ""
     thinking: Thinking | None = None
+    patch_token: str = ""
     seen: str = ""
     asked: str = ""
     model: str = ""
     visual_tokens: str = ""
     needs: tuple[str, ...] = ()
 
+    @property
+    def image_pixels(self) -> Literal["", "frame", "clip", "share"]:
+        """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
+        return "frame" if self.pixels and self.form == "video" else self.pixels
+
+
+QWEN_THINKING = Thinking(
+    ended="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly "
+    "now.\n</think>\n\n"
+)
+"""How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
+QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", thinking=QWEN_THINKING)
+QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
 
 FAMILIES: Mapping[str, Family] = {
     "gemma3": Family(form="frames"),
+    "internvl": Family(),
+    "llava_next_video": Family(),
+    "llava_onevision": Family(),
+    "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>"),
+    "perception_lm": Family(needs=("timm",)),
+    "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
+    "qwen2_vl": Family(pixels="frame"),
+    "qwen3_5": QWEN3_5,
+    "qwen3_5_moe": QWEN3_5,
+    "qwen3_omni_moe": Family(
+        pixels="frame",
+        asked="sampled_rate",
+        model="Qwen3OmniMoeThinkerForConditionalGeneration",
+        thinking=QWEN_THINKING,
+    ),
+    "qwen3_vl": QWEN3_VL,
+    "qwen3_vl_moe": QWEN3_VL,
+    "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
+    "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
+    "video_llava": Family(),
 }
 """`model_type` -> its family, sorted."""
 
@@ -64,3 +104,10 @@ FAMILIES: Mapping[str, Family] = {
 def family_of(model_type: str) -> Family | None:
     """The family of a `model_type`; None if there is no entry for it."""
     return FAMILIES.get(model_type)
+
+
+def require_packages(family: Family, name: str) -> None:
+    """Raise ModelUnavailable, with the line that installs them, if packages that model `name` needs are not here."""
+    absent = [package for package in family.needs if find_spec(package) is None]
+    if absent:
+        raise ModelUnavailable(f"{name} needs {' and '.join(absent)}", hint=f"pip install {' '.join(absent)}")

@@ -130,8 +130,14 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
     return (
         f'<div class="columns"><div><h2>Score</h2>{by_group}</div>'
         f"<div><h2>How it converged</h2>{convergence}</div></div>{table}{said}"
-        f"{_metrics(score.metrics)}"
+        f"{_metrics(score.metrics)}{_published(score)}"
     )
+
+
+def _published(score: ScoreReport) -> str:
+    """What can be said of the numbers that are published for the run's recipe."""
+    found = ((f"recipe {p.recipe}", p.said, *p.caveats) for p in score.published)
+    return "".join(f"<p>{'<br>'.join(map(escape, lines))}</p>" for lines in found)
 
 
 def _metrics(figures: Sequence[Figure]) -> str:

@@ -12,6 +12,11 @@ from videval.video.sampling.policies import explicit, known
 __all__ = ["check_sampling", "fitting", "rule_for", "seconds_shown"]
 
 _NAMES = {"num_frames": "frame count", "fps": "rate"}
+_OTHER = {"num_frames": "frames per second, not a frame count", "fps": "a frame count, not a rate"}
+_INSTEAD = {
+    "num_frames": "--fps 1, or a variant such as ..._1fps",
+    "fps": "--frames 8, or a variant such as ..._8frame",
+}
 _LIMITS = ("min_frames", "max_frames", "multiple")
 
 
@@ -87,8 +92,7 @@ def _check_amount(wanted: FrameSampling) -> None:
         raise UsageError("a frame count and a rate exclude each other", hint="leave num_frames or fps out")
     for name in given:
         if name not in takes:
-            said = "a frame count, not a rate" if name == "fps" else "frames per second, not a frame count"
-            raise UsageError(f"policy {wanted.policy} takes {said}", hint=f"leave {name} out")
+            raise UsageError(f"policy {wanted.policy} takes {_OTHER[name]}", hint=_INSTEAD[name])
     if wanted.num_frames is not None:
         _check_count(wanted, wanted.num_frames)
     elif wanted.fps is not None:

@@ -1,0 +1,56 @@
+"""Requests as a processor made them one by one, and as one batch of them goes to the model."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from videval.models.generating import left_padded
+from videval.types import GenerationSettings, Seen
+
+__all__ = ["ChatInputs", "batched"]
+
+IDS, MASK = "input_ids", "attention_mask"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ChatInputs:
+    """One request on the CPU: what the processor made of it alone, with token ids [1, n], and what is said of it."""
+
+    tensors: Mapping[str, torch.Tensor]
+    settings: GenerationSettings
+    seen: tuple[Seen, ...] = ()
+    rendered: str = ""
+    opened: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the prompt has."""
+        return int(self.tensors[IDS].shape[1])
+
+    @property
+    def shape(self) -> Hashable:
+        """What must be equal in requests that are joined: the names of their tensors, and all sizes but the first."""
+        return tuple(
+            (name, None if self.is_per_token(name) else tuple(value.shape[1:]))
+            for name, value in sorted(self.tensors.items())
+        )
+
+    def is_per_token(self, name: str) -> bool:
+        """Whether a tensor has a value for each token of the prompt."""
+        return self.tensors[name].shape == self.tensors[IDS].shape
+
+
+def batched(batch: Sequence[ChatInputs], pad: int) -> dict[str, torch.Tensor]:
+    """Requests of one shape as one batch: what is per token is padded in front, everything else laid end to end."""
+    first = batch[0]
+    if len(batch) == 1:
+        return dict(first.tensors)
+    joined = {}
+    for name in first.tensors:
+        rows = [inputs.tensors[name] for inputs in batch]
+        if first.is_per_token(name):
+            joined[name], joined[MASK] = left_padded([row[0] for row in rows], pad if name == IDS else 0)
+        else:
+            joined[name] = torch.cat(rows)
+    return joined

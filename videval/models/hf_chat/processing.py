@@ -1,0 +1,175 @@
+"""From a prompt to a model's inputs: the chat template's text, the processor's tensors, and what was seen."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image as Pictures
+from PIL import UnidentifiedImageError
+from transformers.video_utils import VideoMetadata
+
+from videval.errors import ContextExceeded, VideoFailure
+from videval.models import hf
+from videval.models.families import Family
+from videval.models.hf_chat.batches import ChatInputs
+from videval.models.hf_chat.messages import Chat, Visual, visuals
+from videval.models.hf_chat.remembered import Remembered
+from videval.models.hf_chat.seen import read_back
+from videval.models.hf_chat.thinking import is_opened, switches
+from videval.models.hf_chat.ways import asked_way, seen_way
+from videval.models.sizes import size_told
+from videval.types import Clip, GenerationSettings, Pixels, Prompt
+from videval.video.clips import load_frames
+
+__all__ = ["Processing"]
+
+KINDS = ("video", "image")
+
+
+class Processing:
+    """A checkpoint's processor, asked for one prompt at a time: its tokenizer is not safe in several threads."""
+
+    def __init__(self, processor: Any, family: Family, *, context: int | None) -> None:
+        self._processor, self._family, self._context = processor, family, context
+        self._chat = Chat(processor, hf.neutraliser(_special(processor)))
+        self._shapes, self._asked = seen_way(family), asked_way(family)
+        self._one_at_a_time = Lock()
+        for kind in KINDS:
+            if getattr(processor, f"{kind}_processor", None) is not None:
+                setattr(processor, f"{kind}_processor", Remembered(getattr(processor, f"{kind}_processor")))
+
+    def prepare(self, prompt: Prompt, settings: GenerationSettings) -> ChatInputs:
+        """What the model gets. Raises ModelFailure for what it cannot take, ContextExceeded, VideoFailure."""
+        pieces = visuals(prompt, self._family)
+        shown = [piece for piece in pieces if isinstance(piece, Visual)]
+        turned = switches(self._family.thinking, self._processor.chat_template, settings.thinking)
+        with self._one_at_a_time, hf.explained_run(torch.device("cpu"), "the prompt"):
+            said = self._chat.text(prompt, pieces, turned)
+            made = self._made(said.text, prompt, shown)
+            self._check_length(made["input_ids"].shape[1], settings)
+            return ChatInputs(
+                tensors={name: value for name, value in made.items() if isinstance(value, torch.Tensor)},
+                settings=settings,
+                seen=read_back(
+                    made, self._processor, self._family, prompt.clips, shown, self._shapes(made, self._processor, shown)
+                ),
+                rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
+                opened=is_opened(self._family.thinking, said.opening),
+            )
+
+    def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
+        """What the processor makes of a text and what is shown in it; it samples no frames."""
+        told = self._telling(prompt, shown)
+        given = {}
+        for kind in KINDS:
+            own = [visual for visual in shown if visual.kind == kind]
+            if own:
+                frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
+                given[f"{kind}s"] = [frames] if kind == "image" else frames
+        bos = self._processor.tokenizer.bos_token
+        words = {"add_special_tokens": not (bos and text.startswith(bos)), "return_text_replacement_offsets": True}
+        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
+        return made
+
+    def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, dict[str, Any]]:
+        """What the processor is told of videos and of images."""
+        told: dict[str, dict[str, Any]] = {"videos_kwargs": {}, "images_kwargs": {}}
+        clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
+        if clips:
+            told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
+        for kind in KINDS:
+            size = self._size(kind, prompt, shown)
+            told[f"{kind}s_kwargs"] |= {"size": size} if size else {}
+        for name, more in self._asked(self._processor, clips).items():
+            told[name] |= more
+        return told
+
+    def _size(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, int] | None:
+        numbers = list(dict.fromkeys(v.clip for v in shown if v.kind == kind and v.clip is not None))
+        if not prompt.pixels or not numbers:
+            return None
+        limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
+        frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
+        processor = getattr(self._processor, f"{kind}_processor")
+        if kind == "video":
+            step = int(getattr(processor, "temporal_patch_size", None) or 1)
+            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
+        return size_told(self._family.image_pixels, limits, frames, processor.size)
+
+    def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
+        """The frames and images of one kind; those that the processor remembers are mapped and not read."""
+        remembered: Remembered = getattr(self._processor, f"{kind}_processor")
+        paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
+        remembered.showing = (paths, tuple((k, str(v)) for k, v in told.items() if k != "video_metadata"))
+        clips: dict[str, npt.NDArray[np.uint8]] = {}
+        return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
+
+    def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
+        if self._context is not None and tokens + settings.max_new_tokens > self._context:
+            raise ContextExceeded.of(tokens, settings.max_new_tokens, self._context)
+
+
+def rendered(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The prompt as text, special tokens and all; one that is repeated is written once, with how often."""
+    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+    pieces: list[str] = []
+    words: list[int] = []
+    for token, run in groupby(ids):
+        count = sum(1 for _ in run)
+        if count > 1 and token in special:
+            pieces += [_decoded(tokenizer, words), f"{_decoded(tokenizer, [token])}×{count}"]
+            words = []
+        else:
+            words += [token] * count
+    return "".join([*pieces, _decoded(tokenizer, words)])
+
+
+def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""
+
+
+def _special(processor: Any) -> list[str]:
+    """The tokens that are more than words: in a question they would be places for frames, or end the prompt."""
+    tokenizer = processor.tokenizer
+    added = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    named = [getattr(processor, f"{kind}_token", None) for kind in (*KINDS, "audio")]
+    return [*tokenizer.all_special_tokens, *added, *(token for token in named if isinstance(token, str))]
+
+
+def _metadata(clip: Clip) -> VideoMetadata:
+    """A clip as transformers is told of one: the numbers of its frames at the source's rate."""
+    total = clip.span_frames or clip.total_frames
+    return VideoMetadata(
+        total_num_frames=total,
+        fps=clip.fps,
+        width=clip.width,
+        height=clip.height,
+        duration=total / clip.fps,
+        frames_indices=list(clip.frame_numbers),
+    )
+
+
+def _read(
+    visual: Visual, prompt: Prompt, clips: dict[str, npt.NDArray[np.uint8]], *, mapped: bool
+) -> npt.NDArray[np.uint8] | Pictures.Image:
+    """A clip [n, height, width, 3], a frame of one, or an image; `clips` holds what is open."""
+    if visual.clip is None:
+        return _picture(visual.path)
+    clip = prompt.clips[visual.clip]
+    if clip.path not in clips:
+        frames = load_frames(clip)
+        clips[clip.path] = frames if mapped else np.array(frames)
+    frames = clips[clip.path]
+    return frames if visual.position is None else frames[visual.position]
+
+
+def _picture(path: str) -> Pictures.Image:
+    try:
+        with Pictures.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise VideoFailure(f"{path}: the image cannot be read: {error}") from error
