@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videval.types import FrameSampling
     from workers.desk import Placed
 
-__all__ = ["enqueue_command", "ordered", "place"]
+__all__ = ["enqueue_command", "in_words", "ordered", "place"]
 
 
 @takes_asked
@@ -64,7 +64,7 @@ def _explain_order(order: "Order") -> None:
     whose = "asked for" if order.sampled else "the model's own"
     replaced = f" ({whose}, in place of '{own.policy}')" if sampling.policy != own.policy else ""
     note = f", {order.spec.note}" if order.spec.note else ""
-    explain(f"  {_in_words(sampling)}{replaced}; model {order.spec.name}{note}")
+    explain(f"  {in_words(sampling)}{replaced}; model {order.spec.name}{note}")
     words = "the recipe's words" if order.recipe and order.recipe.wording else f"prompt set {order.prompt_set}"
     explain(f"  {words}; answers up to {_answer_length(order)}")
     _explain_recipe(order)
@@ -79,7 +79,8 @@ def _explain_recipe(order: "Order") -> None:
         warn(f"  not as the recipe says: {deviation}")
 
 
-def _in_words(sampling: "FrameSampling") -> str:
+def in_words(sampling: "FrameSampling") -> str:
+    """A sampling as people read it."""
     said = [
         f"{sampling.num_frames} frames" if sampling.num_frames else "",
         f"{sampling.fps:g} frames per second" if sampling.fps else "",
