@@ -12,6 +12,7 @@ from videval.options import Asked, OptionField, options
 __all__ = ["enqueue_form"]
 
 COLUMNS = 4
+_ANSWERS = {"as the model has it": None, "yes": True, "no": False}
 
 
 def enqueue_form() -> None:
@@ -37,6 +38,8 @@ def _box(column: Any, field: OptionField) -> Any:
     """A box for an option, and what was put in; the default if nothing was."""
     told, label = field.told, field.name.replace("_", " ").capitalize()
     key, about = f"enqueue-{field.name}", plain(told.help)
+    if field.type is bool and field.default is None:
+        return _ANSWERS[column.selectbox(label, _ANSWERS, help=about, key=key)]
     if field.type is bool:
         return column.checkbox(label, value=field.default, help=about, key=key)
     if field.type in (int, float):

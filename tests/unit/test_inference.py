@@ -23,7 +23,9 @@ from videval.types import (
     Generation,
     GenerationSettings,
     Image,
+    LengthRule,
     Part,
+    Pixels,
     Prompt,
     RecipeUsed,
     Response,
@@ -344,3 +346,32 @@ def test_a_prompt_that_shows_a_clip_which_is_not_there_is_a_failure(
     page.parts = (part,)
     with pytest.raises(RequestFailure, match="there are 1"):
         ask(about(), root, frames, FakeEngine())
+
+
+# how large the model's processor may make the frames
+
+LIMITS = Pixels(min_pixels=3136, max_pixels=602112, total_pixels=1 << 24)
+RESIZING = replace(RUN, spec=replace(RUN.spec, resizes=True, pixels=LIMITS))
+
+
+def pixels(root: Path, frames: CacheFrames, run: RunConfig, asked: list[Sample] | None = None) -> tuple[Pixels, ...]:
+    response, _ = ask(asked or about(), root, frames, FakeEngine(), run=run)
+    return response.prompt.pixels
+
+
+def test_a_processor_that_resizes_is_told_the_runs_limits_for_each_clip(root: Path, frames: CacheFrames) -> None:
+    two = showing(ClipRef(video="v0.mp4"), ClipRef(video="v0.mp4", start=0.0, end=0.5))
+    assert pixels(root, frames, RESIZING, two) == (LIMITS, LIMITS)
+
+
+def test_one_that_does_not_is_told_nothing(root: Path, frames: CacheFrames) -> None:
+    assert pixels(root, frames, replace(RESIZING, spec=replace(RESIZING.spec, resizes=False))) == ()
+
+
+def test_a_rule_by_length_changes_the_limits_that_it_names_by_what_is_shown_of_a_clip(
+    root: Path, frames: CacheFrames
+) -> None:
+    rules = (LengthRule(up_to=0.75, pixels=Pixels(max_pixels=200704)), LengthRule(fps=None, pixels=Pixels()))
+    run = replace(RESIZING, sampling=replace(RUN.sampling, by_length=rules))
+    refs = (ClipRef(video="v0.mp4"), ClipRef(video="v0.mp4", start=0.0, end=0.5))
+    assert pixels(root, frames, run, showing(*refs)) == (LIMITS, replace(LIMITS, max_pixels=200704))

@@ -9,12 +9,10 @@ import pytest
 from sqlalchemy import event, update
 
 from tests.dashboards import Open, its_database, opens_pages, said, settings_of_this_test, table
-from tests.questions import make_run, order, request_ids, samples, take
+from tests.questions import make_run, order, samples, say
 from videval import report
-from videval.asking import asking
-from videval.benchmarks.table import TableBenchmark
 from videval.changes import retry
-from videval.db import browse, results
+from videval.db import browse
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.tables import ResponseRow
@@ -23,28 +21,14 @@ from videval.export.run import run_table
 from videval.merge import merge
 from videval.report.page import run_page
 from videval.runs import enqueue, find
-from videval.types import Clip, Generation, Prompt, Response, Seen, Text, Timings, Video
+from videval.types import Generation, Seen
 
 __all__ = ["its_database", "opens_pages", "settings_of_this_test"]
 
-CLIP = Clip(
-    path="c.npy", frame_numbers=(0, 4), timestamps=(0.0, 0.4), total_frames=30, fps=10.0, width=64, height=48,
-    decoder="test", policy="interior",
-)  # fmt: skip
 SEEN = Seen(frames=2, width=56, height=28, tokens=4, timestamps=(0.2,), grid=(1, 2, 4))
 CUT = Generation(text="", thinking="Let me see \ud800", truncated=True, seen=(SEEN,), rendered="<s> <pad> x4 What?")
 THOUGHT = Generation(text="(A) one", thinking="It is one.", seen=(SEEN,), rendered="<s> <pad> x4 What?")
 ENDED = Generation(text="(A) one, since", thinking="Hm.", truncated=True, seen=(SEEN,))
-
-
-def say(database: Database, run: RunInfo, number: int, generation: Generation) -> None:
-    """Answer one of a run's requests so."""
-    claim = take(database, request_ids(database, run.run_id)[number])
-    assert claim is not None
-    prompt = Prompt(parts=(Video(), Text(text="What?")), clips=(CLIP,))
-    response = Response(text=generation.text, prompt=prompt, generation=generation, timings=Timings())
-    reading = asking(claim.key, TableBenchmark()).read(claim.samples, response.said)
-    assert database.write(results.complete, claim, response, reading)
 
 
 @pytest.fixture
@@ -166,6 +150,17 @@ def test_the_dashboard_counts_truncated_answers(database: Database, run: RunInfo
     assert "2 right, 1 wrong, 0 unparsed, 1 truncated of 4" in said(at)
     assert table(at, "Scores by group").iloc[-1]["truncated"] == "1"
     assert list(table(opened("samples", run=run.name, outcome="truncated"), "Samples")["sample"]) == ["1"]
+
+
+def test_two_runs_are_compared_with_a_truncated_answer_called_so(
+    database: Database, run: RunInfo, tmp_path: Path, opened: Open
+) -> None:
+    other = enqueue(database, order(tmp_path / "data", samples(5, videos=5), max_pixels=4096)).run
+    for number in range(3):
+        say(database, other, number, THOUGHT)
+    at = opened("compare", a=other.name, b=run.name)
+    (line,) = table(at, "Samples that flipped").to_dict("records")
+    assert (line[f"{other.name} said"], line[f"{run.name} said"]) == ("(A) one", "(truncated)")
 
 
 def test_the_report_page_has_a_column_for_truncated_answers(database: Database, run: RunInfo) -> None:
