@@ -8,7 +8,7 @@ import typer
 
 from videval.cli import complete
 from videval.errors import UsageError
-from videval.options import Asked, OptionField, options
+from videval.options import TEXTS, Asked, OptionField, options
 
 __all__ = ["takes_asked"]
 
@@ -26,13 +26,18 @@ def takes_asked(command: Callable[Concatenate[Asked, ...], None]) -> Callable[..
     shared += [_option(field) for field in options()]
 
     def call(**given: Any) -> None:
-        asked = _asked(**{p.name: given.pop(p.name) for p in shared})
+        asked = _asked(**{p.name: _said(given.pop(p.name)) for p in shared})
         command(asked, **given)
 
     call.__doc__ = command.__doc__
     call.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
     call.__dict__["__signature__"] = inspect.Signature([*shared, *own])
     return call
+
+
+def _said(value: Any) -> Any:
+    """As `Asked` has it: what may be given several times and was not is None."""
+    return (tuple(value) or None) if isinstance(value, list) else value
 
 
 def _parameter(name: str, kind: Any, told: Any) -> inspect.Parameter:
@@ -43,7 +48,8 @@ def _option(field: OptionField) -> inspect.Parameter:
     told = field.told
     names = [f"--{field.name.replace('_', '-')}"] if told.is_switch else []
     shown = typer.Option(field.default, *names, min=told.least, max=told.most, help=told.help)
-    return _parameter(field.name, field.type | None if field.default is None else field.type, shown)
+    kind = list[str] if field.type == TEXTS else field.type
+    return _parameter(field.name, kind | None if field.default is None else kind, shown)
 
 
 def _asked(variant: str | None, model: str | None, **given: Any) -> Asked:
