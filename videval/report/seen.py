@@ -13,6 +13,7 @@ from videval.errors import NewerRun
 from videval.report.index import spans
 from videval.types import FrameSampling, Seen
 from videval.video.sampling import rule_for, seconds_shown
+from videval.words import plural
 
 __all__ = ["endings", "seen_summary"]
 
@@ -92,7 +93,9 @@ class _Counts:
     def _warnings(self) -> Iterator[str]:
         for (frames, width, height, _), shapes in self._shapes.items():
             if len(shapes) > 1:
-                said = " and ".join(f"{_said(shape)} ({count} answers)" for shape, count in shapes.most_common())
+                said = " and ".join(
+                    f"{_said(shape)} ({plural(count, 'answer')})" for shape, count in shapes.most_common()
+                )
                 yield (
                     f"clips of {frames} frames of {width}x{height} pixels were seen as {said}: two versions of a "
                     "library answered -> the same versions on all hosts, then the run anew (--new)"
