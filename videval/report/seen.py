@@ -7,7 +7,7 @@ from typing import Any
 
 from videval.db import responses, stats, timings
 from videval.db.records import RunInfo
-from videval.db.responses import Saw
+from videval.db.responses import SeenClips
 from videval.db.session import Database
 from videval.errors import NewerRun
 from videval.report.index import spans
@@ -64,7 +64,7 @@ class _Counts:
         self._sizes: Counter[str] = Counter()
         self._shapes: dict[tuple[Any, ...], Counter[_Shape]] = {}
 
-    def add(self, found: Iterable[Saw]) -> None:
+    def add(self, found: Iterable[SeenClips]) -> None:
         for saw in found:
             self._frames += (clip.frames for clip in saw.seen)
             self._tokens += (clip.tokens for clip in saw.seen)
@@ -72,7 +72,7 @@ class _Counts:
             if len(saw.seen) == 1 and self._sampling is not None:
                 self._shapes.setdefault(self._given(saw, self._sampling), Counter())[_shape(saw.seen[0])] += 1
 
-    def _given(self, saw: Saw, sampling: FrameSampling) -> tuple[Any, ...]:
+    def _given(self, saw: SeenClips, sampling: FrameSampling) -> tuple[Any, ...]:
         """All that decides how one clip is seen: frames, their size, and the rule by its length."""
         rule = rule_for(sampling, seconds_shown(saw.total_frames, saw.fps, saw.span_frames))
         return saw.num_frames, saw.width, saw.height, rule
