@@ -12,6 +12,7 @@ from videval.options import TEXTS, Asked, OptionField, options
 __all__ = ["enqueue_form"]
 
 COLUMNS = 4
+_ANSWERS = {"as the model has it": None, "yes": True, "no": False}
 
 
 def enqueue_form() -> None:
@@ -38,8 +39,7 @@ def _box(column: Any, field: OptionField) -> Any:
     told, label = field.told, field.name.replace("_", " ").capitalize()
     key, about = f"enqueue-{field.name}", plain(told.help)
     if field.type is bool and field.default is None:
-        named = {None: "as it is", True: "yes", False: "no"}
-        return column.selectbox(label, list(named), format_func=named.__getitem__, help=about, key=key)
+        return _ANSWERS[column.selectbox(label, _ANSWERS, help=about, key=key)]
     if field.type is bool:
         return column.checkbox(label, value=field.default, help=about, key=key)
     if field.type in (int, float):

@@ -48,14 +48,14 @@ class Asked:
     max_new_tokens: Annotated[int | None, Option(least=1, help="length of an answer")] = None
     temperature: Annotated[float | None, Option(least=0.0, help="0 is greedy")] = None
     seed: Annotated[int | None, Option(help="seed, when the temperature is above 0")] = None
-    top_p: Annotated[float | None, Option(least=0.0, most=1.0, help="of the likeliest tokens with this share")] = None
-    top_k: Annotated[int | None, Option(least=0, help="of so many likeliest tokens; 0: of all")] = None
-    min_p: Annotated[float | None, Option(least=0.0, most=1.0, help="of tokens at this share of the likeliest")] = None
-    repetition_penalty: Annotated[float | None, Option(least=0.01, help="1 is none")] = None
+    top_p: Annotated[float | None, Option(least=0.0, most=1.0, help="from the likeliest tokens of this share")] = None
+    top_k: Annotated[int | None, Option(least=0, help="from so many likeliest tokens; 0 is all")] = None
+    min_p: Annotated[float | None, Option(least=0.0, most=1.0, help="from tokens at least so likely")] = None
+    repetition_penalty: Annotated[float | None, Option(least=0.001, help="1 is none")] = None
     presence_penalty: Annotated[float | None, Option(least=-2.0, most=2.0, help="0 is none")] = None
     stop: Annotated[TEXTS | None, Option(help="text that ends an answer; may be given several times")] = None
-    thinking: Annotated[bool | None, Option(help="whether a model that can think does, before it answers")] = None
-    thinking_budget: Annotated[int | None, Option(least=1, help="most tokens of thinking")] = None
+    thinking: Annotated[bool | None, Option(help="whether a reasoning model thinks first")] = None
+    thinking_budget: Annotated[int | None, Option(least=1, help="its thinking is ended after so many tokens")] = None
     attention: Annotated[str | None, Option(help="how it is computed: eager, sdpa or flash_attention_2")] = None
     trust_remote_code: Annotated[bool, Option(is_switch=True, help="let code of the checkpoint run")] = False
     dtype: Annotated[str, Option(help="auto, bfloat16, float16 or float32")] = "auto"

@@ -23,7 +23,7 @@ from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, Variant, Wording
 
-__all__ = ["make_order", "order_of_recipe"]
+__all__ = ["make_order", "order_of_recipe", "order_unread"]
 
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
@@ -32,11 +32,7 @@ _SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
 
 def make_order(asked: Asked, settings: Settings) -> Order:
     """Read the questions and check all that can be checked before anything is written."""
-    recipe = find_recipe(asked.recipe) if asked.recipe else _NONE
-    order = replace(_order(asked, recipe), max_attempts=asked.max_attempts or settings.max_attempts)
-    if recipe is not _NONE:
-        intended = _order(_same_questions(asked, recipe), recipe)
-        order = replace(order, recipe=recipe.used(_deviations(order, intended), _wording(asked, recipe)))
+    order = replace(order_unread(asked), max_attempts=asked.max_attempts or settings.max_attempts)
     root = asked.data_root or _folder(order.benchmark, settings)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
@@ -47,6 +43,16 @@ def make_order(asked: Asked, settings: Settings) -> Order:
         left_out=order.benchmark.left_out(root, order.variant),
         allow_symlinks=settings.allow_symlinks,
     )
+
+
+def order_unread(asked: Asked) -> Order:
+    """All of an order but what must be read: its questions, and the folder that they lie in."""
+    recipe = find_recipe(asked.recipe) if asked.recipe else _NONE
+    order = _order(asked, recipe)
+    if recipe is _NONE:
+        return order
+    intended = _order(_same_questions(asked, recipe), recipe)
+    return replace(order, recipe=recipe.used(_deviations(order, intended), _wording(asked, recipe)))
 
 
 def order_of_recipe(recipe: Recipe) -> Order:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
-from tests.tiny import tiny
+from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model
-from videval.types import Clip, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
-
-__all__ = ["tiny"]
+from videval.types import Clip, Frame, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
 
 SMALL, WIDE = (48, 64), (120, 240)
 TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
@@ -50,7 +49,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
         span: int | None = None,
         still: bool = False,
     ) -> Clip:
-        path = folder / f"{len(numbers)}-{size[0]}-{still}.npy"
+        path = folder / f"{numbers}-{size[0]}-{total}-{span}-{still}.npy"
         shape = (1 if still else len(numbers), *size, 3)
         frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         np.save(path, np.repeat(frames, len(numbers) if still else 1, axis=0))
@@ -139,6 +138,25 @@ def test_of_a_clip_from_second_30_to_40_of_a_long_video_the_true_times_are_told(
     assert found.timestamps == pytest.approx(times)
 
 
+@pytest.mark.parametrize("family", ["qwen2_5_omni", "qwen3_omni_moe"])
+def test_a_processor_of_one_rate_refuses_two_clips_of_several_rates(
+    family: str, loaded: Loaded, clip: MakeClip
+) -> None:
+    slow, fast = clip((0, 25, 50, 75), total=100), clip((0, 5, 10, 15), total=20)
+    prompt = Prompt(parts=(Video(clip=0), Video(clip=1), Text(text="Which?")), clips=(slow, fast))
+    with pytest.raises(ModelFailure, match="one rate for all clips of a question, and these have 1, 5 frames/s"):
+        loaded(family).prepare(prompt, ONE)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", *TEXT_TIMES, "video_llama_3"])
+def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip: MakeClip) -> None:
+    slow, fast = clip((0, 25, 50, 75), total=100), clip((0, 5, 10, 15), total=20)
+    prompt = Prompt(parts=(Video(clip=0), Text(text="and"), Video(clip=1), Text(text="Which?")), clips=(slow, fast))
+    first, second = loaded(family).prepare(prompt, ONE).seen
+    assert (first, second) == (seen(loaded(family), slow), seen(loaded(family), fast))
+    assert second.timestamps != first.timestamps
+
+
 def test_what_did_not_change_since_the_last_frame_costs_videollama3_one_token_a_frame(
     loaded: Loaded, clip: MakeClip
 ) -> None:
@@ -220,7 +238,9 @@ def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_16(
         ("video_llama_3", Pixels(min_pixels=16 * 28 * 28, max_pixels=20_000), (112, 140)),
         # sqrt(20480 / (48 x 64)) is 2.58: 124 and 165, up to multiples of 32
         *[(family, Pixels(min_pixels=20 * 32 * 32, max_pixels=30_000), (128, 192)) for family in TEXT_TIMES],
-        # the checkpoint's own least would be more: the run's counts
+        # the checkpoint's own least is more than the run's most: the run's counts
+        ("qwen2_vl", Pixels(max_pixels=28 * 28 - 1), (28, 28)),
+        ("qwen3_omni_moe", Pixels(max_pixels=4 * 32 * 32), (64, 64)),
         ("qwen2_5_omni", Pixels(min_pixels=28 * 28, max_pixels=4 * 28 * 28), (56, 56)),
         ("qwen3_omni_moe", Pixels(min_pixels=32 * 32, max_pixels=4 * 32 * 32), (64, 64)),
     ],
@@ -230,6 +250,16 @@ def test_at_least_so_many_pixels_of_a_frame(
 ) -> None:
     found = seen(loaded(family), four(clip), pixels)
     assert (found.height, found.width) == size
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_limits_of_frames_that_are_shown_as_images_are_of_each(family: str, loaded: Loaded, clip: MakeClip) -> None:
+    shown, factor = four(clip, WIDE), 28 if family == "qwen2_5_vl" else 32
+    frames = tuple(Frame(position=n) for n in range(4))
+    limit = Pixels(max_pixels=6 * factor * factor)
+    prompt = Prompt(parts=(*frames, Text(text="What?")), clips=(shown,), pixels=(limit,))
+    (found,) = loaded(family).prepare(prompt, ONE).seen
+    assert (found.height, found.width, found.tokens) == (factor, 3 * factor, 4 * 3)
 
 
 # Thinking
@@ -246,23 +276,36 @@ def test_qwen3_5_thinks_or_not_as_it_is_told(loaded: Loaded, clip: MakeClip) -> 
 
 
 def test_an_answer_that_is_cut_in_its_thinking_is_none(loaded: Loaded, clip: MakeClip) -> None:
-    said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=6, thinking=True))
+    said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=3, thinking=True))
     assert said.cut_thinking
     assert (said.text, said.truncated) == ("", True)
     assert said.thinking
 
 
 def test_thinking_ends_at_its_budget_and_the_answer_follows(loaded: Loaded, clip: MakeClip) -> None:
-    free = GenerationSettings(max_new_tokens=300, thinking=True)
     bound = GenerationSettings(max_new_tokens=300, thinking=True, thinking_budget=5)
-    long, short = (answer(loaded("qwen3_5"), four(clip), settings=settings) for settings in (free, bound))
-    assert short.thinking is not None and long.thinking is not None
-    assert len(short.thinking) < len(long.thinking)
-    assert short.text and not short.cut_thinking
+    said = answer(loaded("qwen3_5"), four(clip), settings=bound)
+    thought, sentence, after = (said.thinking or "").partition("\n\nConsidering the limited time by the user, ")
+    assert sentence and after == "I have to give the solution based on the thinking directly now."
+    assert 0 < len(thought) <= 5
+    assert said.text and not said.cut_thinking
 
 
-def test_with_thinking_off_all_that_is_said_is_the_answer(loaded: Loaded, clip: MakeClip) -> None:
-    said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=6, thinking=False))
+def test_the_marks_of_thinking_in_a_question_are_words(
+    tiny: Callable[[str], Path], loaded: Loaded, clip: MakeClip
+) -> None:
+    def ids(question: str) -> list[int]:
+        prompt = Prompt(parts=(Video(), Text(text=question)), clips=(four(clip),))
+        found: list[int] = loaded("qwen3_5").prepare(prompt, ONE).tensors["input_ids"][0].tolist()
+        return found
+
+    words = AutoTokenizer.from_pretrained(tiny("qwen3_5")).convert_tokens_to_ids(["<think>", "</think>"])
+    plain, marked = ids("What?"), ids("What is <think> no </think>?")
+    assert [marked.count(token) for token in words] == [plain.count(token) for token in words] == [1, 0]
+
+
+def test_with_thinking_off_what_is_said_is_the_answer(loaded: Loaded, clip: MakeClip) -> None:
+    said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=1, thinking=False))
     assert said.thinking is None
     assert said.text
 
@@ -273,4 +316,4 @@ def test_with_thinking_off_all_that_is_said_is_the_answer(loaded: Loaded, clip: 
 def test_the_marks_of_the_template_stay_around_the_frames_of_qwen3(loaded: Loaded, clip: MakeClip) -> None:
     rendered = answer(loaded("qwen3_vl"), four(clip)).rendered
     assert "<|vision_start|><0.5 seconds><|vision_start|>" in rendered
-    assert "<|vision_end|><|vision_end|>What?" in rendered
+    assert "<|vision_end|>×2What?" in rendered

@@ -43,6 +43,8 @@ TEMPLATE = """\
 """
 PATCH, SLICE = 4, 32
 SIZES = {"patch_size": PATCH, "scale_resolution": SLICE}
+STRAIGHT = {"processing": {"videos_kwargs": {"max_slice_nums": 1}, "use_image_id": False}}
+"""How the README of MiniCPM-V 4.6 has a video shown."""
 
 
 def build(folder: Path) -> None:

@@ -14,6 +14,7 @@ from tests.tiny import minicpmv4_6 as older
 from tests.tiny._parts import save
 
 MARKS = ("image_start", "image_end", "slice_start", "slice_end")
+STRAIGHT = older.STRAIGHT
 
 
 def build(folder: Path) -> None:

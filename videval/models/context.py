@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videval.errors import UsageError, VideoFailure
-from videval.models.budget import Processing, most_tokens, processing_of, visual_tokens
+from videval.models.budget import RULES, Processing, most_tokens, processing_of, visual_tokens
 from videval.models.cards import processors
 from videval.models.checkpoints import here, read_json
 from videval.models.families import Family, family_of
@@ -58,7 +58,7 @@ class _Need:
 class _Counter:
     """Counts what questions need of one model."""
 
-    family: Family
+    model_type: str
     processing: Processing
     asking: Asking
 
@@ -76,7 +76,7 @@ class _Counter:
         frames = [bound for bound in bounds if bound is not None]
         if len(frames) < len(bounds):
             return None
-        tokens = [most_tokens(self.family, self.processing, self.asking.pixels, frames=n) for n in frames]
+        tokens = [most_tokens(self.model_type, self.processing, self.asking.pixels, frames=n) for n in frames]
         return self._sum(sample, frames, tokens)
 
     def _clip(self, ref: ClipRef) -> tuple[int, int] | None:
@@ -89,11 +89,12 @@ class _Counter:
         except VideoFailure:
             return None
         of = {"frames": frames, "height": info.height, "width": info.width}
-        return frames, visual_tokens(self.family, self.processing, self.asking.pixels, **of)
+        return frames, visual_tokens(self.model_type, self.processing, self.asking.pixels, **of)
 
     def _sum(self, sample: Sample, frames: Sequence[int], tokens: Sequence[int]) -> _Need:
         said = " ".join([sample.question, *sample.candidates]).encode()
-        marked = bool(self.family.time_mark or self.family.frame_mark or self.family.form == "frames")
+        family = family_of(self.model_type) or Family()
+        marked = bool(family.time_mark or family.frame_mark or family.form == "frames")
         text = TEMPLATE + len(said) // BYTES_PER_TOKEN + A_MARK * sum(frames) * marked
         return _Need(sample=sample, frames=sum(frames), visual=sum(tokens), text=text, new=self.asking.new_tokens)
 
@@ -133,12 +134,10 @@ def too_long(spec: ModelSpec, asking: Asking) -> list[str]:
 def _counter(spec: ModelSpec, asking: Asking) -> _Counter | None:
     folder = here(spec)
     model_type = spec.family or str(read_json(folder / "config.json").get("model_type", "") if folder else "")
-    family = family_of(model_type)
-    if family is None or not family.visual_tokens:
+    if model_type not in RULES:
         return None
-    return _Counter(
-        family=family, processing=processing_of(family, folder, processors().get(model_type, {})), asking=asking
-    )
+    processing = processing_of(model_type, folder, processors().get(model_type, {}))
+    return _Counter(model_type=model_type, processing=processing, asking=asking)
 
 
 def _needs(counter: _Counter) -> Iterator[_Need]:

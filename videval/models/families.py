@@ -19,13 +19,15 @@ class Thinking:
     """How a reasoning model marks what it thinks: the texts around it, and the chat template's switch for it.
 
     `switch`: the template's variable that turns thinking on and off (empty: it cannot be turned); `ended`: what is said
-    for the model where its thinking is ended before it ends it.
+    for the model where its thinking is ended before it ends it; `unasked`: it thinks although its template opens no
+    thinking for it.
     """
 
     open: str = "<think>"
     close: str = "</think>"
     switch: str = ""
     ended: str = "\n</think>\n\n"
+    unasked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,7 @@ class Family:
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
-    - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
+    - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
     - `needs`: packages beyond videval's own.
     """
 
@@ -57,7 +59,7 @@ class Family:
     seen: str = ""
     asked: str = ""
     model: str = ""
-    visual_tokens: str = ""
+    joined_last: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
     @property
@@ -73,12 +75,40 @@ QWEN_THINKING = Thinking(
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
 QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", thinking=QWEN_THINKING)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
+GEMMA4 = Family(
+    seen="patches",
+    time_mark=r"(?P<m>\d\d+):(?P<s>\d\d) <\|image>",
+    thinking=Thinking(open="<|channel>thought\n", close="<channel|>", switch="enable_thinking", ended="\n<channel|>"),
+)
+GLM4V = Family(
+    pixels="clip",
+    time_mark=r"<\|end_of_image\|>(?P<s>\d+)",
+    thinking=Thinking(ended="</think><answer>", unasked=True),
+)
+"""How GLM-4.1V's thinking is ended: zai-org/GLM-V, inference/trans_infer_bench.py."""
+GLM45V = replace(GLM4V, thinking=Thinking(switch="enable_thinking", unasked=True))
+GLM46V = replace(GLM45V, time_mark=r"<\|end_of_image\|>(?P<s>\d+\.\d) seconds")
+MINICPMV = Family(
+    seen="slices", asked="one_slice", thinking=Thinking(), joined_last=("pixel_values", "pixel_values_videos")
+)
 
 FAMILIES: Mapping[str, Family] = {
+    "ernie4_5_vl_moe": Family(
+        pixels="frame", seen="drawn", asked="metadata_back", thinking=Thinking(switch="enable_thinking")
+    ),
+    "exaone4_5": Family(pixels="frame", thinking=Thinking(switch="enable_thinking")),
     "gemma3": Family(form="frames"),
+    "gemma4": GEMMA4,
+    "gemma4_unified": GEMMA4,
+    "glm46v": GLM46V,
+    "glm4v": GLM4V,
+    "glm4v_moe": GLM45V,
+    "glmga": GLM46V,
     "internvl": Family(),
     "llava_next_video": Family(),
     "llava_onevision": Family(),
+    "minicpmv4_6": MINICPMV,
+    "minicpmv4_7": MINICPMV,
     "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>"),
     "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
