@@ -15,22 +15,14 @@ from videval.options import Asked
 from videval.order import Order
 from videval.orders import order_unread
 from videval.recipes import find_recipe
-from videval.types import Answer, Clip, FrameSampling, GenerationSettings, Prompt, Response, Sample, Stage
+from videval.types import Answer, Clip, FrameSampling, GenerationSettings, Prompt, Response, Sample
 from videval.video.cache import FrameCache
 from videval.video.clips import load_frames
 from videval.video.paths import is_there
 from videval.video.sampling import Span
 from videval.video.sheet import contact_sheet
 
-__all__ = ["Question", "Tried", "question_of", "try_it"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
-    """A question about a file, and the order that says how it is asked."""
-
-    sample: Sample
-    order: Order
+__all__ = ["Tried", "order_about", "try_it"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,28 +34,26 @@ class Tried:
     sheet: Path
 
 
-def question_of(
-    asked: Asked, video: Path, text: str, *, options: Sequence[str] = (), span: Span | None = None
-) -> Question:
-    """A question that stands in no file, put and sampled as `asked` says: as the recipe does, else as a table's is.
+def order_about(asked: Asked, video: Path, question: str, *, options: Sequence[str] = (), span: Span | None) -> Order:
+    """The order of one question that stands in no file, put and sampled as the recipe says, else as a table's are.
 
     UsageError if the video is not there or cannot be asked about so.
     """
     if not is_there(video):
         raise UsageError(f"{video}: there is no such video", hint="is the path right, seen from this folder?")
     start, end = span or (None, None)
-    sample = Sample(id="0", video=video.name, question=text, candidates=tuple(options), start=start, end=end)
+    sample = Sample(id="0", video=video.name, question=question, candidates=tuple(options), start=start, end=end)
     variant = find_recipe(asked.recipe).variant if asked.recipe else ""
     order = _variant_s(asked, variant) if variant else _table_s(asked)
     order = replace(order, root=video.absolute().parent, samples=(sample,), allow_symlinks=True)
     order.sampling()  # raises what the order cannot have
     order.refused()
-    return Question(sample=sample, order=order)
+    return order
 
 
-def try_it(question: Question, *, engine: Engine, sheet: Path, on_stage: Callable[[Stage], None]) -> Tried:
-    """Decode, ask the engine, and write the contact sheet. Raises RequestFailure, EnvironmentProblem."""
-    order, sample = question.order, question.sample
+def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
+    """Decode, write the contact sheet, ask the engine. Raises RequestFailure, EnvironmentProblem."""
+    (sample,) = order.samples
     with TemporaryDirectory(prefix="videval-try-") as folder:
         response = infer(
             one_key(sample.id),
@@ -72,7 +62,7 @@ def try_it(question: Question, *, engine: Engine, sheet: Path, on_stage: Callabl
             root=order.root,
             frames=_Frames(FrameCache(Path(folder), budget_gb=_ANY)),
             engine=_Drawing(engine, sheet),
-            on_stage=on_stage,
+            on_stage=lambda stage: None,
             alone=True,
             allow_symlinks=order.allow_symlinks,
         )

@@ -8,12 +8,13 @@ import typer
 from videval.cli.asked import takes_setting
 from videval.cli.busy import busy
 from videval.cli.console import explain, say, say_json, settings_with, warn
+from videval.cli.words import frames_in_words
 from videval.errors import UsageError
 from videval.options import Asked
 
 if TYPE_CHECKING:
-    from videval.settings import Settings
-    from videval.trying import Question, Tried
+    from videval.order import Order
+    from videval.trying import Tried
     from videval.types import Seen
     from workers.engine.here import EngineHere
 
@@ -41,18 +42,19 @@ def try_command(
     No database and no broker: it is decoded, prepared and answered here, and all that the model was shown and told is
     printed. For what a recipe does to a video of your own.
     """
-    from videval.trying import question_of, try_it
+    from videval.trying import order_about, try_it
+    from workers.engine.here import engine_here
 
     settings = settings_with(devices=devices)
-    made = question_of(asked, video.expanduser(), question, options=option or (), span=_span(start, end))
-    engine = _engine(made, settings)
+    order = order_about(asked, video.expanduser(), question, options=option or (), span=_span(start, end))
     place = sheet or settings.output_dir / "try" / f"{video.stem}.png"
-    with busy("decoding, loading, answering"):
-        tried = try_it(made, engine=engine, sheet=place, on_stage=lambda stage: None)
-    if as_json:
-        say_json(_as_json(made, tried, engine))
-    else:
-        _show(made, tried, engine)
+    with engine_here(order.spec, settings) as engine:
+        with busy("decoding, loading, answering"):
+            tried = try_it(order, engine=engine, sheet=place)
+        if as_json:
+            say_json(_as_json(order, tried, engine))
+        else:
+            _show(order, tried, engine)
 
 
 def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
@@ -63,23 +65,8 @@ def _span(start: float | None, end: float | None) -> tuple[float, float] | None:
     return start or 0.0, end
 
 
-def _engine(made: "Question", settings: "Settings") -> "EngineHere":
-    """The model on the first free device, loaded when it is asked. NoFreeDevice if workers hold them all."""
-    import os
-
-    from videval.models.catalog import load_model
-    from workers.device import devices_for
-    from workers.engine.here import EngineHere
-    from workers.locks import claim_device
-
-    spec = made.order.spec
-    device = claim_device(settings.lock_path, devices_for(spec, settings.devices)).device
-    os.environ["CUDA_VISIBLE_DEVICES"] = device.visible
-    return EngineHere(lambda: load_model(spec, devices=device.names, dtype=spec.dtype))
-
-
-def _show(made: "Question", tried: "Tried", engine: "EngineHere") -> None:
-    _show_clip(made, tried)
+def _show(order: "Order", tried: "Tried", engine: "EngineHere") -> None:
+    _show_clip(order, tried)
     said, took = tried.response.generation, tried.response.timings
     for seen in said.seen:
         explain(f"seen     {_seen(seen)}")
@@ -92,11 +79,13 @@ def _show(made: "Question", tried: "Tried", engine: "EngineHere") -> None:
     say(f"seconds  {', '.join(f'{stage} {time:.2f}' for stage, time in seconds.items())}")
 
 
-def _show_clip(made: "Question", tried: "Tried") -> None:
-    clip, recipe = tried.clip, made.order.recipe
+def _show_clip(order: "Order", tried: "Tried") -> None:
+    clip, recipe = tried.clip, order.recipe
     shown = f", {clip.span_frames} of them shown" if clip.span_frames else ""
-    explain(f"video    {made.sample.video}: {clip.total_frames} frames, {clip.fps:g} per second{shown}; {clip.decoder}")
-    explain(f"frames   {_in_words(made)}, {clip.width}x{clip.height}")
+    explain(
+        f"video    {order.samples[0].video}: {clip.total_frames} frames, {clip.fps:g} per second{shown}; {clip.decoder}"
+    )
+    explain(f"frames   {frames_in_words(order.sampling())}, {clip.width}x{clip.height}")
     times = zip(clip.frame_numbers, clip.timestamps, strict=True)
     explain("         " + ", ".join(f"{number} at {time:.2f} s" for number, time in times))
     for note in clip.notes:
@@ -104,12 +93,6 @@ def _show_clip(made: "Question", tried: "Tried") -> None:
     say(f"sheet    {tried.sheet}")
     for deviation in recipe.deviations if recipe else ():
         warn(f"recipe   {deviation}")
-
-
-def _in_words(made: "Question") -> str:
-    from videval.cli.enqueue import in_words
-
-    return in_words(made.order.sampling())
 
 
 def _seen(seen: "Seen") -> str:
@@ -136,19 +119,19 @@ def _count(tokens: int | None) -> str:
     return "?" if tokens is None else f"{tokens:,}"
 
 
-def _as_json(made: "Question", tried: "Tried", engine: "EngineHere") -> dict[str, Any]:
+def _as_json(order: "Order", tried: "Tried", engine: "EngineHere") -> dict[str, Any]:
     """Keys: README, "For scripts"."""
     from videval.plain import plain
 
     said, took = tried.response.generation, tried.response.timings
     return {
-        "video": str(made.order.root / made.sample.video),
-        "question": made.sample.question,
-        "model": made.order.spec.name,
+        "video": str(order.root / order.samples[0].video),
+        "question": order.samples[0].question,
+        "model": order.spec.name,
         "about": dict(engine.describe()),
-        "recipe": plain(made.order.recipe) if made.order.recipe else None,
-        "sampling": made.order.sampling().to_json(),
-        "generation": plain(made.order.generation),
+        "recipe": plain(order.recipe) if order.recipe else None,
+        "sampling": order.sampling().to_json(),
+        "generation": plain(order.generation),
         "clip": {name: value for name, value in plain(tried.clip).items() if name != "path"},
         "sheet": str(tried.sheet),
         "parts": _parts(tried),

@@ -1,18 +1,24 @@
 """An engine in this process: for one question, where nobody else waits for the model and nothing outlives its death."""
 
 import itertools
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from videval.errors import VidevalError, as_failure
+from videval.errors import NoFreeDevice, VidevalError, as_failure
+from videval.models.catalog import load_model
 from videval.protocols import Caller, Model, Server
-from videval.types import Answer, Ask, GenerationSettings, Prompt, Stage
+from videval.settings import Settings
+from videval.types import Answer, Ask, GenerationSettings, ModelSpec, Prompt, Stage
+from workers.device import Device, devices_for
 from workers.engine.batcher import Batcher
+from workers.locks import claim_device, release_device
 
-__all__ = ["EngineHere"]
+__all__ = ["EngineHere", "engine_here"]
 
 _Heard = SimpleQueue[Server | Answer | BaseException]
 
@@ -73,6 +79,11 @@ class EngineHere:
             self._server = server
         return self._server
 
+    def close(self) -> None:
+        """Let the model go, if it answers batches."""
+        if isinstance(self._server, Batcher):
+            self._server.close()
+
     def describe(self) -> Mapping[str, str]:
         """What the numbers depend on, as the model says it."""
         return self.loaded().describe()
@@ -95,3 +106,33 @@ class EngineHere:
         if isinstance(heard, BaseException):
             raise as_failure(heard) from heard
         return heard
+
+
+@contextmanager
+def engine_here(spec: ModelSpec, settings: Settings) -> Iterator[EngineHere]:
+    """An engine of this model on the first free device, which nobody else uses meanwhile. Raises NoFreeDevice."""
+    with _device(spec, settings) as device:
+        engine = EngineHere(lambda: load_model(spec, devices=device.names, dtype=spec.dtype))
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _device(spec: ModelSpec, settings: Settings) -> Iterator[Device]:
+    """A device of ours, the only one that torch sees."""
+    try:
+        held = claim_device(settings.lock_path, devices_for(spec, settings.devices))
+    except NoFreeDevice as error:
+        error.hint = "name a free one: --devices 1, or cpu:9; videval status shows who has them"
+        raise
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = held.device.visible
+    try:
+        yield held.device
+    finally:
+        os.environ.pop("CUDA_VISIBLE_DEVICES")
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        release_device(held)
