@@ -11,6 +11,7 @@ from PIL import Image
 from tests.cli import Call, caller
 from tests.trees import clip as video_bytes
 from tests.trees import frame_folder
+from tests.unit.test_cli_tables import keys_said
 from videval.video.sheet import contact_sheet
 
 
@@ -100,6 +101,7 @@ def test_scripts_get_everything_as_json(videval: Call) -> None:
     assert said["sampling"] == {"policy": "interior", "num_frames": 3, "times": "real"}
     assert "(A) a cat" in said["parts"] and said["text"] in ("A", "B")
     assert set(said["seconds"]) == {"decode", "load", "prepare", "generate"}
+    assert set(said) == keys_said("try")
 
 
 def test_generation_options_and_the_length_of_an_answer_count(videval: Call) -> None:
