@@ -15,13 +15,17 @@ IDS, MASK = "input_ids", "attention_mask"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChatInputs:
-    """One request on the CPU: what the processor made of it alone, with token ids [1, n], and what is said of it."""
+    """One request on the CPU: what the processor made of it alone, with token ids [1, n], and what is said of it.
+
+    `joined_last`: tensors that are laid end to end along their last axis, not along their first.
+    """
 
     tensors: Mapping[str, torch.Tensor]
     settings: GenerationSettings
     seen: tuple[Seen, ...] = ()
     rendered: str = ""
     opened: bool = False
+    joined_last: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -30,11 +34,14 @@ class ChatInputs:
 
     @property
     def shape(self) -> Hashable:
-        """What must be equal in requests that are joined: the names of their tensors, and all sizes but the first."""
-        return tuple(
-            (name, None if self.is_per_token(name) else tuple(value.shape[1:]))
-            for name, value in sorted(self.tensors.items())
-        )
+        """What must be equal in requests that are joined: the names of their tensors, and all sizes but the joined."""
+        return tuple((name, self._sizes(name)) for name in sorted(self.tensors))
+
+    def _sizes(self, name: str) -> tuple[int, ...] | None:
+        if self.is_per_token(name):
+            return None
+        sizes = tuple(self.tensors[name].shape)
+        return sizes[:-1] if name in self.joined_last else sizes[1:]
 
     def is_per_token(self, name: str) -> bool:
         """Whether a tensor has a value for each token of the prompt."""
@@ -52,5 +59,5 @@ def batched(batch: Sequence[ChatInputs], pad: int) -> dict[str, torch.Tensor]:
         if first.is_per_token(name):
             joined[name], joined[MASK] = left_padded([row[0] for row in rows], pad if name == IDS else 0)
         else:
-            joined[name] = torch.cat(rows)
+            joined[name] = torch.cat(rows, dim=-1 if name in first.joined_last else 0)
     return joined

@@ -20,7 +20,7 @@ from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
 from videval.models.hf_chat.size import size_told
-from videval.models.hf_chat.thinking import is_opened, switches
+from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
 from videval.types import Clip, GenerationSettings, Pixels, Prompt
 from videval.video.clips import load_frames
@@ -49,6 +49,8 @@ class Processing:
         turned = switches(self._family.thinking, self._processor.chat_template, settings.thinking)
         with self._one_at_a_time, hf.explained_run(torch.device("cpu"), "the prompt"):
             said = self._chat.text(prompt, pieces, turned)
+            if not turned:
+                check_unswitched(self._family.thinking, said.opening, settings.thinking)
             made = self._made(said.text, prompt, shown)
             self._check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
@@ -59,6 +61,7 @@ class Processing:
                 ),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=is_opened(self._family.thinking, said.opening),
+                joined_last=self._family.joined_last,
             )
 
     def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
@@ -75,9 +78,9 @@ class Processing:
         made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
         return made
 
-    def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, dict[str, Any]]:
+    def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
         """What the processor is told of videos and of images."""
-        told: dict[str, dict[str, Any]] = {"videos_kwargs": {}, "images_kwargs": {}}
+        told: dict[str, Any] = {"videos_kwargs": {}, "images_kwargs": {}}
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
@@ -85,7 +88,7 @@ class Processing:
             size = self._size(kind, prompt, shown)
             told[f"{kind}s_kwargs"] |= {"size": size} if size else {}
         for name, more in self._asked(self._processor, clips).items():
-            told[name] |= more
+            told[name] = {**told[name], **more} if name in told else more
         return told
 
     def _size(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, int] | None:
