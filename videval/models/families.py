@@ -35,8 +35,9 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
-    - `pixels`: what the numbers in the processor's `size` are of: one "frame", or the whole "clip"; empty: limits in
-      pixels mean nothing to it.
+    - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
+      least of a frame and the most of the clip ("share": its frames share that); empty: limits in pixels mean nothing
+      to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
@@ -50,7 +51,7 @@ class Family:
     form: Literal["video", "frames"] = "video"
     frame_mark: str = ""
     time_mark: str = ""
-    pixels: Literal["", "frame", "clip"] = ""
+    pixels: Literal["", "frame", "clip", "share"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
     seen: str = ""
@@ -60,6 +61,19 @@ class Family:
     visual_tokens: str = ""
     needs: tuple[str, ...] = ()
 
+    @property
+    def image_pixels(self) -> Literal["", "frame", "clip", "share"]:
+        """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
+        return "frame" if self.pixels and self.form == "video" else self.pixels
+
+
+QWEN_THINKING = Thinking(
+    ended="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly "
+    "now.\n</think>\n\n"
+)
+"""How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
+QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", thinking=QWEN_THINKING)
+QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
 
 GEMMA4 = Family(
     seen="patches",
@@ -92,7 +106,20 @@ FAMILIES: Mapping[str, Family] = {
     "glmga": GLM46V,
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
+    "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
+    "qwen2_vl": Family(pixels="frame"),
+    "qwen3_5": QWEN3_5,
+    "qwen3_5_moe": QWEN3_5,
+    "qwen3_omni_moe": Family(
+        pixels="frame",
+        asked="sampled_rate",
+        model="Qwen3OmniMoeThinkerForConditionalGeneration",
+        thinking=QWEN_THINKING,
+    ),
+    "qwen3_vl": QWEN3_VL,
+    "qwen3_vl_moe": QWEN3_VL,
+    "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
 }
 """`model_type` -> its family, sorted."""
 

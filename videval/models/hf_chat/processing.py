@@ -35,7 +35,7 @@ class Processing:
 
     def __init__(self, processor: Any, family: Family, *, context: int | None) -> None:
         self._processor, self._family, self._context = processor, family, context
-        self._chat = Chat(processor, hf.neutraliser(_special(processor)))
+        self._chat = Chat(processor, hf.neutraliser(_special(processor, family)))
         self._shapes, self._asked = seen_way(family), asked_way(family)
         self._one_at_a_time = Lock()
         for kind in KINDS:
@@ -97,7 +97,11 @@ class Processing:
             return None
         limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
         frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
-        return size_told(self._family.pixels, limits, frames, getattr(self._processor, f"{kind}_processor"))
+        processor = getattr(self._processor, f"{kind}_processor")
+        if kind == "video":
+            step = int(getattr(processor, "temporal_patch_size", None) or 1)
+            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
+        return size_told(self._family.image_pixels, limits, frames, processor.size)
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
@@ -131,12 +135,16 @@ def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""
 
 
-def _special(processor: Any) -> list[str]:
-    """The tokens that are more than words: in a question they would be places for frames, or end the prompt."""
+def _special(processor: Any, family: Family) -> list[str]:
+    """The tokens that are more than words: in a question they would be places for frames, or end the prompt.
+
+    The marks of thinking are among them, though their tokenizers do not call them special.
+    """
     tokenizer = processor.tokenizer
     added = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
     named = [getattr(processor, f"{kind}_token", None) for kind in (*KINDS, "audio")]
-    return [*tokenizer.all_special_tokens, *added, *(token for token in named if isinstance(token, str))]
+    marks = [family.thinking.open, family.thinking.close] if family.thinking else []
+    return [*tokenizer.all_special_tokens, *added, *marks, *(token for token in named if isinstance(token, str))]
 
 
 def _metadata(clip: Clip) -> VideoMetadata:

@@ -11,6 +11,7 @@ from itertools import islice
 from math import isqrt
 from typing import Any
 
+from videval.errors import ModelFailure
 from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
 from videval.models.hf_chat.seen import Shape, shapes_of, unreadable
@@ -92,7 +93,20 @@ def _one_slice(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
     return {"videos_kwargs": {"max_slice_nums": 1}, "use_image_id": False} if clips else {}
 
 
+def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str, Any]]:
+    """The frames a second that are shown, for a processor that reads no metadata (Qwen2.5-Omni, Qwen3-Omni)."""
+    rates = {clip.num_frames / (clip.span_frames or clip.total_frames) * clip.fps for clip in clips}
+    if len(rates) > 1:
+        told = ", ".join(f"{rate:.3g}" for rate in sorted(rates))
+        raise ModelFailure(f"the processor takes one rate for all clips of a question, and these have {told} frames/s")
+    return {"videos_kwargs": {"fps": min(rates)} if rates else {}}
+
+
 PLACES = {"video": "video_position_ids", "image": "image_position_ids"}
 SLICES = {"video": "target_sizes_videos", "image": "target_sizes"}
 SEEN: Mapping[str, SeenWay] = {"drawn": _drawn, "patches": _patches, "slices": _slices}
-ASKED: Mapping[str, Asked] = {"metadata_back": _metadata_back, "one_slice": _one_slice}
+ASKED: Mapping[str, Asked] = {
+    "metadata_back": _metadata_back,
+    "one_slice": _one_slice,
+    "sampled_rate": _sampled_rate,
+}
