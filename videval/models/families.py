@@ -5,13 +5,10 @@ Family says, which is right where the processor takes videos. No torch here: the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, field
 from typing import Literal
 
-from videval.errors import ModelUnavailable
-
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of", "require_packages"]
+__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +37,7 @@ class Family:
       pixels mean nothing to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
+    - `places`: inputs that hold places among the patches of another input, by name.
     - `shapes`, `told`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
@@ -53,6 +51,7 @@ class Family:
     pixels: Literal["", "frame", "clip"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
     shapes: str = ""
     told: str = ""
     model: str = ""
@@ -65,7 +64,12 @@ FAMILIES: Mapping[str, Family] = {
     "internvl": Family(),
     "llava_next_video": Family(),
     "llava_onevision": Family(),
-    "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>"),
+    "molmo2": Family(
+        time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
+        patch_token="<im_patch>",
+        places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
+        shapes="molmo2",
+    ),
     "perception_lm": Family(needs=("timm",)),
     "qwen2_5_vl": Family(pixels="frame"),
     "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
@@ -77,10 +81,3 @@ FAMILIES: Mapping[str, Family] = {
 def family_of(model_type: str) -> Family | None:
     """The family of a `model_type`; None if there is no entry for it."""
     return FAMILIES.get(model_type)
-
-
-def require_packages(family: Family, name: str) -> None:
-    """Raise ModelUnavailable, with the line that installs them, if packages that model `name` needs are not here."""
-    absent = [package for package in family.needs if find_spec(package) is None]
-    if absent:
-        raise ModelUnavailable(f"{name} needs {' and '.join(absent)}", hint=f"pip install {' '.join(absent)}")

@@ -6,8 +6,10 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isqrt
 from typing import Any
 
+from videval.errors import ModelFailure
 from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
 from videval.models.hf_chat.seen import Shape, shapes_of
@@ -33,5 +35,17 @@ def _nothing(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str,
     return {}
 
 
-SHAPES: Mapping[str, Shapes] = {}
+def _molmo2(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """Frames are squares of patches, and so is an image as a whole: its crops are not counted."""
+    if len({visual.kind for visual in shown}) > 1:
+        raise ModelFailure("Molmo2 takes a video or images with a question, not both")
+    is_video = "video_grids" in made
+    of, pixels = ("video_processor", "pixel_values_videos") if is_video else ("image_processor", "pixel_values")
+    patches = isqrt(made[pixels].shape[1])
+    side = patches * int(getattr(processor, of).patch_size)
+    counts = made["video_grids"][:, 0].tolist() if is_video else [1] * len(shown)
+    return [Shape(frames=n, height=side, width=side, grid=(n, patches, patches)) for n in counts]
+
+
+SHAPES: Mapping[str, Shapes] = {"molmo2": _molmo2}
 TOLD: Mapping[str, Told] = {}
