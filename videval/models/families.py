@@ -5,7 +5,7 @@ Family says, which is right where the processor takes videos. No torch here: the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 __all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
@@ -40,6 +40,7 @@ class Family:
       to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
+    - `places`: inputs that hold places among the patches of another input, by name.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
@@ -54,6 +55,7 @@ class Family:
     pixels: Literal["", "frame", "clip", "share"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     asked: str = ""
     model: str = ""
@@ -104,8 +106,18 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM46V,
+    "internvl": Family(),
+    "llava_next_video": Family(),
+    "llava_onevision": Family(),
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
+    "molmo2": Family(
+        time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
+        patch_token="<im_patch>",
+        places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
+        seen="molmo2",
+    ),
+    "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
     "qwen2_vl": Family(pixels="frame"),
@@ -119,7 +131,9 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "qwen3_vl": QWEN3_VL,
     "qwen3_vl_moe": QWEN3_VL,
+    "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
     "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
+    "video_llava": Family(),
 }
 """`model_type` -> its family, sorted."""
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from types import MappingProxyType
 
 import torch
 
@@ -48,8 +50,13 @@ class ChatInputs:
         return self.tensors[name].shape == self.tensors[IDS].shape
 
 
-def batched(batch: Sequence[ChatInputs], pad: int) -> dict[str, torch.Tensor]:
-    """Requests of one shape as one batch: what is per token is padded in front, everything else laid end to end."""
+def batched(
+    batch: Sequence[ChatInputs], pad: int, places: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, torch.Tensor]:
+    """Requests of one shape as one batch: what is per token is padded in front, everything else laid end to end.
+
+    `places`: tensors that hold places among the patches of another, which are counted on from request to request.
+    """
     first = batch[0]
     if len(batch) == 1:
         return dict(first.tensors)
@@ -58,6 +65,15 @@ def batched(batch: Sequence[ChatInputs], pad: int) -> dict[str, torch.Tensor]:
         rows = [inputs.tensors[name] for inputs in batch]
         if first.is_per_token(name):
             joined[name], joined[MASK] = left_padded([row[0] for row in rows], pad if name == IDS else 0)
+        elif name in places:
+            joined[name] = torch.cat(_counted_on(rows, [inputs.tensors[places[name]] for inputs in batch]))
         else:
             joined[name] = torch.cat(rows, dim=-1 if name in first.joined_last else 0)
     return joined
+
+
+def _counted_on(rows: Sequence[torch.Tensor], patches: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Places among the patches [frames, patches, ...] of all requests; one below 0 is no place, and stays."""
+    counts = [tensor.shape[0] * tensor.shape[1] for tensor in patches]
+    starts = accumulate(counts, initial=0)
+    return [torch.where(row < 0, row, row + start) for row, start in zip(rows, starts, strict=False)]

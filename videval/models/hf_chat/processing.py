@@ -148,14 +148,17 @@ def _special(processor: Any, family: Family) -> list[str]:
 
 
 def _metadata(clip: Clip) -> VideoMetadata:
-    """A clip as transformers is told of one: the numbers of its frames at the source's rate."""
-    total = clip.span_frames or clip.total_frames
+    """A clip as transformers is told of one: the numbers of its frames at the source's rate.
+
+    The frames of a span keep the numbers that they have in the video, so its length in seconds is the whole video's:
+    a processor that writes both into the prompt would else place frames behind the end.
+    """
     return VideoMetadata(
-        total_num_frames=total,
+        total_num_frames=clip.span_frames or clip.total_frames,
         fps=clip.fps,
         width=clip.width,
         height=clip.height,
-        duration=total / clip.fps,
+        duration=clip.total_frames / clip.fps,
         frames_indices=list(clip.frame_numbers),
     )
 
