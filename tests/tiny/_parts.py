@@ -94,11 +94,13 @@ def straight(
     processing: Mapping[str, Any] | None = None,
     template: Mapping[str, Any] | None = None,
     model_class: Any = AutoModelForImageTextToText,
+    tells_rate: bool = False,
 ) -> list[int]:
     """The new tokens of a plain script of transformers on the frames [n, height, width, 3]: no code of videval.
 
     The frames are shown as a video with their `numbers` at the source's `fps`, or one by one as images, each behind
-    its text of `marks`. `processing` and `template`: what is told to the processor and to the chat template.
+    its text of `marks`. `processing` and `template`: what is told to the processor and to the chat template;
+    `tells_rate`: a processor that reads no metadata is told how many frames a second are shown.
     """
     processor = AutoProcessor.from_pretrained(folder)
     model = model_class.from_pretrained(folder, dtype=torch.float32).eval()
@@ -109,6 +111,8 @@ def straight(
     told: dict[str, Any] = {**(processing or {})}
     if not as_images:
         told |= {"do_sample_frames": False, "video_metadata": [[_metadata(frames, numbers, fps, total)]]}
+    if tells_rate:
+        told["fps"] = len(frames) / total * fps
     inputs = processor.apply_chat_template(
         [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
         add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", processor_kwargs=told,

@@ -20,8 +20,8 @@ from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
 from videval.models.hf_chat.size import size_told
-from videval.models.hf_chat.thinking import is_opened, switches
-from videval.models.hf_chat.ways import shapes_way, told_way
+from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
+from videval.models.hf_chat.ways import asked_way, seen_way
 from videval.types import Clip, GenerationSettings, Pixels, Prompt
 from videval.video.clips import load_frames
 
@@ -35,8 +35,8 @@ class Processing:
 
     def __init__(self, processor: Any, family: Family, *, context: int | None) -> None:
         self._processor, self._family, self._context = processor, family, context
-        self._chat = Chat(processor, hf.neutraliser(_special(processor)))
-        self._shapes, self._told = shapes_way(family), told_way(family)
+        self._chat = Chat(processor, hf.neutraliser(_special(processor, family)))
+        self._shapes, self._asked = seen_way(family), asked_way(family)
         self._one_at_a_time = Lock()
         for kind in KINDS:
             if getattr(processor, f"{kind}_processor", None) is not None:
@@ -49,6 +49,8 @@ class Processing:
         turned = switches(self._family.thinking, self._processor.chat_template, settings.thinking)
         with self._one_at_a_time, hf.explained_run(torch.device("cpu"), "the prompt"):
             said = self._chat.text(prompt, pieces, turned)
+            if not turned:
+                check_unswitched(self._family.thinking, said.opening, settings.thinking)
             made = self._made(said.text, prompt, shown)
             self._check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
@@ -59,6 +61,8 @@ class Processing:
                 ),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=is_opened(self._family.thinking, said.opening),
+                joined_last=self._family.joined_last,
+                places=self._family.places,
             )
 
     def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
@@ -75,17 +79,17 @@ class Processing:
         made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
         return made
 
-    def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, dict[str, Any]]:
+    def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
         """What the processor is told of videos and of images."""
-        told: dict[str, dict[str, Any]] = {"videos_kwargs": {}, "images_kwargs": {}}
+        told: dict[str, Any] = {"videos_kwargs": {}, "images_kwargs": {}}
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
             size = self._size(kind, prompt, shown)
             told[f"{kind}s_kwargs"] |= {"size": size} if size else {}
-        for name, more in self._told(self._processor, clips).items():
-            told[name] |= more
+        for name, more in self._asked(self._processor, clips).items():
+            told[name] = {**told[name], **more} if name in told else more
         return told
 
     def _size(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, int] | None:
@@ -94,7 +98,11 @@ class Processing:
             return None
         limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
         frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
-        return size_told(self._family.pixels, limits, frames, getattr(self._processor, f"{kind}_processor"))
+        processor = getattr(self._processor, f"{kind}_processor")
+        if kind == "video":
+            step = int(getattr(processor, "temporal_patch_size", None) or 1)
+            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
+        return size_told(self._family.image_pixels, limits, frames, processor.size)
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
@@ -128,12 +136,16 @@ def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""
 
 
-def _special(processor: Any) -> list[str]:
-    """The tokens that are more than words: in a question they would be places for frames, or end the prompt."""
+def _special(processor: Any, family: Family) -> list[str]:
+    """The tokens that are more than words: in a question they would be places for frames, or end the prompt.
+
+    The marks of thinking are among them, though their tokenizers do not call them special.
+    """
     tokenizer = processor.tokenizer
     added = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
     named = [getattr(processor, f"{kind}_token", None) for kind in (*KINDS, "audio")]
-    return [*tokenizer.all_special_tokens, *added, *(token for token in named if isinstance(token, str))]
+    marks = [family.thinking.open, family.thinking.close] if family.thinking else []
+    return [*tokenizer.all_special_tokens, *added, *marks, *(token for token in named if isinstance(token, str))]
 
 
 def _metadata(clip: Clip) -> VideoMetadata:

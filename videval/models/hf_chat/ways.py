@@ -1,37 +1,39 @@
 """What data cannot say of a family: the functions that entries of `videval.models.families` name.
 
-- one for `shapes` has the signature of `videval.models.hf_chat.seen.shapes_of`;
-- one for `told` is given the processor and the clips that are shown as videos, and returns what the processor is told
-  beyond the rest, as `{"videos_kwargs": {...}}`.
+- one for `seen` has the signature of `videval.models.hf_chat.seen.shapes_of`, the general rule;
+- one for `asked` is given the processor and the clips that are shown as videos, and returns what the processor is told
+  beyond the rest, as `{"videos_kwargs": {...}}`; what is for the whole of it stands beside that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from math import isqrt
 from typing import Any
 
 from videval.errors import ModelFailure
 from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
-from videval.models.hf_chat.seen import Shape, shapes_of
+from videval.models.hf_chat.seen import Shape, shapes_of, unreadable
 from videval.types import Clip
 
-__all__ = ["shapes_way", "told_way"]
+__all__ = ["asked_way", "seen_way"]
 
-Shapes = Callable[[Mapping[str, Any], Any, Sequence[Visual]], list[Shape]]
-Told = Callable[[Any, Sequence[Clip]], Mapping[str, Mapping[str, Any]]]
+SeenWay = Callable[[Mapping[str, Any], Any, Sequence[Visual]], list[Shape]]
+Asked = Callable[[Any, Sequence[Clip]], Mapping[str, Any]]
 
 
-def shapes_way(family: Family) -> Shapes:
+def seen_way(family: Family) -> SeenWay:
     """How the shapes of what is shown are read back for a family."""
-    return SHAPES[family.shapes] if family.shapes else shapes_of
+    return SEEN[family.seen] if family.seen else shapes_of
 
 
-def told_way(family: Family) -> Told:
+def asked_way(family: Family) -> Asked:
     """What else a family's processor is told."""
-    return TOLD[family.told] if family.told else _nothing
+    return ASKED[family.asked] if family.asked else _nothing
 
 
-def _nothing(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str, Any]]:
+def _nothing(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
     return {}
 
 
@@ -47,5 +49,76 @@ def _molmo2(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
     return [Shape(frames=n, height=side, width=side, grid=(n, patches, patches)) for n in counts]
 
 
-SHAPES: Mapping[str, Shapes] = {"molmo2": _molmo2}
-TOLD: Mapping[str, Told] = {}
+def _patches(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """Where the last patch of each frame or image is, of patches that say their place and are padded with -1."""
+    rows = {kind: iter(made[name]) for kind, name in PLACES.items() if name in made}
+    counts = iter(made.get("num_frames_per_video", ()))
+    shapes = []
+    for visual in shown:
+        frames = int(next(counts)) if visual.kind == "video" else 1
+        first, *_ = islice(rows[visual.kind], frames)
+        pixels = made["pixel_values_videos" if visual.kind == "video" else "pixel_values"]
+        width, height = (isqrt(pixels.shape[-1] // 3) * (place + 1) for place in first.amax(dim=0).tolist())
+        patch = int(getattr(processor, f"{visual.kind}_processor").patch_size)
+        shapes.append(Shape(frames=frames, height=height, width=width, grid=(frames, height // patch, width // patch)))
+    return shapes
+
+
+def _slices(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """The sizes of whole frames, among those of the slices that they are shown in again."""
+    rows = {kind: iter(made[name].tolist()) for kind, name in SLICES.items() if name in made}
+    marks = processor.tokenizer.image_start_token, processor.tokenizer.slice_start_token
+    shapes = []
+    for put in made["text_replacement_offsets"][0]:
+        frames, slices = (put["replacement"].count(mark) for mark in marks)
+        if not frames:
+            raise unreadable(made)
+        (height, width), *_ = islice(rows[put["type"]], frames + slices)
+        patch = int(getattr(processor, f"{put['type']}_processor").patch_size)
+        shapes.append(Shape(frames=frames, height=height * patch, width=width * patch, grid=(frames, height, width)))
+    return shapes
+
+
+def _drawn(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """Grids that count frames, not steps of time, and the times in the frames."""
+    step, told = int(processor.video_processor.temporal_patch_size), iter(made.get("video_metadata", ()))
+    shapes = []
+    for visual, shape in zip(shown, shapes_of(made, processor, shown), strict=True):
+        if visual.kind == "video":
+            times = tuple(round(time, 2) for time in next(told).timestamps)
+            drawn = times if processor.video_processor.draw_on_frames else ()
+            shape = replace(shape, frames=shape.frames // step, drawn=drawn)
+        shapes.append(shape)
+    return shapes
+
+
+def _metadata_back(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
+    """What the processor knew of its videos is given back (ERNIE 4.5 VL draws times by it)."""
+    return {"return_metadata": True}
+
+
+def _one_slice(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
+    """Frames of a video are shown whole, without a number before it, as in MiniCPM-V 4.6's README ("Chat with video").
+
+    By default each frame would be shown again in up to nine slices.
+    """
+    return {"videos_kwargs": {"max_slice_nums": 1}, "use_image_id": False} if clips else {}
+
+
+def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping[str, Any]]:
+    """The frames a second that are shown, for a processor that reads no metadata (Qwen2.5-Omni, Qwen3-Omni)."""
+    rates = {clip.num_frames / (clip.span_frames or clip.total_frames) * clip.fps for clip in clips}
+    if len(rates) > 1:
+        told = ", ".join(f"{rate:.3g}" for rate in sorted(rates))
+        raise ModelFailure(f"the processor takes one rate for all clips of a question, and these have {told} frames/s")
+    return {"videos_kwargs": {"fps": min(rates)} if rates else {}}
+
+
+PLACES = {"video": "video_position_ids", "image": "image_position_ids"}
+SLICES = {"video": "target_sizes_videos", "image": "target_sizes"}
+SEEN: Mapping[str, SeenWay] = {"drawn": _drawn, "molmo2": _molmo2, "patches": _patches, "slices": _slices}
+ASKED: Mapping[str, Asked] = {
+    "metadata_back": _metadata_back,
+    "one_slice": _one_slice,
+    "sampled_rate": _sampled_rate,
+}
