@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
+from videval.models.hf_chat.model import HfChat
 from videval.protocols import Model
 from videval.types import Clip, Frame, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
 
@@ -155,6 +157,30 @@ def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip: 
     first, second = loaded(family).prepare(prompt, ONE).seen
     assert (first, second) == (seen(loaded(family), slow), seen(loaded(family), fast))
     assert second.timestamps != first.timestamps
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [("qwen2_5_vl", "second_per_grid_ts"), ("qwen2_5_omni", "video_second_per_grid")]
+)
+def test_seconds_reach_a_model_of_bfloat16_unrounded(
+    family: str, name: str, tiny: Callable[[str], Path], clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(model_spec(f"hf_chat:{tiny(family)}"), devices=["cpu"], dtype="bfloat16")
+    assert isinstance(model, HfChat)
+    given: dict[str, torch.Tensor] = {}
+    generate = model._model.generate
+
+    def noted(**inputs: torch.Tensor) -> torch.Tensor:
+        given.update(inputs)
+        new: torch.Tensor = generate(**inputs)
+        return new
+
+    monkeypatch.setattr(model._model, "generate", noted)
+    # 4 frames of 18.8 seconds: 9.4 seconds a step, which is 9.375 in bfloat16
+    (told,) = answer(model, clip((0, 100, 200, 300), total=470)).seen
+    assert told.timestamps == pytest.approx((0.0, 9.4))
+    assert given[name].tolist() == pytest.approx([9.4])
+    assert given["pixel_values_videos"].dtype == torch.bfloat16
 
 
 def test_what_did_not_change_since_the_last_frame_costs_videollama3_one_token_a_frame(
