@@ -14,11 +14,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from tests.films import FPS, Film
 from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
 from videval.models.hf_chat.model import HfChat
 from videval.protocols import Model
-from videval.types import Clip, Frame, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.types import Clip, Frame, FrameSampling, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.video.cache import FrameCache
 
 SMALL, WIDE = (48, 64), (120, 240)
 TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
@@ -138,6 +140,26 @@ def test_of_a_clip_from_second_30_to_40_of_a_long_video_the_true_times_are_told(
 ) -> None:
     found = seen(loaded(family), clip((750, 812, 875, 937), total=2500, span=250))
     assert found.timestamps == pytest.approx(times)
+
+
+@pytest.mark.parametrize(
+    ("family", "times"),
+    [
+        # ten frames of 251: 2 x 251 / 25 / 10 seconds a step
+        ("qwen2_5_vl", (0.0, 2.008, 4.016, 6.024, 8.032)),
+        # (750 + 778) / 2 / 25 is 30.56, and so on
+        ("qwen3_vl", (30.6, 32.8, 35.0, 37.2, 39.4)),
+    ],
+)
+def test_a_span_of_a_decoded_video_is_told_in_its_true_seconds(
+    family: str, times: tuple[float, ...], loaded: Loaded, tmp_path: Path
+) -> None:
+    film = Film(name="long.mp4", frames=50 * FPS).write(tmp_path)
+    cache = FrameCache(tmp_path / "cache", 1.0)
+    sampling = FrameSampling(policy="qwen_vl_utils", fps=1.0)
+    shown = cache.clip(film, sampling, (30.0, 40.0), folder_fps=3.0, max_pixels=None)
+    assert shown.frame_numbers == (750, 778, 806, 833, 861, 889, 917, 944, 972, 1000)
+    assert seen(loaded(family), shown).timestamps == pytest.approx(times)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_omni", "qwen3_omni_moe"])
