@@ -142,6 +142,14 @@ def test_of_a_clip_from_second_30_to_40_of_a_long_video_the_true_times_are_told(
     assert found.timestamps == pytest.approx(times)
 
 
+@pytest.mark.parametrize("family", TEXT_TIMES)
+def test_one_frame_is_too_few_where_two_make_a_step_and_none_is_repeated(
+    family: str, loaded: Loaded, clip: MakeClip
+) -> None:
+    with pytest.raises(ModelFailure, match=r"a clip of 1 frame\(s\), and this model takes 2 or more"):
+        seen(loaded(family), clip((50,), total=100))
+
+
 @pytest.mark.parametrize(
     ("family", "times"),
     [

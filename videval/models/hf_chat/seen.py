@@ -10,21 +10,29 @@ from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
 from videval.types import Clip, Seen
 
-__all__ = ["POSITIONS", "Shape", "read_back", "shapes_of"]
+__all__ = ["POSITIONS", "Shape", "read_back", "shapes_of", "unreadable"]
 
 POSITIONS = ("second_per_grid_ts", "video_second_per_grid")
 """Inputs that say how many seconds one step of time is, for models that are told of time by positions."""
 
 
+DRAWN_TO = 0.005
+"""How exact a time is that is drawn into a frame: half of its last digit, seconds."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What one video or image became: frames (padded ones too), how many are one step, pixels of one, and the grid."""
+    """What one video or image became: frames (padded ones too), how many are one step, pixels of one, and the grid.
+
+    `drawn`: the seconds that the processor drew into its frames, one for each that it was given.
+    """
 
     frames: int
     height: int
     width: int
     per_step: int = 1
     grid: tuple[int, ...] = ()
+    drawn: tuple[float, ...] = ()
 
 
 ShapesOf = Callable[[Mapping[str, Any], Any, Sequence[Visual]], list[Shape]]
@@ -103,7 +111,7 @@ def _videos(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
         return [_of_pixels(video, len(video)) for video in made["pixel_values_videos"]]
     pixels = made["pixel_values"].flatten(0, -4) if "pixel_values" in made else None
     if pixels is None or pixels.ndim != 4 or len(shown) > 1:
-        raise _unreadable(made)
+        raise unreadable(made)
     return [_of_pixels(pixels, len(pixels))]
 
 
@@ -114,7 +122,7 @@ def _images(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
         return [_of_grid(row, processor.image_processor, 1) for row in made["image_grid_thw"].tolist()]
     pixels = made["pixel_values"].flatten(0, -4) if "pixel_values" in made and made["pixel_values"].ndim > 3 else None
     if pixels is None or len(pixels) != len(shown):
-        raise _unreadable(made)
+        raise unreadable(made)
     return [_of_pixels(pixels, 1) for _ in shown]
 
 
@@ -130,7 +138,8 @@ def _of_pixels(pixels: Any, frames: int) -> Shape:
     return Shape(frames=frames, height=int(pixels.shape[-2]), width=int(pixels.shape[-1]))
 
 
-def _unreadable(made: Mapping[str, Any]) -> ModelFailure:
+def unreadable(made: Mapping[str, Any]) -> ModelFailure:
+    """The failure to read sizes out of what a processor made."""
     sizes = ", ".join(f"{name} {list(value.shape)}" for name, value in made.items() if hasattr(value, "shape"))
     return ModelFailure(
         f"what the processor made of the frames cannot be read back from {sizes}",
@@ -183,6 +192,8 @@ def _times(own: _Own, made: Mapping[str, Any], family: Family, video: int) -> tu
         return tuple(own.clip.timestamps[v.position or 0] for v in own.shown) if is_told else ()
     if family.time_mark:
         return _marked(own, family.time_mark)
+    if own.shapes[0].drawn:
+        return _drawn(own)
     step = next((float(made[name][video]) for name in POSITIONS if name in made), None)
     return () if step is None else _positions(own, step)
 
@@ -199,6 +210,15 @@ def _marked(own: _Own, mark: str) -> tuple[float, ...]:
         if not first - exact <= time <= last + exact:
             raise ModelFailure(f"the processor told {time} s of frames that are at {first:.2f} to {last:.2f} s")
     return times
+
+
+def _drawn(own: _Own) -> tuple[float, ...]:
+    """The times in the frames; ModelFailure unless each is its frame's."""
+    drawn, clip = own.shapes[0].drawn, own.clip
+    times = [number / clip.fps for number in clip.frame_numbers]
+    if len(drawn) != len(times) or any(abs(a - b) > DRAWN_TO for a, b in zip(drawn, times, strict=True)):
+        raise ModelFailure("the processor drew other times than theirs into the frames")
+    return drawn
 
 
 def _seconds(match: re.Match[str]) -> float:

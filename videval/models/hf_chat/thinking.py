@@ -8,23 +8,23 @@ import torch
 from videval.errors import ModelFailure
 from videval.models.families import Thinking
 
-__all__ = ["Budget", "is_opened", "parted", "switches"]
+__all__ = ["Budget", "check_unswitched", "is_opened", "parted", "switches"]
 
 
 def switches(marks: Thinking | None, template: str, wanted: bool | None) -> Mapping[str, bool]:
-    """What a chat template is told to turn thinking on or off.
-
-    Raises ModelFailure if it cannot be turned on; one that has no thinking is off as it is.
-    """
-    if wanted is None:
+    """What a chat template is told to turn thinking on or off; nothing if it has no switch for it."""
+    if wanted is None or marks is None or not marks.switch or marks.switch not in template:
         return {}
-    if marks is not None and marks.switch and marks.switch in template:
-        return {marks.switch: wanted}
-    always = marks is not None and marks.open in template
-    if wanted != always:
-        state = "always thinks" if always else "has no thinking"
-        raise ModelFailure(f"this model's chat template {state}", hint="leave the thinking option out")
-    return {}
+    return {marks.switch: wanted}
+
+
+def check_unswitched(marks: Thinking | None, prompt: str, wanted: bool | None) -> None:
+    """Raise ModelFailure if a model whose template has no switch does not think as it is wanted to."""
+    thinks = marks is not None and not prompt.rstrip().endswith(marks.close)
+    thinks = thinks and marks is not None and (marks.unasked or is_opened(marks, prompt))
+    if wanted is not None and wanted != thinks:
+        state = "always thinks" if thinks else "has no thinking"
+        raise ModelFailure(f"this model {state}: its chat template has no switch", hint="leave the thinking option out")
 
 
 def is_opened(marks: Thinking | None, prompt: str) -> bool:
