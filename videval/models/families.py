@@ -43,6 +43,7 @@ class Family:
     - `places`: inputs that hold places among the patches of another input, by name.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
+    - `least_frames`: the fewest frames of a clip that its processor takes.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
@@ -58,6 +59,7 @@ class Family:
     places: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     asked: str = ""
+    least_frames: int = 1
     model: str = ""
     joined_last: tuple[str, ...] = ()
     visual_tokens: str = ""
@@ -74,7 +76,7 @@ QWEN_THINKING = Thinking(
     "now.\n</think>\n\n"
 )
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
-QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", thinking=QWEN_THINKING)
+QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
 
 GEMMA4 = Family(

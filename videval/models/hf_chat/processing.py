@@ -12,7 +12,7 @@ from PIL import Image as Pictures
 from PIL import UnidentifiedImageError
 from transformers.video_utils import VideoMetadata
 
-from videval.errors import ContextExceeded, VideoFailure
+from videval.errors import ContextExceeded, ModelFailure, VideoFailure
 from videval.models import hf
 from videval.models.families import Family
 from videval.models.hf_chat.batches import ChatInputs
@@ -83,6 +83,7 @@ class Processing:
         """What the processor is told of videos and of images."""
         told: dict[str, Any] = {"videos_kwargs": {}, "images_kwargs": {}}
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
+        self._check_frames(clips)
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
@@ -111,6 +112,12 @@ class Processing:
         remembered.showing = (paths, tuple((k, str(v)) for k, v in told.items() if k != "video_metadata"))
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
+
+    def _check_frames(self, clips: Sequence[Clip]) -> None:
+        least = self._family.least_frames
+        short = next((clip.num_frames for clip in clips if clip.num_frames < least), None)
+        if short is not None:
+            raise ModelFailure(f"a clip of {short} frame(s), and this model takes {least} or more")
 
     def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
         if self._context is not None and tokens + settings.max_new_tokens > self._context:
