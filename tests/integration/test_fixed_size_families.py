@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ TOKENS: Mapping[str, Callable[[int], int]] = {
     "internvl": lambda frames: frames * (4 // 2) ** 2,  # 4 x 4 patches, 2 x 2 of them shuffled into one token
     "llava_next_video": lambda frames: frames * (4 * 4 // 4),  # 4 x 4 patches, averaged 2 x 2
     "llava_onevision": lambda frames: frames * (4 // 2) ** 2 + 1,  # the same by interpolation, and one at the end
-    "molmo2": lambda frames: frames * -((-4 // 3) ** 2),  # 4 x 4 patches in windows of 3 x 3, the last ones part empty
+    "molmo2": lambda frames: frames * ceil(4 / 3) ** 2,  # 4 x 4 patches in windows of 3 x 3, the last ones part empty
     "perception_lm": lambda frames: frames * (4 // 2) ** 2,
     "smolvlm": lambda frames: frames * (4 // 2) ** 2,
     "video_llava": lambda frames: frames * (2 * 2 + 1),  # 2 x 2 patches and the class token

@@ -78,7 +78,6 @@ QWEN_THINKING = Thinking(
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
 QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
-
 GEMMA4 = Family(
     seen="patches",
     time_mark=r"(?P<m>\d\d+):(?P<s>\d\d) <\|image>",

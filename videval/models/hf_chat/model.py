@@ -48,7 +48,7 @@ class HfChat:
 
     def _generate(self, batch: Sequence[ChatInputs]) -> list[Generation]:
         settings, device = batch[0].settings, self._model.device
-        inputs = batched(batch, self._pad, self._family.places)
+        inputs = batched(batch, self._pad)
         prompt = inputs["input_ids"].shape[1]
         stops = generating.StopTexts(self._tokenizer, settings.stop, prompt)
         what = f"a batch of {len(batch)} x {prompt} tokens + {settings.max_new_tokens} new ones"

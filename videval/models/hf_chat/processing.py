@@ -62,6 +62,7 @@ class Processing:
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=is_opened(self._family.thinking, said.opening),
                 joined_last=self._family.joined_last,
+                places=self._family.places,
             )
 
     def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
