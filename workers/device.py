@@ -14,7 +14,7 @@ from enum import StrEnum
 from videval.db.queue import KeyWork
 from videval.errors import ModelUnavailable, NoFreeDevice, UsageError
 from videval.models.catalog import concrete_dtype
-from videval.models.memory import devices_needed, memory_of
+from videval.models.memory import Memory, devices_needed, memory_of
 from videval.types import ModelSpec
 from workers.gpus import Gpu, list_gpus, visible_gpus
 
@@ -27,6 +27,7 @@ __all__ = [
     "kind_of",
     "no_room",
     "parse_devices",
+    "wide_enough",
 ]
 
 GRAMMAR = "auto, or a comma list of N, GPU-uuid, MIG-uuid, a+b, cpu:K, cpu*N, api:K, api*N"
@@ -145,12 +146,12 @@ def devices_for(spec: ModelSpec, text: str) -> list[Device]:
     if text.strip() == "auto" and not spec.needs_device:
         return [_seat(Kind.API, 0)]
     devices = parse_devices(text)
-    if not any(_fits(spec, d.kind) for d in devices):
+    fit = [d for d in devices if _fits(spec, d.kind)]
+    if not fit:
         what, use = ("needs a device", "auto") if spec.needs_device else ("runs elsewhere and needs an api seat", "api")
         raise UsageError(f"{spec.name} {what}: none of {text} serves it", hint=f"--devices {use}")
-    cramped = [said for d in devices if _fits(spec, d.kind) for said in [no_room(spec, d)]]
-    if all(cramped):
-        raise ModelUnavailable(f"{spec.name} {cramped[0]}", hint=_group_hint(devices))
+    if all(no_room(spec, d) for d in fit):
+        raise ModelUnavailable(f"{spec.name} {no_room(spec, fit[0])}", hint=f"--devices {wide_enough(spec, fit[0])}")
     return devices
 
 
@@ -160,16 +161,20 @@ def no_room(spec: ModelSpec, device: Device) -> str:
     memory = memory_of(spec) if device.memory_gb else None
     if memory is None or devices_needed(memory.weights, device.memory_gb) == 1:
         return ""
-    each = device.memory_gb / device.group_size
-    count = devices_needed(memory.weights, each)
     return (
         f"needs {memory.in_words()}, and {device.label} has {device.memory_gb:.0f} GiB: "
-        f"a group of {count} such GPUs holds its weights"
+        f"a group of {_group_for(memory, device)} such GPUs holds its weights"
     )
 
 
-def _group_hint(devices: Sequence[Device]) -> str:
-    return "a group of GPUs for one model: --devices 0+1" + (" or larger" if devices[0].group_size > 1 else "")
+def wide_enough(spec: ModelSpec, device: Device) -> str:
+    """How to write the least group of such GPUs that holds a model's weights: 0+1+2."""
+    memory = memory_of(spec)
+    return "+".join(map(str, range(_group_for(memory, device) if memory else 2)))
+
+
+def _group_for(memory: Memory, device: Device) -> int:
+    return devices_needed(memory.weights, device.memory_gb / device.group_size)
 
 
 def _fits(spec: ModelSpec, kind: Kind) -> bool:

@@ -68,14 +68,14 @@ def fleet_command(
 def _say_what_fits_nowhere(fleet: "Fleet", database: "Database") -> None:
     """The models that are asked for and fit on none of the fleet's devices, and how large a group they need."""
     from videval.db import queue
-    from workers.device import no_room
+    from workers.device import no_room, wide_enough
 
     with database.read() as connection:
         specs = {work.spec.name: work.spec for work in queue.work(connection) if work.dtypes}
     for spec in specs.values():
         cramped = [no_room(spec, device) for device in fleet.devices]
         if cramped and all(cramped):
-            warn(f"{spec.name} {cramped[0]} -> --devices 0+1")
+            warn(f"{spec.name} {cramped[0]} -> --devices {wide_enough(spec, fleet.devices[0])}")
 
 
 def refuse_hopeless(fleet: "Fleet") -> None:

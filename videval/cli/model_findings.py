@@ -11,7 +11,7 @@ from videval.models.troubles import troubles
 from videval.settings import Settings
 from videval.types import ModelSpec
 from videval.words import plural
-from workers.device import Device, no_room, parse_devices
+from workers.device import Device, no_room, parse_devices, wide_enough
 
 __all__ = ["model_findings"]
 
@@ -43,7 +43,8 @@ def _room(spec: ModelSpec, memory: Memory, settings: Settings) -> Finding:
         return Finding(what="memory", ok=True, says=says)
     cramped = [no_room(spec, device) for device in devices]
     if all(cramped):
-        return Finding(what="memory", ok=False, says=f"{spec.name} {cramped[0]}", mend="--devices 0+1")
+        mend = f"--devices {wide_enough(spec, devices[0])}"
+        return Finding(what="memory", ok=False, says=f"{spec.name} {cramped[0]}", mend=mend)
     return Finding(what="memory", ok=True, says=f"{says}: {_groups(memory, devices[0])}")
 
 
