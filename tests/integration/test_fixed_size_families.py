@@ -1,8 +1,10 @@
 """Families whose processor makes every frame one size: what it made of a clip, held against arithmetic written here."""
 
 import re
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from videval.errors import ModelFailure, ModelUnavailable
-from videval.models import families
 from videval.models.catalog import load_model
+from videval.models.families import FAMILIES
+from videval.models.hf_chat import loading
 from videval.protocols import Model
 from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Part, Prompt, Seen, Text, Video
 
@@ -21,11 +24,12 @@ TOKENS: Mapping[str, Callable[[int], int]] = {
     "internvl": lambda frames: frames * (4 // 2) ** 2,  # 4 x 4 patches, 2 x 2 of them shuffled into one token
     "llava_next_video": lambda frames: frames * (4 * 4 // 4),  # 4 x 4 patches, averaged 2 x 2
     "llava_onevision": lambda frames: frames * (4 // 2) ** 2 + 1,  # the same by interpolation, and one at the end
-    "molmo2": lambda frames: frames * -((-4 // 3) ** 2),  # 4 x 4 patches in windows of 3 x 3, the last ones part empty
+    "molmo2": lambda frames: frames * ceil(4 / 3) ** 2,  # 4 x 4 patches in windows of 3 x 3, the last ones part empty
     "perception_lm": lambda frames: frames * (4 // 2) ** 2,
     "smolvlm": lambda frames: frames * (4 // 2) ** 2,
     "video_llava": lambda frames: frames * (2 * 2 + 1),  # 2 x 2 patches and the class token
 }
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 SIDE = {family: 28 if family == "video_llava" else 56 for family in TOKENS}
 Make = Callable[..., Clip]
 
@@ -103,10 +107,15 @@ def test_a_processor_that_drops_or_doubles_a_frame_is_an_error(
 def test_a_family_without_its_package_is_not_loaded_and_the_line_that_installs_it_is_named(
     tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, family: str, package: str
 ) -> None:
-    monkeypatch.setattr(families, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(ModelUnavailable, match=package) as raised:
         load_model(spec(tiny(family)), devices=["cpu"])
     assert raised.value.hint == f"pip install {package}"
+
+
+def test_the_extra_families_holds_what_every_family_needs() -> None:
+    extra = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]["families"]
+    assert {line.partition(">=")[0] for line in extra} == {name for f in FAMILIES.values() for name in f.needs}
 
 
 def test_two_videos_are_more_than_molmo2_takes(model: Callable[[str], Model], clip: Make) -> None:
@@ -197,7 +206,7 @@ def test_molmo2_is_told_tenths_of_seconds(
     written = [f"{number / fps:.1f}" for number in numbers]
     assert re.findall(r"(\d+\.\d) <frame_start>", given.rendered) == written
     assert given.seen[0].timestamps == tuple(map(float, written))
-    assert given.seen[0].grid == (len(numbers), 2, 2)
+    assert given.seen[0].grid == (len(numbers), 4, 4)
 
 
 @pytest.mark.parametrize("family", ["smolvlm", "molmo2"])

@@ -28,8 +28,7 @@ TEMPLATE = """\
 {{ bos_token }}
 {%- set said = messages[0]['role'] == 'system' -%}
 {%- if said or enable_thinking|default(false) -%}
-<|turn>system
-{{ '\\n' }}
+<|turn>system{{ '\\n' }}
 {%- if enable_thinking|default(false) -%}<|think|>{{ '\\n' }}{%- endif -%}
 {%- if said -%}
 {%- if messages[0]['content'] is string -%}{{ messages[0]['content'] | trim }}

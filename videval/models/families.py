@@ -5,13 +5,10 @@ Family says, which is right where the processor takes videos. No torch here: the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from videval.errors import ModelUnavailable
-
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of", "require_packages"]
+__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +40,10 @@ class Family:
       to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
+    - `places`: inputs that hold places among the patches of another input, by name.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
+    - `least_frames`: the fewest frames of a clip that its processor takes.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
     - `needs`: packages beyond videval's own.
@@ -56,8 +55,10 @@ class Family:
     pixels: Literal["", "frame", "clip", "share"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     asked: str = ""
+    least_frames: int = 1
     model: str = ""
     joined_last: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -73,7 +74,7 @@ QWEN_THINKING = Thinking(
     "now.\n</think>\n\n"
 )
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
-QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", thinking=QWEN_THINKING)
+QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
 GEMMA4 = Family(
     seen="patches",
@@ -109,7 +110,12 @@ FAMILIES: Mapping[str, Family] = {
     "llava_onevision": Family(),
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
-    "molmo2": Family(time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>"),
+    "molmo2": Family(
+        time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
+        patch_token="<im_patch>",
+        places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
+        seen="molmo2",
+    ),
     "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
@@ -134,10 +140,3 @@ FAMILIES: Mapping[str, Family] = {
 def family_of(model_type: str) -> Family | None:
     """The family of a `model_type`; None if there is no entry for it."""
     return FAMILIES.get(model_type)
-
-
-def require_packages(family: Family, name: str) -> None:
-    """Raise ModelUnavailable, with the line that installs them, if packages that model `name` needs are not here."""
-    absent = [package for package in family.needs if find_spec(package) is None]
-    if absent:
-        raise ModelUnavailable(f"{name} needs {' and '.join(absent)}", hint=f"pip install {' '.join(absent)}")
