@@ -118,6 +118,8 @@ def _show_published(report: "ScoreReport") -> None:
         say(f"  {found.said}")
         for caveat in found.caveats:
             warn(f"  {caveat}")
+    if report.published and report.run.recipe and report.run.recipe.made_with:
+        explain(f"  which was made with {'; '.join(report.run.recipe.made_with)}")
 
 
 def _score_json(report: "ScoreReport") -> dict[str, Any]:
