@@ -22,8 +22,8 @@ def enqueue_form() -> None:
         what = st.text_input("Variant or file of questions", placeholder="MVBench_8frame or /data/questions.tsv")
         model = st.text_input("Model", placeholder="Video-LLaVA-7B")
         given = {field.name: _box(column, field) for field, column in zip(options(), _grid(), strict=False)}
-        if st.form_submit_button("Enqueue", type="primary") and model.strip():
-            asked = Asked(what=what.strip() or None, model=model.strip(), **given)
+        if st.form_submit_button("Enqueue", type="primary") and (model.strip() or given["recipe"]):
+            asked = Asked(what=what.strip() or None, model=model.strip() or None, **given)
             attempt(lambda: place(asked))
 
 

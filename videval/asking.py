@@ -12,10 +12,11 @@ from typing import Protocol
 
 from videval import registry
 from videval.benchmarks.base import Benchmark, Shown
+from videval.benchmarks.wording import worded
 from videval.packs import read_pack
 from videval.plain import plain
 from videval.protocols import Scorer
-from videval.types import Part, Prediction, PredictionState, Reading, Sample, Score
+from videval.types import Part, Prediction, PredictionState, Reading, Sample, Score, Wording
 
 __all__ = ["Asking", "One", "Pack", "asking", "is_pack", "newer_than", "one_by_one", "one_key", "packed", "rule_scorer"]
 
@@ -34,12 +35,15 @@ class Asking(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class One:
-    """One question: the whole response is its answer."""
+    """One question: the whole response is its answer. `wording`: how a recipe puts it, in place of the page."""
 
     benchmark: Benchmark
+    wording: Wording | None = None
 
     def prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
         """The published prompt of the question."""
+        if self.wording:
+            return worded(self.wording, self.benchmark, samples[0], shown)
         return self.benchmark.prompt(samples[0], shown)
 
     def read(self, samples: Sequence[Sample], text: str) -> Reading:
@@ -63,9 +67,9 @@ class Pack:
         return _scored(self.benchmark, samples, read_pack(text, [s.id for s in samples]))
 
 
-def asking(key: str, benchmark: Benchmark) -> Asking:
-    """How the request with this key asks about its samples."""
-    return Pack(benchmark) if is_pack(key) else One(benchmark)
+def asking(key: str, benchmark: Benchmark, wording: Wording | None = None) -> Asking:
+    """How the request with this key asks about its samples; `wording`: how a recipe puts single questions."""
+    return Pack(benchmark) if is_pack(key) else One(benchmark, wording)
 
 
 def is_pack(key: str) -> bool:

@@ -182,7 +182,7 @@ def _prompt(
     """The prompt as it is stored: its files relative to the data root."""
     prompts = PromptSet(run.prompts)
     shown = Shown(clips=clips, form=run.form, root=root, subtitles=run.subtitles, prompts=prompts)
-    parts = asking(key, bench).prompt(samples, shown)
+    parts = asking(key, bench, run.wording).prompt(samples, shown)
     for part in parts:
         if isinstance(part, Video | Frame | Sound) and part.clip not in range(len(clips)):
             raise ModelFailure(f"{bench.name}: its prompt shows clip {part.clip}, there are {len(clips)} (from 0)")

@@ -24,18 +24,24 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What a user asks for: a variant or a table of questions, a model, and options; None: what the model or the
-    benchmark says."""
+    """What a user asks for: a variant or a table of questions, a model, and options; None: what the recipe, the model
+    or the benchmark says."""
 
     what: str | None
-    model: str
+    model: str | None
+    recipe: Annotated[str | None, Option(help="a published setting: its name, or ./mine.toml")] = None
     data: Annotated[Path | None, Option(help="a table of questions: tsv, csv or jsonl")] = None
     data_root: Annotated[Path | None, Option(help="folder that video paths are relative to")] = None
     frames: Annotated[int | None, Option(least=1, help="frames per video, for --data")] = None
     fps: Annotated[float | None, Option(least=0.001, help="frames per second, for --data")] = None
     pack: Annotated[bool, Option(help="ask all questions of a video at once, for --data")] = False
+    policy: Annotated[str | None, Option(help="which frames: qwen3_vl, rate, ...; see the README")] = None
+    min_frames: Annotated[int | None, Option(least=1, help="fewest frames, for variants by rate")] = None
     max_frames: Annotated[int | None, Option(least=1, help="cap on frames, for variants by rate")] = None
+    multiple: Annotated[int | None, Option(least=1, help="the frames are a multiple of this, for rates")] = None
     max_pixels: Annotated[int | None, Option(least=16, help="cap on pixels per frame")] = None
+    min_pixels: Annotated[int | None, Option(least=16, help="least pixels per frame, if the model resizes")] = None
+    total_pixels: Annotated[int | None, Option(least=16, help="cap on pixels of a video, if the model resizes")] = None
     prompts: Annotated[str | None, Option(help="wording of paper, vlmevalkit or lmms-eval")] = None
     max_new_tokens: Annotated[int | None, Option(least=1, help="length of an answer")] = None
     temperature: Annotated[float | None, Option(least=0.0, help="0 is greedy")] = None

@@ -1,7 +1,7 @@
 """An order: what a user asks for, before it is a run. Values only; the rows are made by `videval.runs`."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +11,11 @@ from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.models.limits import refused
 from videval.runkey import KeyParts, run_key, sampling_of_key
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Variant
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
 from videval.video.paths import absent, resolve_video
+from videval.video.sampling import check_sampling, explicit
 
-__all__ = ["Order"]
+__all__ = ["Order", "flat"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +25,8 @@ class Order:
     `max_frames` and `max_pixels` cap what the model sees; `limit`: so many requests, as a trial that can grow later;
     `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
     videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
-    cannot be asked, named.
+    cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
+    page's.
     """
 
     benchmark: Benchmark
@@ -44,6 +46,8 @@ class Order:
     allow_symlinks: bool = False
     prompts: PromptSet | None = None
     left_out: tuple[str, ...] = ()
+    recipe: RecipeUsed | None = None
+    sampled: FrameSampling | None = None
 
     @property
     def prompt_set(self) -> PromptSet:
@@ -56,7 +60,8 @@ class Order:
         return self.spec.form
 
     def sampling(self) -> FrameSampling:
-        """The frames that will be shown: count by the variant, policy by the model if it has one of its own.
+        """The frames that will be shown: count by the variant, policy by the model if it has one of its own, with all
+        that the policy fills in.
 
         UsageError if benchmark or model cannot do that; nothing is clamped silently.
         """
@@ -68,12 +73,31 @@ class Order:
                 hint="use the variant without _subs, or a model that takes images",
             )
         base = self.benchmark.sampling(self.variant, self.prompt_set)
+        spec = self.spec
+        if self.sampled is not None:
+            base, spec = self.sampled, replace(spec, policy=None)  # asked for by name: not the model's own
         if base.num_frames is not None and self.max_frames is not None and base.num_frames > self.max_frames:
             raise UsageError(
                 f"{self.variant.name} asks for {base.num_frames} frames, --max-frames allows {self.max_frames}",
                 hint="choose a smaller variant; --max-frames caps variants by rate",
             )
-        return self.spec.fitted(base, max_frames=self.max_frames)
+        sampling = explicit(spec.fitted(base, max_frames=self.max_frames))
+        check_sampling(sampling)
+        return sampling
+
+    def settled(self) -> dict[str, Any]:
+        """All that a recipe may set, field by field, as it will be: what deviates from a recipe is found by this."""
+        said: dict[str, Any] = {
+            "variant": self.variant.name,
+            "model": self.spec.name,
+            "dtype": self.dtype,
+            "prompts": self.prompt_set.value,
+            "wording": self.recipe.wording if self.recipe else None,
+            "frames": self.sampling(),
+            "pixels": replace(self.spec.pixels, max_pixels=self.max_pixels or self.spec.pixels.max_pixels),
+            "generation": self.generation,
+        }
+        return {name: value for field, what in said.items() for name, value in flat(field, what)}
 
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
@@ -105,6 +129,8 @@ class Order:
                 subtitles=self.variant.subtitles,
                 prompts=self.prompt_set,
                 protocol=self.benchmark.protocol_version,
+                pixels=self.spec.pixels,
+                wording=self.recipe.wording if self.recipe else None,
             )
         )
 
@@ -141,3 +167,12 @@ class Order:
             "frames": asdict(self.sampling()) | {"form": self.form, "max_pixels": self.max_pixels},
             "generation": asdict(self.generation),
         }
+
+
+def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A record as its fields with their full names, in order; anything else as it stands."""
+    if not is_dataclass(value) or isinstance(value, type):
+        yield name, value
+        return
+    for field_name, inner in asdict(value).items():
+        yield f"{name}.{field_name}", inner

@@ -1,100 +1,208 @@
 """From what a user asks for, on the command line or in the dashboard, to an `Order`.
 
-All that can be checked is checked here, before anything is written.
+All that can be checked is checked here, before anything is written. What counts, the first that says something: the
+user, the recipe, the benchmark's page, the model's entry in the catalog.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import find_benchmark, parse_variant
+from videval.benchmarks.forms import form_of
 from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.benchmarks.table_text import names_a_table
+from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import model_spec
 from videval.options import Asked
 from videval.order import Order
+from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
-from videval.types import ModelSpec, Variant
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, Variant, Wording
 
-__all__ = ["make_order"]
+__all__ = ["make_order", "order_of_recipe"]
 
-
-def _is_table(text: str | None) -> bool:
-    return text is not None and names_a_table(text)
-
-
-def _spec(asked: Asked) -> ModelSpec:
-    spec = model_spec(asked.model)
-    given = {
-        name: value for name in ("max_new_tokens", "temperature", "seed") if (value := getattr(asked, name)) is not None
-    }
-    dtype = asked.dtype if asked.dtype != "auto" else spec.dtype
-    return replace(spec, dtype=dtype, generation=replace(spec.generation, **given))
+_NONE = Recipe(name="", model="", variant="", source="", date="")
+"""What counts where no recipe is asked for: it sets nothing."""
+_SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
 
 
-def _with_length(asked: Asked, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
-    """How long an answer may be: as the user says, else as the benchmark's reference does, else the model's entry."""
-    if asked.max_new_tokens is not None or bench.max_new_tokens is None:
+def make_order(asked: Asked, settings: Settings) -> Order:
+    """Read the questions and check all that can be checked before anything is written."""
+    recipe = find_recipe(asked.recipe) if asked.recipe else _NONE
+    order = replace(_order(asked, recipe), max_attempts=asked.max_attempts or settings.max_attempts)
+    if recipe is not _NONE:
+        order = replace(order, recipe=recipe.used(_deviations(order, order_of_recipe(recipe)), _wording(asked, recipe)))
+    root = asked.data_root or _folder(order.benchmark, settings)
+    if not root.is_dir():
+        raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
+    return replace(
+        order,
+        root=root,
+        samples=order.benchmark.load(root, order.variant),
+        left_out=order.benchmark.left_out(root, order.variant),
+        allow_symlinks=settings.allow_symlinks,
+    )
+
+
+def order_of_recipe(recipe: Recipe) -> Order:
+    """What a recipe asks for when nothing is asked otherwise, without its questions. UsageError if it cannot be run."""
+    return _order(Asked(what=None, model=None), recipe)
+
+
+def _deviations(order: Order, intended: Order) -> list[str]:
+    """What an order has otherwise than its recipe, in words."""
+    now = order.settled()
+    return [
+        f"{name} {_said(now[name])} in place of {_said(was)}"
+        for name, was in intended.settled().items()
+        if now[name] != was
+    ]
+
+
+def _said(value: Any) -> str:
+    text = "nothing" if value in (None, "", ()) else repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _order(asked: Asked, recipe: Recipe) -> Order:
+    """The order without what must be read: its questions and their folder."""
+    if recipe.lacks:
+        raise UsageError(f"{recipe.name} cannot be run here: {recipe.lacks}", hint=f"videval recipe {recipe.name}")
+    spec = _spec(asked, recipe)
+    bench, variant = _asked_about(asked, recipe, spec)
+    spec, wording = _with_length(asked, recipe, bench, spec), _wording(asked, recipe)
+    prompts = bench.prompt_set(asked.prompts or recipe.prompts)
+    if wording:
+        check_wording(wording, bench, variant)
+    elif recipe.form and not asked.prompts and recipe.form != form_of(bench, prompts):
+        raise UsageError(
+            f"{recipe.name} was written for other words than {bench.name} is asked with",
+            hint=f"form = {form_of(bench, prompts)!r} for the words of this videval, or --prompts {prompts}",
+        )
+    return Order(
+        benchmark=bench,
+        variant=variant,
+        samples=(),
+        root=Path(),
+        spec=spec,
+        dtype=spec.dtype,
+        generation=spec.generation,
+        max_frames=asked.max_frames,
+        max_pixels=None if spec.resizes else asked.max_pixels,
+        priority=asked.priority,
+        limit=asked.limit,
+        in_order=asked.in_order,
+        allow_missing=asked.allow_missing,
+        prompts=prompts,
+        sampled=_sampled(asked, recipe, bench.sampling(variant, prompts), spec),
+        recipe=None if recipe is _NONE else recipe.used((), wording),
+    )
+
+
+def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
+    """The model with all that is asked of it, but for how long an answer may be where nobody says so."""
+    name = asked.model or recipe.model
+    if not name:
+        raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
+    spec = model_spec(name)
+    given = _given(asked, GenerationSettings)
+    return replace(
+        spec,
+        dtype=asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype,
+        generation=replace(recipe.generation.over(spec.generation), **given),
+        pixels=_pixels(asked, recipe, spec),
+    )
+
+
+def _given(said: object, kind: type[Any]) -> dict[str, Any]:
+    """What a record says of the fields of another kind."""
+    found = ((f.name, getattr(said, f.name, None)) for f in fields(kind))
+    return {name: value for name, value in found if value is not None}
+
+
+def _pixels(asked: Asked, recipe: Recipe, spec: ModelSpec) -> Pixels:
+    """What the model's processor is told; UsageError if it takes no limits, where --max-pixels is for decoding."""
+    by_length = recipe.sampling and any(rule.pixels for rule in recipe.sampling.by_length)
+    if not spec.resizes and (asked.min_pixels or asked.total_pixels or recipe.pixels != Pixels() or by_length):
+        whose = recipe.name or "--min-pixels and --total-pixels"
+        raise UsageError(
+            f"{whose}: the processor of {spec.name} takes no limits of pixels",
+            hint="a model whose processor resizes; --max-pixels alone scales frames when they are decoded",
+        )
+    given = _given(asked, Pixels) if spec.resizes else {}
+    return replace(spec.pixels, **(_given(recipe.pixels, Pixels) | given))
+
+
+def _with_length(asked: Asked, recipe: Recipe, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
+    """How long an answer may be: as the user or the recipe says, else as the benchmark's reference does, else the
+    model's entry."""
+    said = asked.max_new_tokens or recipe.generation.max_new_tokens
+    if said is not None or bench.max_new_tokens is None:
         return spec
     return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.max_new_tokens))
 
 
-def _table(asked: Asked, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant, Path]:
+def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
+    """How the recipe puts a question, unless the user wants the page's words."""
+    return None if asked.prompts else recipe.wording
+
+
+def _sampled(asked: Asked, recipe: Recipe, page: FrameSampling, spec: ModelSpec) -> FrameSampling | None:
+    """The frames that are asked for by name: the recipe's, for variants with its count or rate or if it has neither,
+    with what the user says of them; None: as page and model say."""
+    found = recipe.sampling
+    amount = found and (found.num_frames, found.fps)
+    if amount not in ((page.num_frames, page.fps), (None, None)):
+        found = None
+    said = {name: value for name in _SAID_OF_FRAMES if (value := getattr(asked, name)) is not None}
+    return replace(found or spec.fitted(page), **said) if said else found
+
+
+def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchmark, Variant]:
+    """The benchmark, or the user's table, in the variant that is asked for."""
+    what = asked.what or (recipe.variant if asked.data is None else None)
+    is_file = what is not None and names_a_table(what)
+    file = asked.data or (Path(what).expanduser() if what and is_file else None)
+    if (file is None) == (what is None or is_file):
+        raise UsageError("name either a variant or a file", hint="videval enqueue MVBench_8frame MODEL, or --data FILE")
+    if file is not None:
+        return _table(asked, recipe, file, spec)
+    return _published(asked, recipe, what or "")
+
+
+def _table(asked: Asked, recipe: Recipe, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant]:
     if not file.exists():
         raise UsageError(f"{file} is not a file", hint="is the path right, seen from this folder?")
-    frames = asked.frames
-    if frames is None and asked.fps is None and spec.frame_counts:
-        frames = spec.frame_counts[0]
-    if frames is None and asked.fps is None:
-        frames = 8
-    variant = table_variant(file, num_frames=frames, fps=asked.fps, pack=asked.pack)
-    return TableBenchmark(file, allow_missing=asked.allow_missing), variant, (asked.data_root or file.parent)
+    frames, fps = asked.frames, asked.fps
+    if frames is None and fps is None and recipe.sampling:
+        frames, fps = recipe.sampling.num_frames, recipe.sampling.fps
+    if frames is None and fps is None:
+        frames = spec.frame_counts[0] if spec.frame_counts else 8
+    variant = table_variant(file, num_frames=frames, fps=fps, pack=asked.pack)
+    return TableBenchmark(file, allow_missing=asked.allow_missing), variant
 
 
-def _published(asked: Asked, settings: Settings) -> tuple[Benchmark, Variant, Path]:
+def _published(asked: Asked, recipe: Recipe, what: str) -> tuple[Benchmark, Variant]:
     if asked.frames is not None or asked.fps is not None or asked.pack:
         raise UsageError(
             "--frames, --fps and --pack are for --data; a benchmark's variant says them in its name",
             hint="for example MVBench_8frame, Video-MME_1fps, MMBench_Video_8frame_pack",
         )
-    assert asked.what is not None
-    variant = parse_variant(asked.what)
+    variant = parse_variant(what)
     bench = find_benchmark(variant.benchmark)
-    bench.sampling(variant, bench.prompt_set(asked.prompts))
-    root = asked.data_root or locate(bench, settings)
+    bench.sampling(variant, bench.prompt_set(asked.prompts or recipe.prompts))
+    return bench, variant
+
+
+def _folder(bench: Benchmark, settings: Settings) -> Path:
+    """Where the questions' videos are looked for when nobody says where."""
+    if isinstance(bench, TableBenchmark) and bench.file is not None:
+        return bench.file.parent
+    root = locate(bench, settings)
     if root is None:
         raise DataMissing(f"the data of {bench.name} is not on this machine", hint=f"videval prepare {bench.name}")
-    return bench, variant, root
-
-
-def make_order(asked: Asked, settings: Settings) -> Order:
-    """Read the questions and check all that can be checked before anything is written."""
-    spec = _spec(asked)
-    file = asked.data or (Path(asked.what).expanduser() if _is_table(asked.what) and asked.what else None)
-    if (file is None) == (asked.what is None or _is_table(asked.what)):
-        raise UsageError("name either a variant or a file", hint="videval enqueue MVBench_8frame MODEL, or --data FILE")
-    bench, variant, root = _published(asked, settings) if file is None else _table(asked, file, spec)
-    if not root.is_dir():
-        raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
-    spec = _with_length(asked, bench, spec)
-    return Order(
-        benchmark=bench,
-        variant=variant,
-        samples=bench.load(root, variant),
-        root=root,
-        spec=spec,
-        dtype=spec.dtype,
-        generation=spec.generation,
-        max_frames=asked.max_frames,
-        max_pixels=asked.max_pixels,
-        max_attempts=asked.max_attempts or settings.max_attempts,
-        priority=asked.priority,
-        limit=asked.limit,
-        in_order=asked.in_order,
-        allow_missing=asked.allow_missing,
-        allow_symlinks=settings.allow_symlinks,
-        prompts=bench.prompt_set(asked.prompts),
-        left_out=bench.left_out(root, variant),
-    )
+    return root

@@ -8,11 +8,11 @@ own, and a migration that gives the runs that are there their new keys.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from videval.plain import plain
-from videval.types import FrameSampling, GenerationSettings, PromptSet, Sample
+from videval.types import FrameSampling, GenerationSettings, Pixels, PromptSet, Sample, Wording
 
 __all__ = ["FORMAT", "KeyParts", "run_key", "sampling_of_key", "snapshot_digest"]
 
@@ -23,7 +23,8 @@ FORMAT = 1
 class KeyParts:
     """All that an answer depends on: another value of any of them is another run.
 
-    `content`: the snapshot's digest. Whether a variant is packed or has subtitles is in its name too.
+    `content`: the snapshot's digest. Whether a variant is packed or has subtitles is in its name too. `pixels`: what
+    the model's processor is told; `wording`: what a recipe says in place of the page.
     """
 
     content: str
@@ -37,6 +38,8 @@ class KeyParts:
     subtitles: bool = False
     prompts: str = PromptSet.PAPER
     protocol: int = 1
+    pixels: Pixels = field(default_factory=Pixels)
+    wording: Wording | None = None
 
 
 def run_key(parts: KeyParts) -> str:

@@ -149,6 +149,7 @@ def _new_run(order: Order, copy: int, snapshot_id: int, digest: str, missing: se
         card=order.card(digest),
         prompts=order.prompt_set,
         protocol=order.benchmark.protocol_version,
+        recipe=order.recipe,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -18,9 +19,14 @@ from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
 from videval.metrics import Figure as Metric
 from videval.metrics import figure_table
-from videval.report import GroupScore, ScoreReport, failed_videos
+from videval.report import GroupScore, Outcome, ScoreReport, failed_videos
 
 MOST_GROUPS, MOST_VIDEOS = 20, 20
+_OUTCOMES: dict[Outcome, tuple[Literal["green", "red", "gray"], str]] = {
+    Outcome.REPRODUCED: ("green", ":material/check:"),
+    Outcome.NOT_REPRODUCED: ("red", ":material/close:"),
+    Outcome.UNKNOWN: ("gray", ":material/help:"),
+}
 
 
 @fragment
@@ -101,8 +107,19 @@ def _by_group(score: ScoreReport) -> None:
     for said in filter(None, (score.outdated, score.caution)):
         st.caption(plain(said))
     _metrics(score.metrics)
+    _published(score)
     with st.expander("As a table"):
         _score_table([g for found in score.groups.values() for g in found] + [overall], score)
+
+
+def _published(score: ScoreReport) -> None:
+    """What can be said of the numbers that are published for the run's recipe."""
+    for found in score.published:
+        colour, icon = _OUTCOMES[found.outcome]
+        st.badge(found.outcome.value, color=colour, icon=icon)
+        st.caption(plain(f"recipe {found.recipe}: {found.said.partition(': ')[2]}"))
+        for caveat in found.caveats:
+            st.caption(plain(caveat))
 
 
 def _metrics(figures: Sequence[Metric]) -> None:

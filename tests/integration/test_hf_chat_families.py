@@ -94,7 +94,7 @@ def logits(model: HfChat, prompt: Prompt) -> torch.Tensor:
     """What speaks for each token as the first of the answer."""
     inputs = batched([model.prepare(prompt, SHORT)], 0)
     with torch.inference_mode():
-        made = model._model(**{name: model._placed(value) for name, value in inputs.items()})
+        made = model._model(**{name: model._placed(name, value) for name, value in inputs.items()})
     found: torch.Tensor = made.logits[0, -1]
     return found
 

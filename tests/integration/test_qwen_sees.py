@@ -11,12 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer
 
+from tests.films import FPS, Film
 from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
+from videval.models.hf_chat.model import HfChat
 from videval.protocols import Model
-from videval.types import Clip, Frame, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.types import Clip, Frame, FrameSampling, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.video.cache import FrameCache
 
 SMALL, WIDE = (48, 64), (120, 240)
 TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
@@ -138,6 +142,34 @@ def test_of_a_clip_from_second_30_to_40_of_a_long_video_the_true_times_are_told(
     assert found.timestamps == pytest.approx(times)
 
 
+@pytest.mark.parametrize("family", TEXT_TIMES)
+def test_one_frame_is_too_few_where_two_make_a_step_and_none_is_repeated(
+    family: str, loaded: Loaded, clip: MakeClip
+) -> None:
+    with pytest.raises(ModelFailure, match=r"a clip of 1 frame\(s\), and this model takes 2 or more"):
+        seen(loaded(family), clip((50,), total=100))
+
+
+@pytest.mark.parametrize(
+    ("family", "times"),
+    [
+        # ten frames of 251: 2 x 251 / 25 / 10 seconds a step
+        ("qwen2_5_vl", (0.0, 2.008, 4.016, 6.024, 8.032)),
+        # (750 + 778) / 2 / 25 is 30.56, and so on
+        ("qwen3_vl", (30.6, 32.8, 35.0, 37.2, 39.4)),
+    ],
+)
+def test_a_span_of_a_decoded_video_is_told_in_its_true_seconds(
+    family: str, times: tuple[float, ...], loaded: Loaded, tmp_path: Path
+) -> None:
+    film = Film(name="long.mp4", frames=50 * FPS).write(tmp_path)
+    cache = FrameCache(tmp_path / "cache", 1.0)
+    sampling = FrameSampling(policy="qwen_vl_utils", fps=1.0)
+    shown = cache.clip(film, sampling, (30.0, 40.0), folder_fps=3.0, max_pixels=None)
+    assert shown.frame_numbers == (750, 778, 806, 833, 861, 889, 917, 944, 972, 1000)
+    assert seen(loaded(family), shown).timestamps == pytest.approx(times)
+
+
 @pytest.mark.parametrize("family", ["qwen2_5_omni", "qwen3_omni_moe"])
 def test_a_processor_of_one_rate_refuses_two_clips_of_several_rates(
     family: str, loaded: Loaded, clip: MakeClip
@@ -155,6 +187,30 @@ def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip: 
     first, second = loaded(family).prepare(prompt, ONE).seen
     assert (first, second) == (seen(loaded(family), slow), seen(loaded(family), fast))
     assert second.timestamps != first.timestamps
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [("qwen2_5_vl", "second_per_grid_ts"), ("qwen2_5_omni", "video_second_per_grid")]
+)
+def test_seconds_reach_a_model_of_bfloat16_unrounded(
+    family: str, name: str, tiny: Callable[[str], Path], clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(model_spec(f"hf_chat:{tiny(family)}"), devices=["cpu"], dtype="bfloat16")
+    assert isinstance(model, HfChat)
+    given: dict[str, torch.Tensor] = {}
+    generate = model._model.generate
+
+    def noted(**inputs: torch.Tensor) -> torch.Tensor:
+        given.update(inputs)
+        new: torch.Tensor = generate(**inputs)
+        return new
+
+    monkeypatch.setattr(model._model, "generate", noted)
+    # 4 frames of 18.8 seconds: 9.4 seconds a step, which is 9.375 in bfloat16
+    (told,) = answer(model, clip((0, 100, 200, 300), total=470)).seen
+    assert told.timestamps == pytest.approx((0.0, 9.4))
+    assert given[name].tolist() == pytest.approx([9.4])
+    assert given["pixel_values_videos"].dtype == torch.bfloat16
 
 
 def test_what_did_not_change_since_the_last_frame_costs_videollama3_one_token_a_frame(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.video_utils import VideoMetadata
 
-__all__ = ["byte_tokenizer", "save", "straight"]
+__all__ = ["byte_tokenizer", "save", "small_text", "straight", "with_start"]
 
 
 def byte_tokenizer(
@@ -40,6 +40,31 @@ def byte_tokenizer(
         clean_up_tokenization_spaces=False,
         **named,
     )
+
+
+def with_start(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The tokenizer, with its first token in front of every text that it is given, as Llama's has it."""
+    start = tokenizer.bos_token
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start} $A", pair=f"{start} $A $B", special_tokens=[(start, tokenizer.bos_token_id)]
+    )
+    return tokenizer
+
+
+def small_text(model_type: str, tokenizer: PreTrainedTokenizerFast, **more: Any) -> dict[str, Any]:
+    """The config of a small language model of 2 layers for `tokenizer`; `more`: what is otherwise."""
+    usual = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": False,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return {"model_type": model_type, **usual, **more}
 
 
 def save(folder: Path, model_class: Any, config: Any, processor: Any, *, eos: Sequence[int], pad: int) -> None:
@@ -83,14 +108,15 @@ def straight(
     for place in range(len(frames) if as_images else 0):
         content += [{"type": "text", "text": marks[place]}] if marks else []
         content += [{"type": "image", "image": frames[place]}]
-    told: dict[str, Any] = {"return_tensors": "pt", **(processing or {})}
+    told: dict[str, Any] = {**(processing or {})}
     if not as_images:
         told |= {"do_sample_frames": False, "video_metadata": [[_metadata(frames, numbers, fps, total)]]}
     if tells_rate:
         told["fps"] = len(frames) / total * fps
     inputs = processor.apply_chat_template(
         [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
-        add_generation_prompt=True, tokenize=True, return_dict=True, processor_kwargs=told, **(template or {}),
+        add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", processor_kwargs=told,
+        **(template or {}),
     )  # fmt: skip
     with torch.inference_mode():
         out = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)

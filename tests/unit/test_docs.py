@@ -29,7 +29,8 @@ from videval.errors import ErrorKind, ModelFailure, RequestFailure, UsageError, 
 from videval.models import catalog
 from videval.protocols import Model, Scorer
 from videval.settings import Settings
-from videval.types import Clip, ModelSpec, Prompt, Sample, Text, Verdict, Video
+from videval.types import POLICIES, Clip, ModelSpec, Prompt, Sample, Text, Verdict, Video
+from videval.video.sampling import POLICY, Policy
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("README", "ARCHITECTURE", "GLOSSARY", "CONTRIBUTING", "CHANGELOG", "SECURITY")
@@ -290,6 +291,31 @@ def test_no_page_names_a_setting_that_does_not_exist() -> None:
     assert said <= known | others
 
 
+# the table of policies
+
+
+def policy_rows() -> list[list[str]]:
+    """The README's rows: a policy, its amounts, which frames it shows, its constants, its source."""
+    amounts = {"num_frames": "count", "fps": "rate"}
+    return [
+        [f"`{name}`", " or ".join(amounts[a] for a in POLICIES[name]), row.about, constants_of(row), row.source]
+        for name, row in POLICY.items()
+    ]
+
+
+def constants_of(row: Policy) -> str:
+    rules = [
+        f"fps {rule.fps:g} {f'up to {rule.up_to:g} s' if rule.up_to else 'beyond'}"
+        for rule in row.constants.get("by_length", ())
+    ]
+    said = [f"{name} {value:g}" for name, value in row.constants.items() if name != "by_length"]
+    return ", ".join([*rules, *said]) or "none"
+
+
+def test_the_table_of_policies_is_that_of_the_code() -> None:
+    assert table_rows(README, "### Which frames") == policy_rows(), as_markdown(policy_rows())
+
+
 # what happens when
 
 
@@ -475,4 +501,5 @@ def test_the_readme_is_the_packages_description_and_says_its_python() -> None:
 
 if __name__ == "__main__":
     sys.stdout.write(as_markdown(command_rows(), ("command", "what it does", "for example")) + "\n")
-    sys.stdout.write(as_markdown(settings_rows()))
+    sys.stdout.write(as_markdown(settings_rows()) + "\n")
+    sys.stdout.write(as_markdown(policy_rows(), ("policy", "takes", "which frames", "constants", "source")))

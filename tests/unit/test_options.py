@@ -1,7 +1,7 @@
 """The options of `enqueue` and `run`: one record, of which nothing is lost on the way from the command line to the
 order."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from typer.main import get_command
 from tests.trees import tree
 from videval.cli.app import app
 from videval.cli.asked import takes_asked
+from videval.models import catalog
 from videval.options import Asked, options
 from videval.order import Order
 from videval.orders import make_order
@@ -20,13 +21,19 @@ from videval.settings import Settings
 NAMES = [field.name for field in options()]
 POSITIONAL = {"what", "model"}
 VALUES: dict[str, str] = {
+    "recipe": "mine.toml",
     "data": "other.jsonl",
     "data_root": "elsewhere",
     "frames": "3",
     "fps": "0.5",
     "pack": "",
+    "policy": "uniform",
+    "min_frames": "4",
     "max_frames": "16",
+    "multiple": "2",
     "max_pixels": "4096",
+    "min_pixels": "64",
+    "total_pixels": "65536",
     "prompts": "vlmevalkit",
     "max_new_tokens": "7",
     "temperature": "0.5",
@@ -40,6 +47,16 @@ VALUES: dict[str, str] = {
     "new": "",
 }
 """For each option a value that is not its default."""
+RECIPE = """
+[mine]
+source = "here"
+date = "2026-11-26"
+
+[[mine.recipes]]
+name = "fake/mvbench"
+model = "fake"
+variant = "MVBench_8frame"
+"""
 
 
 def asked_by(*words: str) -> Asked:
@@ -62,6 +79,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("asked.jsonl", "other.jsonl", "elsewhere/asked.jsonl"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('{"index": 1, "video": "a.mp4", "question": "What?", "answer": "x"}\n')
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    resizes = replace(catalog.FAKE, name="resizes", resizes=True)
+    monkeypatch.setattr(catalog, "MODELS", {**catalog.MODELS, resizes.name: resizes})
     tree("MVBench", tmp_path / "MVBench")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -100,6 +120,8 @@ def test_every_option_of_the_record_reaches_the_order(name: str, folder: Path) -
         words = ["MVBench_8frame", "fake", "--data-root", "MVBench"]
     elif name == "data":
         words = ["fake", "--data", "asked.jsonl"]
+    elif name in ("min_pixels", "total_pixels"):
+        words = ["asked.jsonl", "resizes"]
     else:
         words = ["asked.jsonl", "fake"]
     settings = Settings(home=folder / "home")

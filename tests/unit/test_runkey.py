@@ -12,7 +12,17 @@ import pytest
 
 from videval.plain import Unreadable, plain, restored
 from videval.runkey import KeyParts, run_key, sampling_of_key, snapshot_digest
-from videval.types import ClipRef, FrameSampling, GenerationSettings, ModelSpec, PromptSet, Sample, Sound
+from videval.types import (
+    ClipRef,
+    FrameSampling,
+    GenerationSettings,
+    ModelSpec,
+    Pixels,
+    PromptSet,
+    Sample,
+    Sound,
+    Wording,
+)
 
 PARTS = KeyParts(
     content="c" * 64,
@@ -115,9 +125,17 @@ def test_a_new_field_with_a_value_of_its_own_is_another_run() -> None:
     assert len(keys) == 5
 
 
+LATER = replace(WITH_ALL, pixels=Pixels(max_pixels=50_176), wording=Wording(text="{question}"))
+"""With what came after the keys that are pinned."""
+
+
 @pytest.mark.parametrize("name", list(KeyParts.__dataclass_fields__))
 def test_every_part_tells_runs_apart(name: str) -> None:
-    assert run_key(replace(PARTS, **{name: getattr(WITH_ALL, name)})) != run_key(PARTS)
+    assert run_key(replace(PARTS, **{name: getattr(LATER, name)})) != run_key(PARTS)
+
+
+def test_a_key_with_pixels_and_a_wording_is_pinned_too() -> None:
+    assert run_key(LATER) == "9f34c6258ac0d2c1ac6b424913b7a86c19813d28c93b800cf0ad1830864a5985"
 
 
 BESIDE: dict[str, Any] = {

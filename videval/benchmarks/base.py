@@ -168,6 +168,15 @@ class Benchmark(ABC):
         """The published prompt of all questions about the same clips at once."""
         raise UsageError(f"{self.name} has no pack mode")
 
+    def bare_question(self, sample: Sample) -> str:
+        """The question in itself: without options, where these stand in its text too."""
+        return sample.question
+
+    def subtitle_text(self, sample: Sample, shown: Shown, *, once: bool = False) -> str:
+        """What is said in the clip as one text, for each frame a line, or each `once`; UsageError if the page has no
+        such text."""
+        raise UsageError(f"{self.name} has no subtitles as one text", hint="leave {subtitles} out of the wording")
+
     def frames_or_video(self, shown: Shown, clip: int = 0) -> tuple[Part, ...]:
         """A clip as one video, or as its frames in order, as the model takes it; `clip` is its number, from 0."""
         if shown.form == "video":

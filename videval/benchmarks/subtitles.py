@@ -15,7 +15,7 @@ import pysubs2
 from videval.errors import VideoFailure
 from videval.types import Scalar
 
-__all__ = ["FRAMES", "SUBTITLED", "check_srt", "shown_subtitles"]
+__all__ = ["FRAMES", "SUBTITLED", "check_srt", "shown_subtitles", "subtitles_once"]
 
 _ASK = (
     "Select the best answer to the following multiple-choice question based on the video. Respond with only the "
@@ -33,6 +33,18 @@ def shown_subtitles(path: Path, frame_numbers: Sequence[int], fps: float) -> str
     events = _events(path)
     texts = [_text_at(events, pysubs2.make_time(fps=fps, frames=number)) for number in frame_numbers]
     return "\n".join(text for text in texts if text.strip())
+
+
+def subtitles_once(path: Path, timestamps: Sequence[float]) -> str:
+    """The subtitles that are on the screen with some frame, each once in the file's order, with spaces between.
+
+    Empty if there is no such file. Source: QwenLM/Qwen3-VL, evaluation/VideoMME/dataset_utils.py.
+    """
+    if not path.is_file():
+        return ""
+    events = [e for e in _events(path) if any(e.start < 1000 * time < e.end for time in timestamps)]
+    texts = (str(event.text).replace("\\N", " ") for event in events)
+    return " ".join(text for text in texts if text.strip())
 
 
 def check_srt(row: Mapping[str, Scalar], root: Path) -> None:

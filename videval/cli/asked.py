@@ -47,9 +47,9 @@ def _option(field: OptionField) -> inspect.Parameter:
 
 
 def _asked(variant: str | None, model: str | None, **given: Any) -> Asked:
-    """With --data the one positional argument is the model."""
+    """With --data the one positional argument is the model; a recipe names both."""
     if model is None and given["data"] is not None:
         variant, model = None, variant
-    if model is None:
+    if model is None and given["recipe"] is None:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     return Asked(what=variant, model=model, **given)

@@ -88,6 +88,20 @@ COMMANDS: Groups = {
             "videval list models Video-LLaVA-7B",
         ),
         _command(
+            "list recipes",
+            "recipes:list_recipes",
+            "Published settings and their numbers; TEXT for some.",
+            "videval list recipes",
+            "videval list recipes qwen2.5-vl",
+        ),
+        _command(
+            "recipe",
+            "recipes:recipe_command",
+            "Show a recipe, or what differs from another.",
+            "videval recipe qwen2.5-vl-7b/lvbench@team-2025-02",
+            "videval recipe qwen2.5-vl-7b/lvbench@team-2025-02 --diff ./mine.toml",
+        ),
+        _command(
             "score",
             "results:score_command",
             "Print a run's score so far, by group, with intervals.",
@@ -245,7 +259,7 @@ COMMANDS: Groups = {
 """The commands in the groups of `videval --help`."""
 
 SUMMARIES: Mapping[str, str] = {
-    "list": "List runs, benchmarks or models.",
+    "list": "List runs, benchmarks, models or recipes.",
     "db": "The database's schema: upgrade, status, downgrade.",
     "broker": "The broker (Redis): start, status, stop.",
 }

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-__all__ = ["benchmarks", "formats", "kinds", "models", "runs", "states", "variants"]
+__all__ = ["benchmarks", "formats", "kinds", "models", "recipes", "runs", "states", "variants"]
 
 
 def _beginning(names: list[str], incomplete: str) -> list[str]:
@@ -28,6 +28,13 @@ def models(incomplete: str) -> list[str]:
     from videval.models.catalog import model_names
 
     return _beginning(model_names(), incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Recipes."""
+    from videval.recipes import recipe_names
+
+    return _beginning(recipe_names(), incomplete)
 
 
 def kinds(incomplete: str) -> list[str]:

@@ -68,9 +68,15 @@ def _explain_order(order: "Order") -> None:
 
 
 def _in_words(sampling: "FrameSampling") -> str:
-    amount = f"{sampling.num_frames} frames" if sampling.num_frames else f"{sampling.fps:g} frames per second"
-    cap = f", at most {sampling.max_frames}" if sampling.max_frames else ""
-    return f"{amount}{cap} by the policy '{sampling.policy}'"
+    said = [
+        f"{sampling.num_frames} frames" if sampling.num_frames else "",
+        f"{sampling.fps:g} frames per second" if sampling.fps else "",
+        f"{plural(len(sampling.by_length), 'rule')} by length" if sampling.by_length else "",
+        f"at least {sampling.min_frames}" if sampling.min_frames else "",
+        f"at most {sampling.max_frames}" if sampling.max_frames else "",
+        f"a multiple of {sampling.multiple}" if sampling.multiple else "",
+    ]
+    return f"{', '.join(filter(None, said))} by the policy '{sampling.policy}'"
 
 
 def _answer_length(order: "Order") -> str:

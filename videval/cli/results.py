@@ -107,6 +107,16 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
     if report.caution:
         explain(report.caution)
+    _show_published(report)
+
+
+def _show_published(report: "ScoreReport") -> None:
+    """Each number that is published for the run's recipe, and what can be said of it."""
+    for found in report.published:
+        say(f"recipe {found.recipe}")
+        say(f"  {found.said}")
+        for caveat in found.caveats:
+            warn(f"  {caveat}")
 
 
 def _score_json(report: "ScoreReport") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from videval.types import (
     Sample,
     Scalar,
     Sound,
+    Wording,
 )
 
 __all__ = [
@@ -52,6 +53,11 @@ class RunConfig:
     protocol: int = 1
     recipe: RecipeUsed | None = None
 
+    @property
+    def wording(self) -> Wording | None:
+        """How its recipe puts a question in place of the benchmark's page; None: as the page does."""
+        return self.recipe.wording if self.recipe else None
+
     def sampling_of(self, ref: ClipRef) -> FrameSampling:
         """The frames of a clip that a question shows: the run's, unless the clip asks for its own."""
         if ref.sampling is None:
@@ -83,6 +89,7 @@ class RunInfo:
     created_at: float
     prompts: str = PromptSet.PAPER
     protocol: int = 1
+    recipe: RecipeUsed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,16 +152,22 @@ def run_config(row: Any) -> RunConfig:
 
 def run_info(row: Any) -> RunInfo:
     """People's view of a row of `runs` joined with its snapshot's `num_samples` and `columns`."""
+    made_here = {"run_id", "missing", "columns", "recipe"}
     return RunInfo(
         run_id=row.id,
         missing=tuple(row.missing),
         columns=tuple(row.columns),
-        **{
-            name: getattr(row, name)
-            for name in RunInfo.__dataclass_fields__
-            if name not in {"run_id", "missing", "columns"}
-        },
+        recipe=_recipe(row.recipe),
+        **{name: getattr(row, name) for name in RunInfo.__dataclass_fields__ if name not in made_here},
     )
+
+
+def _recipe(stored: Mapping[str, Any] | None) -> RecipeUsed | None:
+    """A run's recipe; None of one that only a newer videval can read, whose runs can be looked at all the same."""
+    try:
+        return restored(RecipeUsed, stored) if stored else None
+    except Unreadable:
+        return None
 
 
 def sample_of(row: Any) -> Sample:

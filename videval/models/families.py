@@ -5,7 +5,7 @@ Family says, which is right where the processor takes videos. No torch here: the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 __all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
@@ -40,8 +40,10 @@ class Family:
       to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
+    - `places`: inputs that hold places among the patches of another input, by name.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
+    - `least_frames`: the fewest frames of a clip that its processor takes.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
@@ -54,8 +56,10 @@ class Family:
     pixels: Literal["", "frame", "clip", "share"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     asked: str = ""
+    least_frames: int = 1
     model: str = ""
     joined_last: tuple[str, ...] = ()
     visual_tokens: str = ""
@@ -72,8 +76,9 @@ QWEN_THINKING = Thinking(
     "now.\n</think>\n\n"
 )
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
-QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", thinking=QWEN_THINKING)
+QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
+
 GEMMA4 = Family(
     seen="patches",
     time_mark=r"(?P<m>\d\d+):(?P<s>\d\d) <\|image>",
@@ -103,8 +108,18 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM46V,
+    "internvl": Family(),
+    "llava_next_video": Family(),
+    "llava_onevision": Family(),
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
+    "molmo2": Family(
+        time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
+        patch_token="<im_patch>",
+        places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
+        seen="molmo2",
+    ),
+    "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
     "qwen2_vl": Family(pixels="frame"),
@@ -118,7 +133,9 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "qwen3_vl": QWEN3_VL,
     "qwen3_vl_moe": QWEN3_VL,
+    "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
     "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
+    "video_llava": Family(),
 }
 """`model_type` -> its family, sorted."""
 

@@ -23,6 +23,7 @@ from videval.report.details import (
     vlmevalkit_rating,
 )
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
+from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
 from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
 from videval.report.sums import fold, fold_all
@@ -34,7 +35,9 @@ __all__ = [
     "GroupScore",
     "MetricDifference",
     "Moment",
+    "Outcome",
     "Point",
+    "Reproduction",
     "RunStatus",
     "SampleIndex",
     "ScoreBook",

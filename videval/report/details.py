@@ -11,6 +11,7 @@ from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
 from videval.errors import UsageError
+from videval.plain import plain
 from videval.report.index import spans
 from videval.scorers import vlmevalkit
 from videval.types import STAGES, RequestStatus, RunState
@@ -147,6 +148,7 @@ def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
     return {
         "run": run.name,
         **run.card,
+        **({"recipe": plain(run.recipe)} if run.recipe else {}),
         "dtype": run.dtype,
         "requests": {"done": counts.done, "failed": counts.failed, "waiting": counts.waiting, "total": counts.total},
         "missing_videos": len(run.missing),

@@ -14,6 +14,7 @@ from videval.db.session import Database
 from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_interval, worth
 from videval.report.counted import Counted, Load, counted
 from videval.report.index import SampleIndex, Verdicts, natural
+from videval.report.published import Reproduction, reproductions
 
 __all__ = ["GroupScore", "Point", "ScoreReport", "converging", "metric_rows", "score_of_questions", "score_report"]
 
@@ -43,8 +44,9 @@ class ScoreReport:
     """A run's score. An unparsed answer counts as 0 and is counted beside it; a failed or missing one is left out.
 
     `overall` is the headline, the first of the benchmark's metrics; `name` it and `top` it see `Figure`. `metrics`
-    are the figures of the others. `coverage` is scored / scorable samples of the whole benchmark; `videos` how many
-    videos that has. `outdated`: what is to be done since a scorer is newer than its scores; else empty.
+    are the figures of the others, `published` the numbers of the run's recipe beside them. `coverage` is scored /
+    scorable samples of the whole benchmark; `videos` how many videos that has. `outdated`: what is to be done since a
+    scorer is newer than its scores; else empty.
     """
 
     run: RunInfo
@@ -58,6 +60,7 @@ class ScoreReport:
     videos: int
     needs: str
     outdated: str
+    published: tuple[Reproduction, ...] = ()
 
     @property
     def coverage(self) -> float:
@@ -95,18 +98,22 @@ def score_report(database: Database, run: RunInfo, load: Load | None = None) -> 
     (first, *more) = headline.of(found.scored) or (_nothing(),)
     cells = found.scored.tally().cells
     overall = _group("", "overall", cells.get("", _EMPTY), first.estimate)
+    metrics = (*more, *(figure for metric in others for figure in metric.of(found.scored)))
+    scored = overall.right + overall.wrong + overall.unparsed
+    named = {figure.name: figure for figure in (*metrics, first) if not figure.group}
     return ScoreReport(
         run=run,
         name=first.name,
         top=first.top,
         overall=overall,
         groups={column: _by_group(bench, found.scored, column) for column in found.scored.columns},
-        metrics=(*more, *(figure for metric in others for figure in metric.of(found.scored))),
-        scored=overall.right + overall.wrong + overall.unparsed,
+        metrics=metrics,
+        scored=scored,
         scorable=found.scorable,
         videos=found.videos,
         needs=bench.needs,
         outdated=_outdated(run, bench, found),
+        published=reproductions(run.recipe, named | {"": first}, scored=scored, scorable=found.scorable),
     )
 
 

@@ -9,8 +9,21 @@ from videval.plain import plain
 __all__ = ["POLICIES", "ClipRef", "FrameSampling", "LengthRule", "Pixels", "Sample", "Scalar", "Sound"]
 
 Scalar = str | int | float | bool | None
-POLICIES = ("interior", "segment", "uniform", "stride", "rate")
-"""The names of `FrameSampling.policy`; `videval.video.sampling` says what each does."""
+POLICIES: Mapping[str, tuple[str, ...]] = {
+    "interior": ("num_frames",),
+    "segment": ("num_frames",),
+    "uniform": ("num_frames",),
+    "stride": ("num_frames",),
+    "rate": ("fps",),
+    "qwen2_vl": ("num_frames", "fps"),
+    "qwen3_vl": ("num_frames", "fps"),
+    "qwen_vl_utils": ("num_frames", "fps"),
+    "glm46v": ("fps",),
+    "molmo2": ("num_frames", "fps"),
+    "internvl": ("num_frames", "fps"),
+    "smolvlm": ("fps",),
+}
+"""The names of `FrameSampling.policy`, with the amounts that each takes; `videval.video.sampling` says what it does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

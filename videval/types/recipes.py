@@ -13,7 +13,10 @@ class Wording:
 
     `option`: how one option is written, with {letter} and {text}; `joined`: what stands between options; `system`:
     what is said before all, `prefix`: the answer's first words. `frame_mark`: stands before each frame that is shown
-    as an image, with {n} (from 1) and {time}.
+    as an image, with {n} (from 1) and {time} (seconds, two digits); what follows its {frame} stands behind the frame.
+
+    {subtitles} is nothing where nothing is said, else `subtitled` with what is said in its {subtitles}: by the page's
+    rule, or with `subtitles_once` each that is on the screen with a frame, once, in their order, with spaces between.
     """
 
     text: str
@@ -22,6 +25,8 @@ class Wording:
     option: str = "{letter}. {text}"
     joined: str = "\n"
     frame_mark: str = ""
+    subtitled: str = "{subtitles}"
+    subtitles_once: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

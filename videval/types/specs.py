@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from videval.plain import restored
-from videval.types.questions import FrameSampling, Pixels
+from videval.types.questions import POLICIES, FrameSampling, Pixels
 
 __all__ = ["GenerationSettings", "ModelSpec", "Variant"]
 
@@ -89,14 +89,24 @@ class ModelSpec:
     source: str = ""
 
     def fitted(self, sampling: FrameSampling, *, max_frames: int | None = None) -> FrameSampling:
-        """The frames as this model takes them: a count by its own policy if it has one, a rate up to its limit.
+        """The frames as this model takes them: by its own policy if that takes such an amount, a rate up to its limit.
 
-        `max_frames` caps a rate further.
+        `max_frames` caps a rate further; rules by length stay as they are, up to the same limit.
         """
-        if sampling.num_frames is not None:
-            return replace(sampling, policy=self.policy or sampling.policy, max_frames=None)
-        caps = (cap for cap in (sampling.max_frames, max_frames, self.max_frames) if cap)
-        return replace(sampling, max_frames=min(caps, default=None))
+        if sampling.num_frames is not None and not sampling.by_length:
+            return replace(sampling, policy=self._own(sampling.policy, "num_frames"), max_frames=None)
+        caps = [cap for cap in (max_frames, self.max_frames) if cap]
+        rules = tuple(
+            replace(rule, max_frames=min([rule.max_frames, *caps])) if rule.max_frames else rule
+            for rule in sampling.by_length
+        )
+        most = min([*caps, *([sampling.max_frames] if sampling.max_frames else [])], default=None)
+        policy = sampling.policy if rules else self._own(sampling.policy, "fps")
+        return replace(sampling, policy=policy, max_frames=most, by_length=rules)
+
+    def _own(self, policy: str, amount: str) -> str:
+        """The model's own policy in place of this one, if it has one and that takes such an amount."""
+        return self.policy if self.policy and amount in POLICIES.get(self.policy, (amount,)) else policy
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ModelSpec":

@@ -143,6 +143,7 @@ def _describe(array: Path, policy: str, decoded: Decoded) -> Clip:
         decoder=decoded.info.decoder,
         policy=policy,
         notes=decoded.notes,
+        span_frames=decoded.choice.span_frames,
     )
 
 

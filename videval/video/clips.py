@@ -25,7 +25,7 @@ __all__ = ["clip_from_json", "clip_to_json", "find_clip", "key_of", "load_frames
 log = logging.getLogger(__name__)
 Span = tuple[float, float]
 
-_FORMAT = 2
+_FORMAT = 3
 """Part of every key: raised when the same key would mean other pixels."""
 
 

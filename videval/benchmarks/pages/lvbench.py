@@ -88,5 +88,8 @@ class LVBench(PublishedBenchmark):
             raise ValueError(f"the options are not lettered from A: {[letter for letter, _ in found]}")
         return tuple(text.strip() for _, text in found)
 
+    def bare_question(self, sample: Sample) -> str:
+        return _OPTION.sub("", sample.question).strip()
+
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         return (*self.frames_or_video(shown), Text(text=f"{sample.question}{_ASK}"))

@@ -23,7 +23,7 @@ from videval.benchmarks.published import (
     as_row,
     read_records,
 )
-from videval.benchmarks.subtitles import FRAMES, SUBTITLED, check_srt, shown_subtitles
+from videval.benchmarks.subtitles import FRAMES, SUBTITLED, check_srt, shown_subtitles, subtitles_once
 from videval.types import Part, PromptSet, Sample, Scalar, Text
 
 __all__ = ["VideoMME"]
@@ -79,11 +79,16 @@ class VideoMME(PublishedBenchmark):
     def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
         check_srt(row, root)
 
+    def subtitle_text(self, sample: Sample, shown: Shown, *, once: bool = False) -> str:
+        path = shown.root / str(sample.row["subtitle_path"])
+        if once:
+            return subtitles_once(path, shown.clip.timestamps)
+        return shown_subtitles(path, shown.clip.frame_numbers, shown.clip.fps)
+
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         told = FRAMES
         if shown.subtitles:
-            path = shown.root / str(sample.row["subtitle_path"])
-            told = SUBTITLED.format(shown_subtitles(path, shown.clip.frame_numbers, shown.clip.fps))
+            told = SUBTITLED.format(self.subtitle_text(sample, shown))
         options = "\n".join(self.published_options(sample.row)) or dotted(sample.candidates)
         question = f"Question: {sample.question}\n{options}\nAnswer: "
         return (Text(text=""), *self.frames_or_video(shown), Text(text=told), Text(text=question))

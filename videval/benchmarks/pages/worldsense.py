@@ -18,7 +18,7 @@ from typing import Any
 
 from videval.benchmarks.base import Shown
 from videval.benchmarks.published import Archive, Download, PublishedBenchmark, Row, as_row
-from videval.benchmarks.subtitles import FRAMES, SUBTITLED, check_srt, shown_subtitles
+from videval.benchmarks.subtitles import FRAMES, SUBTITLED, check_srt, shown_subtitles, subtitles_once
 from videval.errors import DataMissing, InvalidTable
 from videval.scorers.options import listed
 from videval.types import Part, PromptSet, Sample, Scalar, Text
@@ -92,11 +92,16 @@ class WorldSense(PublishedBenchmark):
     def check_subtitles(self, row: Mapping[str, Scalar], root: Path) -> None:
         check_srt(row, root)
 
+    def subtitle_text(self, sample: Sample, shown: Shown, *, once: bool = False) -> str:
+        path = shown.root / str(sample.row["subtitle_path"])
+        if once:
+            return subtitles_once(path, shown.clip.timestamps)
+        return shown_subtitles(path, _heard(shown), shown.clip.fps)
+
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         told = FRAMES
         if shown.subtitles:
-            path = shown.root / str(sample.row["subtitle_path"])
-            told = SUBTITLED.format(shown_subtitles(path, _heard(shown), shown.clip.fps))
+            told = SUBTITLED.format(self.subtitle_text(sample, shown))
         options = "\n".join(self.published_options(sample.row))
         return (
             Text(text=_SYSTEM),

@@ -12,7 +12,7 @@ from PIL import Image as Pictures
 from PIL import UnidentifiedImageError
 from transformers.video_utils import VideoMetadata
 
-from videval.errors import ContextExceeded, VideoFailure
+from videval.errors import ContextExceeded, ModelFailure, VideoFailure
 from videval.models import hf
 from videval.models.families import Family
 from videval.models.hf_chat.batches import ChatInputs
@@ -62,6 +62,7 @@ class Processing:
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=is_opened(self._family.thinking, said.opening),
                 joined_last=self._family.joined_last,
+                places=self._family.places,
             )
 
     def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
@@ -82,6 +83,7 @@ class Processing:
         """What the processor is told of videos and of images."""
         told: dict[str, Any] = {"videos_kwargs": {}, "images_kwargs": {}}
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
+        self._check_frames(clips)
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
@@ -110,6 +112,12 @@ class Processing:
         remembered.showing = (paths, tuple((k, str(v)) for k, v in told.items() if k != "video_metadata"))
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
+
+    def _check_frames(self, clips: Sequence[Clip]) -> None:
+        least = self._family.least_frames
+        short = next((clip.num_frames for clip in clips if clip.num_frames < least), None)
+        if short is not None:
+            raise ModelFailure(f"a clip of {short} frame(s), and this model takes {least} or more")
 
     def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
         if self._context is not None and tokens + settings.max_new_tokens > self._context:
@@ -148,14 +156,17 @@ def _special(processor: Any, family: Family) -> list[str]:
 
 
 def _metadata(clip: Clip) -> VideoMetadata:
-    """A clip as transformers is told of one: the numbers of its frames at the source's rate."""
-    total = clip.span_frames or clip.total_frames
+    """A clip as transformers is told of one: the numbers of its frames at the source's rate.
+
+    The frames of a span keep the numbers that they have in the video, so its length in seconds is the whole video's:
+    a processor that writes both into the prompt would else place frames behind the end.
+    """
     return VideoMetadata(
-        total_num_frames=total,
+        total_num_frames=clip.span_frames or clip.total_frames,
         fps=clip.fps,
         width=clip.width,
         height=clip.height,
-        duration=total / clip.fps,
+        duration=clip.total_frames / clip.fps,
         frames_indices=list(clip.frame_numbers),
     )
 

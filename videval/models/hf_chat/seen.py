@@ -10,7 +10,7 @@ from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
 from videval.types import Clip, Seen
 
-__all__ = ["Shape", "read_back", "shapes_of", "unreadable"]
+__all__ = ["POSITIONS", "Shape", "read_back", "shapes_of", "unreadable"]
 
 POSITIONS = ("second_per_grid_ts", "video_second_per_grid")
 """Inputs that say how many seconds one step of time is, for models that are told of time by positions."""

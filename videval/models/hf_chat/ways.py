@@ -86,7 +86,7 @@ def _metadata_back(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
 
 
 def _one_slice(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
-    """Frames of a video are shown whole, without a number before it, as MiniCPM-V's README and mlx-vlm's have it.
+    """Frames of a video are shown whole, without a number before it, as in MiniCPM-V 4.6's README ("Chat with video").
 
     By default each frame would be shown again in up to nine slices.
     """
@@ -102,7 +102,23 @@ def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping
     return {"videos_kwargs": {"fps": min(rates)} if rates else {}}
 
 
+def _molmo2(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """Frames are squares of patches, and so is an image as a whole: its crops are not counted."""
+    if len({visual.kind for visual in shown}) > 1:
+        raise ModelFailure("Molmo2 takes a video or images with a question, not both")
+    is_video = "video_grids" in made
+    of, pixels = ("video_processor", "pixel_values_videos") if is_video else ("image_processor", "pixel_values")
+    patches = isqrt(made[pixels].shape[1])
+    side = patches * int(getattr(processor, of).patch_size)
+    counts = made["video_grids"][:, 0].tolist() if is_video else [1] * len(shown)
+    return [Shape(frames=n, height=side, width=side, grid=(n, patches, patches)) for n in counts]
+
+
 PLACES = {"video": "video_position_ids", "image": "image_position_ids"}
 SLICES = {"video": "target_sizes_videos", "image": "target_sizes"}
-SEEN: Mapping[str, SeenWay] = {"drawn": _drawn, "patches": _patches, "slices": _slices}
-ASKED: Mapping[str, Asked] = {"metadata_back": _metadata_back, "one_slice": _one_slice, "sampled_rate": _sampled_rate}
+SEEN: Mapping[str, SeenWay] = {"drawn": _drawn, "molmo2": _molmo2, "patches": _patches, "slices": _slices}
+ASKED: Mapping[str, Asked] = {
+    "metadata_back": _metadata_back,
+    "one_slice": _one_slice,
+    "sampled_rate": _sampled_rate,
+}

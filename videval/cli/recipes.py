@@ -1,0 +1,156 @@
+"""list recipes, recipe."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from videval.cli import complete
+from videval.cli.console import explain, say, say_json, warn
+from videval.cli.table import Column, show_table
+
+if TYPE_CHECKING:
+    from videval.recipes import Recipe
+    from videval.types import Published
+
+__all__ = ["list_recipes", "recipe_command"]
+
+RECIPES = (
+    Column(title="recipe", kind="name"),
+    Column(title="model", kind="name"),
+    Column(title="variant", kind="name"),
+    Column(title="published", kind="number"),
+    Column(title="here"),
+    Column(title="date", kind="extra"),
+    Column(title="source", kind="words"),
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="for scripts")]
+
+
+def list_recipes(
+    text: Annotated[str | None, typer.Argument(help="only those that say this: a model, a benchmark, a source")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Published settings and their numbers; TEXT for some."""
+    from videval.recipes import recipes
+
+    words = (text or "").casefold().split()
+    found = [r for r in recipes() if all(word in _about(r) for word in words)]
+    if as_json:
+        say_json([_json(recipe) for recipe in found])
+        return
+    if not found:
+        say(f"no recipe says {text!r} -> videval list recipes")
+        return
+    show_table(RECIPES, [_row(recipe) for recipe in found])
+    if any(recipe.lacks for recipe in found):
+        say("- is not run here, for what videval lacks: videval recipe NAME")
+    say("run one: videval run --recipe NAME, or --recipe ./mine.toml")
+
+
+def _about(recipe: "Recipe") -> str:
+    return f"{recipe.name} {recipe.model} {recipe.variant} {recipe.source} {recipe.date}".casefold()
+
+
+def _row(recipe: "Recipe") -> list[str | Text]:
+    here = Text("-", style="dim") if recipe.lacks else Text("yes", style="green")
+    numbers = ", ".join(f"{p.value:g}" for p in recipe.published) or "-"
+    return [recipe.name, recipe.model, recipe.variant, numbers, here, recipe.date, recipe.source]
+
+
+def _json(recipe: "Recipe") -> dict[str, Any]:
+    from videval.plain import plain
+
+    return {**plain(recipe), "digest": recipe.digest}
+
+
+def recipe_command(
+    name: Annotated[str, typer.Argument(help="a recipe, or ./mine.toml", autocompletion=complete.recipes)],
+    diff: Annotated[
+        str | None, typer.Option(help="another one: show what differs", autocompletion=complete.recipes)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a recipe, or what differs from another.
+
+    As a run would have it: field by field, with what it leaves to model and benchmark.
+    """
+    from videval.recipes import find_recipe
+
+    recipe, other = find_recipe(name), find_recipe(diff) if diff else None
+    if other is not None:
+        _show_difference(recipe, other, as_json)
+    elif as_json:
+        say_json({**_json(recipe), "settled": _settled(recipe)})
+    else:
+        _show(recipe)
+
+
+def _settled(recipe: "Recipe") -> dict[str, Any] | None:
+    """Each field as a run would have it; None of a recipe that cannot be run here."""
+    from videval.errors import UsageError
+    from videval.orders import order_of_recipe
+
+    try:
+        return order_of_recipe(recipe).settled()
+    except UsageError:
+        return None
+
+
+def _own(recipe: "Recipe") -> dict[str, Any]:
+    """Each field that the recipe itself sets, where it cannot be said what a run would have."""
+    from videval.order import flat
+
+    said = {"variant": recipe.variant, "model": recipe.model, "dtype": recipe.dtype, "prompts": recipe.prompts}
+    parts: dict[str, Any] = {"wording": recipe.wording, "frames": recipe.sampling}
+    parts |= {"pixels": recipe.pixels, "generation": recipe.generation}
+    found = {name: value for part, record in parts.items() for name, value in flat(part, record)}
+    return {**said, **found}
+
+
+def _show(recipe: "Recipe") -> None:
+    settled = _settled(recipe)
+    say(recipe.name)
+    if recipe.lacks:
+        warn(f"  it cannot be run here: {recipe.lacks}")
+    _say_facts({"source": recipe.source, "date": recipe.date, "digest": recipe.digest, "note": recipe.note})
+    _say_facts({"published": "; ".join(map(_number, recipe.published))})
+    say("a run has" if settled else "it sets")
+    _say_facts(settled or _own(recipe))
+    made_with = {f: getattr(recipe.made_with, f) for f in recipe.made_with.__dataclass_fields__}
+    if any(made_with.values()):
+        say("the published number was made with")
+        _say_facts(made_with)
+
+
+def _number(published: "Published") -> str:
+    about = [f"of {published.questions:,} questions"] if published.questions else []
+    about += filter(None, [published.source, published.date, published.note])
+    return f"{published.metric} {published.value:g} ({', '.join(about)})".strip()
+
+
+def _say_facts(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        if value not in (None, "", ()):
+            explain(f"  {name:<30}{_in_words(value)}")
+
+
+def _in_words(value: Any) -> str:
+    """A value on one line: of a text, its signs."""
+    return repr(value) if isinstance(value, str) and ("\n" in value or value != value.strip()) else str(value)
+
+
+def _show_difference(recipe: "Recipe", other: "Recipe", as_json: bool) -> None:
+    settled = _settled(recipe), _settled(other)
+    first, second = settled if all(settled) else (_own(recipe), _own(other))
+    assert first is not None and second is not None
+    names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+    if as_json:
+        say_json({name: [first.get(name), second.get(name)] for name in names})
+        return
+    if not names:
+        say(f"{recipe.name} and {other.name} set the same")
+        return
+    columns = [Column(title="field", kind="name"), *(Column(title=r.name, kind="words") for r in (recipe, other))]
+    show_table(columns, [[name, *(_in_words(side.get(name, "")) for side in (first, second))] for name in names])

@@ -1,0 +1,84 @@
+"""Recipe files: TOML, in which recipes that share a setting stand below it.
+
+Each table of a file is a setting, named after who published it; its `recipes` are what it was used for. A recipe's own
+keys count in place of the setting's, and it is called NAME@SETTING::
+
+    [team-2025-02]
+    source = "where it is published"
+    date = "2025-02"
+    sampling = { policy = "rate", fps = 2.0 }
+
+    [[team-2025-02.recipes]]
+    name = "my-model/lvbench"
+    model = "Video-LLaVA-7B"
+    variant = "LVBench_2fps"
+    published = [{ value = 45.3, source = "where" }]
+"""
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from videval.benchmarks.wording import PLACES
+from videval.errors import UsageError
+from videval.recipes.recipe import Recipe
+from videval.recipes.typed import record, refuse_unknown
+from videval.types import Wording
+
+__all__ = ["read_file"]
+
+_KEYS = tuple(f.name for f in fields(Recipe))
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+
+
+def read_file(path: Path) -> list[Recipe]:
+    """The recipes of a file in order. UsageError for one that is not there, is no TOML, or says what is not known."""
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint="is the path right, seen from this folder?") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+    found = [recipe for name, table in settings.items() for recipe in _of_setting(path, name, table)]
+    if twice := [name for name, count in Counter(r.name for r in found).items() if count > 1]:
+        raise UsageError(f"{path}: there are two recipes {twice[0]}", hint="give one another name")
+    if not found:
+        raise UsageError(f"{path} has no recipes", hint='[mine], then [[mine.recipes]] with name = "MODEL/BENCHMARK"')
+    return found
+
+
+def _of_setting(path: Path, setting: str, table: Any) -> Iterator[Recipe]:
+    where = f"{path.name}: [{setting}]"
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{path.name}: {setting!r} stands outside of a setting", hint=f"[mine] above {setting}")
+    refuse_unknown(table, (*_KEYS, "recipes"), where)
+    shared = {name: value for name, value in table.items() if name != "recipes"}
+    own = table.get("recipes", [])
+    if not isinstance(own, list) or not all(isinstance(recipe, Mapping) for recipe in own):
+        raise UsageError(f"{where}: recipes must be tables", hint=f"[[{setting}.recipes]]")
+    for number, recipe in enumerate(own, 1):
+        yield _recipe(f"{where} recipe {number}", {**shared, **recipe}, setting)
+
+
+def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:
+    named = {**table, "name": f"{table['name']}@{setting}"} if isinstance(table.get("name"), str) else table
+    made = record(Recipe, named, where)
+    if not _DATE.fullmatch(made.date):
+        raise UsageError(f"{where}: date {made.date!r} is not a date", hint='date = "2025-02-05", or "2025-02"')
+    if made.wording and (made.prompts or made.form):
+        raise UsageError(f"{where}: it has a wording of its own, and a prompt set", hint="leave prompts and form out")
+    if made.wording:
+        _check_places(made.wording, where)
+    return made
+
+
+def _check_places(wording: Wording, where: str) -> None:
+    """Refuse a slip of the pen; braces that stand for nothing (`\\boxed{...}`) stay as they are."""
+    for name in re.findall(r"\{(\w+)\}", f"{wording.text} {wording.option} {wording.frame_mark}"):
+        if name not in PLACES and (close := get_close_matches(name, PLACES, n=1, cutoff=0.75)):
+            raise UsageError(f"{where}: wording: {{{name}}} stands for nothing", hint=f"{{{close[0]}}}")
