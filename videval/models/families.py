@@ -36,8 +36,8 @@ class Family:
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
     - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
-      least of a frame and the most of the clip ("share": its frames share that); empty: limits in pixels mean nothing
-      to it.
+      least of a frame and the most of the clip ("share": its frames share that). Or the most pixels of a frame are
+      said in "tokens", of which it takes some numbers only. Empty: limits in pixels mean nothing to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
     - `places`: inputs that hold places among the patches of another input, by name.
@@ -53,7 +53,7 @@ class Family:
     form: Literal["video", "frames"] = "video"
     frame_mark: str = ""
     time_mark: str = ""
-    pixels: Literal["", "frame", "clip", "share"] = ""
+    pixels: Literal["", "frame", "clip", "share", "tokens"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
@@ -66,9 +66,9 @@ class Family:
     needs: tuple[str, ...] = ()
 
     @property
-    def image_pixels(self) -> Literal["", "frame", "clip", "share"]:
+    def image_pixels(self) -> Literal["", "frame", "clip", "share", "tokens"]:
         """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
-        return "frame" if self.pixels and self.form == "video" else self.pixels
+        return "frame" if self.pixels in ("clip", "share") and self.form == "video" else self.pixels
 
 
 QWEN_THINKING = Thinking(
@@ -80,12 +80,14 @@ QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_fr
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
 
 GEMMA4 = Family(
+    pixels="tokens",
     seen="patches",
     time_mark=r"(?P<m>\d\d+):(?P<s>\d\d) <\|image>",
     thinking=Thinking(open="<|channel>thought\n", close="<channel|>", switch="enable_thinking", ended="\n<channel|>"),
 )
 GLM4V = Family(
     pixels="clip",
+    least_frames=2,
     time_mark=r"<\|end_of_image\|>(?P<s>\d+)",
     thinking=Thinking(ended="</think><answer>", unasked=True),
 )
