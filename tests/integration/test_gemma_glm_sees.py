@@ -19,9 +19,9 @@ __all__ = ["clip", "loaded"]
 
 WIDE = (120, 240)
 GEMMA4 = ("gemma4", "gemma4_unified")
-GLM = ("glm4v", "glm4v_moe", "glm46v", "glmga")
+GLM = ("glm4v", "glm4v_flash", "glm4v_moe", "glm46v", "glmga")
 WHOLE_SECONDS = ("glm4v", "glm4v_moe")
-TENTHS = ("glm46v", "glmga")
+TENTHS = ("glm4v_flash", "glm46v", "glmga")
 MINICPM = ("minicpmv4_6", "minicpmv4_7")
 
 
@@ -255,7 +255,7 @@ def rendered(model: object, shown: Clip, thinking: bool | None) -> str:
     return model.prepare(Prompt(parts=(Video(), Text(text="What?")), clips=(shown,)), settings).rendered
 
 
-@pytest.mark.parametrize("family", ["glm4v_moe", "glm46v", "glmga"])
+@pytest.mark.parametrize("family", ["glm4v_flash", "glm4v_moe", "glm46v", "glmga"])
 def test_glm_thinks_unless_it_is_told_not_to(family: str, loaded: Loaded, clip: MakeClip) -> None:
     model, shown = loaded(family), four(clip)
     assert rendered(model, shown, None).endswith("What?<|assistant|>\n")

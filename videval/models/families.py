@@ -88,12 +88,12 @@ GEMMA4 = Family(
 GLM4V = Family(
     pixels="clip",
     least_frames=2,
-    time_mark=r"<\|end_of_image\|>(?P<s>\d+)",
-    thinking=Thinking(ended="</think><answer>", unasked=True),
+    time_mark=r"<\|end_of_image\|>(?P<s>\d+(?:\.\d)?)",
+    thinking=Thinking(switch="enable_thinking", ended="</think><answer>", unasked=True),
 )
-"""How GLM-4.1V's thinking is ended: zai-org/GLM-V, inference/trans_infer_bench.py."""
+"""Of GLM-4.1V, whose template has no switch; how its thinking is ended: zai-org/GLM-V, inference/trans_infer_bench.py.
+Whether times are whole seconds or have a digit is the processor's: checkpoints of one `model_type` have either."""
 GLM45V = replace(GLM4V, thinking=Thinking(switch="enable_thinking", unasked=True))
-GLM46V = replace(GLM45V, time_mark=r"<\|end_of_image\|>(?P<s>\d+\.\d) seconds")
 MINICPMV = Family(
     seen="slices", asked="one_slice", thinking=Thinking(), joined_last=("pixel_values", "pixel_values_videos")
 )
@@ -106,10 +106,10 @@ FAMILIES: Mapping[str, Family] = {
     "gemma3": Family(form="frames"),
     "gemma4": GEMMA4,
     "gemma4_unified": GEMMA4,
-    "glm46v": GLM46V,
+    "glm46v": GLM45V,
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
-    "glmga": GLM46V,
+    "glmga": GLM45V,
     "internvl": Family(),
     "llava_next_video": Family(),
     "llava_onevision": Family(),
