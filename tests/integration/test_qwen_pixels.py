@@ -7,8 +7,10 @@ so. Two frames make one step of time, but one of VideoLLaMA3's.
 
 import pytest
 
-from tests.tiny._shown import ONE, WIDE, ClipAt, Loaded, four, seen
+from tests.tiny._seeing import ONE, WIDE, Loaded, MakeClip, clip, four, loaded, seen
 from videval.types import Frame, Pixels, Prompt, Text
+
+__all__ = ["clip", "loaded"]
 
 TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
 
@@ -24,16 +26,16 @@ TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
     ],
 )
 def test_without_limits_of_the_run_the_checkpoints_own_count(
-    family: str, size: tuple[int, int], tokens: int, loaded: Loaded, clip_at: ClipAt
+    family: str, size: tuple[int, int], tokens: int, loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded(family), four(clip_at, WIDE))
+    found = seen(loaded(family), four(clip, WIDE))
     assert ((found.height, found.width), found.tokens) == (size, tokens)
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "video_llama_3"])
 @pytest.mark.parametrize("limit", ["of each", "of all together", "the smaller one counts"])
 def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_14(
-    family: str, limit: str, loaded: Loaded, clip_at: ClipAt
+    family: str, limit: str, loaded: Loaded, clip: MakeClip
 ) -> None:
     steps = 4 if family == "video_llama_3" else 2
     # the two frames of a step count once, as in qwen-vl-utils
@@ -43,16 +45,16 @@ def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_14(
         "of all together": Pixels(max_pixels=9999, total_pixels=total),
         "the smaller one counts": Pixels(max_pixels=6 * 28 * 28, total_pixels=2 * total),
     }[limit]
-    found = seen(loaded(family), four(clip_at, WIDE), pixels)
+    found = seen(loaded(family), four(clip, WIDE), pixels)
     # sqrt(120 x 240 / 4704) is 2.474: 48.5 and 97.0, down to multiples of 28
     assert ((found.height, found.width), found.grid, found.tokens) == ((28, 84), (steps, 2, 6), steps * 3)
 
 
 def test_however_long_the_video_a_frame_has_a_little_more_than_the_least_of_pixels(
-    loaded: Loaded, clip_at: ClipAt
+    loaded: Loaded, clip: MakeClip
 ) -> None:
     pixels = Pixels(min_pixels=4480, max_pixels=9999, total_pixels=2 * 28 * 28)
-    found = seen(loaded("qwen2_5_vl"), four(clip_at, WIDE), pixels)
+    found = seen(loaded("qwen2_5_vl"), four(clip, WIDE), pixels)
     # 1.05 x 4480 is 4704
     assert (found.height, found.width) == (28, 84)
 
@@ -68,9 +70,9 @@ def test_however_long_the_video_a_frame_has_a_little_more_than_the_least_of_pixe
 )
 @pytest.mark.parametrize("family", TEXT_TIMES)
 def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_16(
-    family: str, pixels: Pixels, loaded: Loaded, clip_at: ClipAt
+    family: str, pixels: Pixels, loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded(family), four(clip_at, WIDE), pixels)
+    found = seen(loaded(family), four(clip, WIDE), pixels)
     # sqrt(4 x 120 x 240 / 20480) is 2.372: 50.6 and 101.2, down to multiples of 32
     assert ((found.height, found.width), found.grid, found.tokens) == ((32, 96), (2, 2, 6), 2 * 3)
 
@@ -92,15 +94,15 @@ def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_16(
     ],
 )
 def test_at_least_so_many_pixels_of_a_frame(
-    family: str, pixels: Pixels, size: tuple[int, int], loaded: Loaded, clip_at: ClipAt
+    family: str, pixels: Pixels, size: tuple[int, int], loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded(family), four(clip_at), pixels)
+    found = seen(loaded(family), four(clip), pixels)
     assert (found.height, found.width) == size
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
-def test_limits_of_frames_that_are_shown_as_images_are_of_each(family: str, loaded: Loaded, clip_at: ClipAt) -> None:
-    shown, factor = four(clip_at, WIDE), 28 if family == "qwen2_5_vl" else 32
+def test_limits_of_frames_that_are_shown_as_images_are_of_each(family: str, loaded: Loaded, clip: MakeClip) -> None:
+    shown, factor = four(clip, WIDE), 28 if family == "qwen2_5_vl" else 32
     frames = tuple(Frame(position=n) for n in range(4))
     limit = Pixels(max_pixels=6 * factor * factor)
     prompt = Prompt(parts=(*frames, Text(text="What?")), clips=(shown,), pixels=(limit,))
