@@ -5,9 +5,16 @@ or of 32 (patches of 16): the nearest one, or the next smaller or larger of the 
 so. Two frames make one step of time, but one of VideoLLaMA3's.
 """
 
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.tiny._seeing import ONE, WIDE, Loaded, MakeClip, clip, four, loaded, seen
+from videval.models.catalog import load_model, model_spec
+from videval.protocols import Model
 from videval.types import Frame, Pixels, Prompt, Text
 
 __all__ = ["clip", "loaded"]
@@ -108,3 +115,25 @@ def test_limits_of_frames_that_are_shown_as_images_are_of_each(family: str, load
     prompt = Prompt(parts=(*frames, Text(text="What?")), clips=(shown,), pixels=(limit,))
     (found,) = loaded(family).prepare(prompt, ONE).seen
     assert (found.height, found.width, found.tokens) == (factor, 3 * factor, 4 * 3)
+
+
+@pytest.mark.parametrize(
+    ("family", "tokens", "size"),
+    [
+        # an even share of 0.9 x 4 x 28 x 28 for each two frames: sqrt(120 x 240 / 1411) is 4.52
+        ("qwen2_5_vl", 4, (28, 28)),
+        # at most 5 x 32 x 32 of each frame: sqrt(120 x 240 / 5120) is 2.37
+        ("qwen3_vl", 5, (32, 96)),
+    ],
+)
+def test_a_cap_of_each_frame_that_a_checkpoint_asks_for_is_kept(
+    family: str, tokens: int, size: tuple[int, int], tiny: Callable[[str], Path], clip: MakeClip, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny(family), tmp_path / "capped"))
+    config = json.loads((folder / "processor_config.json").read_text())
+    config["video_processor"] |= {"cap_pixels_per_frame": True, "max_video_tokens": tokens}
+    (folder / "processor_config.json").write_text(json.dumps(config))
+    model = load_model(model_spec(f"hf_chat:{folder}"), devices=["cpu"])
+    assert isinstance(model, Model)
+    found = seen(model, four(clip, WIDE))
+    assert (found.height, found.width) == size
