@@ -3,6 +3,5 @@
 from tests.one_worker import settings, statements, worker
 from tests.servers import database, database_settings
 from tests.tiny import tiny
-from tests.tiny._shown import clip_at, loaded
 
-__all__ = ["clip_at", "database", "database_settings", "loaded", "settings", "statements", "tiny", "worker"]
+__all__ = ["database", "database_settings", "settings", "statements", "tiny", "worker"]

@@ -111,7 +111,7 @@ class Processing:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
         remembered: Remembered = getattr(self._processor, f"{kind}_processor")
         paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        remembered.showing = (paths, tuple((k, str(v)) for k, v in told.items() if k != "video_metadata"))
+        remembered.showing = (paths, tuple((name, str(value)) for name, value in told.items()))
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
 
