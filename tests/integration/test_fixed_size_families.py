@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pictures
 from transformers.video_processing_utils import BaseVideoProcessor
 
 from videval.errors import ModelFailure, ModelUnavailable
@@ -17,7 +18,19 @@ from videval.models.catalog import load_model
 from videval.models.families import FAMILIES
 from videval.models.hf_chat import loading
 from videval.protocols import Model
-from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Part, Prompt, Seen, Text, Video
+from videval.types import (
+    Clip,
+    Frame,
+    Generation,
+    GenerationSettings,
+    Image,
+    ModelSpec,
+    Part,
+    Prompt,
+    Seen,
+    Text,
+    Video,
+)  # fmt: skip
 
 SHORT = GenerationSettings(max_new_tokens=4)
 TOKENS: Mapping[str, Callable[[int], int]] = {
@@ -65,6 +78,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Make:
     return make
 
 
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    path = tmp_path_factory.mktemp("images") / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    Pictures.fromarray(pixels).save(path)
+    return Image(path=str(path))
+
+
 def spec(folder: Path) -> ModelSpec:
     return ModelSpec(name=folder.name, adapter="hf_chat", checkpoint=str(folder), revision="")
 
@@ -73,6 +94,10 @@ def ask(clip: Clip, question: str = "What?", system: str = "", prefix: str = "")
     parts: list[Part] = [Text(text=system, role="system")] if system else []
     parts += [Video(), Text(text=question)]
     return Prompt(parts=(*parts, *([Text(text=prefix, role="assistant")] if prefix else [])), clips=(clip,))
+
+
+def both(*clips: Clip) -> Prompt:
+    return Prompt(parts=(Video(), Text(text="and"), Video(clip=1), Text(text="Which?")), clips=clips)
 
 
 def answer(model: Model, prompt: Prompt) -> Generation:
@@ -119,9 +144,61 @@ def test_the_extra_families_holds_what_every_family_needs() -> None:
 
 
 def test_two_videos_are_more_than_molmo2_takes(model: Callable[[str], Model], clip: Make) -> None:
-    parts = (Video(), Video(clip=1), Text(text="Which?"))
-    with pytest.raises(ModelFailure, match="one video"):
-        model("molmo2").prepare(Prompt(parts=parts, clips=(clip(range(3)), clip(range(3)))), SHORT)
+    with pytest.raises(ModelFailure, match=r"takes 1 video\(s\) with a question, not 2"):
+        model("molmo2").prepare(both(clip(range(3)), clip(range(5))), SHORT)
+
+
+@pytest.mark.parametrize("family", set(TOKENS) - {"molmo2", "smolvlm"})
+def test_clips_of_two_lengths_are_refused_where_the_processor_stacks_them(
+    model: Callable[[str], Model], clip: Make, family: str
+) -> None:
+    with pytest.raises(ModelFailure, match=r"one number of frames with a question, and these have \[3, 5\]"):
+        model(family).prepare(both(clip(range(3)), clip(range(5))), SHORT)
+
+
+def test_smolvlm_pads_the_shorter_of_two_clips_which_is_an_error(model: Callable[[str], Model], clip: Make) -> None:
+    with pytest.raises(ModelFailure, match="made 5 frames of the 3"):
+        model("smolvlm").prepare(both(clip(range(3)), clip(range(5))), SHORT)
+
+
+@pytest.mark.parametrize("family", ["molmo2", "smolvlm"])
+def test_an_image_beside_a_video_is_refused_where_one_would_take_the_place_of_the_other(
+    model: Callable[[str], Model], clip: Make, image: Image, family: str
+) -> None:
+    with pytest.raises(ModelFailure, match="a video or images with a question, not both"):
+        model(family).prepare(Prompt(parts=(Video(), image, Text(text="What?")), clips=(clip(range(3)),)), SHORT)
+
+
+# Several things at once
+
+
+@pytest.mark.parametrize("family", set(TOKENS) - {"molmo2"})
+def test_two_clips_of_one_length_are_seen_one_by_one(model: Callable[[str], Model], clip: Make, family: str) -> None:
+    first, second = clip(range(4)), clip(range(50, 54))
+    given = answer(model(family), both(first, second))
+    assert given.seen == tuple(seen(model(family), ask(one)) for one in (first, second))
+
+
+@pytest.mark.parametrize("family", set(TOKENS) - {"molmo2", "smolvlm"})
+@pytest.mark.parametrize("video_first", [True, False])
+def test_an_image_beside_a_clip_changes_nothing_of_the_clip(
+    model: Callable[[str], Model], clip: Make, image: Image, family: str, video_first: bool
+) -> None:
+    one = clip(range(4))
+    parts = (Video(), image) if video_first else (image, Video())
+    given = answer(model(family), Prompt(parts=(*parts, Text(text="What?")), clips=(one,)))
+    alone = answer(model(family), ask(one))
+    assert given.seen == alone.seen
+    assert (given.prompt_tokens or 0) > (alone.prompt_tokens or 0)
+
+
+@pytest.mark.parametrize("family", TOKENS)
+def test_frames_can_be_shown_as_images_and_a_question_without_any(
+    model: Callable[[str], Model], clip: Make, family: str
+) -> None:
+    shown = Prompt(parts=(Frame(position=2), Frame(position=0), Text(text="What?")), clips=(clip(range(4)),))
+    assert answer(model(family), shown).seen[0].frames == 2
+    assert answer(model(family), Prompt(parts=(Text(text="What?"),))).seen == ()
 
 
 # Frames, tokens and sizes
