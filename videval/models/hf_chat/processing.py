@@ -165,13 +165,14 @@ def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
 def _special(processor: Any, family: Family) -> list[str]:
     """The tokens that are more than words: in a question they would be places for frames, or end the prompt.
 
-    The marks of thinking are among them, though their tokenizers do not call them special.
+    The marks of thinking are not among them: published prompts ask for them, as `<think> </think>`.
     """
     tokenizer = processor.tokenizer
     added = [str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special]
     named = [getattr(processor, f"{kind}_token", None) for kind in (*KINDS, "audio")]
-    marks = [family.thinking.open, family.thinking.close] if family.thinking else []
-    return [*tokenizer.all_special_tokens, *added, *marks, *(token for token in named if isinstance(token, str))]
+    marks = {family.thinking.open, family.thinking.close} if family.thinking else set()
+    tokens = {*tokenizer.all_special_tokens, *added, *(token for token in named if isinstance(token, str))}
+    return sorted(tokens - marks)
 
 
 def _metadata(clip: Clip) -> VideoMetadata:
