@@ -12,9 +12,10 @@ from transformers.video_processing_utils import BaseVideoProcessor
 
 from tests.tiny._shown import SHORT, ChatModel, MakeClip, answer, ask, seen, spec
 from videval.errors import ModelFailure, ModelUnavailable
-from videval.models.catalog import load_model
+from videval.models.catalog import load_model, model_spec
 from videval.models.families import FAMILIES
 from videval.models.hf_chat import loading
+from videval.protocols import Model
 
 TOKENS: Mapping[str, Callable[[int], int]] = {
     "internvl": lambda frames: frames * (4 // 2) ** 2,  # 4 x 4 patches, 2 x 2 of them shuffled into one token
@@ -94,6 +95,17 @@ def test_clips_of_several_lengths_are_answered_together_as_one_by_one(
     ]
     together = loaded.generate([loaded.prepare(prompt, SHORT) for prompt in prompts])
     assert together == [answer(loaded, prompt) for prompt in prompts]
+
+
+def test_video_llava_says_what_it_says_by_its_own_adapter(
+    tiny: Callable[[str], Path], chat_model: ChatModel, made_clip: MakeClip
+) -> None:
+    own = load_model(model_spec(f"video_llava:{tiny('video_llava')}"), devices=["cpu"])
+    assert isinstance(own, Model)
+    for question in ("What?", "Which of the two rings is the red one?"):
+        prompt = ask(made_clip(range(8)), question)
+        by_own, by_chat = answer(own, prompt), answer(chat_model("video_llava"), prompt)
+        assert (by_own.text, by_own.prompt_tokens) == (by_chat.text, by_chat.prompt_tokens)
 
 
 # Text and times
