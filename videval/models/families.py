@@ -35,6 +35,8 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
+    - `videos`: the most videos that can be shown with one question (None: any number); `mixed`: whether images can be
+      shown beside a video.
     - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
       least of a frame and the most of the clip ("share": its frames share that). Or the most pixels of a frame are
       said in "tokens", of which it takes some numbers only. Empty: limits in pixels mean nothing to it.
@@ -52,6 +54,8 @@ class Family:
     form: Literal["video", "frames"] = "video"
     frame_mark: str = ""
     time_mark: str = ""
+    videos: int | None = None
+    mixed: bool = True
     pixels: Literal["", "frame", "clip", "share", "tokens"] = ""
     thinking: Thinking | None = None
     patch_token: str = ""
@@ -108,7 +112,7 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM45V,
-    "internvl": Family(),
+    "internvl": Family(seen="tiles"),
     "llava_next_video": Family(),
     "llava_onevision": Family(),
     "minicpmv4_6": MINICPMV,
@@ -117,7 +121,9 @@ FAMILIES: Mapping[str, Family] = {
         time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
         patch_token="<im_patch>",
         places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
-        seen="molmo2",
+        seen="pooled",
+        videos=1,
+        mixed=False,
     ),
     "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
@@ -133,7 +139,9 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "qwen3_vl": QWEN3_VL,
     "qwen3_vl_moe": QWEN3_VL,
-    "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
+    "smolvlm": Family(
+        time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", mixed=False, needs=("num2words",)
+    ),
     "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
     "video_llava": Family(),
 }
