@@ -138,6 +138,8 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
         spec,
         dtype=asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
+        attention=asked.attention or spec.attention,
+        trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
         pixels=_pixels(asked, recipe, spec),
     )
 

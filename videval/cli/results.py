@@ -106,8 +106,8 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     _show_metrics(report.metrics)
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
-    if report.caution:
-        explain(report.caution)
+    for said in filter(None, (report.too_short, report.caution)):
+        explain(said)
     _show_published(report)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from videval.db import responses, stats, timings
 from videval.db.records import RunInfo
-from videval.db.responses import Saw
+from videval.db.responses import SeenClips
 from videval.db.session import Database
 from videval.errors import NewerRun
 from videval.report.index import spans
 from videval.types import FrameSampling, Seen
 from videval.video.sampling import rule_for, seconds_shown
+from videval.words import plural
 
 __all__ = ["endings", "seen_summary"]
 
@@ -63,7 +64,7 @@ class _Counts:
         self._sizes: Counter[str] = Counter()
         self._shapes: dict[tuple[Any, ...], Counter[_Shape]] = {}
 
-    def add(self, found: Iterable[Saw]) -> None:
+    def add(self, found: Iterable[SeenClips]) -> None:
         for saw in found:
             self._frames += (clip.frames for clip in saw.seen)
             self._tokens += (clip.tokens for clip in saw.seen)
@@ -71,7 +72,7 @@ class _Counts:
             if len(saw.seen) == 1 and self._sampling is not None:
                 self._shapes.setdefault(self._given(saw, self._sampling), Counter())[_shape(saw.seen[0])] += 1
 
-    def _given(self, saw: Saw, sampling: FrameSampling) -> tuple[Any, ...]:
+    def _given(self, saw: SeenClips, sampling: FrameSampling) -> tuple[Any, ...]:
         """All that decides how one clip is seen: frames, their size, and the rule by its length."""
         rule = rule_for(sampling, seconds_shown(saw.total_frames, saw.fps, saw.span_frames))
         return saw.num_frames, saw.width, saw.height, rule
@@ -92,7 +93,9 @@ class _Counts:
     def _warnings(self) -> Iterator[str]:
         for (frames, width, height, _), shapes in self._shapes.items():
             if len(shapes) > 1:
-                said = " and ".join(f"{_said(shape)} ({count} answers)" for shape, count in shapes.most_common())
+                said = " and ".join(
+                    f"{_said(shape)} ({plural(count, 'answer')})" for shape, count in shapes.most_common()
+                )
                 yield (
                     f"clips of {frames} frames of {width}x{height} pixels were seen as {said}: two versions of a "
                     "library answered -> the same versions on all hosts, then the run anew (--new)"
