@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
+__all__ = ["FAMILIES", "Family", "PixelRule", "Thinking", "family_of"]
+
+
+PixelRule = Literal["", "frame", "clip", "share", "tokens"]
+"""What limits in pixels are of, see `Family.pixels`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +60,7 @@ class Family:
     time_mark: str = ""
     videos: int | None = None
     mixed: bool = True
-    pixels: Literal["", "frame", "clip", "share", "tokens"] = ""
+    pixels: PixelRule = ""
     thinking: Thinking | None = None
     patch_token: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
