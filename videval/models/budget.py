@@ -15,7 +15,7 @@ from videval.models.families import Family, family_of
 from videval.models.sizes import size_told
 from videval.types import Pixels
 
-__all__ = ["RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
+__all__ = ["AT_MOST", "RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
 
 Limits = Literal["", "frame", "clip", "share"]
 LONGEST_STRIP = 14.3
@@ -240,7 +240,9 @@ RULES: Mapping[str, Rule] = {
     "video_llama_3": _grid,
     "video_llava": _whole,
 }
-"""`model_type` -> how its tokens are counted; VideoLLaMA3 leaves out what does not change, so it has these at most."""
+"""`model_type` -> how its tokens are counted."""
+AT_MOST = frozenset({"video_llama_3"})
+"""Those that may have fewer tokens than are counted: it leaves out the patches that do not change."""
 
 MOST: Mapping[Rule, Callable[[Limits, Processing, int], int]] = {
     _grid: _most_of_grid,
