@@ -6,18 +6,21 @@ so. Two frames make one step of time, but one of VideoLLaMA3's.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.films import FPS, Film
-from tests.tiny._shown import ONE, ClipAt, Loaded, answer, four, seen
+from tests.tiny._seeing import ONE, Loaded, MakeClip, answer, clip, four, loaded, seen
 from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
 from videval.models.hf_chat.model import HfChat
 from videval.types import FrameSampling, Prompt, Seen, Text, Video
 from videval.video.cache import FrameCache
+
+__all__ = ["clip", "loaded"]
 
 TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
 
@@ -38,9 +41,9 @@ TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
 )
 def test_what_a_model_sees_of_four_frames_is_what_its_processor_made_of_them(
     family: str, size: tuple[int, int], grid: tuple[int, ...], tokens: int, times: tuple[float, ...],
-    loaded: Loaded, clip_at: ClipAt,
+    loaded: Loaded, clip: MakeClip,
 ) -> None:  # fmt: skip
-    found = seen(loaded(family), four(clip_at))
+    found = seen(loaded(family), four(clip))
     height, width = size
     assert found == Seen(frames=4, width=width, height=height, tokens=tokens, timestamps=times, grid=grid)
 
@@ -56,9 +59,9 @@ def test_what_a_model_sees_of_four_frames_is_what_its_processor_made_of_them(
     ],
 )
 def test_the_last_of_an_odd_number_of_frames_is_shown_twice_where_two_make_a_step(
-    family: str, grid: tuple[int, ...], tokens: int, times: tuple[float, ...], loaded: Loaded, clip_at: ClipAt
+    family: str, grid: tuple[int, ...], tokens: int, times: tuple[float, ...], loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded(family), clip_at((0, 25, 50, 75, 100), total=125))
+    found = seen(loaded(family), clip((0, 25, 50, 75, 100), total=125))
     assert (found.grid, found.tokens, found.timestamps, found.frames) == (grid, tokens, times, 5)
 
 
@@ -75,18 +78,18 @@ def test_the_last_of_an_odd_number_of_frames_is_shown_twice_where_two_make_a_ste
     ],
 )
 def test_of_a_clip_from_second_30_to_40_of_a_long_video_the_true_times_are_told(
-    family: str, times: tuple[float, ...], loaded: Loaded, clip_at: ClipAt
+    family: str, times: tuple[float, ...], loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded(family), clip_at((750, 812, 875, 937), total=2500, span=250))
+    found = seen(loaded(family), clip((750, 812, 875, 937), total=2500, span=250))
     assert found.timestamps == pytest.approx(times)
 
 
 @pytest.mark.parametrize("family", TEXT_TIMES)
 def test_one_frame_is_too_few_where_two_make_a_step_and_none_is_repeated(
-    family: str, loaded: Loaded, clip_at: ClipAt
+    family: str, loaded: Loaded, clip: MakeClip
 ) -> None:
     with pytest.raises(ModelFailure, match=r"a clip of 1 frame\(s\), and this model takes 2 or more"):
-        seen(loaded(family), clip_at((50,), total=100))
+        seen(loaded(family), clip((50,), total=100))
 
 
 @pytest.mark.parametrize(
@@ -111,17 +114,28 @@ def test_a_span_of_a_decoded_video_is_told_in_its_true_seconds(
 
 @pytest.mark.parametrize("family", ["qwen2_5_omni", "qwen3_omni_moe"])
 def test_a_processor_of_one_rate_refuses_two_clips_of_several_rates(
-    family: str, loaded: Loaded, clip_at: ClipAt
+    family: str, loaded: Loaded, clip: MakeClip
 ) -> None:
-    slow, fast = clip_at((0, 25, 50, 75), total=100), clip_at((0, 5, 10, 15), total=20)
+    slow, fast = clip((0, 25, 50, 75), total=100), clip((0, 5, 10, 15), total=20)
     prompt = Prompt(parts=(Video(clip=0), Video(clip=1), Text(text="Which?")), clips=(slow, fast))
     with pytest.raises(ModelFailure, match="one rate for all clips of a question, and these have 1, 5 frames/s"):
         loaded(family).prepare(prompt, ONE)
 
 
+@pytest.mark.parametrize(("family", "times"), [("qwen2_5_vl", (0.0, 8.0)), ("qwen3_vl", (1.0, 5.0))])
+def test_the_same_frames_at_another_rate_are_told_in_other_seconds(
+    family: str, times: tuple[float, ...], loaded: Loaded, clip: MakeClip
+) -> None:
+    model, shown = loaded(family), four(clip)
+    faster = seen(model, shown).timestamps
+    slower = seen(model, replace(shown, fps=12.5, total_frames=200)).timestamps
+    assert slower == pytest.approx(times)
+    assert faster != slower
+
+
 @pytest.mark.parametrize("family", ["qwen2_5_vl", *TEXT_TIMES, "video_llama_3"])
-def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip_at: ClipAt) -> None:
-    slow, fast = clip_at((0, 25, 50, 75), total=100), clip_at((0, 5, 10, 15), total=20)
+def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip: MakeClip) -> None:
+    slow, fast = clip((0, 25, 50, 75), total=100), clip((0, 5, 10, 15), total=20)
     prompt = Prompt(parts=(Video(clip=0), Text(text="and"), Video(clip=1), Text(text="Which?")), clips=(slow, fast))
     first, second = loaded(family).prepare(prompt, ONE).seen
     assert (first, second) == (seen(loaded(family), slow), seen(loaded(family), fast))
@@ -132,7 +146,7 @@ def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip_a
     ("family", "name"), [("qwen2_5_vl", "second_per_grid_ts"), ("qwen2_5_omni", "video_second_per_grid")]
 )
 def test_seconds_reach_a_model_of_bfloat16_unrounded(
-    family: str, name: str, tiny: Callable[[str], Path], clip_at: ClipAt, monkeypatch: pytest.MonkeyPatch
+    family: str, name: str, tiny: Callable[[str], Path], clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(model_spec(f"hf_chat:{tiny(family)}"), devices=["cpu"], dtype="bfloat16")
     assert isinstance(model, HfChat)
@@ -146,20 +160,20 @@ def test_seconds_reach_a_model_of_bfloat16_unrounded(
 
     monkeypatch.setattr(model._model, "generate", noted)
     # 4 frames of 18.8 seconds: 9.4 seconds a step, which is 9.375 in bfloat16
-    (told,) = answer(model, clip_at((0, 100, 200, 300), total=470)).seen
+    (told,) = answer(model, clip((0, 100, 200, 300), total=470)).seen
     assert told.timestamps == pytest.approx((0.0, 9.4))
     assert given[name].tolist() == pytest.approx([9.4])
     assert given["pixel_values_videos"].dtype == torch.bfloat16
 
 
 def test_what_did_not_change_since_the_last_frame_costs_videollama3_one_token_a_frame(
-    loaded: Loaded, clip_at: ClipAt
+    loaded: Loaded, clip: MakeClip
 ) -> None:
-    found = seen(loaded("video_llama_3"), clip_at((0, 25, 50, 75), total=100, still=True))
+    found = seen(loaded("video_llama_3"), clip((0, 25, 50, 75), total=100, still=True))
     assert (found.tokens, found.grid) == (4 + 1 + 1 + 1, (4, 4, 4))
 
 
-def test_the_marks_of_the_template_stay_around_the_frames_of_qwen3(loaded: Loaded, clip_at: ClipAt) -> None:
-    rendered = answer(loaded("qwen3_vl"), four(clip_at)).rendered
+def test_the_marks_of_the_template_stay_around_the_frames_of_qwen3(loaded: Loaded, clip: MakeClip) -> None:
+    rendered = answer(loaded("qwen3_vl"), four(clip)).rendered
     assert "<|vision_start|><0.5 seconds><|vision_start|>" in rendered
     assert "<|vision_end|>×2What?" in rendered

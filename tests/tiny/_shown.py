@@ -1,76 +1,107 @@
-"""Tiny models loaded once, and clips of random frames to show them: for tests of what a processor makes of a clip."""
+"""What tests of `hf_chat` ask its tiny models: clips and images of noise, prompts, and what is seen of them."""
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pictures
 
-from videval.models.catalog import load_model, model_spec
-from videval.models.hf_chat.model import HfChat
-from videval.types import Clip, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.models.catalog import load_model
+from videval.protocols import Model
+from videval.types import Clip, Generation, GenerationSettings, Image, ModelSpec, Part, Prompt, Seen, Text, Video
 
-__all__ = ["ONE", "SMALL", "WIDE", "ClipAt", "Loaded", "answer", "clip_at", "four", "loaded", "seen"]
+__all__ = [
+    "SHORT",
+    "ChatModel",
+    "MakeClip",
+    "answer",
+    "ask",
+    "both",
+    "chat_model",
+    "made_clip",
+    "made_image",
+    "seen",
+    "spec",
+]
 
-SMALL, WIDE = (48, 64), (120, 240)
-"""Height and width of frames."""
-ONE = GenerationSettings(max_new_tokens=1)
-
-Loaded = Callable[[str], HfChat]
-ClipAt = Callable[..., Clip]
-
-
-@pytest.fixture(scope="session")
-def loaded(tiny: Callable[[str], Path]) -> Loaded:
-    """The model of a family, loaded once."""
-
-    @cache
-    def load(family: str) -> HfChat:
-        model = load_model(model_spec(f"hf_chat:{tiny(family)}"), devices=["cpu"])
-        assert isinstance(model, HfChat)
-        return model
-
-    return load
+SHORT = GenerationSettings(max_new_tokens=4)
+ChatModel = Callable[[str], Model]
+MakeClip = Callable[..., Clip]
 
 
 @pytest.fixture(scope="session")
-def clip_at(tmp_path_factory: pytest.TempPathFactory) -> ClipAt:
-    """Clips of the frames with these numbers of a video of 25 frames a second; `still`: they all show the same."""
+def chat_model(tiny: Callable[[str], Path]) -> ChatModel:
+    """The tiny model of a family, loaded once."""
+    loaded: dict[str, Model] = {}
+
+    def get(family: str) -> Model:
+        if family not in loaded:
+            model = load_model(spec(tiny(family)), devices=["cpu"], dtype="float32")
+            assert isinstance(model, Model)
+            loaded[family] = model
+        return loaded[family]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def made_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
+    """A clip of noise, of the frames of so many numbers; `size`: height and width."""
     folder = tmp_path_factory.mktemp("clips")
 
     def make(
-        numbers: tuple[int, ...],
-        size: tuple[int, int] = SMALL,
+        numbers: Sequence[int],
         *,
-        total: int,
+        fps: float = 10.0,
+        total: int = 1000,
         span: int | None = None,
-        still: bool = False,
+        size: tuple[int, int] = (40, 60),
     ) -> Clip:
-        path = folder / f"{numbers}-{size[0]}-{total}-{span}-{still}.npy"
-        shape = (1 if still else len(numbers), *size, 3)
-        frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        np.save(path, np.repeat(frames, len(numbers) if still else 1, axis=0))
+        path = folder / f"{len(list(folder.iterdir()))}.npy"
+        rng = np.random.default_rng(len(numbers))
+        np.save(path, rng.integers(0, 256, (len(numbers), *size, 3), dtype=np.uint8))
+        times = tuple(number / fps for number in numbers)
         return Clip(
-            path=str(path), frame_numbers=numbers, timestamps=tuple(n / 25 for n in numbers), total_frames=total,
-            fps=25.0, width=size[1], height=size[0], decoder="none", policy="uniform", span_frames=span,
+            path=str(path), frame_numbers=tuple(numbers), timestamps=times, total_frames=total, fps=fps,
+            width=size[1], height=size[0], decoder="none", policy="stride", span_frames=span,
         )  # fmt: skip
 
     return make
 
 
-def answer(model: HfChat, shown: Clip, pixels: Pixels | None = None, settings: GenerationSettings = ONE) -> Generation:
-    """What is said to a question about a clip."""
-    prompt = Prompt(parts=(Video(), Text(text="What?")), clips=(shown,), pixels=(pixels,) if pixels else ())
-    return model.generate([model.prepare(prompt, settings)])[0]
+@pytest.fixture(scope="session")
+def made_image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """An image file of noise, wider than high."""
+    path = tmp_path_factory.mktemp("images") / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    Pictures.fromarray(pixels).save(path)
+    return Image(path=str(path))
 
 
-def seen(model: HfChat, shown: Clip, pixels: Pixels | None = None) -> Seen:
-    """What a model sees of a clip, as it is stored with its answer."""
-    (one,) = answer(model, shown, pixels).seen
+def spec(folder: Path) -> ModelSpec:
+    """The checkpoint in a folder, by the adapter hf_chat."""
+    return ModelSpec(name=folder.name, adapter="hf_chat", checkpoint=str(folder), revision="")
+
+
+def ask(clip: Clip, question: str = "What?", *, system: str = "", prefix: str = "") -> Prompt:
+    """A question about one clip."""
+    parts: list[Part] = [Text(text=system, role="system")] if system else []
+    parts += [Video(), Text(text=question)]
+    return Prompt(parts=(*parts, *([Text(text=prefix, role="assistant")] if prefix else [])), clips=(clip,))
+
+
+def both(*clips: Clip) -> Prompt:
+    """A question about two clips, with a text between them."""
+    return Prompt(parts=(Video(), Text(text="and"), Video(clip=1), Text(text="Which?")), clips=clips)
+
+
+def answer(model: Model, prompt: Prompt) -> Generation:
+    """What the model says, asked alone."""
+    return model.generate([model.prepare(prompt, SHORT)])[0]
+
+
+def seen(model: Model, prompt: Prompt) -> Seen:
+    """What it sees of the one clip of a prompt."""
+    (one,) = answer(model, prompt).seen
     return one
-
-
-def four(clip_at: ClipAt, size: tuple[int, int] = SMALL) -> Clip:
-    """Frames at 0, 1, 2 and 3 seconds of 4 seconds."""
-    return clip_at((0, 25, 50, 75), size, total=100)

@@ -51,6 +51,13 @@ COMMANDS: Groups = {
             "videval run questions.tsv fake --devices cpu*2",
         ),
         _command(
+            "try",
+            "trying:try_command",
+            "Ask one question about a video, without a run.",
+            'videval try park.mp4 "What does the dog chase?" Video-LLaVA-tiny',
+            'videval try park.mp4 "Who wins?" Qwen/Qwen3-VL-2B-Instruct --fps 2 --max-frames 64',
+        ),
+        _command(
             "fleet",
             "fleet:fleet_command",
             "Run one worker per device of this machine.",
