@@ -43,7 +43,8 @@ class Family:
     - `places`: inputs that hold places among the patches of another input, by name.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
-    - `least_frames`: the fewest frames of a clip that its processor takes.
+    - `least_frames`: the fewest frames of a clip that its processor takes; `mixed`: whether images can be shown beside
+      a video.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
     - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
@@ -60,6 +61,7 @@ class Family:
     seen: str = ""
     asked: str = ""
     least_frames: int = 1
+    mixed: bool = True
     model: str = ""
     joined_last: tuple[str, ...] = ()
     visual_tokens: str = ""
@@ -88,6 +90,7 @@ GEMMA4 = Family(
 GLM4V = Family(
     pixels="clip",
     least_frames=2,
+    mixed=False,
     time_mark=r"<\|end_of_image\|>(?P<s>\d+(?:\.\d)?)",
     thinking=Thinking(switch="enable_thinking", ended="</think><answer>", unasked=True),
 )
@@ -120,6 +123,7 @@ FAMILIES: Mapping[str, Family] = {
         patch_token="<im_patch>",
         places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
         seen="molmo2",
+        mixed=False,
     ),
     "perception_lm": Family(needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),

@@ -83,7 +83,7 @@ class Processing:
         """What the processor is told of videos and of images."""
         told: dict[str, Any] = {"videos_kwargs": {}, "images_kwargs": {}}
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
-        self._check_frames(clips)
+        self._check_shown(clips, shown)
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
@@ -115,7 +115,10 @@ class Processing:
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
 
-    def _check_frames(self, clips: Sequence[Clip]) -> None:
+    def _check_shown(self, clips: Sequence[Clip], shown: Sequence[Visual]) -> None:
+        """Raise ModelFailure for what the family's models cannot be shown."""
+        if clips and len(clips) < len(shown) and not self._family.mixed:
+            raise ModelFailure("this model takes videos or images with a question, not both")
         least = self._family.least_frames
         short = next((clip.num_frames for clip in clips if clip.num_frames < least), None)
         if short is not None:

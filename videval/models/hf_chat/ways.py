@@ -104,8 +104,6 @@ def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping
 
 def _molmo2(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
     """Frames are squares of patches, and so is an image as a whole: its crops are not counted."""
-    if len({visual.kind for visual in shown}) > 1:
-        raise ModelFailure("Molmo2 takes a video or images with a question, not both")
     is_video = "video_grids" in made
     of, pixels = ("video_processor", "pixel_values_videos") if is_video else ("image_processor", "pixel_values")
     patches = isqrt(made[pixels].shape[1])
