@@ -259,7 +259,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
 
 @pytest.mark.parametrize("family", GLM)
 def test_glm_takes_no_images_beside_a_video(family: str, loaded: Loaded, clip: MakeClip, picture: Picture) -> None:
-    with pytest.raises(ModelFailure, match="videos or images with a question, not both"):
+    with pytest.raises(ModelFailure, match="video or images with a question, not both"):
         loaded(family).prepare(Prompt(parts=(Video(), picture), clips=(four(clip),)), ONE)
 
 

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
+__all__ = ["FAMILIES", "Family", "PixelRule", "Thinking", "family_of"]
+
+
+PixelRule = Literal["", "frame", "clip", "share", "tokens"]
+"""What limits in pixels are of, see `Family.pixels`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +39,8 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
+    - `videos`: the most videos that can be shown with one question (None: any number); `mixed`: whether images can be
+      shown beside a video.
     - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
       least of a frame and the most of the clip ("share": its frames share that). Or the most pixels of a frame are
       said in "tokens", of which it takes some numbers only. Empty: limits in pixels mean nothing to it.
@@ -43,32 +49,30 @@ class Family:
     - `places`: inputs that hold places among the patches of another input, by name.
     - `seen`, `asked`: a function of `videval.models.hf_chat.ways` where the general rule does not do: what the
       processor made of each clip, and what else it is told.
-    - `least_frames`: the fewest frames of a clip that its processor takes; `mixed`: whether images can be shown beside
-      a video.
+    - `least_frames`: the fewest frames of a clip that its processor takes.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
-    - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
     - `needs`: packages beyond videval's own.
     """
 
     form: Literal["video", "frames"] = "video"
     frame_mark: str = ""
     time_mark: str = ""
-    pixels: Literal["", "frame", "clip", "share", "tokens"] = ""
+    videos: int | None = None
+    mixed: bool = True
+    pixels: PixelRule = ""
     thinking: Thinking | None = None
     patch_token: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     asked: str = ""
     least_frames: int = 1
-    mixed: bool = True
     model: str = ""
     joined_last: tuple[str, ...] = ()
-    visual_tokens: str = ""
     needs: tuple[str, ...] = ()
 
     @property
-    def image_pixels(self) -> Literal["", "frame", "clip", "share", "tokens"]:
+    def image_pixels(self) -> PixelRule:
         """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
         return "frame" if self.pixels in ("clip", "share") and self.form == "video" else self.pixels
 
@@ -113,7 +117,7 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM45V,
-    "internvl": Family(),
+    "internvl": Family(seen="tiles"),
     "llava_next_video": Family(),
     "llava_onevision": Family(),
     "minicpmv4_6": MINICPMV,
@@ -122,7 +126,8 @@ FAMILIES: Mapping[str, Family] = {
         time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
         patch_token="<im_patch>",
         places={"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"},
-        seen="molmo2",
+        seen="pooled",
+        videos=1,
         mixed=False,
     ),
     "perception_lm": Family(needs=("timm",)),
@@ -139,7 +144,9 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "qwen3_vl": QWEN3_VL,
     "qwen3_vl_moe": QWEN3_VL,
-    "smolvlm": Family(time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", needs=("num2words",)),
+    "smolvlm": Family(
+        time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", mixed=False, needs=("num2words",)
+    ),
     "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
     "video_llava": Family(),
 }

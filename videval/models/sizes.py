@@ -7,12 +7,12 @@ pairs where two are one step of time), and the `smart_resize` of transformers' p
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from videval.errors import ModelFailure
+from videval.models.families import PixelRule
 from videval.types import Pixels
 
-__all__ = ["Rule", "size_told", "soft_tokens_told"]
+__all__ = ["size_told", "soft_tokens_told"]
 
 SOFT_TOKENS = (70, 140, 280, 560, 1120)
 """How many tokens of a frame Gemma 4 may be given (`_SUPPORTED_SOFT_TOKENS` of its processors)."""
@@ -20,11 +20,8 @@ FLOOR = 1.05
 """However long the video, a frame may have this much more than the least number of pixels."""
 
 
-Rule = Literal["", "frame", "clip", "share", "tokens"]
-
-
 def size_told(
-    rule: Rule, limits: Sequence[Pixels], frames: Sequence[int], own: Mapping[str, int], *, step: int = 1
+    rule: PixelRule, limits: Sequence[Pixels], frames: Sequence[int], own: Mapping[str, int], *, step: int = 1
 ) -> dict[str, int] | None:
     """The `size` that a video or image processor is told for clips of so many frames; None: as it is by itself.
 
@@ -67,7 +64,7 @@ def _soft_tokens(pixels: Pixels, frames: int, area: int) -> int:
     return max(fitting)
 
 
-def _size(rule: Rule, pixels: Pixels, frames: int, own: Mapping[str, int], step: int) -> dict[str, int]:
+def _size(rule: PixelRule, pixels: Pixels, frames: int, own: Mapping[str, int], step: int) -> dict[str, int]:
     """What is not told is as the processor has it, unless what is told contradicts that."""
     shown = -(-frames // step) * step
     of_least, of_most = shown if rule == "clip" else 1, 1 if rule == "frame" else shown
