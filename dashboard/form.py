@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard.actions import attempt, is_allowed, place
 from dashboard.words import plain
-from videval.options import Asked, OptionField, options
+from videval.options import TEXTS, Asked, OptionField, options
 
 __all__ = ["enqueue_form"]
 
@@ -46,5 +46,8 @@ def _box(column: Any, field: OptionField) -> Any:
         kind, step = field.type, 1 if field.type is int else 0.1
         least, most = (None if bound is None else kind(bound) for bound in (told.least, told.most))
         return column.number_input(label, least, most, field.default, step, help=about, key=key)
+    if field.type == TEXTS:
+        lines = column.text_area(label, help=f"{about}, one in a line", key=key).splitlines()
+        return tuple(filter(None, lines)) or field.default
     text = column.text_input(label, field.default or "", help=about, key=key).strip()
     return field.type(text) if text else field.default

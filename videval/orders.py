@@ -21,7 +21,7 @@ from videval.options import Asked
 from videval.order import Order
 from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, Variant, Wording
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, PromptSet, Variant, Wording
 
 __all__ = ["make_order", "order_of_recipe", "order_unread"]
 
@@ -92,11 +92,8 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     prompts = bench.prompt_set(asked.prompts or recipe.prompts)
     if wording:
         check_wording(wording, bench, variant)
-    elif recipe.form and not asked.prompts and recipe.form != form_of(bench, prompts):
-        raise UsageError(
-            f"{recipe.name} was written for other words than {bench.name} is asked with",
-            hint=f"form = {form_of(bench, prompts)!r} for the words of this videval, or --prompts {prompts}",
-        )
+    elif not asked.prompts:
+        _check_form(recipe, bench, prompts)
     return Order(
         benchmark=bench,
         variant=variant,
@@ -117,19 +114,32 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     )
 
 
+def _check_form(recipe: Recipe, bench: Benchmark, prompts: PromptSet) -> None:
+    """Raise UsageError if a recipe was written for other words than its benchmark's page has."""
+    if not recipe.form or (recipe.variant and parse_variant(recipe.variant).benchmark != bench.name):
+        return
+    if recipe.form != (here := form_of(bench, prompts)):
+        raise UsageError(
+            f"{recipe.name} was written for other words than {bench.name} is asked with",
+            hint=f"form = {here!r} for the words of this videval, or --prompts {prompts}",
+        )
+
+
 def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     """The model with all that is asked of it, but for how long an answer may be where nobody says so."""
     name = asked.model or recipe.model
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
-    if recipe.sampling and spec.max_frames and name == recipe.model:  # which its source shows it
+    if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
     return replace(
         spec,
         dtype=asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
+        attention=asked.attention or spec.attention,
+        trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
         pixels=_pixels(asked, recipe, spec),
     )
 

@@ -102,7 +102,7 @@ def _by_group(score: ScoreReport) -> None:
     dashed = "; dashed: all of them" if len(groups) > 1 else ""
     verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in VERDICTS)
     st.caption(f"{verdicts} of {count(overall.scored)} in {plural(overall.videos, 'video')}{dashed}")
-    for said in filter(None, (score.outdated, score.caution)):
+    for said in filter(None, (score.outdated, score.too_short, score.caution)):
         st.caption(plain(said))
     _metrics(score.metrics)
     _published(score)

@@ -13,18 +13,24 @@ __all__ = ["tiny"]
 FAMILIES = ("gemma3", "qwen2_5_vl")
 
 
+def _name(family: str) -> str:
+    """A table's name that a run's name begins with as it is."""
+    return f"about-{family.replace('_', '-')}"
+
+
 def test_a_bare_worker_answers_for_models_of_several_families_one_after_another(
     home: Home, clips: list[str], tiny: Callable[[str], Path]
 ) -> None:
     rows = [{"index": i, "video": clips[i % 3], "question": f"What is {i}?"} for i in range(3)]
     options = ("--frames", "4", "--max-new-tokens", "6", "--max-pixels", "40000")
     for family in FAMILIES:
-        home.run("enqueue", home.questions(rows, f"{family}.jsonl"), f"hf_chat:{tiny(family)}", *options)
+        home.run("enqueue", home.questions(rows, f"{_name(family)}.jsonl"), f"hf_chat:{tiny(family)}", *options)
     home.worker("cpu:0")
     for family in FAMILIES:
-        assert home.wait(family, timeout=180)["done"] == 3
-        home.run("export", family, "--format", "jsonl")
+        run = _name(family)
+        assert home.wait(run, timeout=180)["done"] == 3
+        home.run("export", run, "--format", "jsonl")
         (path,) = home.folder.glob(f"outputs/**/{family}_*.jsonl")
         assert [row["index"] for row in read_export(path)] == [0, 1, 2]
-        card = json.loads(home.run("card", family).stdout)
+        card = json.loads(home.run("card", run).stdout)
         assert card["model"]["adapter"] == "hf_chat" and card["answered_on"][0]["transformers"]

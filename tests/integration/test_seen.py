@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from tests.questions import CLIP, make_run, samples, say
+from tests.questions import CLIP, make_run, request_ids, samples, say
 from videval import report
-from videval.db import responses, timings
+from videval.db import browse, responses, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.db.tables import RunRow
+from videval.db.tables import ResponseRow, RunRow
 from videval.plain import plain
 from videval.runs import find
 from videval.types import FrameSampling, Generation, LengthRule, Pixels, Seen
@@ -77,3 +77,27 @@ def test_the_database_calls_the_same_answers_truncated_as_the_record_does(
 ) -> None:
     say(database, run, 0, generation)
     assert report.run_card(database, run)["answers"]["truncated_thinking"] == thinking == generation.cut_thinking
+
+
+def test_what_a_newer_videval_says_of_what_was_seen_is_left_out_and_the_rest_is_read(
+    database: Database, run: RunInfo
+) -> None:
+    say(database, run, 0, ANSWER)
+    say(database, run, 1, ANSWER)
+    (newer, *_) = request_ids(database, run.run_id)
+    later = [plain(SEEN) | {"mips": 3}]
+    database.write(lambda c: c.execute(update(ResponseRow).where(ResponseRow.request_id == newer).values(seen=later)))
+    assert report.run_card(database, run)["seen"]["clips"] == 1
+    assert [r.seen for r in run_responses(database, run)] == [(), (SEEN,)]
+    with database.read() as connection:
+        line = browse.sample_line(connection, run, "0")
+        assert line is not None
+        (detail,) = browse.requests_of_sample(connection, run.run_id, line.row_id)
+    assert (detail.response, detail.seen) == ("(A) one", ())
+
+
+def run_responses(database: Database, run: RunInfo) -> list[responses.StoredResponse]:
+    with database.read() as connection:
+        span = timings.request_span(connection, run.run_id)
+        assert span is not None
+        return list(responses.responses_in(connection, run.run_id, *span))

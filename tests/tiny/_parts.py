@@ -108,14 +108,15 @@ def straight(
     for place in range(len(frames) if as_images else 0):
         content += [{"type": "text", "text": marks[place]}] if marks else []
         content += [{"type": "image", "image": frames[place]}]
-    told: dict[str, Any] = {"return_tensors": "pt", **(processing or {})}
+    told: dict[str, Any] = {**(processing or {})}
     if not as_images:
         told |= {"do_sample_frames": False, "video_metadata": [[_metadata(frames, numbers, fps, total)]]}
     if tells_rate:
         told["fps"] = len(frames) / total * fps
     inputs = processor.apply_chat_template(
         [{"role": "user", "content": [*content, {"type": "text", "text": question}]}],
-        add_generation_prompt=True, tokenize=True, return_dict=True, processor_kwargs=told, **(template or {}),
+        add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", processor_kwargs=told,
+        **(template or {}),
     )  # fmt: skip
     with torch.inference_mode():
         out = model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)

@@ -28,8 +28,7 @@ TEMPLATE = """\
 {{ bos_token }}
 {%- set said = messages[0]['role'] == 'system' -%}
 {%- if said or enable_thinking|default(false) -%}
-<|turn>system
-{{ '\\n' }}
+<|turn>system{{ '\\n' }}
 {%- if enable_thinking|default(false) -%}<|think|>{{ '\\n' }}{%- endif -%}
 {%- if said -%}
 {%- if messages[0]['content'] is string -%}{{ messages[0]['content'] | trim }}
@@ -74,7 +73,7 @@ def build(folder: Path) -> None:
         "head_dim": 16,
         "patch_size": SIZES["patch_size"],
         "pooling_kernel_size": SIZES["pooling_kernel_size"],
-        "position_embedding_size": 64,
+        "position_embedding_size": 128,
     }
     layers = {"vocab_size_per_layer_input": len(tokenizer), "hidden_size_per_layer_input": 8}
     config = Gemma4Config(

@@ -352,16 +352,20 @@ def test_the_form_has_a_box_for_each_option_of_enqueue_and_hands_all_of_them_on(
     asked: list[Asked] = []
     monkeypatch.setattr("dashboard.form.place", lambda one: asked.append(one) or "done")
     at = opened("runs")
-    box = {b.key: b for kind in (at.text_input, at.number_input, at.checkbox, at.selectbox) for b in kind}
+    kinds = (at.text_input, at.number_input, at.checkbox, at.selectbox, at.text_area)
+    box = {b.key: b for kind in kinds for b in kind}
     assert {f"enqueue-{field.name}" for field in options()} <= set(box)
     next(b for b in at.text_input if b.label == "Model").set_value("fake")
     filled = {"data": "q.tsv", "dtype": "float16", "frames": 3, "fps": 0.5, "seed": 7, "priority": -3, "in_order": True}
+    filled |= {"top_p": 0.9, "trust_remote_code": True}
+    box["enqueue-stop"].set_value("END\n\n###")
     for name, value in filled.items():
         box[f"enqueue-{name}"].set_value(value)
     box["enqueue-thinking"].set_value("no")
     next(b for b in at.button if b.label == "Enqueue").click().run()
     assert not at.exception
-    assert asked == [Asked(what=None, model="fake", **(filled | {"data": Path("q.tsv"), "thinking": False}))]
+    given = {"data": Path("q.tsv"), "thinking": False, "stop": ("END", "###")}
+    assert asked == [Asked(what=None, model="fake", **(filled | given))]
 
 
 def test_the_form_takes_a_recipe_alone(database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

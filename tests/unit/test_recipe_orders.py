@@ -115,6 +115,12 @@ def test_words_that_the_page_no_longer_has_are_refused_with_those_that_it_has(se
     assert "form = '09bb023708342267'" in refused.value.hint
 
 
+def test_the_words_of_another_benchmark_are_none_of_its_business(settings: Settings) -> None:
+    text = RECIPE.replace('wording = { text = "{question}\\n{options}" }', 'form = "09bb023708342267"')
+    Path("team.toml").write_text(text)
+    assert order(settings, what="asked.jsonl").benchmark.name == "table"
+
+
 def test_a_recipe_for_any_benchmark_needs_one(settings: Settings) -> None:
     with pytest.raises(UsageError, match="name either a variant or a file"):
         order(settings, "fixed")

@@ -8,6 +8,7 @@ import openpyxl
 import pytest
 from sqlalchemy import event, update
 
+from tests.cli import caller
 from tests.dashboards import Open, its_database, opens_pages, said, settings_of_this_test, table
 from tests.questions import make_run, order, samples, say
 from videval import report
@@ -52,6 +53,7 @@ def test_a_truncated_answer_counts_as_nothing_right_and_an_answer_that_ended_lat
     assert counts(database, run) == (2, 1, 0, 1)
     found = report.score_report(database, run)
     assert (found.scored, found.overall.estimate.mean) == (4, 0.5)
+    assert found.too_short == "1 answer ended inside the thinking -> a higher --max-new-tokens, or --thinking-budget"
 
 
 def test_it_is_truncated_again_when_answers_are_scored_again_without_inference(
@@ -147,6 +149,7 @@ def test_the_sample_page_of_a_truncated_answer_says_so_and_shows_half_a_characte
 
 def test_the_dashboard_counts_truncated_answers(database: Database, run: RunInfo, opened: Open) -> None:
     at = opened("run", run=run.name)
+    assert "1 answer ended inside the thinking" in said(at)
     assert "2 right, 1 wrong, 0 unparsed, 1 truncated of 4" in said(at)
     assert table(at, "Scores by group").iloc[-1]["truncated"] == "1"
     assert list(table(opened("samples", run=run.name, outcome="truncated"), "Samples")["sample"]) == ["1"]
@@ -234,4 +237,23 @@ def test_the_card_warns_where_equal_clips_were_seen_in_two_ways(database: Databa
     assert (seen["tokens_per_clip"]["max"], seen["sizes"]) == (6, {"56x28": 3, "84x28": 1})
     (warning,) = seen["warnings"]
     assert "clips of 2 frames of 64x48 pixels were seen as 56x28 in 1x2x4 patches (3 answers)" in warning
-    assert "84x28 in 1x2x6 patches (1 answers)" in warning and "the same versions on all hosts" in warning
+    assert "84x28 in 1x2x6 patches (1 answer)" in warning and "the same versions on all hosts" in warning
+
+
+# the command line
+
+
+def test_score_has_a_column_for_truncated_answers_and_says_what_would_be_right(
+    database: Database,
+    run: RunInfo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    videval = caller(tmp_path, monkeypatch, capsys)
+    shown = videval("score", run.name)
+    assert shown.lines[0].split()[-2:] == ["unparsed", "truncated"]
+    assert next(line for line in shown.lines if line.startswith("overall")).split()[-4:] == ["2", "1", "0", "1"]
+    assert "1 answer ended inside the thinking -> a higher --max-new-tokens" in shown.out
+    overall = json.loads(videval("score", run.name, "--json").out)["overall"]
+    assert (overall["unparsed"], overall["truncated"]) == (0, 1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.questions import make_run, request_ids, take
 from tests.seeding import new_database
+from videval.errors import ContextExceeded, ErrorKind
 from videval.settings import Settings
 from videval.types import (
     Answer,
@@ -24,7 +25,7 @@ from videval.types import (
 )
 from workers import spool
 from workers.spool import _response
-from workers.wire import answer_from, answer_message, prompt_from, prompt_message
+from workers.wire import answer_from, answer_message, error_from, error_message, prompt_from, prompt_message
 
 CLIP = Clip(
     path="c.npy", frame_numbers=(0, 4), timestamps=(0.0, 0.4), total_frames=30, fps=10.0, width=64, height=48,
@@ -72,3 +73,10 @@ def test_an_answer_is_spooled_with_its_thinking_and_what_was_seen(tmp_path: Path
     assert claim is not None
     path = spool.keep(settings, claim, response)
     assert path is not None and _response(json.loads(path.read_text())) == response
+
+
+def test_a_failure_crosses_the_pipe_with_its_kind_and_what_would_be_right() -> None:
+    error = error_from(json.loads(json.dumps(error_message(ContextExceeded.of(9000, 512, 8192)))))
+    assert isinstance(error, ContextExceeded)
+    assert error.kind == ErrorKind.CONTEXT
+    assert "9000 tokens" in str(error) and "--max-new-tokens" in error.hint

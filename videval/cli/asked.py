@@ -9,7 +9,7 @@ from typer.models import ArgumentInfo
 
 from videval.cli import complete
 from videval.errors import UsageError
-from videval.options import Asked, OptionField, options
+from videval.options import TEXTS, Asked, OptionField, options
 
 __all__ = ["takes_asked", "takes_setting"]
 
@@ -53,13 +53,18 @@ def _handing(
     """The command as typer sees it: it takes all of `taken`, and is handed what `make` makes of the shared ones."""
 
     def call(**given: Any) -> None:
-        asked = make(**{p.name: given.pop(p.name) for p in shared})
+        asked = make(**{p.name: _said(given.pop(p.name)) for p in shared})
         command(asked, **given)
 
     call.__doc__ = command.__doc__
     call.__annotations__ = {p.name: p.annotation for p in taken}
     call.__dict__["__signature__"] = inspect.Signature(taken)
     return call
+
+
+def _said(value: Any) -> Any:
+    """As `Asked` has it: what may be given several times and was not is None."""
+    return (tuple(value) or None) if isinstance(value, list) else value
 
 
 def _parameter(name: str, kind: Any, told: Any) -> inspect.Parameter:
@@ -70,7 +75,8 @@ def _option(field: OptionField) -> inspect.Parameter:
     told = field.told
     names = [f"--{field.name.replace('_', '-')}"] if told.is_switch else []
     shown = typer.Option(field.default, *names, min=told.least, max=told.most, help=told.help)
-    return _parameter(field.name, field.type | None if field.default is None else field.type, shown)
+    kind = list[str] if field.type == TEXTS else field.type
+    return _parameter(field.name, kind | None if field.default is None else kind, shown)
 
 
 def _asked(variant: str | None, model: str | None, **given: Any) -> Asked:

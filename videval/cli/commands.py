@@ -90,7 +90,7 @@ COMMANDS: Groups = {
         _command(
             "list models",
             "lists:list_models",
-            "Models, their adapter and frames; NAME for the details.",
+            "Models with their family, frames, context and size; NAME for the details.",
             "videval list models",
             "videval list models Video-LLaVA-7B",
         ),
@@ -211,6 +211,7 @@ COMMANDS: Groups = {
             "Say what is configured, reachable and missing.",
             "videval doctor",
             "VIDEVAL_HOME=/data/home videval doctor",
+            "videval doctor Qwen/Qwen2.5-VL-7B-Instruct",
         ),
         _command(
             "db upgrade",

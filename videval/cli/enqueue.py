@@ -24,8 +24,12 @@ def enqueue_command(asked: Asked) -> None:
 
     The same again resumes the run and adds only what it lacks.
     """
+    from videval.models.troubles import troubles
+
     settings = settings_with()
     order = ordered(asked, settings)
+    for trouble in troubles(order.spec):  # other machines may have what this one has not
+        warn(f"{trouble.in_words(order.spec)} (here; its workers may be elsewhere)")
     with opened(settings) as database:
         placed = place(settings, database, order, new=asked.new)
     sent = plural(placed.rung.sent, "message")

@@ -106,8 +106,8 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     _show_metrics(report.metrics)
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
-    if report.caution:
-        explain(report.caution)
+    for said in filter(None, (report.too_short, report.caution)):
+        explain(said)
     _show_published(report)
 
 
@@ -118,6 +118,8 @@ def _show_published(report: "ScoreReport") -> None:
         say(f"  {found.said}")
         for caveat in found.caveats:
             warn(f"  {caveat}")
+    if report.published and report.run.recipe and report.run.recipe.made_with:
+        explain(f"  which was made with {'; '.join(report.run.recipe.made_with)}")
 
 
 def _score_json(report: "ScoreReport") -> dict[str, Any]:

@@ -117,9 +117,10 @@ def _line(status: "RunStatus", scores: "Scores") -> str:
 def _watch_live(database: "Database", run: str | None) -> None:
     """Draw runs and workers again every second until nothing is active; then they stay on the terminal."""
     from rich.console import Group
+    from rich.text import Text
 
     from videval.cli.live import live_area
-    from videval.cli.overview import Scores, is_going, live, runs_table, workers_table
+    from videval.cli.overview import Scores, is_going, live, recipe_lines, runs_table, workers_table
     from videval.cli.paced import Paced
 
     going, scores = Paced(_going, period=1.0), Scores(database)
@@ -127,7 +128,7 @@ def _watch_live(database: "Database", run: str | None) -> None:
         while True:
             statuses = going(database, run)
             below = workers_table(database) if live(database) else _waiting(statuses)
-            area.update(Group(runs_table(statuses, scores), below))
+            area.update(Group(runs_table(statuses, scores), *map(Text, recipe_lines(statuses)), below))
             if not any(s.state == "active" and is_going(s) for s in statuses):
                 return
             time.sleep(1.0)

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, ca
 
 from videval.db.records import RunInfo, StoredSample, sample_of
 from videval.db.requests import samples_of_request
+from videval.db.responses import seen_of
 from videval.db.scores import DROPPED, RULE, VERDICTS
 from videval.db.tables import (
     AttemptRow,
@@ -18,7 +19,6 @@ from videval.db.tables import (
     SampleRow,
     SampleScoreRow,
 )
-from videval.plain import restored
 from videval.types import STAGES, PredictionState, RequestStatus, Sample, Seen
 
 __all__ = [
@@ -270,7 +270,7 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
         truncated=bool(said and said.truncated),
         prompt=tuple(said.prompt) if said else (),
         clips=tuple(said.clips) if said else (),
-        seen=tuple(restored(Seen, clip) for clip in said.seen) if said else (),
+        seen=seen_of(said.seen) if said else (),
         rendered=said.rendered if said else "",
         seconds={s: getattr(said, f"{s}_s") for s in STAGES} if said else {},
         prompt_tokens=said.prompt_tokens if said else None,

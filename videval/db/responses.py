@@ -3,7 +3,7 @@
 The rendered prompt is long and is not among it: `browse.requests_of_sample` reads it with the response that is shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Text, case, cast, func, select
 
 from videval.db.tables import RequestRow, RequestSampleRow, ResponseRow, SampleRow
 from videval.db.timings import in_span
-from videval.plain import restored
+from videval.plain import Unreadable, restored
 from videval.types import Seen
 
-__all__ = ["CUT_THINKING", "Saw", "StoredResponse", "endings_in", "responses_in", "saw_in"]
+__all__ = ["CUT_THINKING", "SeenClips", "StoredResponse", "endings_in", "responses_in", "saw_in", "seen_of"]
 
 THOUGHT = ResponseRow.thinking.is_not(None)
 CUT_THINKING = ResponseRow.truncated & THOUGHT & (ResponseRow.text == "")
@@ -39,7 +39,7 @@ class StoredResponse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Saw:
+class SeenClips:
     """What a processor made of the clips of one response, of so many frames in all; of the first clip: the size of its
     frames before that, its video's frame count and rate, and how many frames its shown part has if that is not all."""
 
@@ -61,14 +61,14 @@ def endings_in(connection: Connection, run_id: int, low: int, high: int) -> dict
     return {name: row._mapping[name] or 0 for name in asked}
 
 
-def saw_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[Saw]:
+def saw_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[SeenClips]:
     """What was seen with the requests with ids low..high, as far as it is known."""
     first = {name: ResponseRow.clips[(0, name)] for name in ("width", "height", "total_frames", "span_frames", "fps")}
     query = select(ResponseRow.seen, ResponseRow.num_frames).add_columns(
         *(v.as_float().label(n) if n == "fps" else v.as_integer().label(n) for n, v in first.items())
     )
-    for row in connection.execute(query.where(in_span(run_id, low, high), SAW)):
-        yield Saw(**(dict(row._mapping) | {"seen": _seen(row.seen)}))
+    for row in connection.execute(query.where(in_span(run_id, low, high), SAW, ResponseRow.num_frames > 0)):
+        yield SeenClips(**(dict(row._mapping) | {"seen": seen_of(row.seen)}))
 
 
 def responses_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[StoredResponse]:
@@ -88,10 +88,14 @@ def responses_in(connection: Connection, run_id: int, low: int, high: int) -> It
         yield StoredResponse(
             samples=(first.key, *(row.key for row in others)),
             video=first.video,
-            seen=_seen(first.seen),
+            seen=seen_of(first.seen),
             **{name: getattr(first, name) for name in names},
         )
 
 
-def _seen(stored: list[dict[str, Any]]) -> tuple[Seen, ...]:
-    return tuple(restored(Seen, clip) for clip in stored)
+def seen_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Seen, ...]:
+    """What a processor made of each clip, as it is stored; nothing of what only a newer videval can read."""
+    try:
+        return tuple(restored(Seen, clip) for clip in stored)
+    except Unreadable:
+        return ()

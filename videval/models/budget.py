@@ -8,16 +8,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from videval.models.checkpoints import read_json
-from videval.models.families import Family, family_of
+from videval.models.families import Family, PixelRule, family_of
 from videval.models.sizes import size_told
 from videval.types import Pixels
 
-__all__ = ["RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
+__all__ = ["AT_MOST", "RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
 
-Limits = Literal["", "frame", "clip", "share"]
 LONGEST_STRIP = 14.3
 """Height plus width by the root of their product, of the longest frame that a processor takes (200 to 1)."""
 SAID_AT_EACH_CALL: Mapping[str, Mapping[str, Any]] = {
@@ -85,7 +84,7 @@ def most_tokens(model_type: str, processing: Processing, pixels: Pixels, *, fram
     return MOST[rule](limits, told, frames) if rule in MOST else rule(limits, told, frames, 1, 1)
 
 
-def _limits_of(model_type: str) -> Limits:
+def _limits_of(model_type: str) -> PixelRule:
     return (family_of(model_type) or Family()).pixels
 
 
@@ -97,11 +96,11 @@ def _told(model_type: str, processing: Processing, pixels: Pixels, frames: int) 
     return replace(processing, settings={**processing.settings, "size": size, "min_pixels": None, "max_pixels": None})
 
 
-Rule = Callable[[Limits, Processing, int, int, int], int]
+Rule = Callable[[PixelRule, Processing, int, int, int], int]
 """(what the limits of its size are of, processing, frames, height, width) -> tokens."""
 
 
-def _grid(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _grid(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Patches merged to tokens, of steps of time: the frames are resized to whole tokens within the size's limits."""
     unit, step = p.number("patch_size") * p.number("merge_size"), p.temporal_patch_size
     least, most = p.size["shortest_edge"], p.size["longest_edge"]
@@ -113,7 +112,7 @@ def _grid(limits: Limits, p: Processing, frames: int, height: int, width: int) -
     return -(-frames // step) * (height // unit) * (width // unit)
 
 
-def _most_of_grid(limits: Limits, p: Processing, frames: int) -> int:
+def _most_of_grid(limits: PixelRule, p: Processing, frames: int) -> int:
     """A frame of more pixels than the most is rounded down to it; one of fewer than the least is rounded up from it."""
     unit, step = p.number("patch_size") * p.number("merge_size"), p.temporal_patch_size
     counted = max(1, round(max(frames, step) / step) * step) if limits == "clip" else 1
@@ -123,7 +122,7 @@ def _most_of_grid(limits: Limits, p: Processing, frames: int) -> int:
     return -(-frames // step) * max(1, int(max(most, rounded) // unit**2))
 
 
-def _most_of_scaled(limits: Limits, p: Processing, frames: int) -> int:
+def _most_of_scaled(limits: PixelRule, p: Processing, frames: int) -> int:
     """The worst rounding of the longest strip."""
     side = p.number("scale_resolution") / (p.number("patch_size") * _merged(p))
     return frames * math.ceil(side * side + LONGEST_STRIP * side / 2 + 1)
@@ -146,44 +145,44 @@ def _resized(
     return high, wide
 
 
-def _each(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _each(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """The same for every frame, as the processor's settings say (InternVL, SmolVLM, Gemma 3)."""
     return frames * p.number("image_seq_length", "image_seq_len")
 
 
-def _pooled(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _pooled(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """A square of each frame at half its side, and one token that ends the clip (LLaVA-OneVision)."""
     side = math.ceil(math.isqrt(p.number("num_image_tokens")) / 2)
     return frames * side * side + 1
 
 
-def _cropped(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _cropped(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Patches of the frame as it is cropped or resized, four to a token (LLaVA-NeXT-Video)."""
     high, wide = _fixed(p)
     return high // p.number("patch_size") * (wide // p.number("patch_size")) // 4 * frames
 
 
-def _whole(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _whole(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Every patch of the frame as it is cropped, and what the vision tower adds (Video-LLaVA)."""
     high, wide = _fixed(p)
     more = int(p.settings.get("num_additional_image_tokens") or 0)
     return (high // p.number("patch_size") * (wide // p.number("patch_size")) + more) * frames
 
 
-def _averaged(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _averaged(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Patches of the resized frame, pooled (Perception-LM)."""
     (high, wide), patch, pool = _fixed(p), p.number("patch_size"), p.number("pooling_ratio")
     return high // patch // pool * (wide // patch // pool) * frames
 
 
-def _columns(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _columns(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Pooled patches of the resized frame, its rows ended by a token each if the processor says so (Molmo2)."""
     (high, wide), patch, pool = _fixed(p), p.number("patch_size"), p.settings["pooling_size"]
     rows, columns = math.ceil(high // patch / pool[0]), math.ceil(wide // patch / pool[1])
     return int(frames * rows * (columns + bool(p.settings.get("video_use_col_tokens", True))))
 
 
-def _soft(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _soft(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """As many tokens of a frame as fit its shape into the most (Gemma 4)."""
     pool, most = p.number("pooling_kernel_size"), p.number("max_soft_tokens")
     unit = pool * p.number("patch_size")
@@ -196,7 +195,7 @@ def _soft(limits: Limits, p: Processing, frames: int, height: int, width: int) -
     return frames * high * wide
 
 
-def _scaled(limits: Limits, p: Processing, frames: int, height: int, width: int) -> int:
+def _scaled(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Of a frame that is scaled to about the pixels of a square, as one slice, 16 or 4 patches a token (MiniCPM-V)."""
     unit, shape = p.number("patch_size") * _merged(p), width / height
     high = int(p.number("scale_resolution") / math.sqrt(shape))
@@ -240,9 +239,11 @@ RULES: Mapping[str, Rule] = {
     "video_llama_3": _grid,
     "video_llava": _whole,
 }
-"""`model_type` -> how its tokens are counted; VideoLLaMA3 leaves out what does not change, so it has these at most."""
+"""`model_type` -> how its tokens are counted."""
+AT_MOST = frozenset({"video_llama_3"})
+"""Those that may have fewer tokens than are counted: it leaves out the patches that do not change."""
 
-MOST: Mapping[Rule, Callable[[Limits, Processing, int], int]] = {
+MOST: Mapping[Rule, Callable[[PixelRule, Processing, int], int]] = {
     _grid: _most_of_grid,
     _scaled: _most_of_scaled,
     _soft: lambda limits, p, frames: frames * p.number("max_soft_tokens"),

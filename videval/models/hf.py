@@ -217,8 +217,10 @@ def _mends(spec: ModelSpec, error: Exception) -> str:
 
 def _install(error: ImportError) -> str:
     """The line that installs what an ImportError misses; transformers names it in its message."""
-    named = re.search(r"pip install (?:-U |--upgrade )?([\w.\-\[\]]+)", str(error))
-    return f"pip install {named[1] if named else error.name or 'the package that it names'}"
+    told = r"pip install (?:-U |--upgrade )?([\w.\-\[\]]+)|package `?([\w.\-]+)"
+    named = re.search(told, str(error))
+    package = (named[1] or named[2]) if named else error.name
+    return f"pip install {package}" if package else "install the package that it names"
 
 
 def _too_large(spec: ModelSpec) -> ModelUnavailable:

@@ -43,6 +43,10 @@ class Trouble:
     mend: str = ""
     fatal: bool = True
 
+    def in_words(self, spec: ModelSpec) -> str:
+        """In one line, with the model's name."""
+        return f"{spec.name}: {self.says}" + (f" -> {self.mend}" if self.mend else "")
+
 
 def refuse_troubles(spec: ModelSpec) -> list[str]:
     """Raise ModelUnavailable for what keeps it from answering; else what is to be known of it, in words."""
@@ -50,7 +54,7 @@ def refuse_troubles(spec: ModelSpec) -> list[str]:
     for trouble in found:
         if trouble.fatal:
             raise ModelUnavailable(f"{spec.name}: {trouble.says}", hint=trouble.mend)
-    return [f"{spec.name}: {t.says}" + (f" -> {t.mend}" if t.mend else "") for t in found]
+    return [trouble.in_words(spec) for trouble in found]
 
 
 def troubles(spec: ModelSpec) -> list[Trouble]:

@@ -50,6 +50,10 @@ class MadeWith:
     times: str = ""
     frames: str = ""
 
+    def said(self) -> tuple[str, ...]:
+        """Each fact in words."""
+        return tuple(f"{f.name}: {value}" for f in fields(self) if (value := getattr(self, f.name)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -98,4 +102,5 @@ class Recipe:
             wording=wording,
             published=self.published,
             deviations=tuple(deviations),
+            made_with=self.made_with.said(),
         )

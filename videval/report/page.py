@@ -117,7 +117,7 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
             for g in [*groups, score.overall]
         ],
     )
-    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, score.caution) if note)
+    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, score.too_short, score.caution) if note)
     index = load_index(database, run.snapshot_id, group_columns(run))
     points = converging(run, index, load_verdicts(database, run, index, with_time=True))
     most = max((p.n for p in points), default=1)

@@ -16,6 +16,7 @@ from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_inte
 from videval.report.counted import Counted, Load, counted
 from videval.report.index import SampleIndex, Verdicts, natural
 from videval.report.published import Reproduction, reproductions
+from videval.words import plural
 
 __all__ = ["GroupScore", "Point", "ScoreReport", "converging", "metric_rows", "score_of_questions", "score_report"]
 
@@ -74,6 +75,14 @@ class ScoreReport:
     def coverage(self) -> float:
         """The share of the benchmark's scorable questions that the score rests on."""
         return self.scored / self.scorable if self.scorable else 0.0
+
+    @property
+    def too_short(self) -> str:
+        """What is to be done where answers ended inside their thinking; else empty."""
+        count = self.overall.truncated
+        if not count:
+            return ""
+        return f"{plural(count, 'answer')} ended inside the thinking -> a higher --max-new-tokens, or --thinking-budget"
 
     @property
     def caution(self) -> str:

@@ -7,15 +7,18 @@ from typing import Any
 
 from videval.db import responses, stats, timings
 from videval.db.records import RunInfo
-from videval.db.responses import Saw
+from videval.db.responses import SeenClips
 from videval.db.session import Database
 from videval.errors import NewerRun
 from videval.report.index import spans
 from videval.types import FrameSampling, Seen
 from videval.video.sampling import rule_for, seconds_shown
+from videval.words import plural
 
 __all__ = ["endings", "seen_summary"]
 
+SPAN = 4000
+"""Request ids that one query looks at: what was seen takes 50 microseconds an answer to read."""
 MOST_SIZES, MOST_WARNINGS = 5, 5
 _Shape = tuple[int, int, tuple[int, ...]]
 
@@ -41,7 +44,7 @@ def seen_summary(database: Database, run: RunInfo) -> dict[str, Any]:
 def _spans(database: Database, run: RunInfo) -> Iterator[tuple[int, int]]:
     with database.read() as connection:
         span = timings.request_span(connection, run.run_id)
-    return spans(*span) if span else iter(())
+    return spans(*span, SPAN) if span else iter(())
 
 
 def _sampling(database: Database, run: RunInfo) -> FrameSampling | None:
@@ -63,7 +66,7 @@ class _Counts:
         self._sizes: Counter[str] = Counter()
         self._shapes: dict[tuple[Any, ...], Counter[_Shape]] = {}
 
-    def add(self, found: Iterable[Saw]) -> None:
+    def add(self, found: Iterable[SeenClips]) -> None:
         for saw in found:
             self._frames += (clip.frames for clip in saw.seen)
             self._tokens += (clip.tokens for clip in saw.seen)
@@ -71,7 +74,7 @@ class _Counts:
             if len(saw.seen) == 1 and self._sampling is not None:
                 self._shapes.setdefault(self._given(saw, self._sampling), Counter())[_shape(saw.seen[0])] += 1
 
-    def _given(self, saw: Saw, sampling: FrameSampling) -> tuple[Any, ...]:
+    def _given(self, saw: SeenClips, sampling: FrameSampling) -> tuple[Any, ...]:
         """All that decides how one clip is seen: frames, their size, and the rule by its length."""
         rule = rule_for(sampling, seconds_shown(saw.total_frames, saw.fps, saw.span_frames))
         return saw.num_frames, saw.width, saw.height, rule
@@ -92,7 +95,9 @@ class _Counts:
     def _warnings(self) -> Iterator[str]:
         for (frames, width, height, _), shapes in self._shapes.items():
             if len(shapes) > 1:
-                said = " and ".join(f"{_said(shape)} ({count} answers)" for shape, count in shapes.most_common())
+                said = " and ".join(
+                    f"{_said(shape)} ({plural(count, 'answer')})" for shape, count in shapes.most_common()
+                )
                 yield (
                     f"clips of {frames} frames of {width}x{height} pixels were seen as {said}: two versions of a "
                     "library answered -> the same versions on all hosts, then the run anew (--new)"

@@ -1,7 +1,8 @@
 """Requests as a processor made them one by one, and as one batch of them goes to the model."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 
@@ -17,7 +18,8 @@ IDS, MASK = "input_ids", "attention_mask"
 class ChatInputs:
     """One request on the CPU: what the processor made of it alone, with token ids [1, n], and what is said of it.
 
-    `joined_last`: tensors that are laid end to end along their last axis, not along their first.
+    `joined_last`: tensors that are laid end to end along their last axis, not along their first; `places`: those that
+    hold places among the patches of another, which are counted on from request to request.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -26,6 +28,7 @@ class ChatInputs:
     rendered: str = ""
     opened: bool = False
     joined_last: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -58,6 +61,15 @@ def batched(batch: Sequence[ChatInputs], pad: int) -> dict[str, torch.Tensor]:
         rows = [inputs.tensors[name] for inputs in batch]
         if first.is_per_token(name):
             joined[name], joined[MASK] = left_padded([row[0] for row in rows], pad if name == IDS else 0)
+        elif name in first.places:
+            joined[name] = torch.cat(_counted_on(rows, [inputs.tensors[first.places[name]] for inputs in batch]))
         else:
             joined[name] = torch.cat(rows, dim=-1 if name in first.joined_last else 0)
     return joined
+
+
+def _counted_on(rows: Sequence[torch.Tensor], patches: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Places among the patches [frames, patches, ...] of all requests; one below 0 is no place, and stays."""
+    counts = [tensor.shape[0] * tensor.shape[1] for tensor in patches]
+    starts = accumulate(counts, initial=0)
+    return [torch.where(row < 0, row, row + start) for row, start in zip(rows, starts, strict=False)]

@@ -11,6 +11,7 @@ from videval.models import generating, hf
 from videval.models.families import Family
 from videval.models.hf_chat.batches import MASK, ChatInputs, batched
 from videval.models.hf_chat.processing import Processing
+from videval.models.hf_chat.seen import POSITIONS
 from videval.models.hf_chat.thinking import Budget, parted
 from videval.types import Generation, GenerationSettings, Prompt
 
@@ -54,7 +55,7 @@ class HfChat:
         with hf.explained_run(device, what), torch.inference_mode():
             torch.manual_seed(settings.seed)
             out = self._model.generate(
-                **{name: self._placed(value) for name, value in inputs.items()},
+                **{name: self._placed(name, value) for name, value in inputs.items()},
                 generation_config=generating.generation_config(settings, pad=self._pad, eos=self._eos),
                 logits_processor=self._processors(batch, inputs[MASK].to(device)),
                 stopping_criteria=stops.criteria(),
@@ -65,9 +66,10 @@ class HfChat:
             for n, (row, inputs) in enumerate(zip(new, batch, strict=True))
         ]
 
-    def _placed(self, value: torch.Tensor) -> torch.Tensor:
-        """An input on the model's device, pixels in its dtype."""
-        kind = self._model.dtype if value.is_floating_point() else value.dtype
+    def _placed(self, name: str, value: torch.Tensor) -> torch.Tensor:
+        """An input on the model's device, pixels in its dtype; seconds keep theirs, as 9.4 in bfloat16 is 9.375."""
+        is_pixels = value.is_floating_point() and name not in POSITIONS
+        kind = self._model.dtype if is_pixels else value.dtype
         return value.to(self._model.device, kind)
 
     def _processors(self, batch: Sequence[ChatInputs], mask: torch.Tensor) -> LogitsProcessorList:

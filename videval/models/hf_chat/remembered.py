@@ -21,6 +21,8 @@ class Remembered:
         self._made: Any = None
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_processor":
+            raise AttributeError(name)  # of a copy, before it has any
         return getattr(self._processor, name)
 
     @property
