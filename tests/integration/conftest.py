@@ -3,5 +3,16 @@
 from tests.one_worker import settings, statements, worker
 from tests.servers import database, database_settings
 from tests.tiny import tiny
+from tests.tiny._shown import chat_model, made_clip, made_image
 
-__all__ = ["database", "database_settings", "settings", "statements", "tiny", "worker"]
+__all__ = [
+    "chat_model",
+    "database",
+    "database_settings",
+    "made_clip",
+    "made_image",
+    "settings",
+    "statements",
+    "tiny",
+    "worker",
+]

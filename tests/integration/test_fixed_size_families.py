@@ -3,23 +3,20 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from transformers.video_processing_utils import BaseVideoProcessor
 
+from tests.tiny._shown import SHORT, ChatModel, MakeClip, answer, ask, seen, spec
 from videval.errors import ModelFailure, ModelUnavailable
-from videval.models.catalog import load_model
+from videval.models.catalog import load_model, model_spec
 from videval.models.families import FAMILIES
 from videval.models.hf_chat import loading
 from videval.protocols import Model
-from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Part, Prompt, Seen, Text, Video
 
-SHORT = GenerationSettings(max_new_tokens=4)
 TOKENS: Mapping[str, Callable[[int], int]] = {
     "internvl": lambda frames: frames * (4 // 2) ** 2,  # 4 x 4 patches, 2 x 2 of them shuffled into one token
     "llava_next_video": lambda frames: frames * (4 * 4 // 4),  # 4 x 4 patches, averaged 2 x 2
@@ -29,59 +26,8 @@ TOKENS: Mapping[str, Callable[[int], int]] = {
     "smolvlm": lambda frames: frames * (4 // 2) ** 2,
     "video_llava": lambda frames: frames * (2 * 2 + 1),  # 2 x 2 patches and the class token
 }
-PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 SIDE = {family: 28 if family == "video_llava" else 56 for family in TOKENS}
-Make = Callable[..., Clip]
-
-
-@pytest.fixture(scope="module")
-def model(tiny: Callable[[str], Path]) -> Callable[[str], Model]:
-    @cache
-    def load(family: str) -> Model:
-        loaded = load_model(spec(tiny(family)), devices=["cpu"], dtype="float32")
-        assert isinstance(loaded, Model)
-        return loaded
-
-    return load
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    folder = tmp_path_factory.mktemp("clips")
-
-    def make(
-        numbers: Sequence[int], *, fps: float = 10.0, total: int = 1000, span: int | None = None, size: Any = (40, 60)
-    ) -> Clip:
-        path = folder / f"{len(list(folder.iterdir()))}.npy"
-        height, width = size
-        rng = np.random.default_rng(len(numbers))
-        np.save(path, rng.integers(0, 256, (len(numbers), height, width, 3), dtype=np.uint8))
-        times = tuple(number / fps for number in numbers)
-        return Clip(
-            path=str(path), frame_numbers=tuple(numbers), timestamps=times, total_frames=total, fps=fps,
-            width=width, height=height, decoder="none", policy="stride", span_frames=span,
-        )  # fmt: skip
-
-    return make
-
-
-def spec(folder: Path) -> ModelSpec:
-    return ModelSpec(name=folder.name, adapter="hf_chat", checkpoint=str(folder), revision="")
-
-
-def ask(clip: Clip, question: str = "What?", system: str = "", prefix: str = "") -> Prompt:
-    parts: list[Part] = [Text(text=system, role="system")] if system else []
-    parts += [Video(), Text(text=question)]
-    return Prompt(parts=(*parts, *([Text(text=prefix, role="assistant")] if prefix else [])), clips=(clip,))
-
-
-def answer(model: Model, prompt: Prompt) -> Generation:
-    return model.generate([model.prepare(prompt, SHORT)])[0]
-
-
-def seen(model: Model, prompt: Prompt) -> Seen:
-    (one,) = answer(model, prompt).seen
-    return one
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 # What goes wrong
@@ -90,17 +36,17 @@ def seen(model: Model, prompt: Prompt) -> Seen:
 @pytest.mark.parametrize("family", TOKENS)
 @pytest.mark.parametrize("kept", [slice(1, None), slice(None, None, 2), [0, 0, 1, 2, 3, 4]])
 def test_a_processor_that_drops_or_doubles_a_frame_is_an_error(
-    model: Callable[[str], Model], clip: Make, monkeypatch: pytest.MonkeyPatch, family: str, kept: Any
+    chat_model: ChatModel, made_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, family: str, kept: Any
 ) -> None:
     inner = BaseVideoProcessor._prepare_input_videos
 
     def otherwise(self: Any, videos: Any, *args: Any, **kwargs: Any) -> Any:
         return [video[kept] for video in inner(self, videos, *args, **kwargs)]
 
-    loaded = model(family)
+    loaded = chat_model(family)
     monkeypatch.setattr(BaseVideoProcessor, "_prepare_input_videos", otherwise)
     with pytest.raises(ModelFailure, match=r"5 frames|frames.* 5"):
-        loaded.prepare(ask(clip(range(5))), SHORT)
+        loaded.prepare(ask(made_clip(range(5))), SHORT)
 
 
 @pytest.mark.parametrize(("family", "package"), [("smolvlm", "num2words"), ("perception_lm", "timm")])
@@ -118,12 +64,6 @@ def test_the_extra_families_holds_what_every_family_needs() -> None:
     assert {line.partition(">=")[0] for line in extra} == {name for f in FAMILIES.values() for name in f.needs}
 
 
-def test_two_videos_are_more_than_molmo2_takes(model: Callable[[str], Model], clip: Make) -> None:
-    parts = (Video(), Video(clip=1), Text(text="Which?"))
-    with pytest.raises(ModelFailure, match="one video"):
-        model("molmo2").prepare(Prompt(parts=parts, clips=(clip(range(3)), clip(range(3)))), SHORT)
-
-
 # Frames, tokens and sizes
 
 
@@ -132,36 +72,47 @@ def test_two_videos_are_more_than_molmo2_takes(model: Callable[[str], Model], cl
     ("frames", "size"), [(1, (40, 60)), (2, (60, 40)), (3, (300, 20)), (8, (56, 56)), (17, (33, 57)), (64, (40, 60))]
 )
 def test_every_frame_is_used_once_whatever_their_number_and_shape(
-    model: Callable[[str], Model], clip: Make, family: str, frames: int, size: tuple[int, int]
+    chat_model: ChatModel, made_clip: MakeClip, family: str, frames: int, size: tuple[int, int]
 ) -> None:
-    one = seen(model(family), ask(clip(range(0, frames * 7, 7), size=size)))
+    one = seen(chat_model(family), ask(made_clip(range(0, frames * 7, 7), size=size)))
     assert (one.frames, one.width, one.height) == (frames, SIDE[family], SIDE[family])
     assert one.tokens == TOKENS[family](frames)
 
 
-@pytest.mark.parametrize("family", set(TOKENS) - {"smolvlm", "molmo2"})
-def test_a_family_that_is_told_no_times_has_none(model: Callable[[str], Model], clip: Make, family: str) -> None:
+@pytest.mark.parametrize("family", sorted(set(TOKENS) - {"smolvlm", "molmo2"}))
+def test_a_family_that_is_told_no_times_has_none(chat_model: ChatModel, made_clip: MakeClip, family: str) -> None:
     question = "0.7 <frame_start> Frame from 00:01:<fake_token_around_image> of 4.2 seconds?"
-    assert seen(model(family), ask(clip(range(8)), question)).timestamps == ()
+    assert seen(chat_model(family), ask(made_clip(range(8)), question)).timestamps == ()
 
 
-@pytest.mark.parametrize("family", set(TOKENS) - {"video_llava"})
+@pytest.mark.parametrize("family", sorted(set(TOKENS) - {"video_llava"}))
 def test_clips_of_several_lengths_are_answered_together_as_one_by_one(
-    model: Callable[[str], Model], clip: Make, family: str
+    chat_model: ChatModel, made_clip: MakeClip, family: str
 ) -> None:
-    loaded = model(family)
+    loaded = chat_model(family)
     prompts = [
-        ask(clip(range(n)), question) for n, question in ((3, "What?"), (8, "Why is it so?"), (3, "Who?"), (5, ""))
+        ask(made_clip(range(n)), question) for n, question in ((3, "What?"), (8, "Why is it so?"), (3, "Who?"), (5, ""))
     ]
     together = loaded.generate([loaded.prepare(prompt, SHORT) for prompt in prompts])
     assert together == [answer(loaded, prompt) for prompt in prompts]
 
 
+def test_video_llava_says_what_it_says_by_its_own_adapter(
+    tiny: Callable[[str], Path], chat_model: ChatModel, made_clip: MakeClip
+) -> None:
+    own = load_model(model_spec(f"video_llava:{tiny('video_llava')}"), devices=["cpu"])
+    assert isinstance(own, Model)
+    for question in ("What?", "Which of the two rings is the red one?"):
+        prompt = ask(made_clip(range(8)), question)
+        by_own, by_chat = answer(own, prompt), answer(chat_model("video_llava"), prompt)
+        assert (by_own.text, by_own.prompt_tokens) == (by_chat.text, by_chat.prompt_tokens)
+
+
 # Text and times
 
 
-def test_internvl_counts_the_frames_from_one(model: Callable[[str], Model], clip: Make) -> None:
-    said = answer(model("internvl"), ask(clip(range(0, 300, 25)))).rendered
+def test_internvl_counts_the_frames_from_one(chat_model: ChatModel, made_clip: MakeClip) -> None:
+    said = answer(chat_model("internvl"), ask(made_clip(range(0, 300, 25)))).rendered
     assert [int(number) for number in re.findall(r"Frame(\d+): <img>", said)] == list(range(1, 13))
     assert said.startswith("<|im_start|>user\nFrame1: <img>") and "</img>\nWhat?<|im_end|>" in said
 
@@ -176,9 +127,9 @@ def test_internvl_counts_the_frames_from_one(model: Callable[[str], Model], clip
     ],
 )
 def test_smolvlm_is_told_whole_seconds_and_the_length_of_the_video(
-    model: Callable[[str], Model], clip: Make, numbers: Sequence[int], fps: float, total: int
+    chat_model: ChatModel, made_clip: MakeClip, numbers: Sequence[int], fps: float, total: int
 ) -> None:
-    given = answer(model("smolvlm"), ask(clip(numbers, fps=fps, total=total)))
+    given = answer(chat_model("smolvlm"), ask(made_clip(numbers, fps=fps, total=total)))
     whole = [int(number / fps) for number in numbers]
     written = [f"Frame from {s // 60:02d}:{s % 60:02d}:" for s in whole]
     assert given.seen[0].timestamps == tuple(map(float, whole))
@@ -187,22 +138,22 @@ def test_smolvlm_is_told_whole_seconds_and_the_length_of_the_video(
     assert f" frames from a {hours}:{rest // 60:02d}:{rest % 60:02d} [H:MM:SS] video.\n" in given.rendered
 
 
-def test_smolvlm_is_told_of_a_span_when_in_the_video_it_is(model: Callable[[str], Model], clip: Make) -> None:
-    given = answer(model("smolvlm"), ask(clip((3000, 3010, 3020), fps=10.0, total=36_000, span=100)))
+def test_smolvlm_is_told_of_a_span_when_in_the_video_it_is(chat_model: ChatModel, made_clip: MakeClip) -> None:
+    given = answer(chat_model("smolvlm"), ask(made_clip((3000, 3010, 3020), fps=10.0, total=36_000, span=100)))
     assert given.seen[0].timestamps == (300.0, 301.0, 302.0)
     assert "three frames from a 1:00:00 [H:MM:SS] video." in given.rendered
 
 
-def test_smolvlm_shows_frames_that_its_own_sampling_would_leave_out(model: Callable[[str], Model], clip: Make) -> None:
-    many = clip(range(20), fps=10.0, total=20)
-    assert seen(model("smolvlm"), ask(many)).frames == 20
+def test_smolvlm_shows_frames_that_its_own_sampling_would_leave_out(chat_model: ChatModel, made_clip: MakeClip) -> None:
+    many = made_clip(range(20), fps=10.0, total=20)
+    assert seen(chat_model("smolvlm"), ask(many)).frames == 20
 
 
 @pytest.mark.parametrize(("numbers", "fps"), [((0, 7, 14, 99), 10.0), ((1, 2, 90_001), 29.97), ((3000, 3010), 25.0)])
 def test_molmo2_is_told_tenths_of_seconds(
-    model: Callable[[str], Model], clip: Make, numbers: Sequence[int], fps: float
+    chat_model: ChatModel, made_clip: MakeClip, numbers: Sequence[int], fps: float
 ) -> None:
-    given = answer(model("molmo2"), ask(clip(numbers, fps=fps, total=100_000, span=500)))
+    given = answer(chat_model("molmo2"), ask(made_clip(numbers, fps=fps, total=100_000, span=500)))
     written = [f"{number / fps:.1f}" for number in numbers]
     assert re.findall(r"(\d+\.\d) <frame_start>", given.rendered) == written
     assert given.seen[0].timestamps == tuple(map(float, written))
@@ -211,9 +162,9 @@ def test_molmo2_is_told_tenths_of_seconds(
 
 @pytest.mark.parametrize("family", ["smolvlm", "molmo2"])
 def test_a_question_that_speaks_of_times_is_not_read_as_the_processors_text(
-    model: Callable[[str], Model], clip: Make, family: str
+    chat_model: ChatModel, made_clip: MakeClip, family: str
 ) -> None:
-    loaded, two = model(family), clip((0, 50))
+    loaded, two = chat_model(family), made_clip((0, 50))
     spoken = "Frame from 00:01:<fake_token_around_image>, Frame from 00:09: or 3.3 <frame_start>?"
     assert seen(loaded, ask(two, spoken)) == seen(loaded, ask(two))
 
@@ -231,15 +182,15 @@ def test_a_question_that_speaks_of_times_is_not_read_as_the_processors_text(
     ],
 )
 def test_a_system_text_stands_where_the_template_has_it(
-    model: Callable[[str], Model], clip: Make, family: str, text: str
+    chat_model: ChatModel, made_clip: MakeClip, family: str, text: str
 ) -> None:
-    said = answer(model(family), ask(clip(range(8)), system="Be brief.", prefix="It is")).rendered
+    said = answer(chat_model(family), ask(made_clip(range(8)), system="Be brief.", prefix="It is")).rendered
     assert said.count("Be brief.") == 1 and text in said and said.endswith("It is")
 
 
 @pytest.mark.parametrize(("family", "first"), [("perception_lm", "<|begin_of_text|>"), ("llava_next_video", "<s>")])
 def test_a_prompt_begins_with_one_first_token(
-    model: Callable[[str], Model], clip: Make, family: str, first: str
+    chat_model: ChatModel, made_clip: MakeClip, family: str, first: str
 ) -> None:
-    said = answer(model(family), ask(clip(range(8)))).rendered
+    said = answer(chat_model(family), ask(made_clip(range(8)))).rendered
     assert said.startswith(first) and said.count(first) == 1

@@ -19,15 +19,17 @@ from videval.models.hf_chat.batches import ChatInputs
 from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
-from videval.models.hf_chat.size import size_told
 from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
-from videval.types import Clip, GenerationSettings, Pixels, Prompt
+from videval.models.sizes import size_told, soft_tokens_told
+from videval.types import Clip, GenerationSettings, Pixels, Prompt, Seen
 from videval.video.clips import load_frames
 
 __all__ = ["Processing"]
 
 KINDS = ("video", "image")
+OFFSETS = "text_replacement_offsets"
+"""Of what the processor puts into the text; no input of a model."""
 
 
 class Processing:
@@ -54,16 +56,18 @@ class Processing:
             made = self._made(said.text, prompt, shown)
             self._check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
-                tensors={name: value for name, value in made.items() if isinstance(value, torch.Tensor)},
+                tensors={n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS},
                 settings=settings,
-                seen=read_back(
-                    made, self._processor, self._family, prompt.clips, shown, self._shapes(made, self._processor, shown)
-                ),
+                seen=self._seen(made, prompt, shown) if shown else (),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=is_opened(self._family.thinking, said.opening),
                 joined_last=self._family.joined_last,
                 places=self._family.places,
             )
+
+    def _seen(self, made: Mapping[str, Any], prompt: Prompt, shown: Sequence[Visual]) -> tuple[Seen, ...]:
+        shapes = self._shapes(made, self._processor, shown)
+        return read_back(made, self._processor, self._family, prompt.clips, shown, shapes)
 
     def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
         """What the processor makes of a text and what is shown in it; it samples no frames."""
@@ -75,45 +79,62 @@ class Processing:
                 frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         bos = self._processor.tokenizer.bos_token
-        words = {"add_special_tokens": not (bos and text.startswith(bos)), "return_text_replacement_offsets": True}
-        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
+        words = {"add_special_tokens": not (bos and text.startswith(bos)), f"return_{OFFSETS}": True}
+        try:
+            made: Mapping[str, Any] = self._processor(
+                text=[text], **given, **told, text_kwargs=words, return_tensors="pt"
+            )
+        except ValueError as error:
+            counts = [prompt.clips[v.clip or 0].num_frames for v in shown if v.kind == "video"]
+            if len(set(counts)) < 2:
+                raise
+            raise ModelFailure(
+                f"this model takes clips of one number of frames with a question, and these have {counts}",
+                hint="a sampling by count, not by rate",
+            ) from error
         return made
 
     def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
         """What the processor is told of videos and of images."""
         told: dict[str, Any] = {"videos_kwargs": {}, "images_kwargs": {}}
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
-        self._check_frames(clips)
+        self._check_shown(shown, clips)
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
-            size = self._size(kind, prompt, shown)
-            told[f"{kind}s_kwargs"] |= {"size": size} if size else {}
+            told[f"{kind}s_kwargs"] |= self._limits(kind, prompt, shown)
         for name, more in self._asked(self._processor, clips).items():
             told[name] = {**told[name], **more} if name in told else more
         return told
 
-    def _size(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, int] | None:
+    def _limits(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
+        """How large the frames of the clips may be, in the terms of the processor of their kind."""
         numbers = list(dict.fromkeys(v.clip for v in shown if v.kind == kind and v.clip is not None))
         if not prompt.pixels or not numbers:
-            return None
+            return {}
         limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
         frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
         processor = getattr(self._processor, f"{kind}_processor")
-        if kind == "video":
-            step = int(getattr(processor, "temporal_patch_size", None) or 1)
-            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
-        return size_told(self._family.image_pixels, limits, frames, processor.size)
+        rule = self._family.pixels if kind == "video" else self._family.image_pixels
+        if rule == "tokens":
+            return soft_tokens_told(limits, frames, processor.patch_size * processor.pooling_kernel_size) or {}
+        step = int(getattr(processor, "temporal_patch_size", None) or 1) if kind == "video" else 1
+        size = size_told(rule, limits, frames, processor.size, step=step)
+        return {"size": size} if size else {}
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
         remembered: Remembered = getattr(self._processor, f"{kind}_processor")
         paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        remembered.showing = (paths, tuple((k, str(v)) for k, v in told.items() if k != "video_metadata"))
+        remembered.showing = (paths, tuple((name, str(value)) for name, value in told.items()))
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
 
-    def _check_frames(self, clips: Sequence[Clip]) -> None:
+    def _check_shown(self, shown: Sequence[Visual], clips: Sequence[Clip]) -> None:
+        if not self._family.mixed and len({visual.kind for visual in shown}) > 1:
+            raise ModelFailure("this model takes a video or images with a question, not both")
+        if self._family.videos is not None and len(clips) > self._family.videos:
+            raise ModelFailure(f"this model takes {self._family.videos} video(s) with a question, not {len(clips)}")
         least = self._family.least_frames
         short = next((clip.num_frames for clip in clips if clip.num_frames < least), None)
         if short is not None:

@@ -107,21 +107,22 @@ def _videos(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
     if "video_grid_thw" in made:
         step = int(processor.video_processor.temporal_patch_size)
         return [_of_grid(row, processor.video_processor, step) for row in made["video_grid_thw"].tolist()]
-    if "pixel_values_videos" in made and made["pixel_values_videos"].ndim == 5:
-        return [_of_pixels(video, len(video)) for video in made["pixel_values_videos"]]
-    pixels = made["pixel_values"].flatten(0, -4) if "pixel_values" in made else None
-    if pixels is None or pixels.ndim != 4 or len(shown) > 1:
+    pixels = made.get("pixel_values_videos", made.get("pixel_values"))
+    if pixels is not None and pixels.ndim == 4 and len(shown) == 1:
+        pixels = pixels[None]
+    if pixels is None or pixels.ndim != 5 or len(pixels) != len(shown):
         raise unreadable(made)
-    return [_of_pixels(pixels, len(pixels))]
+    return [_of_pixels(video, len(video)) for video in pixels]
 
 
 def _images(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """An image that is cut into tiles has the size of one."""
     if not shown:
         return []
     if "image_grid_thw" in made:
         return [_of_grid(row, processor.image_processor, 1) for row in made["image_grid_thw"].tolist()]
-    pixels = made["pixel_values"].flatten(0, -4) if "pixel_values" in made and made["pixel_values"].ndim > 3 else None
-    if pixels is None or len(pixels) != len(shown):
+    pixels = made.get("pixel_values_images", made.get("pixel_values"))
+    if pixels is None or pixels.ndim < 4:
         raise unreadable(made)
     return [_of_pixels(pixels, 1) for _ in shown]
 

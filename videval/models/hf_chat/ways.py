@@ -86,7 +86,7 @@ def _metadata_back(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
 
 
 def _one_slice(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
-    """Frames of a video are shown whole, without a number before it, as MiniCPM-V's README and mlx-vlm's have it.
+    """Frames of a video are shown whole, without a number before it, as the README of MiniCPM-V 4.6 has it.
 
     By default each frame would be shown again in up to nine slices.
     """
@@ -102,10 +102,8 @@ def _sampled_rate(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Mapping
     return {"videos_kwargs": {"fps": min(rates)} if rates else {}}
 
 
-def _molmo2(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
-    """Frames are squares of patches, and so is an image as a whole: its crops are not counted."""
-    if len({visual.kind for visual in shown}) > 1:
-        raise ModelFailure("Molmo2 takes a video or images with a question, not both")
+def _pooled(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """Frames are squares of patches, and so is an image as a whole: its crops are not counted (Molmo2)."""
     is_video = "video_grids" in made
     of, pixels = ("video_processor", "pixel_values_videos") if is_video else ("image_processor", "pixel_values")
     patches = isqrt(made[pixels].shape[1])
@@ -114,9 +112,28 @@ def _molmo2(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
     return [Shape(frames=n, height=side, width=side, grid=(n, patches, patches)) for n in counts]
 
 
+def _tiles(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
+    """Frames of videos and tiles of images in one row, so many of each as its text has places for (InternVL)."""
+    counts: dict[str, list[int]] = {"video": [], "image": []}
+    for put in made["text_replacement_offsets"][0]:
+        counts[put["type"]].append(put["replacement"].count(processor.image_token) // processor.image_seq_length)
+    pixels = made["pixel_values"]
+    if sum(map(sum, counts.values())) != len(pixels):
+        raise unreadable(made)
+    frames = iter(counts["video"])
+    height, width = pixels.shape[-2:]
+    return [Shape(frames=next(frames) if v.kind == "video" else 1, height=height, width=width) for v in shown]
+
+
 PLACES = {"video": "video_position_ids", "image": "image_position_ids"}
 SLICES = {"video": "target_sizes_videos", "image": "target_sizes"}
-SEEN: Mapping[str, SeenWay] = {"drawn": _drawn, "molmo2": _molmo2, "patches": _patches, "slices": _slices}
+SEEN: Mapping[str, SeenWay] = {
+    "drawn": _drawn,
+    "patches": _patches,
+    "pooled": _pooled,
+    "slices": _slices,
+    "tiles": _tiles,
+}
 ASKED: Mapping[str, Asked] = {
     "metadata_back": _metadata_back,
     "one_slice": _one_slice,
