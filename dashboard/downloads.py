@@ -96,7 +96,8 @@ class Exports:
             with tempfile.TemporaryDirectory(prefix="videval-export-") as folder:
                 target = export_path(Path(folder), run.model, run.variant, run.name, format)
                 done = export_table(run_table(self._database, run), target, format)
-                beside = [f for f in (done.companion, done.card, done.failures_file) if f is not None]
+                sidecars = (done.companion, done.card, done.failures_file, done.responses_file)
+                beside = [f for f in sidecars if f is not None]
                 return _ready([done.path, *(beside if done.companion else [])], done.rows)
         except VidevalError as error:
             return Ready(error=str(error))

@@ -1,6 +1,6 @@
 """One sample: the video beside the frames that the model saw, what it was asked, what it said, how it was read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -9,9 +9,10 @@ from dashboard import actions
 from dashboard.data import SampleView
 from dashboard.table import Figure, Row, Value, link, table
 from dashboard.video import beside, frames, video
-from dashboard.words import NOTHING, duration, plain, plural, shortened, when
+from dashboard.words import NOTHING, duration, encodable, plain, plural, shortened, when
 from videval.db.browse import AttemptInfo, RequestDetail
 from videval.db.records import RunInfo
+from videval.types import Seen
 
 __all__ = ["COLOURS", "question", "responses", "said", "show_sample"]
 
@@ -19,6 +20,7 @@ COLOURS: Mapping[str, Any] = {
     "right": "green",
     "wrong": "red",
     "unparsed": "orange",
+    "truncated": "orange",
     "failed": "red",
     "waiting": "blue",
     "unanswered": "orange",
@@ -27,6 +29,7 @@ EXPLAINED = {
     "right": "right",
     "wrong": "wrong",
     "unparsed": "unparsed: no answer could be read from what was said",
+    "truncated": "truncated: cut off while it was thinking, before it answered",
     "unscored": "answered, but no rule can score it",
     "unanswered": "the pack's response did not hold this answer",
     "failed": "failed: the model never answered",
@@ -55,6 +58,11 @@ def said(view: SampleView) -> None:
     st.badge(EXPLAINED.get(line.outcome, line.outcome), color=COLOURS.get(line.outcome, "gray"))
 
 
+def _verbatim(text: str) -> None:
+    """A text to the character, with its line breaks and blanks."""
+    st.code(encodable(text), language=None, wrap_lines=True)
+
+
 def _prompt(request: RequestDetail) -> str:
     """The prompt as sent: text to the character, and where clips, images and sounds stood."""
     return "\n".join(_part(part, several=len(request.clips) > 1) for part in request.prompt)
@@ -74,14 +82,34 @@ def _part(part: Mapping[str, Any], *, several: bool) -> str:
     return f"[{part['type']} {part.get('path', '')}]"
 
 
+def _seen(clips: Sequence[Seen]) -> Iterator[str]:
+    """What the model's processor made of each clip, a line each."""
+    for number, clip in enumerate(clips, 1):
+        name = f"clip {number}" if len(clips) > 1 else "the clip"
+        grid = f" in {' x '.join(map(str, clip.grid))} patches" if clip.grid else ""
+        times = ", ".join(f"{second:.2f}" for second in clip.timestamps)
+        yield (
+            f"{name} as the model was shown it: {plural(clip.frames, 'frame')} of {clip.width} x {clip.height} pixels"
+            f"{grid}, {plural(clip.tokens, 'token')}; {f'told of the times {times} s' if times else 'told of no times'}"
+        )
+
+
 def _request(request: RequestDetail) -> None:
     if request.response is not None:
         st.caption("Response, to the character" + (" (cut at the token limit)" if request.truncated else ""))
-        st.code(request.response or "(the model said nothing)", language=None, wrap_lines=True)
+        _verbatim(request.response or "(the model said nothing)")
+        if request.thinking is not None:
+            with st.expander(f"Thinking before it, {plural(len(request.thinking.split()), 'word')}"):
+                _verbatim(request.thinking)
         spent = ", ".join(f"{name} {duration(s)}" for name, s in request.seconds.items())
         st.text(f"{spent}; {request.prompt_tokens or '?'} tokens in, {request.new_tokens or '?'} out")
+        if request.seen:
+            st.text("\n".join(_seen(request.seen)))
         with st.expander("Prompt as sent"):
-            st.code(_prompt(request), language=None, wrap_lines=True)
+            _verbatim(_prompt(request))
+        if request.rendered:
+            with st.expander("Prompt as the model got it, with its special tokens"):
+                _verbatim(request.rendered)
     elif request.error:
         st.error(f"{plain(request.error_kind)} failure", icon=":material/error:")
         st.text(request.error)
@@ -107,7 +135,7 @@ def _attempts(request_id: int, attempts: Sequence[AttemptInfo]) -> None:
         for a in attempts:
             if a.traceback:
                 st.caption(f"Traceback of attempt {a.attempt}")
-                st.code(a.traceback, language=None, wrap_lines=True)
+                _verbatim(a.traceback)
 
 
 def _attempt(a: AttemptInfo) -> Row:

@@ -13,6 +13,7 @@ __all__ = [
     "ago",
     "count",
     "duration",
+    "encodable",
     "eta",
     "floored",
     "measured",
@@ -33,7 +34,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 def plain(text: object) -> str:
     """Text for a place that reads Markdown (labels, captions), with every sign of Markdown made harmless."""
-    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+    return _SPECIAL.sub(r"\\\1", " ".join(encodable(str(text)).split()))
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -100,7 +101,12 @@ def when(epoch: float | None) -> str:
     return NOTHING if epoch is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
 
 
+def encodable(text: str) -> str:
+    """A text as a page can hold it: half a character (a lone surrogate), which models do say, as \\ud800."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def shortened(text: str | None, length: int = 120) -> str:
     """The beginning of a text in one line."""
-    line = " ".join((text or "").split())
+    line = " ".join(encodable(text or "").split())
     return line if len(line) <= length else line[: length - 1] + "…"

@@ -8,15 +8,17 @@ from typing import Any
 from sqlalchemy import select
 
 from tests.trees import clip
+from videval.asking import asking
 from videval.benchmarks.table import TableBenchmark, table_variant
 from videval.db import requests, results
-from videval.db.records import Claim, WorkerIdentity
+from videval.db.records import Claim, RunInfo, WorkerIdentity
 from videval.db.session import Connection, Database, db_now
 from videval.db.tables import RequestRow
 from videval.models.catalog import load_key, model_spec
 from videval.order import Order
 from videval.runs import enqueue
 from videval.types import (
+    Clip,
     Generation,
     Prediction,
     PredictionState,
@@ -28,6 +30,7 @@ from videval.types import (
     Text,
     Timings,
     Verdict,
+    Video,
 )
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "request_ids",
     "response",
     "row_of",
+    "say",
     "take",
 ]
 
@@ -145,3 +149,19 @@ def answer(database: Database, claim: Claim | None, text: str = "A", *, resurrec
         scores={i: Score(verdict=Verdict.RIGHT, value=1.0, read=text) for i in ids},
     )
     return database.write(partial(results.complete, resurrect=resurrect), claim, response(text), reading)
+
+
+CLIP = Clip(
+    path="c.npy", frame_numbers=(0, 4), timestamps=(0.0, 0.4), total_frames=30, fps=10.0, width=64, height=48,
+    decoder="test", policy="interior",
+)  # fmt: skip
+
+
+def say(database: Database, run: RunInfo, number: int, generation: Generation, *, clip: Clip = CLIP) -> None:
+    """Answer one of a run's requests with what a model gave, read as a worker reads it."""
+    claim = take(database, request_ids(database, run.run_id)[number])
+    assert claim is not None
+    prompt = Prompt(parts=(Video(), Text(text="What?")), clips=(clip,))
+    said = Response(text=generation.text, prompt=prompt, generation=generation, timings=Timings())
+    reading = asking(claim.key, TableBenchmark()).read(claim.samples, said.said)
+    assert database.write(results.complete, claim, said, reading)

@@ -16,11 +16,13 @@ from videval.benchmarks.wording import worded
 from videval.packs import read_pack
 from videval.plain import plain
 from videval.protocols import Scorer
-from videval.types import Part, Prediction, PredictionState, Reading, Sample, Score, Wording
+from videval.types import Part, Prediction, PredictionState, Reading, Said, Sample, Score, Verdict, Wording
 
 __all__ = ["Asking", "One", "Pack", "asking", "is_pack", "newer_than", "one_by_one", "one_key", "packed", "rule_scorer"]
 
 _ONE, _PACK = "sample:", "pack:"
+_CUT = "cut off while thinking"
+"""How a prediction was read that there is none of."""
 
 
 class Asking(Protocol):
@@ -29,7 +31,7 @@ class Asking(Protocol):
     def prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
         """What is said and shown."""
 
-    def read(self, samples: Sequence[Sample], text: str) -> Reading:
+    def read(self, samples: Sequence[Sample], said: Said) -> Reading:
         """A prediction for each sample, and the rule scores of those that a rule can score."""
 
 
@@ -46,10 +48,13 @@ class One:
             return worded(self.wording, self.benchmark, samples[0], shown)
         return self.benchmark.prompt(samples[0], shown)
 
-    def read(self, samples: Sequence[Sample], text: str) -> Reading:
+    def read(self, samples: Sequence[Sample], said: Said) -> Reading:
         """The response as it stands, and its score."""
-        said = Prediction(sample_id=samples[0].id, state=PredictionState.ANSWERED, text=text)
-        return _scored(self.benchmark, samples, (said,))
+        state, how = PredictionState.ANSWERED, "response"
+        if said.cut_thinking:
+            state, how = PredictionState.TRUNCATED, _CUT
+        found = Prediction(sample_id=samples[0].id, state=state, text=said.text, how=how)
+        return _scored(self.benchmark, samples, (found,), said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,12 @@ class Pack:
         """The published prompt of all questions."""
         return self.benchmark.pack_prompt(samples, shown)
 
-    def read(self, samples: Sequence[Sample], text: str) -> Reading:
+    def read(self, samples: Sequence[Sample], said: Said) -> Reading:
         """What was taken out of the response, each with its score."""
-        return _scored(self.benchmark, samples, read_pack(text, [s.id for s in samples]))
+        found = read_pack(said.text, [s.id for s in samples])
+        if said.cut_thinking:
+            found = tuple(replace(p, how=_CUT) for p in found)
+        return _scored(self.benchmark, samples, found, said)
 
 
 def asking(key: str, benchmark: Benchmark, wording: Wording | None = None) -> Asking:
@@ -115,17 +123,25 @@ def rule_scorer(name: str) -> Scorer:
     return scorer
 
 
-def _scored(benchmark: Benchmark, samples: Sequence[Sample], predictions: tuple[Prediction, ...]) -> Reading:
+def _scored(
+    benchmark: Benchmark, samples: Sequence[Sample], predictions: tuple[Prediction, ...], said: Said
+) -> Reading:
     """With the rule scores; what no rule can score, or was not answered, has none."""
     by_id = {s.id: s for s in samples}
-    scores: dict[str, Score] = {}
-    for p in predictions:
-        name = benchmark.scorer_for(by_id[p.sample_id])
-        scorer = rule_scorer(name) if name else None
-        if scorer is not None and p.state == PredictionState.ANSWERED and p.text is not None:
-            said = scorer.score(by_id[p.sample_id], p.text)
-            scores[p.sample_id] = replace(said, scorer=_full_name(scorer))
-    return Reading(predictions=predictions, scores=scores)
+    found = {p.sample_id: _score(benchmark, by_id[p.sample_id], p, said) for p in predictions}
+    return Reading(predictions=predictions, scores={name: score for name, score in found.items() if score is not None})
+
+
+def _score(benchmark: Benchmark, sample: Sample, prediction: Prediction, said: Said) -> Score | None:
+    name = benchmark.scorer_for(sample)
+    if not name:
+        return None
+    scorer = rule_scorer(name)
+    if said.cut_thinking:
+        return Score(verdict=Verdict.TRUNCATED, value=None, scorer=_full_name(scorer))
+    if prediction.state != PredictionState.ANSWERED or prediction.text is None:
+        return None
+    return replace(scorer.score(sample, prediction.text), scorer=_full_name(scorer))
 
 
 def newer_than(benchmark: Benchmark, stored: str) -> str:

@@ -20,6 +20,7 @@ from videval.errors import (
     RequestFailure,
     VideoFailure,
 )
+from videval.plain import plain
 from videval.types import (
     Answer,
     Clip,
@@ -29,6 +30,7 @@ from videval.types import (
     GenerationSettings,
     Image,
     Part,
+    Pixels,
     Prompt,
     PromptSet,
     Response,
@@ -40,6 +42,7 @@ from videval.types import (
 )
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
+from videval.video.sampling import rule_for, seconds_shown
 
 __all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
 
@@ -187,7 +190,19 @@ def _prompt(
         if isinstance(part, Video | Frame | Sound) and part.clip not in range(len(clips)):
             raise ModelFailure(f"{bench.name}: its prompt shows clip {part.clip}, there are {len(clips)} (from 0)")
     steering = samples[0].row if run.spec.steered else {}
-    return Prompt(parts=parts, clips=clips, prompts=prompts, steering=steering)
+    pixels = _pixels(run, samples[0].shown, clips) if run.spec.resizes else ()
+    return Prompt(parts=parts, clips=clips, prompts=prompts, pixels=pixels, steering=steering)
+
+
+def _pixels(run: RunConfig, refs: Sequence[ClipRef], clips: Sequence[Clip]) -> tuple[Pixels, ...]:
+    """How large the model's processor may make the frames of each clip."""
+    return tuple(_pixels_of(run, ref, clip) for ref, clip in zip(refs, clips, strict=True))
+
+
+def _pixels_of(run: RunConfig, ref: ClipRef, clip: Clip) -> Pixels:
+    """As the run says, and its rule for clips of that length where it says otherwise."""
+    rule = rule_for(run.sampling_of(ref), seconds_shown(clip.total_frames, clip.fps, clip.span_frames))
+    return replace(run.spec.pixels, **plain(rule.pixels)) if rule and rule.pixels else run.spec.pixels
 
 
 def _found(part: Part, clips: Sequence[ClipRef], files: Callable[[str], Path]) -> Part:

@@ -45,14 +45,14 @@ def merge(
     for start in range(0, len(ids), CHUNK):
         with database.read() as connection:
             found = results.answered(connection, ids[start : start + CHUNK])
-        readings = [(said, asking(said.key, bench).read(said.samples, said.text)) for said in found]
+        readings = [(answer, asking(answer.key, bench).read(answer.samples, answer.said)) for answer in found]
         database.write(results.store_readings, run.run_id, readings)
         counts.update(
             responses=len(found),
             predictions=sum(len(r.predictions) for _, r in readings),
             scored=sum(len(r.scores) for _, r in readings),
         )
-        packs = [(said.text, [s.id for s in said.samples]) for said in found if is_pack(said.key)]
+        packs = [(a.said.text, [s.id for s in a.samples]) for a in found if is_pack(a.key)]
         statistics.update(pack_statistics(packs) if packs else {})
         on_progress(min(start + CHUNK, len(ids)), len(ids))
     fold(database, run)

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
-__all__ = ["Asked", "Option", "OptionField", "options"]
+__all__ = ["TEXTS", "Asked", "Option", "OptionField", "options"]
+
+TEXTS = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +48,16 @@ class Asked:
     max_new_tokens: Annotated[int | None, Option(least=1, help="length of an answer")] = None
     temperature: Annotated[float | None, Option(least=0.0, help="0 is greedy")] = None
     seed: Annotated[int | None, Option(help="seed, when the temperature is above 0")] = None
+    top_p: Annotated[float | None, Option(least=0.0, most=1.0, help="from the likeliest tokens of this share")] = None
+    top_k: Annotated[int | None, Option(least=0, help="from so many likeliest tokens; 0 is all")] = None
+    min_p: Annotated[float | None, Option(least=0.0, most=1.0, help="from tokens at least so likely")] = None
+    repetition_penalty: Annotated[float | None, Option(least=0.001, help="1 is none")] = None
+    presence_penalty: Annotated[float | None, Option(least=-2.0, most=2.0, help="0 is none")] = None
+    stop: Annotated[TEXTS | None, Option(help="text that ends an answer; may be given several times")] = None
+    thinking: Annotated[bool | None, Option(help="whether a reasoning model thinks first")] = None
+    thinking_budget: Annotated[int | None, Option(least=1, help="its thinking is ended after so many tokens")] = None
+    attention: Annotated[str | None, Option(help="how it is computed: eager, sdpa or flash_attention_2")] = None
+    trust_remote_code: Annotated[bool, Option(is_switch=True, help="let code of the checkpoint run")] = False
     dtype: Annotated[str, Option(help="auto, bfloat16, float16 or float32")] = "auto"
     priority: Annotated[int, Option(least=-3, most=3, help="0 is normal, higher is sooner")] = 0
     limit: Annotated[
@@ -59,10 +71,13 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptionField:
-    """A field of `Asked` that is an option: its name, the type of its values, the default (None: is left open)."""
+    """A field of `Asked` that is an option: its name, the type of its values, the default (None: is left open).
+
+    The type of an option that may be given several times is `TEXTS`.
+    """
 
     name: str
-    type: type[bool | int | float | str | Path]
+    type: Any
     default: Any
     told: Option
 

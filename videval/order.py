@@ -1,6 +1,6 @@
 """An order: what a user asks for, before it is a run. Values only; the rows are made by `videval.runs`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,9 @@ from videval import __version__
 from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
+from videval.models.context import Asking, too_long
 from videval.models.limits import refused
+from videval.plain import plain
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
 from videval.video.paths import absent, resolve_video
@@ -92,7 +94,7 @@ class Order:
             "model": self.spec.name,
             "dtype": self.dtype,
             "prompts": self.prompt_set.value,
-            "wording": self.recipe.wording if self.recipe else None,
+            "wording": plain(self.recipe.wording) if self.recipe and self.recipe.wording else {},
             "frames": self.sampling(),
             "pixels": replace(self.spec.pixels, max_pixels=self.max_pixels or self.spec.pixels.max_pixels),
             "generation": self.generation,
@@ -107,7 +109,19 @@ class Order:
 
     def refused(self) -> list[str]:
         """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
-        return refused(self.spec, self.samples, max_frames=self.max_frames)
+        said = refused(self.spec, self.samples, max_frames=self.max_frames)
+        return [*said, *too_long(self.spec, self._asking())]
+
+    def _asking(self) -> Asking:
+        """What of the order decides how many tokens a question has."""
+        cap = self.max_pixels if self.spec.resizes else None
+        return Asking(
+            samples=self.samples,
+            root=self.root,
+            sampling=self.sampling(),
+            pixels=replace(self.spec.pixels, max_pixels=cap or self.spec.pixels.max_pixels),
+            new_tokens=self.generation.max_new_tokens,
+        )
 
     @property
     def load_key(self) -> str:
@@ -170,9 +184,11 @@ class Order:
 
 
 def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A record as its fields with their full names, in order; anything else as it stands."""
-    if not is_dataclass(value) or isinstance(value, type):
+    """A record or a mapping as its fields with their full names, in order; anything else as it stands."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if not isinstance(value, Mapping):
         yield name, value
         return
-    for field_name, inner in asdict(value).items():
+    for field_name, inner in value.items():
         yield f"{name}.{field_name}", inner

@@ -21,9 +21,9 @@ from videval.options import Asked
 from videval.order import Order
 from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
-from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, Variant, Wording
+from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, PromptSet, Variant, Wording
 
-__all__ = ["make_order", "order_of_recipe"]
+__all__ = ["make_order", "order_of_recipe", "order_unread"]
 
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
@@ -32,10 +32,7 @@ _SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
 
 def make_order(asked: Asked, settings: Settings) -> Order:
     """Read the questions and check all that can be checked before anything is written."""
-    recipe = find_recipe(asked.recipe) if asked.recipe else _NONE
-    order = replace(_order(asked, recipe), max_attempts=asked.max_attempts or settings.max_attempts)
-    if recipe is not _NONE:
-        order = replace(order, recipe=recipe.used(_deviations(order, order_of_recipe(recipe)), _wording(asked, recipe)))
+    order = replace(order_unread(asked), max_attempts=asked.max_attempts or settings.max_attempts)
     root = asked.data_root or _folder(order.benchmark, settings)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
@@ -48,23 +45,40 @@ def make_order(asked: Asked, settings: Settings) -> Order:
     )
 
 
+def order_unread(asked: Asked) -> Order:
+    """All of an order but what must be read: its questions, and the folder that they lie in."""
+    recipe = find_recipe(asked.recipe) if asked.recipe else _NONE
+    order = _order(asked, recipe)
+    if recipe is _NONE:
+        return order
+    intended = _order(_same_questions(asked, recipe), recipe)
+    return replace(order, recipe=recipe.used(_deviations(order, intended), _wording(asked, recipe)))
+
+
 def order_of_recipe(recipe: Recipe) -> Order:
     """What a recipe asks for when nothing is asked otherwise, without its questions. UsageError if it cannot be run."""
     return _order(Asked(what=None, model=None), recipe)
 
 
+def _same_questions(asked: Asked, recipe: Recipe) -> Asked:
+    """What would be asked by the recipe alone: of one that is for any benchmark, the user's questions by it."""
+    only = Asked(what=None, model=None)
+    if recipe.variant:
+        return only
+    names = ("what", "data", "frames", "fps", "pack", "allow_missing")
+    return replace(only, **{name: getattr(asked, name) for name in names})
+
+
 def _deviations(order: Order, intended: Order) -> list[str]:
     """What an order has otherwise than its recipe, in words."""
-    now = order.settled()
-    return [
-        f"{name} {_said(now[name])} in place of {_said(was)}"
-        for name, was in intended.settled().items()
-        if now[name] != was
-    ]
+    now, was = order.settled(), intended.settled()
+    names = dict.fromkeys((*was, *now))
+    pairs = ((name, now.get(name), was.get(name)) for name in names)
+    return [f"{name} {_said(here)} in place of {_said(there)}" for name, here, there in pairs if here != there]
 
 
 def _said(value: Any) -> str:
-    text = "nothing" if value in (None, "", ()) else repr(value) if isinstance(value, str) else str(value)
+    text = "nothing" if value in (None, "", ()) else repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
@@ -78,11 +92,8 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     prompts = bench.prompt_set(asked.prompts or recipe.prompts)
     if wording:
         check_wording(wording, bench, variant)
-    elif recipe.form and not asked.prompts and recipe.form != form_of(bench, prompts):
-        raise UsageError(
-            f"{recipe.name} was written for other words than {bench.name} is asked with",
-            hint=f"form = {form_of(bench, prompts)!r} for the words of this videval, or --prompts {prompts}",
-        )
+    elif not asked.prompts:
+        _check_form(recipe, bench, prompts)
     return Order(
         benchmark=bench,
         variant=variant,
@@ -103,17 +114,32 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     )
 
 
+def _check_form(recipe: Recipe, bench: Benchmark, prompts: PromptSet) -> None:
+    """Raise UsageError if a recipe was written for other words than its benchmark's page has."""
+    if not recipe.form or (recipe.variant and parse_variant(recipe.variant).benchmark != bench.name):
+        return
+    if recipe.form != (here := form_of(bench, prompts)):
+        raise UsageError(
+            f"{recipe.name} was written for other words than {bench.name} is asked with",
+            hint=f"form = {here!r} for the words of this videval, or --prompts {prompts}",
+        )
+
+
 def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     """The model with all that is asked of it, but for how long an answer may be where nobody says so."""
     name = asked.model or recipe.model
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
+    if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
+        spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
     return replace(
         spec,
         dtype=asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
+        attention=asked.attention or spec.attention,
+        trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
         pixels=_pixels(asked, recipe, spec),
     )
 
@@ -164,7 +190,7 @@ def _sampled(asked: Asked, recipe: Recipe, page: FrameSampling, spec: ModelSpec)
 
 def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchmark, Variant]:
     """The benchmark, or the user's table, in the variant that is asked for."""
-    what = asked.what or (recipe.variant if asked.data is None else None)
+    what = asked.what or (recipe.variant or None if asked.data is None else None)
     is_file = what is not None and names_a_table(what)
     file = asked.data or (Path(what).expanduser() if what and is_file else None)
     if (file is None) == (what is None or is_file):

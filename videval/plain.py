@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 __all__ = ["Unreadable", "plain", "restored"]
 
 T = TypeVar("T")
+_BARE = (int, float, str)
+"""What is the same in JSON: a clip has hundreds of times, and none of them is looked at."""
 
 
 class Unreadable(ValueError):
@@ -59,7 +61,8 @@ def _restored(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is Literal and value not in get_args(hint):
         raise Unreadable(f"{where} {value!r}")
     if get_origin(hint) is tuple:
-        return tuple(_restored(get_args(hint)[0], item, where) for item in value)
+        item = get_args(hint)[0]
+        return tuple(value if item in _BARE else (_restored(item, v, where) for v in value))
     return value
 
 

@@ -119,7 +119,7 @@ class Answerer:
     def _store(self, held: Held, response: Response) -> None:
         claim, began = held.claim, time.monotonic()
         self.stages.enter(held, Stage.STORE)
-        reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
+        reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.said)
 
         def complete(connection: Connection) -> bool:
             timed = spool.with_store_time(response, time.monotonic() - began)

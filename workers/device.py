@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from videval.db.queue import KeyWork
-from videval.errors import NoFreeDevice, UsageError
+from videval.errors import ModelUnavailable, NoFreeDevice, UsageError
 from videval.models.catalog import concrete_dtype
+from videval.models.memory import Memory, devices_needed, memory_of
 from videval.types import ModelSpec
 from workers.gpus import Gpu, list_gpus, visible_gpus
 
@@ -24,7 +25,9 @@ __all__ = [
     "devices_for",
     "dtype_for",
     "kind_of",
+    "no_room",
     "parse_devices",
+    "wide_enough",
 ]
 
 GRAMMAR = "auto, or a comma list of N, GPU-uuid, MIG-uuid, a+b, cpu:K, cpu*N, api:K, api*N"
@@ -41,13 +44,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
-    """What one worker uses: `keys` are the lock names, `visible` its engine's CUDA_VISIBLE_DEVICES ("" for none)."""
+    """What one worker uses: `keys` are the lock names, `visible` its engine's CUDA_VISIBLE_DEVICES ("" for none).
+
+    `memory_gb`: of all its GPUs together, in GiB; 0 if that is not known, as of a MIG slice.
+    """
 
     kind: Kind
     label: str
     keys: tuple[str, ...]
     visible: str
     name: str = ""
+    memory_gb: float = 0.0
 
     @property
     def id(self) -> str:
@@ -91,6 +98,7 @@ def _gpu_device(text: str, gpus: Sequence[Gpu]) -> Device:
         keys=tuple(g.uuid for g in members),
         visible=",".join(g.uuid for g in members),
         name=" + ".join(g.name for g in members),
+        memory_gb=sum(g.memory_gb for g in members) if all(g.memory_gb for g in members) else 0.0,
     )
 
 
@@ -134,14 +142,39 @@ def _named(part: str, visible: Sequence[Gpu]) -> list[Device]:
 
 def devices_for(spec: ModelSpec, text: str) -> list[Device]:
     """The devices of a fleet that is started for one model: with `auto` a seat of its kind. UsageError if none of those
-    that are named can serve it."""
+    that are named can serve it, ModelUnavailable if it fits on none of them."""
     if text.strip() == "auto" and not spec.needs_device:
         return [_seat(Kind.API, 0)]
     devices = parse_devices(text)
-    if not any(_fits(spec, d.kind) for d in devices):
+    fit = [d for d in devices if _fits(spec, d.kind)]
+    if not fit:
         what, use = ("needs a device", "auto") if spec.needs_device else ("runs elsewhere and needs an api seat", "api")
         raise UsageError(f"{spec.name} {what}: none of {text} serves it", hint=f"--devices {use}")
+    if all(no_room(spec, d) for d in fit):
+        raise ModelUnavailable(f"{spec.name} {no_room(spec, fit[0])}", hint=f"--devices {wide_enough(spec, fit[0])}")
     return devices
+
+
+def no_room(spec: ModelSpec, device: Device) -> str:
+    """Why a model cannot be on a device: its weights alone are more than that holds. Empty if it can, or if too little
+    is known to tell."""
+    memory = memory_of(spec) if device.memory_gb else None
+    if memory is None or devices_needed(memory.weights, device.memory_gb) == 1:
+        return ""
+    return (
+        f"needs {memory.in_words()}, and {device.label} has {device.memory_gb:.0f} GiB: "
+        f"a group of {_group_for(memory, device)} such GPUs holds its weights"
+    )
+
+
+def wide_enough(spec: ModelSpec, device: Device) -> str:
+    """How to write the least group of such GPUs that holds a model's weights: 0+1+2."""
+    memory = memory_of(spec)
+    return "+".join(map(str, range(_group_for(memory, device) if memory else 2)))
+
+
+def _group_for(memory: Memory, device: Device) -> int:
+    return devices_needed(memory.weights, device.memory_gb / device.group_size)
 
 
 def _fits(spec: ModelSpec, kind: Kind) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from videval.errors import EnvironmentProblem, NoFreeDevice
 from workers.device import Device
 
-__all__ = ["HeldDevice", "claim_device", "is_free", "lock_alone", "lock_domain"]
+__all__ = ["HeldDevice", "claim_device", "is_free", "lock_alone", "lock_domain", "release_device"]
 
 NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
 """Why another user's lock file cannot be opened."""
@@ -142,6 +142,11 @@ def claim_device(folder: Path, devices: Sequence[Device], *, patience: float = 1
         if time.monotonic() > deadline:
             raise _no_free_device(devices, closed)
         time.sleep(0.1)
+
+
+def release_device(held: HeldDevice) -> None:
+    """Free a device before this process ends."""
+    _close(held.fds)
 
 
 def lock_alone(folder: Path, name: str) -> int | None:

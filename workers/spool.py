@@ -106,7 +106,7 @@ def _as_today(prompt: dict[str, object]) -> dict[str, object]:
 
 
 def _store(database: Database, claim: Claim, response: Response) -> bool:
-    reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
+    reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.said)
 
     def complete(connection: Connection) -> bool:
         return results.complete(connection, claim, response, reading, resurrect=True)

@@ -13,7 +13,7 @@ from workers import spool
 from workers.answering import Answerer
 from workers.claiming import Claimer, Deaf
 from workers.decoders import Decoders
-from workers.device import dtype_for
+from workers.device import dtype_for, no_room, wide_enough
 from workers.engine import Engine, Loaded
 from workers.hand import MOST_THREADS, Hand
 from workers.ledger import Held, Ledger
@@ -85,12 +85,10 @@ class Worker:
         return self.ledger.held()
 
     def load(self, work: queue.KeyWork) -> Loaded:
-        """Give the engine another model; what waits for the old one is released."""
-        if self.device.group_size > 1:
-            raise ModelUnavailable(
-                f"{work.spec.adapter} loads a model on one device, not on the group {self.device.label}",
-                hint="name the devices one by one: VIDEVAL_DEVICES=0,1",
-            )
+        """Give the engine another model; what waits for the old one is released. ModelUnavailable if there is no room
+        for it, or it cannot be loaded."""
+        if cramped := no_room(work.spec, self.device):
+            raise ModelUnavailable(f"it {cramped}", hint=f"VIDEVAL_DEVICES={wide_enough(work.spec, self.device)}")
         loaded = self.engine.load(work.spec, work.load_key, dtype_for(work, self.identity.device))
         self.look_ahead.forget()
         self.say_places()

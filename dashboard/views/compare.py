@@ -186,8 +186,8 @@ def _flipped_table(a: RunInfo, b: RunInfo, of_a: Sequence[SampleLine], of_b: Seq
                 "sample": line.key,
                 "question": shortened(line.question, 90),
                 "right answer": line.answer,
-                f"{a.name} said": shortened(line.prediction, 60),
-                f"{b.name} said": shortened(in_b[line.row_id].prediction, 60),
+                f"{a.name} said": _said(line),
+                f"{b.name} said": _said(in_b[line.row_id]),
             },
         )
         for line in of_a
@@ -199,6 +199,11 @@ def _flipped_table(a: RunInfo, b: RunInfo, of_a: Sequence[SampleLine], of_b: Seq
     if opened and opened != current:
         st.query_params["sample"] = opened
         st.rerun()
+
+
+def _said(line: SampleLine) -> str:
+    """What was predicted; of no word, why there is none."""
+    return shortened(line.prediction, 60) or f"({line.outcome})"
 
 
 def _side_by_side(runs: Sequence[RunInfo], key: str) -> None:

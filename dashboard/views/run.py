@@ -15,6 +15,7 @@ from dashboard.show import as_of, bar, chart, fragment, headline, interval, numb
 from dashboard.table import Figure, Row, Value, link, metric, table
 from dashboard.words import count, duration, measured, plain, plural, shortened
 from videval.db.records import RunInfo
+from videval.db.scores import VERDICTS
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
 from videval.metrics import Figure as Metric
@@ -98,13 +99,10 @@ def _by_group(score: ScoreReport) -> None:
     st.subheader(f"Score by {plain(column)}" if len(groups) > 1 else "Score")
     if len(groups) > 1:
         chart(charts.scores(groups, overall, score.top), "score of each group with its interval")
-    total = overall.right + overall.wrong + overall.unparsed
     dashed = "; dashed: all of them" if len(groups) > 1 else ""
-    st.caption(
-        f"{count(overall.right)} right, {count(overall.wrong)} wrong, {count(overall.unparsed)} unparsed of "
-        f"{count(total)} in {plural(overall.videos, 'video')}{dashed}"
-    )
-    for said in filter(None, (score.outdated, score.caution)):
+    verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in VERDICTS)
+    st.caption(f"{verdicts} of {count(overall.scored)} in {plural(overall.videos, 'video')}{dashed}")
+    for said in filter(None, (score.outdated, score.too_short, score.caution)):
         st.caption(plain(said))
     _metrics(score.metrics)
     _published(score)
@@ -156,9 +154,7 @@ def _score_table(rows: Sequence[GroupScore], score: ScoreReport) -> None:
             "high": metric(g.estimate.high, score.top),
             "n": g.estimate.n,
             "videos": g.estimate.clusters,
-            "right": g.right,
-            "wrong": g.wrong,
-            "unparsed": g.unparsed,
+            **{verdict: getattr(g, verdict) for verdict in VERDICTS},
         }
 
     lines = [Row(cells=line(g), id=f"{g.column} {g.group}") for g in rows]

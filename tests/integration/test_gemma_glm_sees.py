@@ -19,9 +19,9 @@ __all__ = ["clip", "loaded"]
 
 WIDE = (120, 240)
 GEMMA4 = ("gemma4", "gemma4_unified")
-GLM = ("glm4v", "glm4v_moe", "glm46v", "glmga")
+GLM = ("glm4v", "glm4v_flash", "glm4v_moe", "glm46v", "glmga")
 WHOLE_SECONDS = ("glm4v", "glm4v_moe")
-TENTHS = ("glm46v", "glmga")
+TENTHS = ("glm4v_flash", "glm46v", "glmga")
 MINICPM = ("minicpmv4_6", "minicpmv4_7")
 
 
@@ -122,7 +122,7 @@ def test_times_are_told_where_each_family_tells_them(loaded: Loaded, clip: MakeC
 
 @pytest.mark.parametrize("family", GLM)
 def test_glm_cannot_be_shown_one_frame(family: str, loaded: Loaded, clip: MakeClip) -> None:
-    with pytest.raises(ModelFailure, match="t:1 must be larger than temporal_factor:2"):
+    with pytest.raises(ModelFailure, match="a clip of 1 frame"):
         loaded(family).prepare(Prompt(parts=(Video(),), clips=(clip((0,), total=100),)), ONE)
 
 
@@ -202,6 +202,33 @@ def test_limits_of_ernie_are_of_each_frame(
     assert found.tokens == 2 * (size[0] // 8) * (size[1] // 8)
 
 
+@pytest.mark.parametrize("family", GEMMA4)
+@pytest.mark.parametrize(
+    ("pixels", "size", "tokens"),
+    [
+        # 70 tokens of 12 x 12 pixels: 10,080 at 1 to 2 is 71.0 x 142.0, down to multiples of 12
+        (Pixels(), (60, 132), 5 * 11),
+        # 280 tokens: 40,320 is 142.0 x 284.0
+        (Pixels(max_pixels=40_320), (132, 276), 11 * 23),
+        # 140 tokens are the most within it: 20,160 is 100.4 x 200.8
+        (Pixels(max_pixels=40_319), (96, 192), 8 * 16),
+        (Pixels(total_pixels=4 * 20_160), (96, 192), 8 * 16),
+        (Pixels(max_pixels=40_320, total_pixels=4 * 20_160), (96, 192), 8 * 16),
+    ],
+)
+def test_limits_of_gemma_4_are_its_numbers_of_tokens(
+    family: str, pixels: Pixels, size: tuple[int, int], tokens: int, loaded: Loaded, clip: MakeClip
+) -> None:
+    found = seen(loaded(family), four(clip, WIDE), pixels)
+    assert ((found.height, found.width), found.tokens) == (size, 4 * tokens)
+
+
+@pytest.mark.parametrize("pixels", [Pixels(max_pixels=10_079), Pixels(min_pixels=1, max_pixels=20_160)])
+def test_gemma_4_refuses_what_no_number_of_tokens_keeps(pixels: Pixels, loaded: Loaded, clip: MakeClip) -> None:
+    with pytest.raises(ModelFailure, match="at most 10080, 20160, 40320, 80640, 161280 pixels"):
+        seen(loaded("gemma4"), four(clip), pixels)
+
+
 @pytest.mark.parametrize("family", ["gemma3", *MINICPM])
 def test_families_that_resize_by_themselves_refuse_limits(family: str, loaded: Loaded, clip: MakeClip) -> None:
     with pytest.raises(ModelFailure, match="takes no limits in pixels"):
@@ -228,7 +255,7 @@ def rendered(model: object, shown: Clip, thinking: bool | None) -> str:
     return model.prepare(Prompt(parts=(Video(), Text(text="What?")), clips=(shown,)), settings).rendered
 
 
-@pytest.mark.parametrize("family", ["glm4v_moe", "glm46v", "glmga"])
+@pytest.mark.parametrize("family", ["glm4v_flash", "glm4v_moe", "glm46v", "glmga"])
 def test_glm_thinks_unless_it_is_told_not_to(family: str, loaded: Loaded, clip: MakeClip) -> None:
     model, shown = loaded(family), four(clip)
     assert rendered(model, shown, None).endswith("What?<|assistant|>\n")

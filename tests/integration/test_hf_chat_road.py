@@ -95,7 +95,7 @@ def test_a_family_goes_from_enqueue_to_export(
             claim.key, claim.samples, claim.run, root=tmp_path / "data", frames=frames, engine=served,
             on_stage=lambda stage: None,
         )  # fmt: skip
-        reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.text)
+        reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.said)
         assert home.write(lambda c, *a: results.complete(c, *a), claim, response, reading)
     batcher.close()
     (seen,) = response.generation.seen

@@ -22,7 +22,7 @@ from workers.worker import Worker
 
 RUN = "questions-4frame--fake--1"
 LATER: list[tuple[str, str, object]] = [
-    ("generation", "top_k", 5),
+    ("generation", "num_beams", 5),
     ("sampling", "anchor", "scene"),
     ("sampling", "times", "both"),
     ("sampling", "policy", "scenes"),
@@ -33,7 +33,7 @@ LATER: list[tuple[str, str, object]] = [
 
 
 def make_newer(
-    database: Database, run_id: int, column: str = "generation", name: str = "top_k", value: object = 5
+    database: Database, run_id: int, column: str = "generation", name: str = "num_beams", value: object = 5
 ) -> None:
     """Write into a run what this videval does not know."""
 
@@ -112,7 +112,7 @@ def test_work_names_the_newer_runs_of_a_key_and_still_rings_for_them(database: D
     with database.read() as connection:
         (work,) = queue.work(connection)
     assert (work.waiting, len(work.dtypes), work.spec.adapter) == (7, 1, "fake")
-    assert ["generation.top_k" in str(error) for error in work.newer] == [True]
+    assert ["generation.num_beams" in str(error) for error in work.newer] == [True]
     assert can_serve(work, "cpu:0")
 
 

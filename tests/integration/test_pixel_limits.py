@@ -10,7 +10,7 @@ from transformers.models.qwen2_vl.video_processing_qwen2_vl import smart_resize
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import smart_resize as smart_resize_clip
 
 from videval.errors import ModelFailure
-from videval.models.hf_chat.size import size_told
+from videval.models.sizes import size_told
 from videval.types import Pixels
 
 OWN = {"shortest_edge": 128 * 28 * 28, "longest_edge": 768 * 28 * 28}

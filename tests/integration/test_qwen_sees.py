@@ -6,81 +6,23 @@ so. Two frames make one step of time, but one of VideoLLaMA3's.
 """
 
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer
 
 from tests.films import FPS, Film
+from tests.tiny._seeing import ONE, Loaded, MakeClip, answer, clip, four, loaded, seen
 from videval.errors import ModelFailure
 from videval.models.catalog import load_model, model_spec
 from videval.models.hf_chat.model import HfChat
-from videval.protocols import Model
-from videval.types import Clip, Frame, FrameSampling, Generation, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.types import FrameSampling, Prompt, Seen, Text, Video
 from videval.video.cache import FrameCache
 
-SMALL, WIDE = (48, 64), (120, 240)
+__all__ = ["clip", "loaded"]
+
 TEXT_TIMES = ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe")
-ONE = GenerationSettings(max_new_tokens=1)
-
-Loaded = Callable[[str], Model]
-MakeClip = Callable[..., Clip]
-
-
-@pytest.fixture(scope="module")
-def loaded(tiny: Callable[[str], Path]) -> Loaded:
-    @cache
-    def load(family: str) -> Model:
-        model = load_model(model_spec(f"hf_chat:{tiny(family)}"), devices=["cpu"])
-        assert isinstance(model, Model)
-        return model
-
-    return load
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
-    folder = tmp_path_factory.mktemp("clips")
-
-    def make(
-        numbers: tuple[int, ...],
-        size: tuple[int, int] = SMALL,
-        *,
-        total: int,
-        span: int | None = None,
-        still: bool = False,
-    ) -> Clip:
-        path = folder / f"{numbers}-{size[0]}-{total}-{span}-{still}.npy"
-        shape = (1 if still else len(numbers), *size, 3)
-        frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        np.save(path, np.repeat(frames, len(numbers) if still else 1, axis=0))
-        return Clip(
-            path=str(path), frame_numbers=numbers, timestamps=tuple(n / 25 for n in numbers), total_frames=total,
-            fps=25.0, width=size[1], height=size[0], decoder="none", policy="uniform", span_frames=span,
-        )  # fmt: skip
-
-    return make
-
-
-def answer(model: Model, shown: Clip, pixels: Pixels | None = None, settings: GenerationSettings = ONE) -> Generation:
-    prompt = Prompt(parts=(Video(), Text(text="What?")), clips=(shown,), pixels=(pixels,) if pixels else ())
-    return model.generate([model.prepare(prompt, settings)])[0]
-
-
-def seen(model: Model, shown: Clip, pixels: Pixels | None = None) -> Seen:
-    (one,) = answer(model, shown, pixels).seen
-    return one
-
-
-def four(clip: MakeClip, size: tuple[int, int] = SMALL) -> Clip:
-    """Frames at 0, 1, 2 and 3 seconds of 4 seconds."""
-    return clip((0, 25, 50, 75), size, total=100)
-
-
-# Frames and times
 
 
 @pytest.mark.parametrize(
@@ -180,6 +122,17 @@ def test_a_processor_of_one_rate_refuses_two_clips_of_several_rates(
         loaded(family).prepare(prompt, ONE)
 
 
+@pytest.mark.parametrize(("family", "times"), [("qwen2_5_vl", (0.0, 8.0)), ("qwen3_vl", (1.0, 5.0))])
+def test_the_same_frames_at_another_rate_are_told_in_other_seconds(
+    family: str, times: tuple[float, ...], loaded: Loaded, clip: MakeClip
+) -> None:
+    model, shown = loaded(family), four(clip)
+    faster = seen(model, shown).timestamps
+    slower = seen(model, replace(shown, fps=12.5, total_frames=200)).timestamps
+    assert slower == pytest.approx(times)
+    assert faster != slower
+
+
 @pytest.mark.parametrize("family", ["qwen2_5_vl", *TEXT_TIMES, "video_llama_3"])
 def test_each_of_two_clips_has_its_own_times(family: str, loaded: Loaded, clip: MakeClip) -> None:
     slow, fast = clip((0, 25, 50, 75), total=100), clip((0, 5, 10, 15), total=20)
@@ -218,156 +171,6 @@ def test_what_did_not_change_since_the_last_frame_costs_videollama3_one_token_a_
 ) -> None:
     found = seen(loaded("video_llama_3"), clip((0, 25, 50, 75), total=100, still=True))
     assert (found.tokens, found.grid) == (4 + 1 + 1 + 1, (4, 4, 4))
-
-
-# Pixels
-
-
-@pytest.mark.parametrize(
-    ("family", "size", "tokens"),
-    [
-        # at most 4 x 28 x 28 a frame: 120 and 240 over 3.03
-        ("qwen2_vl", (28, 56), 2 * 2),
-        ("qwen2_5_vl", (28, 56), 2 * 2),
-        # at most 48 x 32 x 32 in all: 120 and 240 over 1.53
-        *[(family, (64, 128), 2 * 8) for family in TEXT_TIMES],
-    ],
-)
-def test_without_limits_of_the_run_the_checkpoints_own_count(
-    family: str, size: tuple[int, int], tokens: int, loaded: Loaded, clip: MakeClip
-) -> None:
-    found = seen(loaded(family), four(clip, WIDE))
-    assert ((found.height, found.width), found.tokens) == (size, tokens)
-
-
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "video_llama_3"])
-@pytest.mark.parametrize("limit", ["of each", "of all together", "the smaller one counts"])
-def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_14(
-    family: str, limit: str, loaded: Loaded, clip: MakeClip
-) -> None:
-    steps = 4 if family == "video_llama_3" else 2
-    # the two frames of a step count once, as in qwen-vl-utils
-    total = steps * 6 * 28 * 28
-    pixels = {
-        "of each": Pixels(max_pixels=6 * 28 * 28),
-        "of all together": Pixels(max_pixels=9999, total_pixels=total),
-        "the smaller one counts": Pixels(max_pixels=6 * 28 * 28, total_pixels=2 * total),
-    }[limit]
-    found = seen(loaded(family), four(clip, WIDE), pixels)
-    # sqrt(120 x 240 / 4704) is 2.474: 48.5 and 97.0, down to multiples of 28
-    assert ((found.height, found.width), found.grid, found.tokens) == ((28, 84), (steps, 2, 6), steps * 3)
-
-
-def test_however_long_the_video_a_frame_has_a_little_more_than_the_least_of_pixels(
-    loaded: Loaded, clip: MakeClip
-) -> None:
-    pixels = Pixels(min_pixels=4480, max_pixels=9999, total_pixels=2 * 28 * 28)
-    found = seen(loaded("qwen2_5_vl"), four(clip, WIDE), pixels)
-    # 1.05 x 4480 is 4704
-    assert (found.height, found.width) == (28, 84)
-
-
-@pytest.mark.parametrize(
-    "pixels",
-    [
-        Pixels(max_pixels=5 * 32 * 32),
-        Pixels(total_pixels=4 * 5 * 32 * 32),
-        Pixels(max_pixels=9999, total_pixels=20480),
-    ],
-    ids=["of each", "of all together", "the smaller one counts"],
-)
-@pytest.mark.parametrize("family", TEXT_TIMES)
-def test_at_most_so_many_pixels_of_a_frame_or_of_all_by_patches_of_16(
-    family: str, pixels: Pixels, loaded: Loaded, clip: MakeClip
-) -> None:
-    found = seen(loaded(family), four(clip, WIDE), pixels)
-    # sqrt(4 x 120 x 240 / 20480) is 2.372: 50.6 and 101.2, down to multiples of 32
-    assert ((found.height, found.width), found.grid, found.tokens) == ((32, 96), (2, 2, 6), 2 * 3)
-
-
-@pytest.mark.parametrize(
-    ("family", "pixels", "size"),
-    [
-        # sqrt(12544 / (48 x 64)) is 2.02: 97 and 129, up to multiples of 28
-        ("qwen2_vl", Pixels(min_pixels=16 * 28 * 28, max_pixels=20_000), (112, 140)),
-        ("qwen2_5_vl", Pixels(min_pixels=16 * 28 * 28, max_pixels=20_000), (112, 140)),
-        ("video_llama_3", Pixels(min_pixels=16 * 28 * 28, max_pixels=20_000), (112, 140)),
-        # sqrt(20480 / (48 x 64)) is 2.58: 124 and 165, up to multiples of 32
-        *[(family, Pixels(min_pixels=20 * 32 * 32, max_pixels=30_000), (128, 192)) for family in TEXT_TIMES],
-        # the checkpoint's own least is more than the run's most: the run's counts
-        ("qwen2_vl", Pixels(max_pixels=28 * 28 - 1), (28, 28)),
-        ("qwen3_omni_moe", Pixels(max_pixels=4 * 32 * 32), (64, 64)),
-        ("qwen2_5_omni", Pixels(min_pixels=28 * 28, max_pixels=4 * 28 * 28), (56, 56)),
-        ("qwen3_omni_moe", Pixels(min_pixels=32 * 32, max_pixels=4 * 32 * 32), (64, 64)),
-    ],
-)
-def test_at_least_so_many_pixels_of_a_frame(
-    family: str, pixels: Pixels, size: tuple[int, int], loaded: Loaded, clip: MakeClip
-) -> None:
-    found = seen(loaded(family), four(clip), pixels)
-    assert (found.height, found.width) == size
-
-
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
-def test_limits_of_frames_that_are_shown_as_images_are_of_each(family: str, loaded: Loaded, clip: MakeClip) -> None:
-    shown, factor = four(clip, WIDE), 28 if family == "qwen2_5_vl" else 32
-    frames = tuple(Frame(position=n) for n in range(4))
-    limit = Pixels(max_pixels=6 * factor * factor)
-    prompt = Prompt(parts=(*frames, Text(text="What?")), clips=(shown,), pixels=(limit,))
-    (found,) = loaded(family).prepare(prompt, ONE).seen
-    assert (found.height, found.width, found.tokens) == (factor, 3 * factor, 4 * 3)
-
-
-# Thinking
-
-
-def test_qwen3_5_thinks_or_not_as_it_is_told(loaded: Loaded, clip: MakeClip) -> None:
-    def rendered(thinking: bool | None) -> str:
-        settings = GenerationSettings(max_new_tokens=1, thinking=thinking)
-        return answer(loaded("qwen3_5"), four(clip), settings=settings).rendered
-
-    assert rendered(None).endswith("assistant\n<think>\n")
-    assert rendered(True).endswith("assistant\n<think>\n")
-    assert rendered(False).endswith("assistant\n<think>\n\n</think>\n\n")
-
-
-def test_an_answer_that_is_cut_in_its_thinking_is_none(loaded: Loaded, clip: MakeClip) -> None:
-    said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=3, thinking=True))
-    assert said.cut_thinking
-    assert (said.text, said.truncated) == ("", True)
-    assert said.thinking
-
-
-def test_thinking_ends_at_its_budget_and_the_answer_follows(loaded: Loaded, clip: MakeClip) -> None:
-    bound = GenerationSettings(max_new_tokens=300, thinking=True, thinking_budget=5)
-    said = answer(loaded("qwen3_5"), four(clip), settings=bound)
-    thought, sentence, after = (said.thinking or "").partition("\n\nConsidering the limited time by the user, ")
-    assert sentence and after == "I have to give the solution based on the thinking directly now."
-    assert 0 < len(thought) <= 5
-    assert said.text and not said.cut_thinking
-
-
-def test_the_marks_of_thinking_in_a_question_reach_the_model_as_published_prompts_have_them(
-    tiny: Callable[[str], Path], loaded: Loaded, clip: MakeClip
-) -> None:
-    def ids(question: str) -> list[int]:
-        prompt = Prompt(parts=(Video(), Text(text=question)), clips=(four(clip),))
-        found: list[int] = loaded("qwen3_5").prepare(prompt, ONE).tensors["input_ids"][0].tolist()
-        return found
-
-    words = AutoTokenizer.from_pretrained(tiny("qwen3_5")).convert_tokens_to_ids(["<think>", "</think>"])
-    plain, marked = ids("What?"), ids("What is <think> no </think>?")
-    assert [plain.count(token) for token in words] == [1, 0]
-    assert [marked.count(token) for token in words] == [2, 1]
-
-
-def test_with_thinking_off_what_is_said_is_the_answer(loaded: Loaded, clip: MakeClip) -> None:
-    said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=1, thinking=False))
-    assert said.thinking is None
-    assert said.text
-
-
-# What transformers does, which is otherwise in other versions and engines (docs/families.md)
 
 
 def test_the_marks_of_the_template_stay_around_the_frames_of_qwen3(loaded: Loaded, clip: MakeClip) -> None:

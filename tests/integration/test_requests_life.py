@@ -12,7 +12,15 @@ from tests.questions import answer, database_time, identity, key_of, make_run, r
 from videval.db import plans, requests, runs, workers
 from videval.db.session import Database, open_database
 from videval.db.tables import AttemptRow, PredictionRow, RequestRow, ResponseRow, RunRow, SampleScoreRow
-from videval.errors import ApiFailure, DeadlineExceeded, ErrorKind, OutOfMemory, ProcessDied, VideoFailure
+from videval.errors import (
+    ApiFailure,
+    ContextExceeded,
+    DeadlineExceeded,
+    ErrorKind,
+    OutOfMemory,
+    ProcessDied,
+    VideoFailure,
+)
 from videval.types import RequestStatus, RunState, Stage
 
 BROKEN = VideoFailure("v0.mp4: cannot be read")
@@ -334,6 +342,14 @@ def test_a_permanent_failure_ends_it_with_kind_and_message(database, request_id)
     row = row_of(database, request_id)
     assert (row.error_kind, row.error) == (ErrorKind.VIDEO, "v0.mp4: cannot be read")
     assert count(database, ResponseRow) == 0
+
+
+def test_too_long_a_prompt_fails_at_once_and_says_with_numbers_what_would_be_right(database, request_id):
+    error = ContextExceeded.of(9000, 512, 8192)
+    assert fail(database, take(database, request_id), error) == RequestStatus.FAILED
+    row = row_of(database, request_id)
+    assert row.error_kind == ErrorKind.CONTEXT
+    assert "9000 tokens + 512 new ones are more than the 8192" in row.error and row.error.endswith(f"-> {error.hint}")
 
 
 def test_a_passing_failure_waits_before_it_is_tried_again(database, request_id):

@@ -12,7 +12,7 @@ from videval import report
 from videval.benchmarks.table import TableBenchmark
 from videval.db import schema, scores
 from videval.db.records import RunInfo
-from videval.db.session import Database, open_database
+from videval.db.session import Connection, Database, open_database
 from videval.db.tables import RunRow, SampleRow, SampleScoreRow, ScoreSumRow
 from videval.metrics import GroupMean, Mean, ShareAbove
 from videval.report import sums as report_sums
@@ -30,6 +30,7 @@ RIGHT = Score(verdict=Verdict.RIGHT, value=1.0, scorer="choice@1")
 WRONG = Score(verdict=Verdict.WRONG, value=0.0, scorer="choice@1")
 HALF = Score(verdict=Verdict.WRONG, value=0.5, scorer="exact@1")
 UNPARSED = Score(verdict=Verdict.UNPARSED, value=None, scorer="choice@1")
+TRUNCATED = Score(verdict=Verdict.TRUNCATED, value=None, scorer="choice@1")
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_score_is_what_all_rows_say_however_often_it_changes(database: Databas
     chance, ids = random.Random(seed), row_ids(database)
     for _ in range(12):
         chosen = chance.sample(ids, chance.randint(1, 8))
-        store(database, run, {i: chance.choice([RIGHT, WRONG, HALF, UNPARSED, None]) for i in chosen})
+        store(database, run, {i: chance.choice([RIGHT, WRONG, HALF, UNPARSED, TRUNCATED, None]) for i in chosen})
         if chance.random() < 0.5:
             report.fold(database, run)
             assert pending(database) == 0 and report_sums.sums_now(database, run) is not None
@@ -93,6 +94,38 @@ def test_a_score_that_is_no_more_is_out_of_the_sums_and_of_the_table(database: D
     assert report.score_report(database, run).overall.estimate.mean is None
     with database.read() as connection:
         assert connection.execute(select(func.count()).select_from(SampleScoreRow)).scalar_one() == 0
+
+
+def test_truncated_answers_are_counted_as_such_and_worth_nothing(database: Database, run: RunInfo) -> None:
+    ids = row_ids(database)
+    store(database, run, {ids[0]: RIGHT, ids[1]: UNPARSED, ids[2]: TRUNCATED, ids[3]: TRUNCATED})
+    for _ in range(2):
+        found = report.score_report(database, run)
+        overall = found.overall
+        assert (overall.right, overall.wrong, overall.unparsed, overall.truncated) == (1, 0, 1, 2)
+        assert (found.scored, overall.estimate.mean) == (4, 0.25)
+        report.fold(database, run)
+
+
+def test_sums_from_before_there_were_truncated_answers_are_added_to(database: Database, run: RunInfo) -> None:
+    ids = row_ids(database)
+    store(database, run, dict.fromkeys(ids[:6], RIGHT))
+    report.fold(database, run)
+
+    def shorten(connection: Connection) -> None:
+        stored = scores.read_sums(connection, run.run_id)
+        assert stored is not None
+        for _, _, tally in stored.tallies:
+            tally["cells"] = [cell[:-1] for cell in tally["cells"]]
+        scores.write_sums(connection, run.run_id, stored)
+
+    database.write(shorten)
+    assert_as_rows_say(database, run)
+    store(database, run, dict.fromkeys(ids[4:9], TRUNCATED))
+    assert_as_rows_say(database, run)
+    report.fold(database, run)
+    assert_as_rows_say(database, run)
+    assert report.score_report(database, run).overall.truncated == 5
 
 
 def test_several_that_fold_while_others_score_count_each_score_once(

@@ -73,7 +73,7 @@ def build(folder: Path) -> None:
         "head_dim": 16,
         "patch_size": SIZES["patch_size"],
         "pooling_kernel_size": SIZES["pooling_kernel_size"],
-        "position_embedding_size": 64,
+        "position_embedding_size": 128,
     }
     layers = {"vocab_size_per_layer_input": len(tokenizer), "hidden_size_per_layer_input": 8}
     config = Gemma4Config(

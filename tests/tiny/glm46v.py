@@ -1,4 +1,4 @@
-"""A tiny GLM-4.6V-Flash: GLM-4.1V's model, its own processor with times to a tenth of a second."""
+"""A tiny GLM-4.6V: GLM-4.1V's model, its own processor with times to a tenth of a second."""
 
 from pathlib import Path
 

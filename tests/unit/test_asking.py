@@ -14,7 +14,7 @@ from videval.models.catalog import model_spec
 from videval.models.limits import refused
 from videval.plain import plain, restored
 from videval.runkey import snapshot_digest
-from videval.types import ClipRef, FrameSampling, PredictionState, Sample, Sound
+from videval.types import ClipRef, FrameSampling, Generation, PredictionState, Said, Sample, Sound, Verdict
 
 A, B = ClipRef(video="a.mp4"), ClipRef(video="b.mp4", start=1.0, end=2.0)
 BENCH = TableBenchmark()
@@ -96,12 +96,47 @@ def test_a_pack_holds_only_what_shows_the_same() -> None:
 
 def test_a_response_is_read_as_it_was_asked() -> None:
     asked = samples(2)
-    one = One(BENCH).read(asked[:1], "(A) one")
+    one = One(BENCH).read(asked[:1], Said(text="(A) one"))
     assert [(p.text, p.how) for p in one.predictions] == [("(A) one", "response")]
     assert one.scores["0"].value == 1.0
-    both = Pack(BENCH).read(asked, '{"0": "A"}')
+    both = Pack(BENCH).read(asked, Said(text='{"0": "A"}'))
     assert [p.state for p in both.predictions] == [PredictionState.ANSWERED, PredictionState.ABSENT]
     assert set(both.scores) == {"0"}
+
+
+CUT = Said(text="", cut_thinking=True)
+
+
+def test_an_answer_that_was_cut_off_while_thinking_is_truncated_and_neither_wrong_nor_unparsed() -> None:
+    asked = samples(2)
+    one, pack = One(BENCH).read(asked[:1], CUT), Pack(BENCH).read(asked, CUT)
+    for reading in (one, pack):
+        assert {(s.verdict, s.value, s.scorer) for s in reading.scores.values()} == {
+            (Verdict.TRUNCATED, None, "choice@1")
+        }
+        assert {p.how for p in reading.predictions} == {"cut off while thinking"}
+    assert set(pack.scores) == {"0", "1"}
+    assert [(p.state, p.text) for p in one.predictions] == [(PredictionState.TRUNCATED, "")]
+    assert {p.state for p in pack.predictions} == {PredictionState.UNPARSABLE}, "so that each can be asked alone"
+
+
+def test_what_no_rule_can_score_has_no_score_when_it_is_truncated_either() -> None:
+    (sample,) = samples(1)
+    assert not One(BENCH).read([replace(sample, answer=None)], CUT).scores
+
+
+@pytest.mark.parametrize(
+    ("said", "is_cut"),
+    [
+        (Generation(text="", thinking="Let me see", truncated=True), True),
+        (Generation(text="", thinking="", truncated=True), True),
+        (Generation(text="", thinking="Let me see", truncated=False), False),
+        (Generation(text="", truncated=True), False),
+        (Generation(text="(A", thinking="Let me see", truncated=True), False),
+    ],
+)
+def test_only_an_answer_that_ended_inside_its_thinking_is_cut(said: Generation, is_cut: bool) -> None:
+    assert said.cut_thinking == is_cut
 
 
 # what a model can be shown

@@ -65,7 +65,8 @@ def test_no_table_is_wider_than_the_terminal_and_no_word_is_broken(
     wide, narrow = videval(*words), videval(*words, columns=columns)
     table = [line for line in narrow.lines if "->" not in line and ": " not in line]
     assert max(map(len, table)) <= columns
-    assert set(" ".join(table).split()) <= set(wide.out.split()) | {"…"}
+    words_of_it = {word for word in " ".join(table).split() if "…" not in word}  # names are shortened in the middle
+    assert words_of_it <= set(wide.out.split())
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

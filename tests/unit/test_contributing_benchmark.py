@@ -17,7 +17,7 @@ from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import find_benchmark, parse_variant, published_variants
 from videval.datasets.prepare import prepare
 from videval.settings import Settings
-from videval.types import Clip, Text, Verdict, Video
+from videval.types import Clip, Said, Text, Verdict, Video
 
 HERE = Path(__file__).parents[2]
 PAGE = HERE / "CONTRIBUTING.md"
@@ -82,7 +82,7 @@ def test_one_file_and_one_line_make_a_benchmark(added: str, tmp_path: Path) -> N
     said = found.prompt(samples[0], shown)[-1]
     assert isinstance(said, Text)
     assert "(A) once\n(B) twice" in said.text
-    verdicts = [One(found).read([s], "(B)").scores[s.id].verdict for s in samples]
+    verdicts = [One(found).read([s], Said(text="(B)")).scores[s.id].verdict for s in samples]
     assert verdicts == [Verdict.RIGHT, Verdict.WRONG]
 
 

@@ -17,6 +17,7 @@ from tests.seeding import Seed, add_worker, seed_run, snapshot_of
 from videval.db import runs
 from videval.db.session import Database
 from videval.options import Asked, options
+from videval.types import Published, RecipeUsed
 
 BROKEN_PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(64)
 
@@ -351,15 +352,41 @@ def test_the_form_has_a_box_for_each_option_of_enqueue_and_hands_all_of_them_on(
     asked: list[Asked] = []
     monkeypatch.setattr("dashboard.form.place", lambda one: asked.append(one) or "done")
     at = opened("runs")
-    box = {b.key: b for kind in (at.text_input, at.number_input, at.checkbox) for b in kind if b.key}
+    kinds = (at.text_input, at.number_input, at.checkbox, at.selectbox, at.text_area)
+    box = {b.key: b for kind in kinds for b in kind}
     assert {f"enqueue-{field.name}" for field in options()} <= set(box)
     next(b for b in at.text_input if b.label == "Model").set_value("fake")
     filled = {"data": "q.tsv", "dtype": "float16", "frames": 3, "fps": 0.5, "seed": 7, "priority": -3, "in_order": True}
+    filled |= {"top_p": 0.9, "trust_remote_code": True}
+    box["enqueue-stop"].set_value("END\n\n###")
     for name, value in filled.items():
         box[f"enqueue-{name}"].set_value(value)
+    box["enqueue-thinking"].set_value("no")
     next(b for b in at.button if b.label == "Enqueue").click().run()
     assert not at.exception
-    assert asked == [Asked(what=None, model="fake", **(filled | {"data": Path("q.tsv")}))]
+    given = {"data": Path("q.tsv"), "thinking": False, "stop": ("END", "###")}
+    assert asked == [Asked(what=None, model="fake", **(filled | given))]
+
+
+def test_the_form_takes_a_recipe_alone(database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_ALLOW_ACTIONS", "1")
+    seed_run(database, Seed(done=5))
+    asked: list[Asked] = []
+    monkeypatch.setattr("dashboard.form.place", lambda one: asked.append(one) or "done")
+    at = opened("runs")
+    next(b for b in at.text_input if b.key == "enqueue-recipe").set_value("plm-1b/mvbench@repo-2025-04")
+    next(b for b in at.button if b.label == "Enqueue").click().run()
+    assert asked == [Asked(what=None, model=None, recipe="plm-1b/mvbench@repo-2025-04")]
+
+
+def test_a_runs_page_says_whether_it_reproduces_its_recipes_number(database: Database, opened: Open) -> None:
+    run_id = seed_run(database, Seed(done=60))
+    number = Published(value=5.0, source="a paper", date="2025-02")
+    recipe = RecipeUsed(name="m/b@team", published=(number,), deviations=("seed 3 in place of 0",))
+    database.write(lambda c: runs.set_recipe(c, run_id, recipe))
+    text = said(opened("run"))
+    assert "recipe m/b@team: the published 5.0 % (a paper, 2025-02) lies outside of this run's" in text
+    assert "not as the recipe says: seed 3 in place of 0" in text and "so far, by 60 of 100 questions" in text
 
 
 def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:

@@ -234,7 +234,11 @@ def test_the_scorer_of_the_contributors_page_scores(tmp_path: Path, monkeypatch:
     scorer = registry.resolve(target)()
     assert isinstance(scorer, Scorer) and scorer.name == name
     sample = Sample(id="7", video="a.mp4", question="?", answer="A red")
-    assert [scorer.score(sample, text).verdict for text in ("a red car", "a car", "...")] == list(Verdict)
+    assert [scorer.score(sample, text).verdict for text in ("a red car", "a car", "...")] == [
+        Verdict.RIGHT,
+        Verdict.WRONG,
+        Verdict.UNPARSED,
+    ]
     with pytest.raises(UsageError, match="sample 7"):
         scorer.score(Sample(id="7", video="a.mp4", question="?"), "a")
     sys.modules.pop("videval.scorers.prefix", None)
@@ -403,7 +407,7 @@ def test_the_error_tree_says_the_right_exit_codes_and_kinds() -> None:
             cls = known[name]
             assert issubclass(cls, RequestFailure)
             assert cls.kind == kind[1]
-    assert {k.value for k in ErrorKind} == {m for _, s in drawn_tree().values() for m in re.findall(r"kind (\w+)$", s)}
+    assert {k.value for k in ErrorKind} == {m for _, s in drawn_tree().values() for m in re.findall(r"kind (\w+)", s)}
 
 
 def test_all_error_classes_are_public() -> None:

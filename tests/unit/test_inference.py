@@ -23,14 +23,18 @@ from videval.types import (
     Generation,
     GenerationSettings,
     Image,
+    LengthRule,
     Part,
+    Pixels,
     Prompt,
+    RecipeUsed,
     Response,
     Sample,
     Sound,
     Stage,
     Text,
     Video,
+    Wording,
 )
 from videval.video.cache import FrameCache
 from videval.video.clips import load_frames
@@ -135,6 +139,14 @@ def test_an_answer_comes_with_what_was_shown_and_how_long_each_stage_took(root: 
     assert timings.decode > 0
     (asked,) = engine.asked
     assert (asked["settings"].max_new_tokens, asked["alone"], asked["load_key"]) == (7, True, "the key")
+
+
+def test_a_run_by_a_recipe_puts_its_questions_in_the_recipes_words(root: Path, frames: CacheFrames) -> None:
+    wording = Wording(text="{frames} frames: {question}\n{options}", option="({letter}) {text}", prefix="(")
+    run = replace(RUN, recipe=RecipeUsed(name="m/b@team", wording=wording))
+    response, _ = ask(about(), root, frames, FakeEngine(), run=run)
+    assert response.prompt.text("user") == "4 frames: What is 0?\n(A) one\n(B) two"
+    assert response.prompt.text("assistant") == "("
 
 
 def test_a_pack_asks_all_questions_of_its_video_at_once(root: Path, frames: CacheFrames) -> None:
@@ -334,3 +346,32 @@ def test_a_prompt_that_shows_a_clip_which_is_not_there_is_a_failure(
     page.parts = (part,)
     with pytest.raises(RequestFailure, match="there are 1"):
         ask(about(), root, frames, FakeEngine())
+
+
+# how large the model's processor may make the frames
+
+LIMITS = Pixels(min_pixels=3136, max_pixels=602112, total_pixels=1 << 24)
+RESIZING = replace(RUN, spec=replace(RUN.spec, resizes=True, pixels=LIMITS))
+
+
+def pixels(root: Path, frames: CacheFrames, run: RunConfig, asked: list[Sample] | None = None) -> tuple[Pixels, ...]:
+    response, _ = ask(asked or about(), root, frames, FakeEngine(), run=run)
+    return response.prompt.pixels
+
+
+def test_a_processor_that_resizes_is_told_the_runs_limits_for_each_clip(root: Path, frames: CacheFrames) -> None:
+    two = showing(ClipRef(video="v0.mp4"), ClipRef(video="v0.mp4", start=0.0, end=0.5))
+    assert pixels(root, frames, RESIZING, two) == (LIMITS, LIMITS)
+
+
+def test_one_that_does_not_is_told_nothing(root: Path, frames: CacheFrames) -> None:
+    assert pixels(root, frames, replace(RESIZING, spec=replace(RESIZING.spec, resizes=False))) == ()
+
+
+def test_a_rule_by_length_changes_the_limits_that_it_names_by_what_is_shown_of_a_clip(
+    root: Path, frames: CacheFrames
+) -> None:
+    rules = (LengthRule(up_to=0.75, pixels=Pixels(max_pixels=200704)), LengthRule(fps=None, pixels=Pixels()))
+    run = replace(RESIZING, sampling=replace(RUN.sampling, by_length=rules))
+    refs = (ClipRef(video="v0.mp4"), ClipRef(video="v0.mp4", start=0.0, end=0.5))
+    assert pixels(root, frames, run, showing(*refs)) == (LIMITS, replace(LIMITS, max_pixels=200704))

@@ -133,8 +133,10 @@ def test_a_load_key_differs_in_each_of_its_parts() -> None:
         load_key(replace(spec, revision="abc"), "bfloat16"),
         load_key(replace(spec, checkpoint="other@main"), "bfloat16"),
         load_key(replace(spec, adapter="fake"), "bfloat16"),
+        load_key(replace(spec, attention="sdpa"), "bfloat16"),
+        load_key(replace(spec, trust_remote_code=True), "bfloat16"),
     }
-    assert len(keys) == 6
+    assert len(keys) == 8
     assert load_key(spec, "bfloat16") == "video_llava:LanguageBind/Video-LLaVA-7B-hf@main:bfloat16:x1"
 
 

@@ -14,7 +14,7 @@ from videval.export import export_table, read_export
 from videval.export.run import run_table
 from videval.packs import read_pack
 from videval.settings import Settings
-from videval.types import Sample, Verdict
+from videval.types import Said, Sample, Verdict
 
 SAID = (" A", "\n\nA\n", "\t(A) one ", "   \r\n A.", "\u3000A", " ", "A")
 AROUND = (" {}", "\n{}\n", "\n" * 12 + "{}", "\t \u00a0{} \r\n")
@@ -28,7 +28,7 @@ def test_what_was_said_is_stored_shown_and_exported_to_the_character(said: str, 
     (number,) = request_ids(database, run_id)
     claim = take(database, number)
     assert claim is not None
-    reading = One(TableBenchmark()).read(claim.samples, said)
+    reading = One(TableBenchmark()).read(claim.samples, Said(text=said))
     database.write(results.complete, claim, response(said), reading)
     with database.read() as connection:
         (run,) = runs.list_runs(connection)

@@ -65,4 +65,4 @@ def _answer(connection: Connection, number: int, run: RunInfo, read: Loaded, sai
     text = said[claim.samples[0].id]
     prompt = Prompt(parts=(), clips=(_NOTHING,))
     response = Response(text=text, prompt=prompt, generation=Generation(text=text), timings=Timings())
-    results.complete(connection, claim, response, One(read.benchmark).read(claim.samples, text))
+    results.complete(connection, claim, response, One(read.benchmark).read(claim.samples, response.said))

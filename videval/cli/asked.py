@@ -1,16 +1,22 @@
 """The options that `enqueue` and `run` share, made of the fields of `Asked`; both are handed the record."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate
 
 import typer
+from typer.models import ArgumentInfo
 
 from videval.cli import complete
 from videval.errors import UsageError
-from videval.options import Asked, OptionField, options
+from videval.options import TEXTS, Asked, OptionField, options
 
-__all__ = ["takes_asked"]
+__all__ = ["takes_asked", "takes_setting"]
+
+OF_A_RUN = frozenset(
+    ("data", "data_root", "pack", "priority", "limit", "in_order", "max_attempts", "allow_missing", "new")
+)
+"""Options that mean nothing for one question without a run."""
 
 VARIANT = typer.Argument(
     None, help="a variant (MVBench_8frame) or a file (questions.tsv)", autocompletion=complete.variants
@@ -24,15 +30,41 @@ def takes_asked(command: Callable[Concatenate[Asked, ...], None]) -> Callable[..
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
     shared = [_parameter("variant", str | None, VARIANT), _parameter("model", str | None, MODEL)]
     shared += [_option(field) for field in options()]
+    return _handing(command, _asked, shared, [*shared, *own])
+
+
+def takes_setting(command: Callable[Concatenate[Asked, ...], None]) -> Callable[..., None]:
+    """Have a command whose first parameter is an `Asked` take what it has as arguments, then a model, then its own
+    options and every option of `Asked` that says how a question is asked."""
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    shared = [_parameter("model", str | None, MODEL)]
+    shared += [_option(field) for field in options() if field.name not in OF_A_RUN]
+    before = [p for p in own if isinstance(p.default, ArgumentInfo)]
+    behind = [p for p in own if p not in before]
+    return _handing(command, _setting, shared, [*before, *shared, *behind])
+
+
+def _handing(
+    command: Callable[Concatenate[Asked, ...], None],
+    make: Callable[..., Asked],
+    shared: Sequence[inspect.Parameter],
+    taken: Sequence[inspect.Parameter],
+) -> Callable[..., None]:
+    """The command as typer sees it: it takes all of `taken`, and is handed what `make` makes of the shared ones."""
 
     def call(**given: Any) -> None:
-        asked = _asked(**{p.name: given.pop(p.name) for p in shared})
+        asked = make(**{p.name: _said(given.pop(p.name)) for p in shared})
         command(asked, **given)
 
     call.__doc__ = command.__doc__
-    call.__annotations__ = {p.name: p.annotation for p in (*shared, *own)}
-    call.__dict__["__signature__"] = inspect.Signature([*shared, *own])
+    call.__annotations__ = {p.name: p.annotation for p in taken}
+    call.__dict__["__signature__"] = inspect.Signature(taken)
     return call
+
+
+def _said(value: Any) -> Any:
+    """As `Asked` has it: what may be given several times and was not is None."""
+    return (tuple(value) or None) if isinstance(value, list) else value
 
 
 def _parameter(name: str, kind: Any, told: Any) -> inspect.Parameter:
@@ -43,7 +75,8 @@ def _option(field: OptionField) -> inspect.Parameter:
     told = field.told
     names = [f"--{field.name.replace('_', '-')}"] if told.is_switch else []
     shown = typer.Option(field.default, *names, min=told.least, max=told.most, help=told.help)
-    return _parameter(field.name, field.type | None if field.default is None else field.type, shown)
+    kind = list[str] if field.type == TEXTS else field.type
+    return _parameter(field.name, kind | None if field.default is None else kind, shown)
 
 
 def _asked(variant: str | None, model: str | None, **given: Any) -> Asked:
@@ -53,3 +86,10 @@ def _asked(variant: str | None, model: str | None, **given: Any) -> Asked:
     if model is None and given["recipe"] is None:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     return Asked(what=variant, model=model, **given)
+
+
+def _setting(model: str | None, **given: Any) -> Asked:
+    """How one question is asked; a recipe names the model."""
+    if model is None and given["recipe"] is None:
+        raise UsageError("which model?", hint="it stands after the question; see: videval list models")
+    return Asked(what=None, model=model, **given)

@@ -51,6 +51,13 @@ COMMANDS: Groups = {
             "videval run questions.tsv fake --devices cpu*2",
         ),
         _command(
+            "try",
+            "trying:try_command",
+            "Ask one question about a video, without a run.",
+            'videval try park.mp4 "What does the dog chase?" Video-LLaVA-tiny',
+            'videval try park.mp4 "Who wins?" Qwen/Qwen3-VL-2B-Instruct --fps 2 --max-frames 64',
+        ),
+        _command(
             "fleet",
             "fleet:fleet_command",
             "Run one worker per device of this machine.",
@@ -83,7 +90,7 @@ COMMANDS: Groups = {
         _command(
             "list models",
             "lists:list_models",
-            "Models, their adapter and frames; NAME for the details.",
+            "Models with their family, frames, context and size; NAME for the details.",
             "videval list models",
             "videval list models Video-LLaVA-7B",
         ),
@@ -204,6 +211,7 @@ COMMANDS: Groups = {
             "Say what is configured, reachable and missing.",
             "videval doctor",
             "VIDEVAL_HOME=/data/home videval doctor",
+            "videval doctor Qwen/Qwen2.5-VL-7B-Instruct",
         ),
         _command(
             "db upgrade",

@@ -1,10 +1,12 @@
 """doctor: what is configured, reachable and missing."""
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
+from videval.cli import complete
 from videval.cli.console import console, say, settings_with
 
 if TYPE_CHECKING:
@@ -13,15 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["doctor_command"]
 
 
-def doctor_command() -> None:
+def doctor_command(
+    model: Annotated[
+        str | None, typer.Argument(help="a model, to look at its checkpoint too", autocompletion=complete.models)
+    ] = None,
+) -> None:
     """Say what is configured, reachable and missing.
 
-    Each with the line that mends it; exit 0 if a run could start.
+    Each with the line that mends it; exit 0 if a run could start. With MODEL also what is wrong with its checkpoint,
+    and how many devices it needs.
     """
     from videval.cli.findings import findings
+    from videval.cli.model_findings import model_findings
 
-    bad = 0
-    for finding in findings(settings_with()):
+    bad, settings = 0, settings_with()
+    for finding in chain(findings(settings), model_findings(settings, model) if model else ()):
         console.print(_mark(finding) + Text(f"{finding.what:<13}{finding.says}", style=""), soft_wrap=True)
         bad += not finding.ok
         if finding.mend:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from videval.cli.asked import takes_asked
 from videval.cli.busy import busy
 from videval.cli.console import explain, opened, say, settings_with, warn
+from videval.cli.words import frames_in_words
 from videval.options import Asked
 from videval.words import plural
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from videval.db.session import Database
     from videval.order import Order
     from videval.settings import Settings
-    from videval.types import FrameSampling
     from workers.desk import Placed
 
 __all__ = ["enqueue_command", "ordered", "place"]
@@ -24,8 +24,12 @@ def enqueue_command(asked: Asked) -> None:
 
     The same again resumes the run and adds only what it lacks.
     """
+    from videval.models.troubles import troubles
+
     settings = settings_with()
     order = ordered(asked, settings)
+    for trouble in troubles(order.spec):  # other machines may have what this one has not
+        warn(f"{trouble.in_words(order.spec)} (here; its workers may be elsewhere)")
     with opened(settings) as database:
         placed = place(settings, database, order, new=asked.new)
     sent = plural(placed.rung.sent, "message")
@@ -61,22 +65,22 @@ def place(settings: "Settings", database: "Database", order: "Order", *, new: bo
 def _explain_order(order: "Order") -> None:
     """What the model will be shown and told, and what of it is the model's own and not the benchmark's."""
     sampling, own = order.sampling(), order.benchmark.sampling(order.variant, order.prompt_set)
-    replaced = f" (the model's own, in place of '{own.policy}')" if sampling.policy != own.policy else ""
+    whose = "asked for" if order.sampled else "the model's own"
+    replaced = f" ({whose}, in place of '{own.policy}')" if sampling.policy != own.policy else ""
     note = f", {order.spec.note}" if order.spec.note else ""
-    explain(f"  {_in_words(sampling)}{replaced}; model {order.spec.name}{note}")
-    explain(f"  prompt set {order.prompt_set}; answers up to {_answer_length(order)}")
+    explain(f"  {frames_in_words(sampling)}{replaced}; model {order.spec.name}{note}")
+    words = "the recipe's words" if order.recipe and order.recipe.wording else f"prompt set {order.prompt_set}"
+    explain(f"  {words}; answers up to {_answer_length(order)}")
+    _explain_recipe(order)
 
 
-def _in_words(sampling: "FrameSampling") -> str:
-    said = [
-        f"{sampling.num_frames} frames" if sampling.num_frames else "",
-        f"{sampling.fps:g} frames per second" if sampling.fps else "",
-        f"{plural(len(sampling.by_length), 'rule')} by length" if sampling.by_length else "",
-        f"at least {sampling.min_frames}" if sampling.min_frames else "",
-        f"at most {sampling.max_frames}" if sampling.max_frames else "",
-        f"a multiple of {sampling.multiple}" if sampling.multiple else "",
-    ]
-    return f"{', '.join(filter(None, said))} by the policy '{sampling.policy}'"
+def _explain_recipe(order: "Order") -> None:
+    """By which recipe it is, and what of it the user asks for otherwise."""
+    if order.recipe is None:
+        return
+    explain(f"  recipe {order.recipe.name} {order.recipe.digest} ({order.recipe.source}, {order.recipe.date})")
+    for deviation in order.recipe.deviations:
+        warn(f"  not as the recipe says: {deviation}")
 
 
 def _answer_length(order: "Order") -> str:

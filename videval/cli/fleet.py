@@ -56,12 +56,26 @@ def fleet_command(
     stop = _Stop(fleet)
     say("fleet of " + ", ".join(d.label for d in fleet.devices) + "; SIGTERM drains it")
     with opened(settings) as database, using(settings):
+        _say_what_fits_nowhere(fleet, database)
         _keep_going(fleet, database, stop.event, watch=watch, until_done=until_done)
         fleet.drain()
         while not fleet.wait(1.0):
             if stop.count > 2:
                 fleet.signal(signal.SIGKILL)
     refuse_hopeless(fleet)
+
+
+def _say_what_fits_nowhere(fleet: "Fleet", database: "Database") -> None:
+    """The models that are asked for and fit on none of the fleet's devices, and how large a group they need."""
+    from videval.db import queue
+    from workers.device import no_room, wide_enough
+
+    with database.read() as connection:
+        specs = {work.spec.name: work.spec for work in queue.work(connection) if work.dtypes}
+    for spec in specs.values():
+        cramped = [no_room(spec, device) for device in fleet.devices]
+        if cramped and all(cramped):
+            warn(f"{spec.name} {cramped[0]} -> --devices {wide_enough(spec, fleet.devices[0])}")
 
 
 def refuse_hopeless(fleet: "Fleet") -> None:

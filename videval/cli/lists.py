@@ -28,9 +28,10 @@ BENCHMARKS = (
 )
 MODELS = (
     Column(title="model", kind="name"),
-    Column(title="adapter"),
+    Column(title="family"),
     Column(title="frames"),
-    Column(title="checkpoint", kind="words"),
+    Column(title="context", kind="extra"),
+    Column(title="GB", kind="number"),
 )
 STATES = ("active", "paused", "cancelled", "finished", "creating")
 
@@ -48,7 +49,7 @@ def list_runs(
 
     What goes on now: videval status. Keys of --json: README, "For scripts".
     """
-    from videval.cli.overview import HISTORY, Scores, history_rows, live, run_json
+    from videval.cli.overview import HISTORY, Scores, history_rows, live, recipe_lines, run_json
     from videval.report import run_statuses
 
     if state and state not in STATES:
@@ -64,6 +65,8 @@ def list_runs(
             say(f"no {state} runs" if state else "no runs yet -> videval enqueue MVBench_8frame Video-LLaVA-7B")
             return
         show_table(HISTORY, history_rows(shown, scores))
+        for line in recipe_lines(shown):
+            say(line)
         if len(found) > number:
             say(f"and {len(found) - number:,} older -> videval list runs -n {len(found)}")
 
@@ -159,32 +162,51 @@ def list_models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Models, their adapter and frames; NAME for the details."""
-    from videval.models.catalog import model_names, model_spec
+    """Models with their family, frames, context and size; NAME for the details."""
+    from videval.models.catalog import known_as, model_names, model_spec
 
     found = [model_spec(n) for n in ([name] if name else model_names())]
     if as_json:
-        say_json([dataclasses.asdict(spec) for spec in found])
+        say_json([{**dataclasses.asdict(spec), "aliases": list(known_as(spec.name))} for spec in found])
     elif name:
-        _show_model(found[0])
+        _show_model(found[0], known_as(found[0].name))
     else:
-        show_table(MODELS, [[s.name, s.adapter, _frames(s), s.checkpoint] for s in found])
-        say("or ADAPTER:PATH, for example video_llava:./my-checkpoint")
+        show_table(MODELS, [_model_row(spec) for spec in found])
+        say("names of VLMEvalKit do too; any other checkpoint: hf_chat:ORG/NAME or hf_chat:./folder")
         say("details: videval list models NAME")
 
 
-def _show_model(spec: "ModelSpec") -> None:
+def _model_row(spec: "ModelSpec") -> list[str | Text]:
+    return [
+        spec.name,
+        spec.family or spec.adapter,
+        _frames(spec),
+        f"{spec.context:,}" if spec.context else "-",
+        f"{spec.weights_gb:.1f}" if spec.weights_gb else "-",
+    ]
+
+
+def _show_model(spec: "ModelSpec", also: tuple[str, ...]) -> None:
     """One model, a fact a line."""
-    generation = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(spec.generation).items())
+    from videval.plain import plain
+
+    generation = {"temperature": spec.generation.temperature, "max_new_tokens": spec.generation.max_new_tokens}
+    pixels = ", ".join(f"{name} {value:,}" for name, value in plain(spec.pixels).items())
     facts = {
+        "also called": ", ".join(also),
         "note": spec.note,
         "adapter": spec.adapter,
+        "family": spec.family,
         "checkpoint": spec.checkpoint,
         "revision": spec.revision,
+        "weights": f"{spec.weights_gb:g} GB" if spec.weights_gb else "",
+        "context": f"{spec.context:,} tokens" if spec.context else "",
         "dtype": spec.dtype,
         "shown": f"a {spec.form}" if spec.form == "video" else spec.form,
         "frames": _frames(spec) + (f", chosen by its own policy '{spec.policy}'" if spec.policy else ""),
-        "generation": generation,
+        "pixels": pixels,
+        "generation": ", ".join(f"{n} {value}" for n, value in {**generation, **plain(spec.generation)}.items()),
+        "source": spec.source,
     }
     _say_facts(spec.name, facts)
 

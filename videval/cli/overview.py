@@ -16,8 +16,19 @@ from videval.db import workers as worker_rows
 from videval.db.session import Database
 from videval.db.workers import WorkerInfo
 from videval.report import RunStatus, ScoreBook, ScoreReport
+from videval.types import RecipeUsed
 
-__all__ = ["HISTORY", "Scores", "history_rows", "is_going", "live", "run_json", "runs_table", "workers_table"]
+__all__ = [
+    "HISTORY",
+    "Scores",
+    "history_rows",
+    "is_going",
+    "live",
+    "recipe_lines",
+    "run_json",
+    "runs_table",
+    "workers_table",
+]
 
 LATE = 30.0
 """Seconds of silence from which a worker's last sign is worth a word: three heartbeats."""
@@ -168,6 +179,7 @@ def run_json(database: Database, status: RunStatus, score: ScoreReport, alive: S
         "benchmark": status.run.benchmark,
         "variant": status.run.variant,
         "model": status.run.model,
+        "recipe": _recipe_json(status.run.recipe),
         "questions": status.run.num_samples,
         "counts": dataclasses.asdict(status.counts) | {"total": status.counts.total},
         "finished": status.counts.finished,
@@ -183,6 +195,22 @@ def run_json(database: Database, status: RunStatus, score: ScoreReport, alive: S
         "coverage": score.coverage,
         "workers": [_worker_json(w) for w in alive if w.load_key == status.run.load_key],
     }
+
+
+def _recipe_json(recipe: RecipeUsed | None) -> dict[str, Any] | None:
+    if recipe is None:
+        return None
+    return {"name": recipe.name, "digest": recipe.digest, "deviations": list(recipe.deviations)}
+
+
+def recipe_lines(statuses: Sequence[RunStatus]) -> list[str]:
+    """Of each run that is by a recipe, which it is and what deviates from it."""
+    return [
+        f"{status.run.name}: by recipe {recipe.name}"
+        + (f", but {'; '.join(recipe.deviations)}" * bool(recipe.deviations))
+        for status in statuses
+        if (recipe := status.run.recipe)
+    ]
 
 
 def _worker_json(worker: WorkerInfo) -> dict[str, Any]:

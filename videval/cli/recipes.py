@@ -56,7 +56,7 @@ def _about(recipe: "Recipe") -> str:
 def _row(recipe: "Recipe") -> list[str | Text]:
     here = Text("-", style="dim") if recipe.lacks else Text("yes", style="green")
     numbers = ", ".join(f"{p.value:g}" for p in recipe.published) or "-"
-    return [recipe.name, recipe.model, recipe.variant, numbers, here, recipe.date, recipe.source]
+    return [recipe.name, recipe.model, recipe.variant or "any", numbers, here, recipe.date, recipe.source]
 
 
 def _json(recipe: "Recipe") -> dict[str, Any]:
@@ -82,46 +82,53 @@ def recipe_command(
     if other is not None:
         _show_difference(recipe, other, as_json)
     elif as_json:
-        say_json({**_json(recipe), "settled": _settled(recipe)})
+        say_json({**_json(recipe), "settled": _settled(recipe)[0]})
     else:
         _show(recipe)
 
 
-def _settled(recipe: "Recipe") -> dict[str, Any] | None:
-    """Each field as a run would have it; None of a recipe that cannot be run here."""
+def _settled(recipe: "Recipe") -> tuple[dict[str, Any], str]:
+    """Each field as a run would have it; of a recipe that cannot be run here, as it sets them, and why it cannot."""
     from videval.errors import UsageError
     from videval.orders import order_of_recipe
 
+    if not recipe.variant:
+        return _own(recipe), ""
     try:
-        return order_of_recipe(recipe).settled()
-    except UsageError:
-        return None
+        return order_of_recipe(recipe).settled(), ""
+    except UsageError as error:
+        return _own(recipe), recipe.lacks or str(error)
 
 
 def _own(recipe: "Recipe") -> dict[str, Any]:
-    """Each field that the recipe itself sets, where it cannot be said what a run would have."""
+    """Each field that the recipe itself sets."""
     from videval.order import flat
+    from videval.plain import plain
 
     said = {"variant": recipe.variant, "model": recipe.model, "dtype": recipe.dtype, "prompts": recipe.prompts}
-    parts: dict[str, Any] = {"wording": recipe.wording, "frames": recipe.sampling}
-    parts |= {"pixels": recipe.pixels, "generation": recipe.generation}
+    parts: dict[str, Any] = {
+        "wording": plain(recipe.wording) if recipe.wording else {},
+        "frames": recipe.sampling,
+        "pixels": recipe.pixels,
+        "generation": recipe.generation,
+    }
     found = {name: value for part, record in parts.items() for name, value in flat(part, record)}
     return {**said, **found}
 
 
 def _show(recipe: "Recipe") -> None:
-    settled = _settled(recipe)
+    settled, why_not = _settled(recipe)
     say(recipe.name)
-    if recipe.lacks:
-        warn(f"  it cannot be run here: {recipe.lacks}")
+    if why_not:
+        warn(f"  it cannot be run here: {why_not}")
     _say_facts({"source": recipe.source, "date": recipe.date, "digest": recipe.digest, "note": recipe.note})
     _say_facts({"published": "; ".join(map(_number, recipe.published))})
-    say("a run has" if settled else "it sets")
-    _say_facts(settled or _own(recipe))
-    made_with = {f: getattr(recipe.made_with, f) for f in recipe.made_with.__dataclass_fields__}
-    if any(made_with.values()):
+    say("it sets" if why_not or not recipe.variant else "a run has")
+    _say_facts(settled)
+    if made_with := recipe.made_with.said():
         say("the published number was made with")
-        _say_facts(made_with)
+        for fact in made_with:
+            explain(f"  {fact}")
 
 
 def _number(published: "Published") -> str:
@@ -142,9 +149,9 @@ def _in_words(value: Any) -> str:
 
 
 def _show_difference(recipe: "Recipe", other: "Recipe", as_json: bool) -> None:
-    settled = _settled(recipe), _settled(other)
-    first, second = settled if all(settled) else (_own(recipe), _own(other))
-    assert first is not None and second is not None
+    (first, why_not), (second, why_not_other) = _settled(recipe), _settled(other)
+    if why_not or why_not_other or not (recipe.variant and other.variant):
+        first, second = _own(recipe), _own(other)
     names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
     if as_json:
         say_json({name: [first.get(name), second.get(name)] for name in names})

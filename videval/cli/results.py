@@ -55,7 +55,7 @@ def merge_command(run: Run, as_json: AsJson = False) -> None:
 
 
 def _row(score: "GroupScore", top: float | None) -> list[str]:
-    counts = (score.estimate.n, score.videos, score.right, score.wrong, score.unparsed)
+    counts = (score.estimate.n, score.videos, score.right, score.wrong, score.unparsed, score.truncated)
     return [
         score.group,
         measured(score.estimate.mean, top),
@@ -98,15 +98,16 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     if not report.scorable:
         say("no question has an answer to compare with: nothing is scored")
         return
-    names = (report.name, "95 % interval", "n", "videos", "right", "wrong", "unparsed")
-    columns = [Column(title=run.variant, kind="name"), *(Column(title=name, kind="number") for name in names)]
+    names = (report.name, "95 % interval", "n", "videos", "right", "wrong", "unparsed", "truncated")
+    kinds = {"videos": "extra"}  # the line below says of how many in all
+    columns = [Column(title=run.variant, kind="name"), *(Column(title=n, kind=kinds.get(n, "number")) for n in names)]
     rows = [_row(group, report.top) for groups in report.groups.values() for group in groups]
     show_table(columns, [*rows, _row(report.overall, report.top)], totals=True)
     _show_metrics(report.metrics)
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
-    if report.caution:
-        explain(report.caution)
+    for said in filter(None, (report.too_short, report.caution)):
+        explain(said)
     _show_published(report)
 
 
@@ -117,6 +118,8 @@ def _show_published(report: "ScoreReport") -> None:
         say(f"  {found.said}")
         for caveat in found.caveats:
             warn(f"  {caveat}")
+    if report.published and report.run.recipe and report.run.recipe.made_with:
+        explain(f"  which was made with {'; '.join(report.run.recipe.made_with)}")
 
 
 def _score_json(report: "ScoreReport") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from videval.cli.asked import takes_asked
-from videval.cli.console import opened, say, settings_with
+from videval.cli.console import opened, say, settings_with, warn
 from videval.cli.enqueue import ordered, place
 from videval.options import Asked
 
@@ -36,6 +36,7 @@ def run_command(
     """
     from videval.cli.errors import show_failures
     from videval.cli.results import export_run, show_score
+    from videval.models.troubles import refuse_troubles
     from workers.broker import using
     from workers.device import devices_for
     from workers.fleet import Fleet
@@ -43,6 +44,8 @@ def run_command(
     settings = settings_with(devices=devices)
     order = ordered(asked, settings)
     fleet = Fleet(settings=settings, devices=devices_for(order.spec, settings.devices), tied=True)
+    for remark in refuse_troubles(order.spec):
+        warn(remark)
     with opened(settings) as database, using(settings):
         run = place(settings, database, order, new=asked.new).run
         counts = _run_fleet(database, run, fleet)

@@ -1,11 +1,15 @@
 """Numbers and times as people say them, and names that fit."""
 
 import time
+from typing import TYPE_CHECKING
 
 from videval import words
 from videval.words import duration, measured, percent, time_left
 
-__all__ = ["duration", "measured", "middle", "percent", "rate", "time_left", "when"]
+if TYPE_CHECKING:
+    from videval.types import FrameSampling
+
+__all__ = ["duration", "frames_in_words", "measured", "middle", "percent", "rate", "time_left", "when"]
 
 
 def rate(per_second: float) -> str:
@@ -30,3 +34,16 @@ def middle(text: str, width: int) -> str:
         return text[:width]
     tail = width // 2
     return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def frames_in_words(sampling: "FrameSampling") -> str:
+    """A sampling as people read it."""
+    said = [
+        f"{sampling.num_frames} frames" if sampling.num_frames else "",
+        f"{sampling.fps:g} frames per second" if sampling.fps else "",
+        f"{words.plural(len(sampling.by_length), 'rule')} by length" if sampling.by_length else "",
+        f"at least {sampling.min_frames}" if sampling.min_frames else "",
+        f"at most {sampling.max_frames}" if sampling.max_frames else "",
+        f"a multiple of {sampling.multiple}" if sampling.multiple else "",
+    ]
+    return f"{', '.join(filter(None, said))} by the policy '{sampling.policy}'"

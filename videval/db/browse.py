@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, and_, ca
 
 from videval.db.records import RunInfo, StoredSample, sample_of
 from videval.db.requests import samples_of_request
-from videval.db.scores import DROPPED, RULE
+from videval.db.responses import seen_of
+from videval.db.scores import DROPPED, RULE, VERDICTS
 from videval.db.tables import (
     AttemptRow,
     PredictionRow,
@@ -18,7 +19,7 @@ from videval.db.tables import (
     SampleRow,
     SampleScoreRow,
 )
-from videval.types import STAGES, PredictionState, RequestStatus, Sample, Verdict
+from videval.types import STAGES, PredictionState, RequestStatus, Sample, Seen
 
 __all__ = [
     "OUTCOMES",
@@ -34,9 +35,11 @@ __all__ = [
     "sample_line",
 ]
 
-OUTCOMES = ("right", "wrong", "unparsed", "unscored", "unanswered", "failed", "waiting", "cancelled")
-"""What became of a sample; `unanswered`: its pack's response did not hold it, `unscored`: no rule can score it."""
+OUTCOMES = (*VERDICTS, "unscored", "unanswered", "failed", "waiting", "cancelled")
+"""What became of a sample; `unanswered`: its pack's response did not hold it, `unscored`: no rule can score it. A
+truncated one is called so although no rule could."""
 
+_UNSCORED = {PredictionState.ANSWERED: "unscored", PredictionState.TRUNCATED: "truncated"}
 _RANK = {"done": 0, "running": 1, "queued": 2, "cancelled": 3, "failed": 4}
 
 
@@ -88,7 +91,8 @@ class AttemptInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestDetail:
-    """A request that asked about a sample, its attempts, its response if there is one, and all samples it asks."""
+    """A request that asked about a sample, its attempts, its response (see `Generation`) if there is one, and all
+    samples it asks."""
 
     request_id: int
     key: str
@@ -96,9 +100,12 @@ class RequestDetail:
     error_kind: str | None
     error: str | None
     response: str | None
+    thinking: str | None
     truncated: bool
     prompt: tuple[Mapping[str, Any], ...]
     clips: tuple[Mapping[str, Any], ...]
+    seen: tuple[Seen, ...]
+    rendered: str
     seconds: Mapping[str, float]
     prompt_tokens: int | None
     new_tokens: int | None
@@ -150,7 +157,7 @@ def _outcome(row: Any) -> str:
     if row.verdict is not None:
         return str(row.verdict)
     if row.state is not None:
-        return "unscored" if row.state == PredictionState.ANSWERED else "unanswered"
+        return _UNSCORED.get(row.state, "unanswered")
     if row.status in (RequestStatus.FAILED, RequestStatus.CANCELLED):
         return str(row.status)
     return "waiting" if row.status else "not asked"
@@ -172,18 +179,19 @@ def _asked_by(run: RunInfo) -> Select[Any]:
     return joined.correlate(SampleRow)
 
 
+def _came_of(run: RunInfo, outcome: str) -> ColumnElement[bool]:
+    """Whether this is the outcome of a sample, as `_outcome` says."""
+    if outcome == "waiting":
+        return _in_status(run, [RequestStatus.QUEUED, RequestStatus.RUNNING])
+    if outcome in ("failed", "cancelled"):
+        return _in_status(run, [outcome])
+    states = [state for state in PredictionState if _UNSCORED.get(state, "unanswered") == outcome]
+    unscored = and_(PredictionRow.state.in_(states), SampleScoreRow.verdict.is_(None))
+    return or_(SampleScoreRow.verdict == outcome, unscored) if states else SampleScoreRow.verdict == outcome
+
+
 def _wanted(run: RunInfo, wanted: SampleFilter) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    if wanted.outcome in tuple(Verdict):
-        where.append(SampleScoreRow.verdict == wanted.outcome)
-    elif wanted.outcome == "unscored":
-        where += [PredictionRow.state == PredictionState.ANSWERED, SampleScoreRow.verdict.is_(None)]
-    elif wanted.outcome == "unanswered":
-        where.append(PredictionRow.state != PredictionState.ANSWERED)
-    elif wanted.outcome in ("failed", "cancelled"):
-        where.append(_in_status(run, [wanted.outcome]))
-    elif wanted.outcome == "waiting":
-        where.append(_in_status(run, [RequestStatus.QUEUED, RequestStatus.RUNNING]))
+    where = [_came_of(run, wanted.outcome)] if wanted.outcome in OUTCOMES else []
     if wanted.kind:
         failed = (RequestRow.status == RequestStatus.FAILED) & (RequestRow.error_kind == wanted.kind)
         where.append(_asked_by(run).where(failed).exists())
@@ -258,9 +266,12 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
         error_kind=request.error_kind,
         error=request.error,
         response=said.text if said else None,
+        thinking=said.thinking if said else None,
         truncated=bool(said and said.truncated),
         prompt=tuple(said.prompt) if said else (),
         clips=tuple(said.clips) if said else (),
+        seen=seen_of(said.seen) if said else (),
+        rendered=said.rendered if said else "",
         seconds={s: getattr(said, f"{s}_s") for s in STAGES} if said else {},
         prompt_tokens=said.prompt_tokens if said else None,
         new_tokens=said.new_tokens if said else None,

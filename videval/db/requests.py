@@ -68,21 +68,23 @@ def fail(
 ) -> RequestStatus | None:
     """An attempt failed: a permanent failure ends the request, a passing one waits `delay` seconds for another try.
 
-    Out of memory is tried once more, alone. Returns the request's new status, None if the fence refused.
+    Out of memory is tried once more, alone. What would be right is stored with the message. Returns the request's new
+    status, None if the fence refused.
     """
+    said = f"{error} -> {error.hint}" if error.hint else str(error)
     pair, is_oom = (request_id, attempt), error.kind == ErrorKind.OOM
     row = _owned(connection, pair)
     if row is None:
         return None
     if error.permanent or (row.alone if is_oom else row.retries >= max_retries):
         outcome, status = AttemptOutcome.FAILED, RequestStatus.FAILED
-        is_mine = attempts.fail(connection, pair, error.kind, str(error))
+        is_mine = attempts.fail(connection, pair, error.kind, said)
     else:
         outcome, status = AttemptOutcome.REQUEUED, RequestStatus.QUEUED
         is_mine = attempts.requeue(connection, pair, delay=delay, retries=1, alone=is_oom)
     if not is_mine:
         return None
-    attempts.finish(connection, pair, outcome, kind=error.kind, message=str(error), traceback=traceback or None)
+    attempts.finish(connection, pair, outcome, kind=error.kind, message=said, traceback=traceback or None)
     return status
 
 

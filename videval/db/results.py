@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from videval.db import attempts
 from videval.db.records import Claim, StoredSample, sample_of
+from videval.db.responses import CUT_THINKING
 from videval.db.scores import store_scores
 from videval.db.session import db_now, upsert
 from videval.db.tables import (
@@ -28,6 +29,7 @@ from videval.types import (
     Reading,
     RequestStatus,
     Response,
+    Said,
     Sample,
     Score,
     Sound,
@@ -81,7 +83,7 @@ class Answered:
 
     request_id: int
     key: str
-    text: str
+    said: Said
     stored: tuple[StoredSample, ...]
 
     @property
@@ -108,8 +110,8 @@ def complete(
     if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
-    said = Answered(request_id=claim.request_id, key=claim.key, text=response.text, stored=claim.stored)
-    store_readings(connection, claim.run.run_id, [(said, reading)])
+    answer = Answered(request_id=claim.request_id, key=claim.key, said=response.said, stored=claim.stored)
+    store_readings(connection, claim.run.run_id, [(answer, reading)])
     attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
     return True
 
@@ -250,6 +252,7 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
             RequestRow.id.label("request_id"),
             RequestRow.key.label("request_key"),
             ResponseRow.text,
+            CUT_THINKING.label("cut_thinking"),
             *SampleRow.__table__.c,
         )
         .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
@@ -265,7 +268,7 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
             Answered(
                 request_id=of_request[0].request_id,
                 key=of_request[0].request_key,
-                text=of_request[0].text,
+                said=Said(text=of_request[0].text, cut_thinking=of_request[0].cut_thinking),
                 stored=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),
             )
         )

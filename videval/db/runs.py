@@ -38,6 +38,7 @@ __all__ = [
     "mend_counts",
     "recount",
     "request_keys",
+    "set_recipe",
     "set_state",
 ]
 
@@ -117,6 +118,12 @@ def create_run(connection: Connection, new: NewRun) -> int:
     }
     values |= {"state": RunState.CREATING, "created_at": db_now()}
     return connection.execute(insert(RunRow).values(values).returning(RunRow.id)).scalar_one()
+
+
+def set_recipe(connection: Connection, run_id: int, recipe: RecipeUsed) -> None:
+    """Say by which recipe a run is that was made without one: the same key is the same setting."""
+    if not connection.execute(select(RunRow.recipe).where(RunRow.id == run_id)).scalar_one():
+        connection.execute(update(RunRow).where(RunRow.id == run_id).values(recipe=plain(recipe)))
 
 
 def request_keys(connection: Connection, run_id: int) -> set[str]:

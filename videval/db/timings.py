@@ -19,6 +19,7 @@ __all__ = [
     "StageSums",
     "environments_in",
     "finished_before",
+    "in_span",
     "last_finished",
     "pace",
     "paces",
@@ -149,7 +150,7 @@ def request_span(connection: Connection, run_id: int) -> tuple[int, int] | None:
     return None if low is None else (low, high)
 
 
-def _in_span(run_id: int, low: int, high: int) -> Any:
+def in_span(run_id: int, low: int, high: int) -> Any:
     """Answers of a run with request ids low..high; by range of ids, whatever an index on run_id promises."""
     ids = (ResponseRow.request_id >= low) & (ResponseRow.request_id <= high)
     return ids & ((ResponseRow.run_id + 0) == run_id)
@@ -159,7 +160,7 @@ def stage_sums_in(connection: Connection, run_id: int, low: int, high: int) -> S
     """Sums of the stages over the answers to requests with ids low..high."""
     sums = [func.coalesce(func.sum(getattr(ResponseRow, f"{s}_s")), 0.0).label(s) for s in STAGES]
     tokens = [func.coalesce(func.sum(c), 0) for c in (ResponseRow.prompt_tokens, ResponseRow.new_tokens)]
-    row = connection.execute(select(func.count(), *tokens, *sums).where(_in_span(run_id, low, high))).one()
+    row = connection.execute(select(func.count(), *tokens, *sums).where(in_span(run_id, low, high))).one()
     return StageSums(
         n=row[0],
         prompt_tokens=int(row[1] or 0),
@@ -172,7 +173,7 @@ def slowest_in(connection: Connection, run_id: int, low: int, high: int, *, limi
     """The requests with ids low..high that took longest to decode and generate."""
     cost = ResponseRow.decode_s + ResponseRow.generate_s
     names = ("request_id", "num_frames", "decode_s", "generate_s", "new_tokens")
-    top = select(*(getattr(ResponseRow, n) for n in names)).where(_in_span(run_id, low, high))
+    top = select(*(getattr(ResponseRow, n) for n in names)).where(in_span(run_id, low, high))
     found = connection.execute(top.order_by(cost.desc()).limit(limit)).all()
     asked = select(RequestRow.id, RequestRow.key, RequestRow.video).where(
         RequestRow.id.in_([r.request_id for r in found])

@@ -1,15 +1,26 @@
 """A run as a file: written beside and renamed, never over another's, and read back exactly as it was said.
 
 Every format gives back what went in. A cell that cannot hold its value ends in a mark, and the value lies whole in
-`FILE.full.jsonl`; formats without sheets have the run card in `FILE.card.json` and the failures in
-`FILE.failures.jsonl`.
+`FILE.full.jsonl`; formats without sheets have the run card in `FILE.card.json`, the failures in
+`FILE.failures.jsonl`, and raw responses with their thinking and what was seen in `FILE.responses.jsonl`.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 from videval.errors import UsageError
-from videval.export.files import CARD, FAILURES, FULL, Draft, beside, drafted, export_path, owner_of, refuse_taken
+from videval.export.files import (
+    CARD,
+    FAILURES,
+    FULL,
+    RESPONSES,
+    Draft,
+    beside,
+    drafted,
+    export_path,
+    owner_of,
+    refuse_taken,
+)
 from videval.export.parquet import write_parquet
 from videval.export.read import read_export
 from videval.export.run import run_table
@@ -50,7 +61,7 @@ def export_table(table: Table, path: Path, format: ExportFormat) -> ExportResult
     refuse_taken(path, table.run)
     with drafted(path, table.run) as draft:
         written = _WRITERS[format](table, draft)
-        full, card, failures = (draft.path(s).exists() for s in (FULL, CARD, FAILURES))
+        full, card, failures, responses = (draft.path(s).exists() for s in (FULL, CARD, FAILURES, RESPONSES))
         draft.publish()
     return ExportResult(
         path=path,
@@ -62,5 +73,6 @@ def export_table(table: Table, path: Path, format: ExportFormat) -> ExportResult
         companion=beside(path, FULL) if full else None,
         card=beside(path, CARD) if card else None,
         failures_file=beside(path, FAILURES) if failures else None,
+        responses_file=beside(path, RESPONSES) if responses else None,
         notes=written.notes,
     )

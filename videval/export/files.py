@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export.table import ExportFormat
 
-FULL, CARD, FAILURES = ".full.jsonl", ".card.json", ".failures.jsonl"
-SIDECARS = (FULL, CARD, FAILURES)
+FULL, CARD, FAILURES, RESPONSES = ".full.jsonl", ".card.json", ".failures.jsonl", ".responses.jsonl"
+SIDECARS = (FULL, CARD, FAILURES, RESPONSES)
 RUN_KEY = "videval_run"
 NOT_OURS = ""
 
@@ -72,7 +72,7 @@ def owner_of(path: Path) -> str | None:
     try:
         if path.suffix == ".xlsx":
             return xlsx_properties(path)[RUN_KEY]
-        if path.name.endswith((FULL, FAILURES)):
+        if path.name.endswith((FULL, FAILURES, RESPONSES)):
             with path.open(encoding="utf-8") as file:
                 return str(json.loads(file.readline())[RUN_KEY])
         card = path if path.name.endswith(CARD) else beside(path, CARD)

@@ -1,16 +1,21 @@
 """A run as the table that is exported: the benchmark's columns, then `prediction`."""
 
+import json
 from collections.abc import Iterator
 
-from videval.db import browse, results, stats
+from videval.db import browse, responses, results, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.export.table import Table
+from videval.plain import plain
 from videval.report import metric_rows, run_card, score_report
 from videval.report.index import spans
 from videval.types import Scalar
 
 __all__ = ["run_table"]
+
+RESPONSES = 500
+"""Requests whose responses are in memory at once: what was thought may be long."""
 
 
 def run_table(database: Database, run: RunInfo) -> Table:
@@ -24,6 +29,7 @@ def run_table(database: Database, run: RunInfo) -> Table:
         card=run_card(database, run) | {"metrics": metric_rows(score_report(database, run))},
         failures=failed,
         run=run.name,
+        responses=_responses(database, run),
     )
 
 
@@ -39,3 +45,23 @@ def _rows(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
             row.setdefault("index", sample.id)
             row["prediction"] = prediction
             yield row
+
+
+def _responses(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
+    """What was said with its thinking and what was seen; `index` of a pack is a JSON list, `seen` one of its clips."""
+    with database.read() as connection:
+        bounds = timings.request_span(connection, run.run_id)
+    for low, high in spans(*bounds, RESPONSES) if bounds else ():
+        with database.read() as connection:
+            found = list(responses.responses_in(connection, run.run_id, low, high))
+        for r in found:
+            yield {
+                "index": r.samples[0] if len(r.samples) == 1 else json.dumps(r.samples),
+                "video": r.video,
+                "thinking": r.thinking,
+                "response": r.text,
+                "truncated": r.truncated,
+                "prompt_tokens": r.prompt_tokens,
+                "new_tokens": r.new_tokens,
+                "seen": json.dumps([plain(clip) for clip in r.seen]),
+            }

@@ -13,14 +13,16 @@ from videval.types import Scalar
 ExportFormat = Literal["xlsx", "tsv", "json", "jsonl", "parquet"]
 FORMATS: tuple[ExportFormat, ...] = ("xlsx", "tsv", "json", "jsonl", "parquet")
 FAILURE_COLUMNS = ("index", "video", "kind", "message", "attempts")
+RESPONSE_COLUMNS = ("index", "video", "thinking", "response", "truncated", "prompt_tokens", "new_tokens", "seen")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A run as a table: columns in their order, with `prediction` among them where there is one.
 
-    `rows` and `failures` may be iterators of any length and are read once, rows first; a column that a row lacks
-    is a missing value, like None. `card` is the run card, nested and JSON-able.
+    `rows`, `failures` and `responses` may be iterators of any length and are read once, rows first; a column that a
+    row lacks is a missing value, like None. `card` is the run card, nested and JSON-able. `responses`: what was said
+    with its thinking and what was seen, raw, with RESPONSE_COLUMNS.
     """
 
     columns: tuple[str, ...]
@@ -28,6 +30,7 @@ class Table:
     card: Mapping[str, object]
     failures: Iterable[Mapping[str, Scalar]]
     run: str
+    responses: Iterable[Mapping[str, Scalar]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +49,8 @@ class ExportResult:
     """Where an export lies and what is in it.
 
     `cut_cells` were too long and `altered_cells` hold what the format cannot; the whole text of both lies in
-    `companion`. `card` and `failures_file` are the files beside a format that has no sheets for them.
+    `companion`. `card`, `failures_file` and `responses_file` are the files beside a format that has no sheets for
+    them.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class ExportResult:
     companion: Path | None = None
     card: Path | None = None
     failures_file: Path | None = None
+    responses_file: Path | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -1,16 +1,16 @@
-"""The formats without sheets: tsv, json and jsonl, with the run card and the failures in files beside them.
+"""The formats without sheets: tsv, json and jsonl, with the run card, failures and raw responses in files beside them.
 
 tsv: text always stands in double quotes ("" within is one quote; tabs and line breaks stay as they are), numbers,
 True and False stand bare, a missing value is nothing at all. json and jsonl are ASCII; other characters are escaped.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from videval.export.cells import JSON, TSV, CellKeeper, Companion
-from videval.export.files import CARD, FAILURES, FULL, RUN_KEY, Draft
-from videval.export.table import ExportFormat, Table, Written, failure_rows, ordered
+from videval.export.files import CARD, FAILURES, FULL, RESPONSES, RUN_KEY, Draft
+from videval.export.table import RESPONSE_COLUMNS, ExportFormat, Table, Written, failure_rows, ordered
 from videval.types import Scalar
 
 
@@ -37,12 +37,15 @@ def write_jsonl(table: Table, draft: Draft) -> Written:
 
 
 def write_beside(table: Table, draft: Draft, format: ExportFormat) -> int:
-    """Write the run card, and the failures if there are any, beside the export; returns how many failures."""
+    """Write the run card, and failures and responses if there are any, beside the export; returns how many failures."""
     card = {RUN_KEY: table.run, "format": format, "columns": table.columns, "card": table.card}
     draft.path(CARD).write_text(json.dumps(card, indent=1, default=str) + "\n", encoding="ascii")
-    columns, rows = failure_rows(table)
-    lines = (json.dumps({RUN_KEY: table.run, **dict(zip(columns, r, strict=True))}) for r in ordered(columns, rows))
-    return _write_lines(draft.path(FAILURES), lines)
+    _write_lines(draft.path(RESPONSES), _lines(table.run, RESPONSE_COLUMNS, table.responses))
+    return _write_lines(draft.path(FAILURES), _lines(table.run, *failure_rows(table)))
+
+
+def _lines(run: str, columns: tuple[str, ...], rows: Iterable[Mapping[str, Scalar]]) -> Iterator[str]:
+    return (json.dumps({RUN_KEY: run, **dict(zip(columns, r, strict=True))}) for r in ordered(columns, rows))
 
 
 def _write_records(table: Table, draft: Draft, format: ExportFormat, marks: tuple[str, str, str]) -> Written:

@@ -1,17 +1,18 @@
-"""The workbook: data, run card and failures on three sheets; memory stays flat, bytes depend on the content only."""
+"""The workbook: data, run card, failures and raw responses on sheets; memory stays flat, bytes depend on the content
+only."""
 
 import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from videval.errors import UsageError
 from videval.export.cells import XLSX, CellKeeper, Companion
 from videval.export.files import FULL, RUN_KEY, Draft
-from videval.export.table import Table, Written, failure_rows, flattened, ordered
+from videval.export.table import RESPONSE_COLUMNS, Table, Written, failure_rows, flattened, ordered
 from videval.types import Scalar
 
 MAX_ROWS = 1_048_576
@@ -39,8 +40,11 @@ def write_xlsx(table: Table, draft: Draft) -> Written:
         columns, failed = failure_rows(table)
         failures = _Sheet(book, companion, "failures", columns)
         failure_count = failures.write(failed)
+        sheets = [data, card, failures]
+        if first := next(responses := iter(table.responses), None):
+            sheets.append(_Sheet(book, companion, "responses", RESPONSE_COLUMNS))
+            sheets[-1].write(chain((first,), responses))
         book.set_custom_property(RUN_KEY, table.run, "text")
-    sheets = (data, card, failures)
     return Written(
         rows=rows,
         failures=failure_count,

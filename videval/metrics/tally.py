@@ -19,15 +19,15 @@ Slopes = Mapping[str, tuple[float, float]]
 """By group: how a number changes with the group's n, and with its total."""
 
 _Key = TypeVar("_Key", bound=Hashable)
-_ZEROS = (0, 0, 0, 0, 0.0, 0.0, 0)
+_ZEROS = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
 _TINY = 1e-12
 """What is left of a variance, beside the squares it is the rest of, where nothing varies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One group: `n` scored questions, how many right, wrong, unparsed; the sum of their values in 0..1 and of the
-    values' squares; about how many videos they are."""
+    """One group: `n` scored questions, how many right, wrong, unparsed, truncated; the sum of their values in 0..1 and
+    of the values' squares; about how many videos they are."""
 
     n: int
     right: int
@@ -36,8 +36,10 @@ class Cell:
     total: float
     squares: float
     videos: int
+    truncated: int = 0  # last, as it is stored: sums of before it end without one
 
 
+_NAMES = tuple(Cell.__dataclass_fields__)
 _Pair = tuple[float, float, float, float]
 """Sums over videos of n n', n total', total n', total total' of two groups in one video."""
 
@@ -79,8 +81,7 @@ class Tally:
 
 
 def _cell(numbers: Sequence[Any]) -> Cell:
-    n, right, wrong, unparsed, total, squares, videos = numbers
-    return Cell(n=n, right=right, wrong=wrong, unparsed=unparsed, total=total, squares=squares, videos=videos)
+    return Cell(**dict(zip(_NAMES, numbers, strict=False)))
 
 
 def _added(
@@ -94,25 +95,32 @@ def _added(
 
 
 def tally_of(values: Floats, codes: npt.NDArray[Any], videos: Codes, groups: Sequence[tuple[str, Mask]]) -> Tally:
-    """Count questions: their values in 0..1, verdict codes (0 right, 1 wrong, 2 unparsed), videos by number, and which
-    of them are in each group."""
+    """Count questions: their values in 0..1, verdict codes (0 right, 1 wrong, 2 unparsed, 3 truncated), videos by
+    number, and which of them are in each group."""
     groups = sorted((group for group in groups if group[1].any()), key=lambda group: group[0])
     parts = [_by_video(number, values[mask], videos[mask]) for number, (_, mask) in enumerate(groups)]
     cells = {
-        name: _cell(
-            [
-                *map(int, (mask.sum(), *np.bincount(codes[mask], minlength=3)[:3])),
-                float(values[mask].sum()),
-                float(values[mask] @ values[mask]),
-                part.shape[1],
-            ]
-        )
+        name: _counted(values[mask], codes[mask], videos=part.shape[1])
         for (name, mask), part in zip(groups, parts, strict=True)
     }
     table = np.concatenate([np.zeros((4, 0)), *parts], axis=1)
     table = table[:, np.lexsort(table[1::-1])]
     pairs = dict(_pairs(table, tuple(cells)))
     return Tally(cells=cells, pairs=pairs, videos=len(np.unique(table[0])))
+
+
+def _counted(values: Floats, codes: npt.NDArray[Any], *, videos: int) -> Cell:
+    right, wrong, unparsed, truncated = map(int, np.bincount(codes, minlength=4)[:4])
+    return Cell(
+        n=len(values),
+        right=right,
+        wrong=wrong,
+        unparsed=unparsed,
+        total=float(values.sum()),
+        squares=float(values @ values),
+        videos=videos,
+        truncated=truncated,
+    )
 
 
 def _by_video(group: int, values: Floats, videos: Codes) -> Floats:

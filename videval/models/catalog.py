@@ -1,7 +1,12 @@
 """The models by name, as data: adapter, checkpoint, frame limits, generation defaults. Imports no torch.
 
-A model is named by its name here, by a plug-in's entry point in the group `videval.models` (a ModelSpec), or as
-`ADAPTER:PATH`, e.g. `video_llava:./my-checkpoint`.
+A model is named
+
+- by its name here, or as the hub or VLMEvalKit names it, if `videval/models/cards/` has it;
+- by a plug-in's entry point in the group `videval.models` (a ModelSpec);
+- as `ADAPTER:PATH` or `ADAPTER:ORG/NAME`, e.g. `hf_chat:./my-checkpoint`, `hf_chat:Qwen/Qwen2.5-VL-7B-Instruct`.
+
+A name of the hub may end in `@REVISION`.
 """
 
 import re
@@ -12,7 +17,8 @@ from urllib.parse import quote
 
 from videval import registry
 from videval.errors import UnknownName, UsageError
-from videval.models.checkpoints import require_checkpoint
+from videval.models.cards import ADAPTER, cards, family_facts
+from videval.models.checkpoints import model_type_of, require_checkpoint
 from videval.protocols import Model, Server
 from videval.types import GenerationSettings, ModelSpec, Variant
 
@@ -21,6 +27,7 @@ __all__ = [
     "MODELS",
     "check_frames",
     "concrete_dtype",
+    "known_as",
     "load_key",
     "load_model",
     "model_names",
@@ -63,7 +70,7 @@ MODELS: Mapping[str, ModelSpec] = {
     spec.name: spec
     for spec in (VIDEO_LLAVA_7B, replace(VIDEO_LLAVA_7B, name="Video-LLaVA-7B-HF"), VIDEO_LLAVA_TINY, FAKE)
 }
-"""Name -> what it stands for; the published names, in the order in which they are listed."""
+"""Name -> what it stands for, of the models that have an adapter of their own."""
 
 FAKE_SERVER = replace(FAKE, adapter="fake_server", note="the fake as a server of so many streams")
 FAKE_API = replace(FAKE_SERVER, adapter="fake_api", needs_device=False, note="the fake as an endpoint: no device")
@@ -74,26 +81,49 @@ _TEMPLATES: Mapping[str, ModelSpec] = {
     "fake": FAKE,
     "fake_server": FAKE_SERVER,
     "fake_api": FAKE_API,
+    ADAPTER: ModelSpec(name=ADAPTER, adapter=ADAPTER, checkpoint=""),
 }
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """Adapter -> the spec whose limits a checkpoint named `ADAPTER:PATH` shares."""
 
 
 def model_names() -> list[str]:
-    """All names of models: the catalog's and the plug-ins'."""
-    return [*MODELS, *(name for name in _plugins() if name not in MODELS)]
+    """All names of models: those with an adapter of their own, the published ones and the plug-ins'."""
+    named = [*MODELS, *cards()]
+    return [*named, *(name for name in _plugins() if name not in named)]
+
+
+def known_as(name: str) -> tuple[str, ...]:
+    """The other names of a model."""
+    return cards()[name].aliases if name in cards() else ()
 
 
 def model_spec(name: str) -> ModelSpec:
     """The model called `name`. Raises UnknownName, or ModelUnavailable for a folder without a checkpoint."""
-    if name in MODELS:
-        return MODELS[name]
-    plugin = _plugins().get(name)
-    if plugin is not None:
-        return plugin
+    named, at, revision = name.partition("@")
+    own = MODELS.get(name) or _plugins().get(name)
+    if own is not None:
+        return own
+    known = _published(named)
+    if known is not None:
+        return replace(known, name=f"{known.name}@{revision}", revision=revision) if at else known
     adapter, colon, path = name.partition(":")
     if colon and path:
         return _local_spec(adapter, path)
-    raise UnknownName("model", name, model_names())
+    raise _unknown(name)
+
+
+def _published(name: str) -> ModelSpec | None:
+    """The published checkpoint of that name, or that VLMEvalKit calls so."""
+    found = cards().get(name) or next((c for c in cards().values() if name in c.aliases), None)
+    return found.spec if found else None
+
+
+def _unknown(name: str) -> UnknownName:
+    error = UnknownName("model", name, [*model_names(), *(a for c in cards().values() for a in c.aliases)])
+    if HUB_ID.fullmatch(name):
+        error.hint += f"   or, as it is on the hub: {ADAPTER}:{name}"
+    return error
 
 
 def load_model(spec: ModelSpec, *, devices: Sequence[str], dtype: str = "auto") -> Model | Server:
@@ -131,10 +161,15 @@ def concrete_dtype(dtype: str, device: str) -> str:
 
 
 def load_key(spec: ModelSpec, dtype: str, group_size: int = 1) -> str:
-    """Stable text for what is loaded: models with one key are served by one load, and share a queue."""
+    """Stable text for what is loaded: models with one key are served by one load, and share a queue.
+
+    `group_size`: the least number of devices; a larger group serves it too. What is not set is not in it.
+    """
     where = quote(spec.checkpoint, safe="/.-_:")
     revision = quote(spec.revision, safe="/.-_")
-    return f"{spec.adapter}:{where}@{revision}:{dtype}:x{group_size}"
+    how = [f"attention={quote(spec.attention, safe='-_')}"] if spec.attention else []
+    how += ["remote-code"] if spec.trust_remote_code else []
+    return ":".join([f"{spec.adapter}:{where}@{revision}:{dtype}:x{group_size}", *how])
 
 
 def _local_spec(adapter: str, path: str) -> ModelSpec:
@@ -145,8 +180,22 @@ def _local_spec(adapter: str, path: str) -> ModelSpec:
     if adapter in FAKES:
         return replace(template, name=f"{adapter}-{path}", checkpoint=path)
     folder = Path(path).expanduser().resolve()
+    named, _, revision = path.partition("@")
+    if HUB_ID.fullmatch(named) and not folder.exists():
+        return _hub_spec(template, named, revision)
     require_checkpoint(folder)
-    return replace(template, name=folder.name, checkpoint=str(folder), revision="", note=f"{adapter}, local folder")
+    own = family_facts(model_type_of(folder)) if adapter == ADAPTER else {}
+    return replace(
+        template, name=folder.name, checkpoint=str(folder), revision="", note=f"{adapter}, local folder", **own
+    )
+
+
+def _hub_spec(template: ModelSpec, named: str, revision: str) -> ModelSpec:
+    """A checkpoint of the hub; one that is published here has its own limits."""
+    known = _published(named)
+    if known is None or template.adapter != known.adapter:
+        known = replace(template, name=named, checkpoint=named, note=f"{template.adapter}, from the hub")
+    return replace(known, name=f"{known.name}@{revision}", revision=revision) if revision else known
 
 
 def _adapter(name: str) -> Callable[..., Model | Server]:

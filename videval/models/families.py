@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "Thinking", "family_of"]
+__all__ = ["FAMILIES", "Family", "PixelRule", "Thinking", "family_of"]
+
+
+PixelRule = Literal["", "frame", "clip", "share", "tokens"]
+"""What limits in pixels are of, see `Family.pixels`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +42,8 @@ class Family:
     - `videos`: the most videos that can be shown with one question (None: any number); `even`: whether these must have
       one number of frames, as the processor stacks them; `mixed`: whether images can be shown beside a video.
     - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
-      least of a frame and the most of the clip ("share": its frames share that); empty: limits in pixels mean nothing
-      to it.
+      least of a frame and the most of the clip ("share": its frames share that). Or the most pixels of a frame are
+      said in "tokens", of which it takes some numbers only. Empty: limits in pixels mean nothing to it.
     - `patch_token`: the token in whose place the model sees a patch, where it is not the processor's own video or image
       token.
     - `places`: inputs that hold places among the patches of another input, by name.
@@ -48,7 +52,6 @@ class Family:
     - `least_frames`: the fewest frames of a clip that its processor takes.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
-    - `visual_tokens`: the rule of `videval.models.budget` by which its tokens are counted before it is loaded.
     - `needs`: packages beyond videval's own.
     """
 
@@ -58,7 +61,7 @@ class Family:
     videos: int | None = None
     even: bool = False
     mixed: bool = True
-    pixels: Literal["", "frame", "clip", "share"] = ""
+    pixels: PixelRule = ""
     thinking: Thinking | None = None
     patch_token: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
@@ -67,13 +70,12 @@ class Family:
     least_frames: int = 1
     model: str = ""
     joined_last: tuple[str, ...] = ()
-    visual_tokens: str = ""
     needs: tuple[str, ...] = ()
 
     @property
-    def image_pixels(self) -> Literal["", "frame", "clip", "share"]:
+    def image_pixels(self) -> Literal["", "frame", "clip", "share", "tokens"]:
         """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
-        return "frame" if self.pixels and self.form == "video" else self.pixels
+        return "frame" if self.pixels in ("clip", "share") and self.form == "video" else self.pixels
 
 
 QWEN_THINKING = Thinking(
@@ -83,19 +85,22 @@ QWEN_THINKING = Thinking(
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
 QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
+
 GEMMA4 = Family(
+    pixels="tokens",
     seen="patches",
     time_mark=r"(?P<m>\d\d+):(?P<s>\d\d) <\|image>",
     thinking=Thinking(open="<|channel>thought\n", close="<channel|>", switch="enable_thinking", ended="\n<channel|>"),
 )
 GLM4V = Family(
     pixels="clip",
-    time_mark=r"<\|end_of_image\|>(?P<s>\d+)",
-    thinking=Thinking(ended="</think><answer>", unasked=True),
+    least_frames=2,
+    time_mark=r"<\|end_of_image\|>(?P<s>\d+(?:\.\d)?)",
+    thinking=Thinking(switch="enable_thinking", ended="</think><answer>", unasked=True),
 )
-"""How GLM-4.1V's thinking is ended: zai-org/GLM-V, inference/trans_infer_bench.py."""
+"""Of GLM-4.1V, whose template has no switch; how its thinking is ended: zai-org/GLM-V, inference/trans_infer_bench.py.
+Whether times are whole seconds or have a digit is the processor's: checkpoints of one `model_type` have either."""
 GLM45V = replace(GLM4V, thinking=Thinking(switch="enable_thinking", unasked=True))
-GLM46V = replace(GLM45V, time_mark=r"<\|end_of_image\|>(?P<s>\d+\.\d) seconds")
 MINICPMV = Family(
     seen="slices", asked="one_slice", thinking=Thinking(), joined_last=("pixel_values", "pixel_values_videos")
 )
@@ -108,10 +113,10 @@ FAMILIES: Mapping[str, Family] = {
     "gemma3": Family(form="frames"),
     "gemma4": GEMMA4,
     "gemma4_unified": GEMMA4,
-    "glm46v": GLM46V,
+    "glm46v": GLM45V,
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
-    "glmga": GLM46V,
+    "glmga": GLM45V,
     "internvl": Family(seen="tiles", even=True),
     "llava_next_video": Family(even=True),
     "llava_onevision": Family(even=True),

@@ -12,7 +12,7 @@ https://arxiv.org/abs/2311.10122. How the texts of a prompt are joined is the pr
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -23,7 +23,20 @@ from transformers import GenerationConfig, VideoLlavaForConditionalGeneration, V
 from videval.errors import ContextExceeded, ModelFailure
 from videval.models import generating, hf
 from videval.models.catalog import concrete_dtype
-from videval.types import Clip, Generation, GenerationSettings, Image, ModelSpec, Part, Prompt, PromptSet, Text, Video
+from videval.models.hf_chat.processing import rendered
+from videval.types import (
+    Clip,
+    Generation,
+    GenerationSettings,
+    Image,
+    ModelSpec,
+    Part,
+    Prompt,
+    PromptSet,
+    Seen,
+    Text,
+    Video,
+)
 from videval.video.clips import load_frames
 
 __all__ = ["VideoLlava", "VideoLlavaInputs", "load", "prompt_text"]
@@ -39,6 +52,8 @@ class VideoLlavaInputs:
     input_ids: torch.Tensor
     pixels: torch.Tensor
     settings: GenerationSettings
+    seen: tuple[Seen, ...] = ()
+    rendered: str = ""
 
 
 def prompt_text(prompt: Prompt, plain: Callable[[str], str] = str) -> str:
@@ -85,7 +100,13 @@ class VideoLlava:
             made = self._processor(text=text, videos=[frames], return_tensors="pt")
         ids = made["input_ids"][0]
         self._check_length(len(ids), settings)
-        return VideoLlavaInputs(input_ids=ids, pixels=made["pixel_values_videos"], settings=settings)
+        return VideoLlavaInputs(
+            input_ids=ids,
+            pixels=made["pixel_values_videos"],
+            settings=settings,
+            seen=(self._seen(ids, made["pixel_values_videos"]),),
+            rendered=rendered(self._tokenizer, ids.tolist()),
+        )
 
     def generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
         """Answer a batch. What is sampled (temperature > 0) runs alone, so that its seed decides, not its company."""
@@ -122,7 +143,20 @@ class VideoLlava:
     def _answer(self, new: Sequence[int], inputs: VideoLlavaInputs, stopped: int | None) -> Generation:
         ends = generating.Ends(eos=self._eos, stop=inputs.settings.stop)
         tokens = len(inputs.input_ids)
-        return generating.read_answer(self._tokenizer, new, ends, prompt_tokens=tokens, stopped=stopped)
+        said = generating.read_answer(self._tokenizer, new, ends, prompt_tokens=tokens, stopped=stopped)
+        return replace(said, seen=inputs.seen, rendered=inputs.rendered)
+
+    def _seen(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:
+        """What the processor made of the clip; the model is told no times."""
+        _, frames, _, height, width = pixels.shape
+        patch = int(self._model.config.vision_config.patch_size)
+        return Seen(
+            frames=frames,
+            width=width,
+            height=height,
+            tokens=int((ids == self._model.config.video_token_id).sum()),
+            grid=(frames, height // patch, width // patch),
+        )
 
     def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
         if tokens + settings.max_new_tokens > self._context:

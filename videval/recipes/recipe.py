@@ -50,16 +50,20 @@ class MadeWith:
     times: str = ""
     frames: str = ""
 
+    def said(self) -> tuple[str, ...]:
+        """Each fact in words."""
+        return tuple(f"{f.name}: {value}" for f in fields(self) if (value := getattr(self, f.name)))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """A named, versioned setting of all that a published number depends on, as far as its source says.
 
-    `name` is MODEL/BENCHMARK@WHOSE; `model` a name of the catalog, `variant` as it is enqueued. `sampling` counts in
-    place of the page's for variants with its count or rate. A question is put by `wording`, or by the page in the
-    prompt set `prompts` (empty: the page's default), whose words have the digest `form`
-    (`videval.benchmarks.forms`). `subtitles` are the variant's. What is left out is as model and page have it.
-    `lacks`: what videval would need to run it; such a recipe is listed and refused. `note`: what people should know.
+    `name` is MODEL/BENCHMARK@WHOSE; `model` a name of the catalog, `variant` as it is enqueued (empty: any). `sampling`
+    counts in place of the page's for variants with its count or rate. A question is put by `wording`, or by the page in
+    the prompt set `prompts` (empty: the page's default), whose words have the digest `form`
+    (`videval.benchmarks.forms`). Subtitles are the variant's. What is left out is as model and page have it. `lacks`:
+    what videval would need to run it; such a recipe is listed and refused. `note`: what people should know.
     """
 
     name: str
@@ -83,7 +87,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Of all that is set, 16 hex digits: a name whose digest is another stands for another setting."""
-        setting = plain(replace(self, note="", made_with=MadeWith(), published=()))
+        setting = plain(replace(self, source="", date="", note="", made_with=MadeWith(), published=()))
         line = json.dumps(setting, sort_keys=True, separators=(",", ":")).encode()
         return hashlib.sha256(line).hexdigest()[:16]
 
@@ -98,4 +102,5 @@ class Recipe:
             wording=wording,
             published=self.published,
             deviations=tuple(deviations),
+            made_with=self.made_with.said(),
         )

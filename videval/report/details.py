@@ -13,6 +13,7 @@ from videval.db.timings import Slow
 from videval.errors import UsageError
 from videval.plain import plain
 from videval.report.index import spans
+from videval.report.seen import endings, seen_summary
 from videval.scorers import vlmevalkit
 from videval.types import STAGES, RequestStatus, RunState
 
@@ -141,7 +142,8 @@ def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:
 
 
 def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
-    """All that the numbers depend on: what was asked, and every combination of hardware and versions that answered."""
+    """All that the numbers depend on: what was asked, every combination of hardware and versions that answered, how the
+    answers ended, and what the model's processor made of the clips."""
     environments = _environments(database, run)
     with database.read() as connection:
         counts = runs.counts(connection, run.run_id)
@@ -153,4 +155,6 @@ def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
         "requests": {"done": counts.done, "failed": counts.failed, "waiting": counts.waiting, "total": counts.total},
         "missing_videos": len(run.missing),
         "answered_on": environments,
+        "answers": endings(database, run),
+        "seen": seen_summary(database, run),
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from videval.db.records import RunInfo
+from videval.db.scores import VERDICTS
 from videval.db.session import Database
 from videval.metrics import Estimate, Figure, figure_table
 from videval.report import svg
@@ -103,7 +104,7 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
         if (e := g.estimate).mean is not None and e.low is not None and e.high is not None
     ]
     table = _table(
-        ("group", score.name, "95 % interval", "n", "videos", "right", "wrong", "unparsed"),
+        ("group", score.name, "95 % interval", "n", "videos", *VERDICTS),
         [
             (
                 g.group,
@@ -111,14 +112,12 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
                 _interval(g.estimate, score.top),
                 g.estimate.n,
                 g.videos,
-                g.right,
-                g.wrong,
-                g.unparsed,
+                *(getattr(g, verdict) for verdict in VERDICTS),
             )
             for g in [*groups, score.overall]
         ],
     )
-    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, score.caution) if note)
+    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, score.too_short, score.caution) if note)
     index = load_index(database, run.snapshot_id, group_columns(run))
     points = converging(run, index, load_verdicts(database, run, index, with_time=True))
     most = max((p.n for p in points), default=1)
@@ -131,8 +130,14 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
     return (
         f'<div class="columns"><div><h2>Score</h2>{by_group}</div>'
         f"<div><h2>How it converged</h2>{convergence}</div></div>{table}{said}"
-        f"{_metrics(score.metrics)}"
+        f"{_metrics(score.metrics)}{_published(score)}"
     )
+
+
+def _published(score: ScoreReport) -> str:
+    """What can be said of the numbers that are published for the run's recipe."""
+    found = ((f"recipe {p.recipe}", p.said, *p.caveats) for p in score.published)
+    return "".join(f"<p>{'<br>'.join(map(escape, lines))}</p>" for lines in found)
 
 
 def _metrics(figures: Sequence[Figure]) -> str:

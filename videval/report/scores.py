@@ -10,11 +10,13 @@ from videval.asking import newer_than
 from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import find_benchmark
 from videval.db.records import RunInfo
+from videval.db.scores import VERDICTS
 from videval.db.session import Database
 from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_interval, worth
 from videval.report.counted import Counted, Load, counted
 from videval.report.index import SampleIndex, Verdicts, natural
 from videval.report.published import Reproduction, reproductions
+from videval.words import plural
 
 __all__ = ["GroupScore", "Point", "ScoreReport", "converging", "metric_rows", "score_of_questions", "score_report"]
 
@@ -24,7 +26,7 @@ FEW_VIDEOS = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupScore:
-    """The score of one group with its 95 % interval, and how many were right, wrong, unparsed."""
+    """The score of one group with its 95 % interval, and how many were right, wrong, unparsed, truncated."""
 
     column: str
     group: str
@@ -32,6 +34,12 @@ class GroupScore:
     right: int
     wrong: int
     unparsed: int
+    truncated: int
+
+    @property
+    def scored(self) -> int:
+        """How many questions were judged, whatever the verdict."""
+        return self.right + self.wrong + self.unparsed + self.truncated
 
     @property
     def videos(self) -> int:
@@ -41,7 +49,8 @@ class GroupScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreReport:
-    """A run's score. An unparsed answer counts as 0 and is counted beside it; a failed or missing one is left out.
+    """A run's score. An unparsed or truncated answer counts as 0 and is counted beside it; a failed or missing one is
+    left out.
 
     `overall` is the headline, the first of the benchmark's metrics; `name` it and `top` it see `Figure`. `metrics`
     are the figures of the others, `published` the numbers of the run's recipe beside them. `coverage` is scored /
@@ -66,6 +75,14 @@ class ScoreReport:
     def coverage(self) -> float:
         """The share of the benchmark's scorable questions that the score rests on."""
         return self.scored / self.scorable if self.scorable else 0.0
+
+    @property
+    def too_short(self) -> str:
+        """What is to be done where answers ended inside their thinking; else empty."""
+        count = self.overall.truncated
+        if not count:
+            return ""
+        return f"{plural(count, 'answer')} ended inside the thinking -> a higher --max-new-tokens, or --thinking-budget"
 
     @property
     def caution(self) -> str:
@@ -99,7 +116,6 @@ def score_report(database: Database, run: RunInfo, load: Load | None = None) -> 
     cells = found.scored.tally().cells
     overall = _group("", "overall", cells.get("", _EMPTY), first.estimate)
     metrics = (*more, *(figure for metric in others for figure in metric.of(found.scored)))
-    scored = overall.right + overall.wrong + overall.unparsed
     named = {figure.name: figure for figure in (*metrics, first) if not figure.group}
     return ScoreReport(
         run=run,
@@ -108,12 +124,12 @@ def score_report(database: Database, run: RunInfo, load: Load | None = None) -> 
         overall=overall,
         groups={column: _by_group(bench, found.scored, column) for column in found.scored.columns},
         metrics=metrics,
-        scored=scored,
+        scored=overall.scored,
         scorable=found.scorable,
         videos=found.videos,
         needs=bench.needs,
         outdated=_outdated(run, bench, found),
-        published=reproductions(run.recipe, named | {"": first}, scored=scored, scorable=found.scorable),
+        published=reproductions(run.recipe, named | {"": first}, scored=overall.scored, scorable=found.scorable),
     )
 
 
@@ -146,7 +162,7 @@ def _by_group(bench: Benchmark, scored: Scored, column: str) -> tuple[GroupScore
 
 
 def _group(column: str, name: str, cell: Cell, found: Estimate) -> GroupScore:
-    verdicts = {verdict: getattr(cell, verdict) for verdict in ("right", "wrong", "unparsed")}
+    verdicts = {verdict: getattr(cell, verdict) for verdict in VERDICTS}
     return GroupScore(column=column, group=name, estimate=found, **verdicts)
 
 

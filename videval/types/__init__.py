@@ -1,6 +1,18 @@
 """The words of videval as frozen records: what crosses a boundary is one of these, never a dict or a row."""
 
-from videval.types.answers import STAGES, Answer, Ask, Generation, Prediction, Reading, Response, Score, Seen, Timings
+from videval.types.answers import (
+    STAGES,
+    Answer,
+    Ask,
+    Generation,
+    Prediction,
+    Reading,
+    Response,
+    Said,
+    Score,
+    Seen,
+    Timings,
+)
 from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Text, Video
 from videval.types.questions import POLICIES, ClipRef, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
 from videval.types.recipes import Published, RecipeUsed, Wording
@@ -35,6 +47,7 @@ __all__ = [
     "Response",
     "Role",
     "RunState",
+    "Said",
     "Sample",
     "Scalar",
     "Score",

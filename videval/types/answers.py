@@ -7,7 +7,19 @@ from videval.types.prompts import Prompt
 from videval.types.specs import GenerationSettings
 from videval.types.states import PredictionState, Verdict
 
-__all__ = ["STAGES", "Answer", "Ask", "Generation", "Prediction", "Reading", "Response", "Score", "Seen", "Timings"]
+__all__ = [
+    "STAGES",
+    "Answer",
+    "Ask",
+    "Generation",
+    "Prediction",
+    "Reading",
+    "Response",
+    "Said",
+    "Score",
+    "Seen",
+    "Timings",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +60,14 @@ class Generation:
     def cut_thinking(self) -> bool:
         """Whether it ended before its thinking did: there is no answer, and that is not a wrong one."""
         return self.truncated and self.thinking is not None and not self.text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What predictions are read from: the text of a response, and whether it was cut off inside its thinking."""
+
+    text: str
+    cut_thinking: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +116,11 @@ class Response:
     generation: Generation
     timings: Timings
 
+    @property
+    def said(self) -> Said:
+        """What predictions are read from."""
+        return Said(text=self.text, cut_thinking=self.generation.cut_thinking)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
@@ -111,8 +136,8 @@ class Prediction:
 class Score:
     """What a scorer says of one prediction: a verdict, and a value where the scale is not right/wrong.
 
-    `value` is in 0..1 (1.0 right, 0.0 wrong) and None when unparsed; `read` is what was read from the text; `scorer`
-    who says so, with its version (choice@1).
+    `value` is in 0..1 (1.0 right, 0.0 wrong) and None when unparsed or truncated; `read` is what was read from the
+    text; `scorer` who says so, with its version (choice@1).
     """
 
     verdict: Verdict

@@ -29,7 +29,8 @@ POLICIES: Mapping[str, tuple[str, ...]] = {
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pixels:
     """How large a model's processor may make the frames, in pixels (width x height): the least and the most of each,
-    and the most of all frames of a video together; None: as the checkpoint's processor says."""
+    and the most of all frames of a video together, as its authors count them (Qwen2.5-VL's two frames of a step once);
+    None: as the checkpoint's processor says."""
 
     min_pixels: int | None = None
     max_pixels: int | None = None

@@ -32,7 +32,7 @@ class Wording:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
     """A number that somebody published for a recipe: the metric as videval calls it (empty: the headline), its value
-    on the metric's own scale, of how many questions, where and when (ISO date)."""
+    as it is printed (45.3 of 100, or on the rating's own scale), of how many questions, where and when (ISO date)."""
 
     value: float
     source: str
@@ -44,7 +44,8 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeUsed:
-    """A recipe as a run was made by it; `deviations`: what the user asked for otherwise, in words."""
+    """A recipe as a run was made by it; `deviations`: what the user asked for otherwise, in words. `made_with`: what
+    else the published numbers were made with, in words, which sets nothing here."""
 
     name: str
     version: str = ""
@@ -54,3 +55,4 @@ class RecipeUsed:
     wording: Wording | None = None
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
+    made_with: tuple[str, ...] = ()

@@ -64,11 +64,13 @@ class WorkerState(StrEnum):
 
 
 class PredictionState(StrEnum):
-    """Whether a sample's answer could be taken from the response."""
+    """Whether a sample's answer could be taken from the response; TRUNCATED: the only one of a response that was cut
+    off inside its thinking (of a pack that was, each is UNPARSABLE and can be asked alone)."""
 
     ANSWERED = "answered"
     ABSENT = "absent"
     UNPARSABLE = "unparsable"
+    TRUNCATED = "truncated"
 
 
 class Verdict(StrEnum):

@@ -19,9 +19,9 @@ from videval.models.hf_chat.batches import ChatInputs
 from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
-from videval.models.hf_chat.size import size_told
 from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
+from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Clip, GenerationSettings, Pixels, Prompt, Seen
 from videval.video.clips import load_frames
 
@@ -91,29 +91,31 @@ class Processing:
         if clips:
             told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
-            size = self._size(kind, prompt, shown)
-            told[f"{kind}s_kwargs"] |= {"size": size} if size else {}
+            told[f"{kind}s_kwargs"] |= self._limits(kind, prompt, shown)
         for name, more in self._asked(self._processor, clips).items():
             told[name] = {**told[name], **more} if name in told else more
         return told
 
-    def _size(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, int] | None:
+    def _limits(self, kind: str, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
+        """How large the frames of the clips may be, in the terms of the processor of their kind."""
         numbers = list(dict.fromkeys(v.clip for v in shown if v.kind == kind and v.clip is not None))
         if not prompt.pixels or not numbers:
-            return None
+            return {}
         limits: list[Pixels] = [prompt.pixels[number] for number in numbers]
         frames = [sum(v.clip == n for v in shown) if kind == "image" else prompt.clips[n].num_frames for n in numbers]
         processor = getattr(self._processor, f"{kind}_processor")
-        if kind == "video":
-            step = int(getattr(processor, "temporal_patch_size", None) or 1)
-            return size_told(self._family.pixels, limits, frames, processor.size, step=step)
-        return size_told(self._family.image_pixels, limits, frames, processor.size)
+        rule = self._family.pixels if kind == "video" else self._family.image_pixels
+        if rule == "tokens":
+            return soft_tokens_told(limits, frames, processor.patch_size * processor.pooling_kernel_size) or {}
+        step = int(getattr(processor, "temporal_patch_size", None) or 1) if kind == "video" else 1
+        size = size_told(rule, limits, frames, processor.size, step=step)
+        return {"size": size} if size else {}
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
         remembered: Remembered = getattr(self._processor, f"{kind}_processor")
         paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        remembered.showing = (paths, tuple((k, str(v)) for k, v in told.items() if k != "video_metadata"))
+        remembered.showing = (paths, tuple((name, str(value)) for name, value in told.items()))
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
 

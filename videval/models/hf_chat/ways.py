@@ -86,7 +86,7 @@ def _metadata_back(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
 
 
 def _one_slice(processor: Any, clips: Sequence[Clip]) -> Mapping[str, Any]:
-    """Frames of a video are shown whole, without a number before it, as MiniCPM-V's README and mlx-vlm's have it.
+    """Frames of a video are shown whole, without a number before it, as the README of MiniCPM-V 4.6 has it.
 
     By default each frame would be shown again in up to nine slices.
     """

@@ -1,0 +1,138 @@
+"""An engine in this process: for one question, where nobody else waits for the model and nothing outlives its death."""
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from videval.errors import NoFreeDevice, VidevalError, as_failure
+from videval.models.catalog import load_model
+from videval.protocols import Caller, Model, Server
+from videval.settings import Settings
+from videval.types import Answer, Ask, GenerationSettings, ModelSpec, Prompt, Stage
+from workers.device import Device, devices_for
+from workers.engine.batcher import Batcher
+from workers.locks import claim_device, release_device
+
+__all__ = ["EngineHere", "engine_here"]
+
+_Heard = SimpleQueue[Server | Answer | BaseException]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asker(Caller):
+    """Whoever waits in `ask`."""
+
+    heard: _Heard
+    on_stage: Callable[[Stage], None]
+
+    def entered(self, stage: Stage) -> None:
+        self.on_stage(stage)
+
+    def answered(self, answer: Answer) -> None:
+        self.heard.put(answer)
+
+    def failed(self, error: VidevalError) -> None:
+        self.heard.put(error)
+
+
+class EngineHere:
+    """Loads by `load` when it is first asked, in the thread that then serves it; answers one prompt at a time.
+
+    `load_s`: how many seconds loading took, once it did.
+    """
+
+    def __init__(self, load: Callable[[], Model | Server]) -> None:
+        self.load_s = 0.0
+        self._load = load
+        self._heard: _Heard = SimpleQueue()
+        self._ids = itertools.count()
+        self._server: Server | None = None
+
+    def ask(
+        self,
+        prompt: Prompt,
+        settings: GenerationSettings,
+        *,
+        alone: bool,
+        together: str,
+        load_key: str,
+        on_stage: Callable[[Stage], None],
+    ) -> Answer:
+        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem."""
+        ask = Ask(id=next(self._ids), prompt=prompt, settings=settings, alone=alone, together=together)
+        self.loaded().ask(ask, _Asker(heard=self._heard, on_stage=on_stage))
+        answer = self._next()
+        assert isinstance(answer, Answer)
+        return answer
+
+    def loaded(self) -> Server:
+        """The server, loaded if it is not. Raises ModelUnavailable."""
+        if self._server is None:
+            threading.Thread(target=self._serve, name="serve", daemon=True).start()
+            server = self._next()
+            assert isinstance(server, Server)
+            self._server = server
+        return self._server
+
+    def close(self) -> None:
+        """Let the model go, if it answers batches."""
+        if isinstance(self._server, Batcher):
+            self._server.close()
+
+    def describe(self) -> Mapping[str, str]:
+        """What the numbers depend on, as the model says it."""
+        return self.loaded().describe()
+
+    def _serve(self) -> None:
+        began = time.monotonic()
+        try:
+            loaded = self._load()
+            self.load_s = time.monotonic() - began
+            server = loaded if isinstance(loaded, Server) else Batcher(loaded, 1)
+            self._heard.put(server)
+            server.run()
+        except Exception as error:  # noqa: BLE001 - raised again where somebody waits
+            self._heard.put(error)
+
+    def _next(self) -> Server | Answer:
+        heard = self._heard.get()
+        if isinstance(heard, VidevalError):
+            raise heard
+        if isinstance(heard, BaseException):
+            raise as_failure(heard) from heard
+        return heard
+
+
+@contextmanager
+def engine_here(spec: ModelSpec, settings: Settings) -> Iterator[EngineHere]:
+    """An engine of this model on the first free device, which nobody else uses meanwhile. Raises NoFreeDevice."""
+    with _device(spec, settings) as device:
+        engine = EngineHere(lambda: load_model(spec, devices=device.names, dtype=spec.dtype))
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _device(spec: ModelSpec, settings: Settings) -> Iterator[Device]:
+    """A device of ours, the only one that torch sees."""
+    try:
+        held = claim_device(settings.lock_path, devices_for(spec, settings.devices))
+    except NoFreeDevice as error:
+        error.hint = "name a free one: --devices 1, or cpu:9; videval status shows who has them"
+        raise
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = held.device.visible
+    try:
+        yield held.device
+    finally:
+        os.environ.pop("CUDA_VISIBLE_DEVICES")
+        if before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        release_device(held)
