@@ -1,9 +1,13 @@
 """Several things that are shown with one question: two clips, an image beside a clip, frames as images, nothing."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.tiny._shown import SHORT, ChatModel, MakeClip, answer, ask, both, seen
 from videval.errors import ModelFailure
+from videval.models.catalog import model_spec
 from videval.types import Frame, Image, Prompt, Text, Video
 
 FAMILIES = ("internvl", "llava_next_video", "llava_onevision", "molmo2", "perception_lm", "smolvlm", "video_llava")
@@ -34,6 +38,14 @@ def test_an_image_beside_a_video_is_refused_where_one_would_take_the_place_of_th
         chat_model(family).prepare(
             Prompt(parts=(Video(), made_image, Text(text="What?")), clips=(made_clip(range(3)),)), SHORT
         )
+
+
+@pytest.mark.parametrize(("family", "clips", "images"), [("molmo2", 1, False), ("smolvlm", None, False)])
+def test_what_cannot_be_shown_together_is_known_before_a_run(
+    tiny: Callable[[str], Path], family: str, clips: int | None, images: bool
+) -> None:
+    known = model_spec(f"hf_chat:{tiny(family)}")
+    assert (known.clips, known.images) == (clips, images)
 
 
 # What can

@@ -117,7 +117,7 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM45V,
-    "internvl": Family(seen="tiles", even=True),
+    "internvl": Family(seen="tiles", even=True, thinking=Thinking()),
     "llava_next_video": Family(even=True),
     "llava_onevision": Family(even=True),
     "minicpmv4_6": MINICPMV,
