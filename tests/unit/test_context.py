@@ -65,6 +65,13 @@ def test_where_only_long_videos_do_not_fit_that_is_a_remark(looked: list[str]) -
     assert "they will fail -> at most 125 frames" in said
 
 
+def test_what_is_only_likely_to_be_too_long_is_a_remark(looked: list[str]) -> None:
+    (said,) = too_long(replace(INTERN, context=2_600), asked(LONG))
+    assert "about 105 of text + 512 new ones = 2,665, and it takes 2,600: they may fail" in said
+    (said,) = too_long(replace(QWEN, family="video_llama_3", context=9_000), asked(LONG, sampling=RATE))
+    assert "they may fail" in said
+
+
 def test_smaller_frames_are_named_where_the_processor_takes_limits(looked: list[str]) -> None:
     with pytest.raises(UsageError) as raised:
         too_long(QWEN, asked(LONG, sampling=RATE))

@@ -15,7 +15,7 @@ from videval.models.families import Family, PixelRule, family_of
 from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Pixels
 
-__all__ = ["RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
+__all__ = ["AT_MOST", "RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
 
 LONGEST_STRIP = 14.3
 """Height plus width by the root of their product, of the longest frame that a processor takes (200 to 1)."""
@@ -248,7 +248,9 @@ RULES: Mapping[str, Rule] = {
     "video_llama_3": _grid,
     "video_llava": _whole,
 }
-"""`model_type` -> how its tokens are counted; VideoLLaMA3 leaves out what does not change, so it has these at most."""
+"""`model_type` -> how its tokens are counted."""
+AT_MOST = frozenset({"video_llama_3"})
+"""Those that may have fewer tokens than are counted: it leaves out the patches that do not change."""
 
 MOST: Mapping[Rule, Callable[[PixelRule, Processing, int], int]] = {
     _grid: _most_of_grid,
