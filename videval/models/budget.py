@@ -12,7 +12,7 @@ from typing import Any
 
 from videval.models.checkpoints import read_json
 from videval.models.families import Family, PixelRule, family_of
-from videval.models.sizes import size_told
+from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Pixels
 
 __all__ = ["AT_MOST", "RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
@@ -89,7 +89,12 @@ def _limits_of(model_type: str) -> PixelRule:
 
 
 def _told(model_type: str, processing: Processing, pixels: Pixels, frames: int) -> Processing:
-    """The processor with the size that the adapter tells it."""
+    """The processor with the size, or the tokens of a frame, that the adapter tells it."""
+    if _limits_of(model_type) == "tokens":
+        side = processing.number("patch_size") * processing.number("pooling_kernel_size")
+        return replace(
+            processing, settings={**processing.settings, **(soft_tokens_told([pixels], [frames], side) or {})}
+        )
     size = size_told(_limits_of(model_type), [pixels], [frames], processing.size, step=processing.temporal_patch_size)
     if size is None:
         return processing
@@ -216,15 +221,19 @@ def _fixed(p: Processing) -> tuple[int, int]:
 
 RULES: Mapping[str, Rule] = {
     "ernie4_5_vl_moe": _grid,
+    "exaone4_5": _grid,
     "gemma3": _each,
     "gemma4": _soft,
+    "gemma4_unified": _soft,
     "glm46v": _grid,
     "glm4v": _grid,
     "glm4v_moe": _grid,
+    "glmga": _grid,
     "internvl": _each,
     "llava_next_video": _cropped,
     "llava_onevision": _pooled,
     "minicpmv4_6": _scaled,
+    "minicpmv4_7": _scaled,
     "molmo2": _columns,
     "perception_lm": _averaged,
     "qwen2_5_omni": _grid,
