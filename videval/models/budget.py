@@ -12,7 +12,7 @@ from typing import Any
 
 from videval.models.checkpoints import read_json
 from videval.models.families import Family, PixelRule, family_of
-from videval.models.sizes import size_told
+from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Pixels
 
 __all__ = ["AT_MOST", "RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
@@ -89,11 +89,14 @@ def _limits_of(model_type: str) -> PixelRule:
 
 
 def _told(model_type: str, processing: Processing, pixels: Pixels, frames: int) -> Processing:
-    """The processor with the size that the adapter tells it."""
-    size = size_told(_limits_of(model_type), [pixels], [frames], processing.size, step=processing.temporal_patch_size)
-    if size is None:
-        return processing
-    return replace(processing, settings={**processing.settings, "size": size, "min_pixels": None, "max_pixels": None})
+    """The processor with the limits that the adapter tells it; ModelFailure for limits that it cannot keep."""
+    rule, told = _limits_of(model_type), dict[str, Any]()
+    if rule == "tokens":
+        side = processing.number("patch_size") * processing.number("pooling_kernel_size")
+        told = soft_tokens_told([pixels], [frames], side) or {}
+    elif size := size_told(rule, [pixels], [frames], processing.size, step=processing.temporal_patch_size):
+        told = {"size": size, "min_pixels": None, "max_pixels": None}
+    return replace(processing, settings={**processing.settings, **told})
 
 
 Rule = Callable[[PixelRule, Processing, int, int, int], int]
