@@ -13,7 +13,8 @@ from transformers import AutoProcessor
 from tests.tiny._seeing import ONE, Loaded, MakeClip, answer, clip, four, loaded, seen
 from videval.errors import ModelFailure
 from videval.models.hf_chat.model import HfChat
-from videval.types import Clip, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.types import Clip, Frame, GenerationSettings, Pixels, Prompt, Seen, Text, Video
+from videval.types import Image as Picture
 
 __all__ = ["clip", "loaded"]
 
@@ -244,6 +245,51 @@ def test_each_of_two_clips_is_read_back_by_itself(family: str, loaded: Loaded, c
     parts = (Video(clip=0), Text(text="and"), Video(clip=1), Text(text="Which?"))
     both = model.prepare(Prompt(parts=parts, clips=(slow, fast)), ONE)
     assert both.seen == (seen(model, slow), seen(model, fast))
+
+
+# Images
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Picture:
+    path = tmp_path_factory.mktemp("pictures") / "noise.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 80, 3), dtype=np.uint8)).save(path)
+    return Picture(path=str(path))
+
+
+@pytest.mark.parametrize("family", GLM)
+def test_glm_takes_no_images_beside_a_video(family: str, loaded: Loaded, clip: MakeClip, picture: Picture) -> None:
+    with pytest.raises(ModelFailure, match="video or images with a question, not both"):
+        loaded(family).prepare(Prompt(parts=(Video(), picture), clips=(four(clip),)), ONE)
+
+
+@pytest.mark.parametrize("family", [*GEMMA4, *MINICPM, "ernie4_5_vl_moe", "exaone4_5", "gemma3"])
+def test_an_image_beside_a_clip_is_no_part_of_what_is_seen_of_the_clip(
+    family: str, loaded: Loaded, clip: MakeClip, picture: Picture
+) -> None:
+    model, shown = loaded(family), four(clip)
+    inputs = model.prepare(Prompt(parts=(picture, Video(), Text(text="What?")), clips=(shown,)), ONE)
+    assert inputs.seen == (seen(model, shown),)
+    assert len(model.generate([inputs, inputs])) == 2
+
+
+@pytest.mark.parametrize(
+    ("family", "size", "tokens"),
+    [
+        *[(family, (84, 108), 63) for family in GEMMA4],
+        *[(family, (48, 64), 48) for family in GLM],
+        # an image is shown whole and in 2 x 2 slices of 32 x 32 again, 4 tokens each
+        *[(family, (32, 32), 20) for family in MINICPM],
+        ("ernie4_5_vl_moe", (48, 64), 48),
+    ],
+)
+def test_frames_that_are_shown_as_images_are_counted_as_such(
+    family: str, size: tuple[int, int], tokens: int, loaded: Loaded, clip: MakeClip
+) -> None:
+    frames = tuple(Frame(position=n) for n in (0, 2, 3))
+    (found,) = loaded(family).prepare(Prompt(parts=(*frames, Text(text="What?")), clips=(four(clip),)), ONE).seen
+    assert (found.frames, (found.height, found.width), found.tokens) == (3, size, 3 * tokens)
+    assert found.timestamps == ()
 
 
 # Thinking

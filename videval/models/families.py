@@ -72,7 +72,7 @@ class Family:
     needs: tuple[str, ...] = ()
 
     @property
-    def image_pixels(self) -> Literal["", "frame", "clip", "share", "tokens"]:
+    def image_pixels(self) -> PixelRule:
         """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
         return "frame" if self.pixels in ("clip", "share") and self.form == "video" else self.pixels
 
@@ -94,6 +94,7 @@ GEMMA4 = Family(
 GLM4V = Family(
     pixels="clip",
     least_frames=2,
+    mixed=False,
     time_mark=r"<\|end_of_image\|>(?P<s>\d+(?:\.\d)?)",
     thinking=Thinking(switch="enable_thinking", ended="</think><answer>", unasked=True),
 )
