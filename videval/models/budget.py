@@ -89,16 +89,14 @@ def _limits_of(model_type: str) -> PixelRule:
 
 
 def _told(model_type: str, processing: Processing, pixels: Pixels, frames: int) -> Processing:
-    """The processor with the size, or the tokens of a frame, that the adapter tells it."""
-    if _limits_of(model_type) == "tokens":
+    """The processor with the limits that the adapter tells it; ModelFailure for limits that it cannot keep."""
+    rule, told = _limits_of(model_type), dict[str, Any]()
+    if rule == "tokens":
         side = processing.number("patch_size") * processing.number("pooling_kernel_size")
-        return replace(
-            processing, settings={**processing.settings, **(soft_tokens_told([pixels], [frames], side) or {})}
-        )
-    size = size_told(_limits_of(model_type), [pixels], [frames], processing.size, step=processing.temporal_patch_size)
-    if size is None:
-        return processing
-    return replace(processing, settings={**processing.settings, "size": size, "min_pixels": None, "max_pixels": None})
+        told = soft_tokens_told([pixels], [frames], side) or {}
+    elif size := size_told(rule, [pixels], [frames], processing.size, step=processing.temporal_patch_size):
+        told = {"size": size, "min_pixels": None, "max_pixels": None}
+    return replace(processing, settings={**processing.settings, **told})
 
 
 Rule = Callable[[PixelRule, Processing, int, int, int], int]

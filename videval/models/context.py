@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from videval.errors import UsageError, VideoFailure
+from videval.errors import ModelFailure, UsageError, VideoFailure
 from videval.models.budget import AT_MOST, RULES, Processing, most_tokens, processing_of, visual_tokens
 from videval.models.cards import processors
 from videval.models.checkpoints import here, read_json
@@ -63,7 +63,7 @@ class _Counter:
     asking: Asking
 
     def need(self, sample: Sample) -> _Need | None:
-        """What it needs; None if one of its videos cannot be read."""
+        """What it needs; None if one of its videos cannot be read or shown."""
         clips = [self._clip(ref) for ref in sample.shown]
         if any(clip is None for clip in clips):
             return None
@@ -71,12 +71,16 @@ class _Counter:
         return self._sum(sample, [frames for frames, _ in counted], [tokens for _, tokens in counted])
 
     def most(self, sample: Sample) -> _Need | None:
-        """The most it can need, whatever its videos are; None if the number of their frames is not bound."""
+        """The most it can need, whatever its videos are; None if the number of their frames is not bound, or so many
+        cannot be kept within the limits."""
         bounds = [_bound(ref.sampling or self.asking.sampling) for ref in sample.shown]
         frames = [bound for bound in bounds if bound is not None]
         if len(frames) < len(bounds):
             return None
-        tokens = [most_tokens(self.model_type, self.processing, self.asking.pixels, frames=n) for n in frames]
+        try:
+            tokens = [most_tokens(self.model_type, self.processing, self.asking.pixels, frames=n) for n in frames]
+        except ModelFailure:
+            return None
         return self._sum(sample, frames, tokens)
 
     def _clip(self, ref: ClipRef) -> tuple[int, int] | None:
@@ -86,10 +90,10 @@ class _Counter:
         try:
             sampling = ref.sampling or self.asking.sampling
             frames = len(choose_frames(info.total_frames, info.fps, sampling, ref.span).indices)
-        except VideoFailure:
+            of = {"frames": frames, "height": info.height, "width": info.width}
+            return frames, visual_tokens(self.model_type, self.processing, self.asking.pixels, **of)
+        except (ModelFailure, VideoFailure):
             return None
-        of = {"frames": frames, "height": info.height, "width": info.width}
-        return frames, visual_tokens(self.model_type, self.processing, self.asking.pixels, **of)
 
     def _sum(self, sample: Sample, frames: Sequence[int], tokens: Sequence[int]) -> _Need:
         said = " ".join([sample.question, *sample.candidates]).encode()
