@@ -143,6 +143,17 @@ def test_a_checkpoint_with_code_of_its_own_is_not_trusted_by_itself(checkpoint: 
     assert "--trust-remote-code" in error.hint
 
 
+def test_nobody_is_asked_on_the_terminal_whether_code_may_run(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(checkpoint, "config.json", model_type="its_own", auto_map={"AutoConfig": "code.Config"})
+    (checkpoint / "code.py").write_text("raise SystemExit('this ran')")
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt) or "yes")
+    assert "--trust-remote-code" in refused(checkpoint).hint
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory"), MemoryError()]
 )

@@ -201,9 +201,12 @@ def _commit(spec: ModelSpec) -> str:
 
 
 def _told(spec: ModelSpec) -> dict[str, Any]:
-    """What `from_pretrained` is told of the files; code of a checkpoint runs only if the spec says so."""
+    """What `from_pretrained` is told of the files; code of a checkpoint runs only if the spec says so.
+
+    That it may not is said too: transformers would else ask for it on the terminal.
+    """
     revision = {} if checkpoint_folder(spec) is not None or not spec.revision else {"revision": spec.revision}
-    return revision | ({"trust_remote_code": True} if spec.trust_remote_code else {})
+    return revision | {"trust_remote_code": spec.trust_remote_code}
 
 
 def _mends(spec: ModelSpec, error: Exception) -> str:
