@@ -75,8 +75,8 @@ class Processing:
         given = {}
         for kind in KINDS:
             own = [visual for visual in shown if visual.kind == kind]
+            frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
             if own:
-                frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         bos = self._processor.tokenizer.bos_token
         words = {"add_special_tokens": not (bos and text.startswith(bos)), f"return_{OFFSETS}": True}
@@ -113,11 +113,12 @@ class Processing:
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
-        remembered: Remembered = getattr(self._processor, f"{kind}_processor")
+        remembered: Remembered | None = getattr(self._processor, f"{kind}_processor", None)
         paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        remembered.showing = (paths, tuple((name, str(value)) for name, value in told.items()))
+        how = tuple((name, str(value)) for name, value in told.items())
+        is_known = remembered is not None and remembered.show((paths, how) if own else None)
         clips: dict[str, npt.NDArray[np.uint8]] = {}
-        return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
+        return [_read(visual, prompt, clips, mapped=is_known) for visual in own]
 
     def _check_shown(self, shown: Sequence[Visual], clips: Sequence[Clip]) -> None:
         if not self._family.mixed and len({visual.kind for visual in shown}) > 1:
