@@ -164,12 +164,11 @@ def _pixels(asked: Asked, recipe: Recipe, spec: ModelSpec) -> Pixels:
 
 
 def _with_length(asked: Asked, recipe: Recipe, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
-    """How long an answer may be: as the user or the recipe says, else as the benchmark's reference does, else the
-    model's entry."""
+    """How long an answer may be: as the user or the recipe says, else the longer of what the benchmark's reference and
+    the model's entry say, as a model that thinks first must not be cut short."""
     said = asked.max_new_tokens or recipe.generation.max_new_tokens
-    if said is not None or bench.max_new_tokens is None:
-        return spec
-    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.max_new_tokens))
+    longest = max(spec.generation.max_new_tokens, bench.max_new_tokens or 0)
+    return spec if said else replace(spec, generation=replace(spec.generation, max_new_tokens=longest))
 
 
 def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
