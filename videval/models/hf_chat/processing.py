@@ -53,14 +53,16 @@ class Processing:
             said = self._chat.text(prompt, pieces, turned)
             if not turned:
                 check_unswitched(self._family.thinking, said.opening, settings.thinking)
-            made = self._made(said.text, prompt, shown)
+            opened = is_opened(self._family.thinking, said.opening)
+            text = said.opening if opened else said.text  # an answer's first words are none of a thought's
+            made = self._made(text, prompt, shown)
             self._check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
                 tensors={n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS},
                 settings=settings,
                 seen=self._seen(made, prompt, shown) if shown else (),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
-                opened=is_opened(self._family.thinking, said.opening),
+                opened=opened,
                 joined_last=self._family.joined_last,
                 places=self._family.places,
             )
