@@ -16,7 +16,7 @@ from videval.benchmarks.table_text import names_a_table
 from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
-from videval.models.catalog import model_spec
+from videval.models.catalog import concrete_dtype, model_spec
 from videval.options import Asked
 from videval.order import Order
 from videval.recipes import Recipe, find_recipe
@@ -134,9 +134,11 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
+    dtype = asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype
+    concrete_dtype(dtype, "cpu")  # which raises for one that does not exist
     return replace(
         spec,
-        dtype=asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype,
+        dtype=dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
         attention=asked.attention or spec.attention,
         trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,

@@ -125,6 +125,11 @@ def too_long(spec: ModelSpec, asking: Asking) -> list[str]:
     Nothing is said of a model of which too little is known to count.
     """
     limit, counter = context_of(spec), _counter(spec, asking)
+    if limit is not None and asking.new_tokens >= limit:
+        raise UsageError(
+            f"answers may have {asking.new_tokens:,} tokens, and {spec.name} takes {limit:,} with the question",
+            hint=f"--max-new-tokens {max(1, limit // 8)}",
+        )
     if limit is None or counter is None or not asking.samples:
         return []
     try:
