@@ -1,4 +1,4 @@
-"""How Gemma, GLM-V, MiniCPM-V and ERNIE-VL are told to think, and how what they think is parted from what they answer."""
+"""How Gemma, GLM-V, MiniCPM-V and ERNIE-VL are told to think, and how that is parted from what they answer."""
 
 from dataclasses import replace
 
