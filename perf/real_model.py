@@ -114,7 +114,7 @@ def main() -> None:
         few = table_of(folder, "few.tsv", clips=max(given.workers) * 4, each=1)
         print(f"other programs use {cores_used():.1f} cores\n")
         print(
-            "| family | workers | questions a clip | straight, items/s | videval, items/s | ratio | straight, CPU s | "
+            "| family | workers | questions a clip | straight, items/s | videval, items/s | ratio | CPU s | CPU s | equal |"
         )
         for family in given.families:
             TINY[family](folder / family)

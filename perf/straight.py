@@ -25,6 +25,7 @@ def main(checkpoint: str, table: str, shard: str, shards: str, tokens: str) -> N
     torch.set_num_threads(1)
     processor = AutoProcessor.from_pretrained(checkpoint)
     model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    ends = model.generation_config.eos_token_id
     with Path(table).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))[int(shard) :: int(shards)]
     began, cpu, answers = time.time(), time.process_time(), {}
@@ -35,7 +36,7 @@ def main(checkpoint: str, table: str, shard: str, shards: str, tokens: str) -> N
         inputs = _inputs(processor, frames, numbers, len(reader), reader.get_avg_fps(), row["question"])
         with torch.inference_mode():
             out = model.generate(**inputs, max_new_tokens=int(tokens), do_sample=False)
-        new = out[0, inputs["input_ids"].shape[1] :]
+        new = [t for t in out[0, inputs["input_ids"].shape[1] :].tolist() if t not in ends]
         answers[row["index"]] = processor.tokenizer.decode(new, skip_special_tokens=True)
     print(json.dumps({"began": began, "ended": time.time(), "cpu": time.process_time() - cpu, "answers": answers}))
 
