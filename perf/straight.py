@@ -1,9 +1,7 @@
 """A straight loop of transformers over a table of questions, as one would write it by hand; no code of videval.
 
-    python -m perf.straight CHECKPOINT TABLE SHARD SHARDS TOKENS
-
 Every question's frames are decoded with decord, go through the processor and the model, one question after another.
-Prints JSON: when it began and ended after loading, its CPU seconds in between, and its answers by index.
+`perf/real_model.py` runs it in processes of its own.
 """
 
 import csv
@@ -21,13 +19,18 @@ FRAMES = 8
 
 
 def main(checkpoint: str, table: str, shard: str, shards: str, tokens: str) -> None:
-    """Answer every `shards`-th question, from `shard` on."""
+    """Answer every `shards`-th question, from `shard` on; says when it has loaded, and begins at the next line read.
+
+    Prints JSON: when it began and ended, its CPU seconds in between, and its answers by index.
+    """
     torch.set_num_threads(1)
     processor = AutoProcessor.from_pretrained(checkpoint)
     model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
     ends = model.generation_config.eos_token_id
     with Path(table).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))[int(shard) :: int(shards)]
+    print("loaded", flush=True)
+    sys.stdin.readline()
     began, cpu, answers = time.time(), time.process_time(), {}
     for row in rows:
         reader = VideoReader(str(Path(table).parent / row["video"]), num_threads=1)
@@ -53,7 +56,3 @@ def _inputs(processor, frames, numbers, total, fps, question):
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True,
         processor_kwargs=told,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
