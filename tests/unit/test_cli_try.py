@@ -49,7 +49,7 @@ def found(videval: Call, *words: str) -> Any:
         (["clip.mp4", "What?", "fake", "--policy", "qwen"], "unknown sampling policy", "qwen3_vl", 2),
         (["clip.mp4", "What?", "fake", "--start", "2"], "a start and a later end", "--start 10 --end 20", 2),
         (["clip.mp4", "What?", "fake", "--start", "2", "--end", "1"], "a later end", "--start 10 --end 20", 2),
-        (["clip.mp4", "What?", "Video-LLaVA-tiny", "--frames", "4"], "takes exactly 8 frames", "_8frame", 2),
+        (["clip.mp4", "What?", "Video-LLaVA-tiny", "--frames", "4"], "takes exactly 8 frames", "--frames 8", 2),
         (["clip.mp4", "What?", "fake", "--devices", "tpu"], "'tpu' is not a device", "auto", 2),
     ],
 )

@@ -161,6 +161,24 @@ def test_its_pixels_count_over_the_models_and_the_users_over_both(settings: Sett
     assert asked.max_pixels is None, "nothing is scaled when it is decoded"
 
 
+def test_a_limit_of_pixels_gives_way_to_the_one_that_is_asked_for(settings: Settings) -> None:
+    assert order(settings, max_pixels=500).spec.pixels == Pixels(min_pixels=500, max_pixels=500, total_pixels=5000)
+    assert order(settings, min_pixels=3000).spec.pixels == Pixels(min_pixels=3000, max_pixels=3000, total_pixels=5000)
+    with pytest.raises(UsageError, match="min_pixels 64 are more than max_pixels 32"):
+        order(settings, min_pixels=64, max_pixels=32)
+
+
+def test_what_a_model_cannot_be_shown_of_a_table_is_said_by_its_option(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="Video-LLaVA-tiny takes exactly 8 frames") as refused:
+        make_order(Asked(what="asked.jsonl", model="Video-LLaVA-tiny", frames=4), settings)
+    assert refused.value.hint == "--frames 8"
+    with pytest.raises(UsageError, match="resizes takes at most 16 frames, not 17") as refused:
+        make_order(Asked(what="asked.jsonl", model="resizes", frames=17), settings)
+    assert refused.value.hint == "--frames 16"
+    with pytest.raises(UsageError, match="--frames and --fps exclude each other"):
+        make_order(Asked(what="asked.jsonl", model="fake", frames=4, fps=1.0), settings)
+
+
 def test_the_most_pixels_are_for_decoding_where_the_model_does_not_resize(settings: Settings) -> None:
     made = order(settings, "fixed/mvbench", max_pixels=1500)
     assert made.max_pixels == 1500 and made.spec.pixels == Pixels()
