@@ -24,7 +24,7 @@ from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, PromptSet, Variant, Wording
 
-__all__ = ["make_order", "order_of_recipe", "order_unread"]
+__all__ = ["make_order", "order_of_recipe", "order_unread", "refuse_both"]
 
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
@@ -227,8 +227,7 @@ def _table(asked: Asked, recipe: Recipe, file: Path, spec: ModelSpec) -> tuple[B
     if not file.exists():
         raise UsageError(f"{file} is not a file", hint="is the path right, seen from this folder?")
     frames, fps = asked.frames, asked.fps
-    if frames is not None and fps is not None:
-        raise UsageError("--frames and --fps exclude each other", hint="leave one of them out")
+    refuse_both(asked)
     if frames is None and fps is None and recipe.sampling:
         frames, fps = recipe.sampling.num_frames, recipe.sampling.fps
     if frames is None and fps is None:
@@ -236,6 +235,12 @@ def _table(asked: Asked, recipe: Recipe, file: Path, spec: ModelSpec) -> tuple[B
     _check_count(spec, frames)
     variant = table_variant(file, num_frames=frames, fps=fps, pack=asked.pack)
     return TableBenchmark(file, allow_missing=asked.allow_missing), variant
+
+
+def refuse_both(asked: Asked) -> None:
+    """Raise UsageError if a frame count and a rate are asked for."""
+    if asked.frames is not None and asked.fps is not None:
+        raise UsageError("--frames and --fps exclude each other", hint="leave one of them out")
 
 
 def _check_count(spec: ModelSpec, frames: int | None) -> None:
