@@ -203,6 +203,8 @@ def test_a_recipe_for_any_benchmark_is_run_on_the_users_own_questions(settings: 
         ({"dtype": "float16"}, ["dtype 'float16' in place of 'bfloat16'"]),
         ({"max_frames": 16}, ["frames.max_frames 16 in place of 32"]),
         ({"min_pixels": 64}, ["pixels.min_pixels 64 in place of 1000"]),
+        ({"attention": "eager"}, ["attention 'eager' in place of nothing"]),
+        ({"trust_remote_code": True}, ["trust_remote_code True in place of False"]),
         ({"prompts": "vlmevalkit"}, ["prompts 'vlmevalkit' in place of 'paper'"]),
         ({"temperature": 0.7, "max_frames": 99, "dtype": "bfloat16", "max_pixels": 2000}, []),
         ({"limit": 1, "priority": 2, "in_order": True, "max_attempts": 7}, []),
@@ -286,6 +288,15 @@ def test_a_run_that_was_made_without_its_recipe_is_gone_on_with_by_it(settings: 
     after = stored(database, make_order(replace(asked, model=None, recipe="mine.toml"), settings))
     assert before.recipe is None and after.run_id == before.run_id
     assert after.recipe is not None and after.recipe.name == "any@mine"
+
+
+def test_a_run_is_by_the_recipe_that_was_asked_for_last(settings: Settings, database: Database) -> None:
+    """So that a number that was mended in a file, or another's of the same setting, is what the run is compared with."""
+    before = stored(database, order(settings, allow_missing=True))
+    Path("team.toml").write_text(RECIPE.replace("value = 45.3", "value = 43.5"))
+    after = stored(database, order(settings, allow_missing=True))
+    assert after.run_id == before.run_id
+    assert after.recipe is not None and after.recipe.published[0].value == 43.5
 
 
 def test_rules_by_length_and_their_pixels_are_the_runs_sampling(settings: Settings) -> None:
