@@ -291,7 +291,7 @@ def test_a_run_that_was_made_without_its_recipe_is_gone_on_with_by_it(settings: 
 
 
 def test_a_run_is_by_the_recipe_that_was_asked_for_last(settings: Settings, database: Database) -> None:
-    """So that a number that was mended in a file, or another's of the same setting, is what the run is compared with."""
+    """So that a number mended in a file, or another's of the same setting, is what the run is compared with."""
     before = stored(database, order(settings, allow_missing=True))
     Path("team.toml").write_text(RECIPE.replace("value = 45.3", "value = 43.5"))
     after = stored(database, order(settings, allow_missing=True))
