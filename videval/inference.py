@@ -20,7 +20,6 @@ from videval.errors import (
     RequestFailure,
     VideoFailure,
 )
-from videval.plain import plain
 from videval.types import (
     Answer,
     Clip,
@@ -202,7 +201,7 @@ def _pixels(run: RunConfig, refs: Sequence[ClipRef], clips: Sequence[Clip]) -> t
 def _pixels_of(run: RunConfig, ref: ClipRef, clip: Clip) -> Pixels:
     """As the run says, and its rule for clips of that length where it says otherwise."""
     rule = rule_for(run.sampling_of(ref), seconds_shown(clip.total_frames, clip.fps, clip.span_frames))
-    return replace(run.spec.pixels, **plain(rule.pixels)) if rule and rule.pixels else run.spec.pixels
+    return rule.pixels.over(run.spec.pixels) if rule and rule.pixels else run.spec.pixels
 
 
 def _found(part: Part, clips: Sequence[ClipRef], files: Callable[[str], Path]) -> Part:

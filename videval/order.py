@@ -88,11 +88,14 @@ class Order:
         return sampling
 
     def settled(self) -> dict[str, Any]:
-        """All that a recipe may set, field by field, as it will be: what deviates from a recipe is found by this."""
+        """All that a recipe may set, and how the model is run, field by field, as it will be: what deviates from a
+        recipe is found by this."""
         said: dict[str, Any] = {
             "variant": self.variant.name,
             "model": self.spec.name,
             "dtype": self.dtype,
+            "attention": self.spec.attention,
+            "trust_remote_code": self.spec.trust_remote_code,
             "prompts": self.prompt_set.value,
             "wording": plain(self.recipe.wording) if self.recipe and self.recipe.wording else {},
             "frames": self.sampling(),

@@ -63,7 +63,7 @@ def enqueue(
         run_id = database.write(_create, order, make)
     else:
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
-        if order.recipe and copies[-1].recipe is None:
+        if order.recipe and copies[-1].recipe != order.recipe:
             database.write(rows.set_recipe, run_id, order.recipe)
     asked, added = _plans(database, order, run_id, snapshot_id, digest, missing), 0
     for chunk in _chunks(asked):

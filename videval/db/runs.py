@@ -121,9 +121,8 @@ def create_run(connection: Connection, new: NewRun) -> int:
 
 
 def set_recipe(connection: Connection, run_id: int, recipe: RecipeUsed) -> None:
-    """Say by which recipe a run is that was made without one: the same key is the same setting."""
-    if not connection.execute(select(RunRow.recipe).where(RunRow.id == run_id)).scalar_one():
-        connection.execute(update(RunRow).where(RunRow.id == run_id).values(recipe=plain(recipe)))
+    """Say by which recipe a run is, in place of another one: the same key is the same setting."""
+    connection.execute(update(RunRow).where(RunRow.id == run_id).values(recipe=plain(recipe)))
 
 
 def request_keys(connection: Connection, run_id: int) -> set[str]:
