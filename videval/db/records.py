@@ -91,6 +91,11 @@ class RunInfo:
     protocol: int = 1
     recipe: RecipeUsed | None = None
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether answers of it were read from files that another program, or another machine, wrote."""
+        return "imported" in self.card
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredSample:
