@@ -41,7 +41,8 @@ def store_imported(connection: Connection, run_id: int, answers: Sequence[Import
     taken = [found for found in taken if _is_taken(connection, *found[1:])]
     if not taken:
         return 0
-    connection.execute(insert(AttemptRow), [_attempt(request_id, attempt, tool) for _, request_id, attempt, _ in taken])
+    attempts_made = [_attempt(request_id, attempt, tool) for _, request_id, attempt, _ in taken]
+    connection.execute(insert(AttemptRow).values(started_at=db_now(), finished_at=db_now()), attempts_made)
     responses = [_response(run_id, a.text, request_id, attempt) for a, request_id, attempt, _ in taken]
     upsert(connection, ResponseRow, responses, keys=["request_id"])
     store_readings(connection, run_id, [(_answered(a, request_id), a.reading) for a, request_id, *_ in taken])
@@ -75,8 +76,6 @@ def _attempt(request_id: int, attempt: int, tool: str) -> dict[str, Any]:
         "stage": Stage.STORE,
         "outcome": AttemptOutcome.DONE,
         "struck": False,
-        "started_at": db_now(),
-        "finished_at": db_now(),
         "environment": {"imported from": tool},
     }
 

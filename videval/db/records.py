@@ -93,8 +93,18 @@ class RunInfo:
 
     @property
     def is_imported(self) -> bool:
-        """Whether answers of it were read from files that another program, or another machine, wrote."""
+        """Whether answers of it were read from result files."""
         return "imported" in self.card
+
+    @property
+    def origin(self) -> str:
+        """From which files answers of it were read, in words; empty: from none."""
+        imported = self.card.get("imported")
+        if not imported:
+            return ""
+        names = [str(file["name"]) for file in imported["files"]]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"imported from {', '.join(names[:3])}{more} ({imported['tool']})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

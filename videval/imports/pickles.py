@@ -7,6 +7,7 @@ note of what would have been called with what. Nothing is imported, nothing is c
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,8 @@ class _Mark:
 
 def read_pickle(data: bytes) -> Any:
     """What a pickle holds: plain values, and a `Made` for each array or table. RefusedPickle for any other content."""
-    return _Machine().run(data)
+    with warnings.catch_warnings(action="ignore"):  # a torn text may have odd escapes
+        return _Machine().run(data)
 
 
 class _Machine:
