@@ -1,4 +1,4 @@
-"""Result files as other tools write them: VLMEvalKit's `dump` (vlmeval/smp/file.py) by pandas, lmms-eval's sample log."""
+"""Result files as VLMEvalKit writes them by pandas (`dump` in vlmeval/smp/file.py), sample logs as lmms-eval does."""
 
 import csv
 import json
@@ -16,9 +16,7 @@ __all__ = ["frame_of", "write_as_vlmevalkit", "write_log"]
 
 def frame_of(samples: Sequence[Sample], answers: Mapping[str, object]) -> pd.DataFrame:
     """The benchmark's columns with a prediction, as `infer_data_job_video` has it before it writes."""
-    frame = pd.DataFrame([dict(s.row) for s in samples])
-    frame["prediction"] = [answers.get(s.id) for s in samples]
-    return frame
+    return pd.DataFrame([{**s.row, "prediction": answers.get(s.id)} for s in samples])
 
 
 def write_as_vlmevalkit(frame: pd.DataFrame, path: Path) -> Path:

@@ -389,6 +389,13 @@ def test_a_runs_page_says_whether_it_reproduces_its_recipes_number(database: Dat
     assert "not as the recipe says: seed 3 in place of 0" in text and "so far, by 60 of 100 questions" in text
 
 
+def test_a_run_of_answers_from_elsewhere_is_marked(database: Database, opened: Open) -> None:
+    files = [{"name": "old.xlsx", "sha256": "0", "tool": "VLMEvalKit"}]
+    seed_run(database, Seed(done=60, card={"imported": {"files": files, "tool": "VLMEvalKit", "at": ""}}))
+    assert "imported from old.xlsx (VLMEvalKit)" in said(opened("run"))
+    assert ", imported" in said(opened("runs"))
+
+
 def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=50))
     for address in ("0.0.0.0", None, "192.168.1.5", "::"):

@@ -1,5 +1,6 @@
 """Where the run that an export would become differs from the run it was exported from."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,9 +29,9 @@ def _names(*cards: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    """A value as any form of a card has it: 8.0 is 8, a list its text, nothing is nothing."""
+    """A value as any form of a card has it: 8.0 is 8, a list its JSON, nothing is nothing."""
     if value in (None, "", (), [], {}, "[]", "{}"):
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(list(value)) if isinstance(value, tuple | list) else str(value)
+    return json.dumps(value) if isinstance(value, tuple | list) else str(value)

@@ -76,9 +76,9 @@ def _take(matched: Matched, row: Row, found: str, where: str, clashes: list[str]
         return
     matched.by_index_alone += row.question is None and not row.told
     kept = matched.packs if is_pack else matched.answers
-    known = kept.setdefault(found, row.text)
-    if known is not row.text:
-        (matched.twice if known == row.text else clashes).append(where)
+    if found in kept:
+        (matched.twice if kept[found] == row.text else clashes).append(where)
+    kept.setdefault(found, row.text)
 
 
 def _check(matched: Matched, files: Sequence[ResultFile], clashes: Sequence[str]) -> None:
