@@ -396,6 +396,15 @@ def test_a_run_of_answers_from_elsewhere_is_marked(database: Database, opened: O
     assert ", imported" in said(opened("runs"))
 
 
+def test_an_answer_without_prompt_frames_and_times_is_shown(database: Database, opened: Open) -> None:
+    """So are those that were imported."""
+    seed_run(database, Seed(done=60))
+    database.write(lambda c: c.exec_driver_sql("UPDATE responses SET prompt = '[]', clips = '[]', num_frames = 0"))
+    assert "What moves in question 7?" in said(opened("samples", sample="q7"))
+    database.write(lambda c: c.exec_driver_sql("UPDATE responses SET generate_s = 0, decode_s = 0"))
+    assert not opened("run").exception
+
+
 def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=50))
     for address in ("0.0.0.0", None, "192.168.1.5", "::"):

@@ -31,6 +31,7 @@ def videval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     frame = frame_of(samples, answers)
     write_as_vlmevalkit(frame, tmp_path / "old" / f"{NAME}.xlsx")
     write_as_vlmevalkit(frame, tmp_path / "old" / "answers.tsv")
+    write_as_vlmevalkit(frame, tmp_path / "old" / "GPT4o_MovingShapes_8frame.json")
     (tmp_path / "old" / f"02_{NAME}.pkl").write_bytes(b"cos\nsystem\n(Vtrue\ntR.")
     call = caller(tmp_path / "home", monkeypatch, capsys)
     monkeypatch.setenv("VIDEVAL_DATA_ROOT", str(tmp_path / "data"))
@@ -48,7 +49,7 @@ def examples() -> Iterator[tuple[str, list[str]]]:
 
 def test_the_commands_of_the_page_print_what_it_shows(videval: Call) -> None:
     found = list(examples())
-    assert len(found) == 5
+    assert len(found) == 6
     for command, shown in found:
         said = videval(*command.split())
         assert said.code == (2 if shown[0].startswith("error:") else 0), said.err

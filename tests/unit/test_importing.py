@@ -22,14 +22,16 @@ from videval.benchmarks.catalog import find_benchmark, parse_variant
 from videval.db import runs as run_rows
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
+from videval.errors import ModelUnavailable
 from videval.export import export_table, run_table
 from videval.imports import gather
 from videval.merge import merge
+from videval.models.catalog import load_model
 from videval.options import Asked
 from videval.orders import make_order
 from videval.report import score_report
 from videval.settings import Settings
-from videval.types import Sample
+from videval.types import ModelSpec, Sample
 
 MODEL, VARIANT = "Video-LLaVA-7B", "MVBench_8frame"
 NAME = f"{MODEL}_{VARIANT}"
@@ -199,7 +201,8 @@ def test_the_same_order_afterwards_asks_only_what_is_missing(
 
 def test_it_says_the_line_that_asks_the_rest(videval: Call, tmp_path: Path, data: Path) -> None:
     said = videval("import", str(results(tmp_path, data)), "--prompts", "vlmevalkit", "--stop", "a b", "--dry-run")
-    assert f"then: videval enqueue {VARIANT} {MODEL} --prompts vlmevalkit --stop 'a b'" in said.out
+    line = f"videval enqueue {VARIANT} {MODEL} --prompts vlmevalkit --stop 'a b'"
+    assert f"  what is missing is asked by: {line}" in said.lines
 
 
 KILLED = """
@@ -447,7 +450,39 @@ def test_columns_tell_the_benchmark_where_the_name_does_not(videval: Call, tmp_p
 
 def test_a_model_that_nobody_knows_is_asked_for(videval: Call, tmp_path: Path, data: Path) -> None:
     said = refused(videval, results(tmp_path, data, name=f"Nobodys-Model_{VARIANT}.xlsx"))
-    assert "no model is called 'Nobodys-Model'" in said and "--model NAME" in said
+    assert "no model is called 'Nobodys-Model'" in said and "--model NAME" in said and "--unknown-model" in said
+
+
+def test_a_model_that_nobody_knows_can_be_kept_to_be_compared(
+    videval: Call, database: Database, tmp_path: Path, data: Path
+) -> None:
+    file = results(tmp_path, data, name=f"Nobodys-Model_{VARIANT}.xlsx")
+    said = videval("import", str(file), "--unknown-model")
+    assert said.code == 0 and "Nobodys-Model is not known here: what is missing cannot be asked" in said.out
+    run = the_run(database)
+    assert (run.model, run.is_imported, counts(database).done) == ("Nobodys-Model", True, 40)
+    with pytest.raises(ModelUnavailable, match="imported answers only"):
+        load_model(ModelSpec.from_json(run.card["model"]), devices=["cpu"])
+    out = tmp_path / "out.tsv"
+    export_table(run_table(database, run), out, "tsv")
+    again = videval("import", str(out), "--unknown-model")
+    assert again.code == 0 and "0 answers imported, 40 were there" in again.out
+    assert videval("import", str(file), "--unknown-model", "--model", MODEL).code == 0, "one that is known, is known"
+
+
+def test_answers_to_a_table_of_ones_own_are_imported_with_it(videval: Call, database: Database, tmp_path: Path) -> None:
+    table = tmp_path / "questions.tsv"
+    table.write_text("index\tvideo\tquestion\tanswer\nq1\ta.mp4\tWhat?\tfox\nq2\ta.mp4\tWho?\towl\n")
+    asked = ("--data", str(table), "--frames", "8", "--allow-missing")
+    frame = pd.DataFrame({"index": ["q1", "q2"], "question": ["What?", "Who?"], "prediction": ["fox", "cat"]})
+    file = write_as_vlmevalkit(frame, tmp_path / "fake_questions.tsv")
+    assert videval("import", str(file), *asked, "--model", "fake").code == 0
+    assert score_report(database, the_run(database)).overall.estimate.mean == 0.5
+    out = tmp_path / "out.xlsx"
+    export_table(run_table(database, the_run(database)), out, "xlsx")
+    unsaid = videval("import", str(out))
+    assert unsaid.code == 2 and "--data questions.tsv" in unsaid.err
+    assert "0 answers imported, 2 were there" in videval("import", str(out), *asked).out
 
 
 def test_a_benchmark_that_is_not_here_has_to_be_prepared(videval: Call, tmp_path: Path, data: Path) -> None:

@@ -29,6 +29,9 @@ def import_command(
     asked: Asked,
     *,
     files: list[Path] = FILES,
+    unknown_model: Annotated[
+        bool, typer.Option("--unknown-model", help="a model that is not known here: to compare, not to go on with")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and write nothing")] = False,
 ) -> None:
     """Make runs of other tools' result files, scored by our rules.
@@ -40,7 +43,7 @@ def import_command(
 
     settings = settings_with()
     with busy("reading and matching"):
-        found = gather([file.expanduser() for file in files], asked, settings)
+        found = gather([file.expanduser() for file in files], asked, settings, unknown_model=unknown_model)
     for each in found:
         _explain(each)
     if dry_run:
@@ -87,7 +90,8 @@ def _rehearse(found: "Found", settings: "Settings", *, new: bool) -> None:
     """Say into which run the answers would go, and how to go on."""
     run = _run_there(found, settings, new=new)
     where = f"run {run.name}" if run else "a new run"
-    say(f"  {plural(len(found.said), 'request')} would be stored in {where}; then: {_enqueue(found)}")
+    say(f"  {plural(len(found.said), 'request')} would be stored in {where}")
+    explain(f"  {_rest(found)}")
 
 
 def _run_there(found: "Found", settings: "Settings", *, new: bool) -> "RunInfo | None":
@@ -123,18 +127,22 @@ def _say_stored(found: "Found", done: "Stored") -> None:
     verb = "new run" if done.created else "goes on with run"
     known = f", {done.known:,} were there" if done.known else ""
     say(f"{verb} {done.run.name}: {plural(done.stored, 'answer')} imported{known}")
-    explain(f"  what is missing is asked by: {_enqueue(found)}")
+    explain(f"  {_rest(found)}")
 
 
-def _enqueue(found: "Found") -> str:
-    """The line that asks the rest of the same order."""
+def _rest(found: "Found") -> str:
+    """How the rest of the same order is asked, or why it is not."""
+    from videval.imports import is_elsewhere
+
+    if is_elsewhere(found.order.spec):
+        return f"{found.order.spec.name} is not known here: what is missing cannot be asked"
     asked = found.asked
     words = ["videval", "enqueue", *([] if asked.data else [asked.what or ""]), asked.model or ""]
     for field in options():
         value = getattr(asked, field.name)
         if value != field.default and value is not None and field.name != "new":
             words += _words(f"--{field.name.replace('_', '-')}", value, is_many=field.type == TEXTS)
-    return shlex.join(words)
+    return f"what is missing is asked by: {shlex.join(words)}"
 
 
 def _words(option: str, value: object, *, is_many: bool) -> list[str]:

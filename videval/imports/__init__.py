@@ -10,9 +10,10 @@ from pathlib import Path
 
 from videval.errors import UsageError
 from videval.imports.deviations import deviations
+from videval.imports.elsewhere import is_elsewhere, order_elsewhere
 from videval.imports.files import read_results
 from videval.imports.matching import Matched, match
-from videval.imports.names import asked_of
+from videval.imports.names import asked_of, known_model
 from videval.imports.rows import ResultFile
 from videval.imports.storing import Stored, run_for, said_to, store
 from videval.options import Asked
@@ -20,7 +21,7 @@ from videval.order import Order
 from videval.orders import make_order
 from videval.settings import Settings
 
-__all__ = ["Found", "Matched", "ResultFile", "Stored", "gather", "run_for", "store"]
+__all__ = ["Found", "Matched", "ResultFile", "Stored", "gather", "is_elsewhere", "run_for", "store"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,18 +35,20 @@ class Found:
     said: dict[str, str]
 
 
-def gather(paths: Sequence[Path], given: Asked, settings: Settings) -> list[Found]:
+def gather(paths: Sequence[Path], given: Asked, settings: Settings, *, unknown_model: bool = False) -> list[Found]:
     """Read files and match their rows; those that are of one order (the ranks of a run, say) belong together.
 
-    Raises UsageError, DataMissing, EnvironmentProblem for a file or a name that cannot be used.
+    `unknown_model`: take a model that videval does not know, whose run can be compared and not gone on with. Raises
+    UsageError, DataMissing, EnvironmentProblem for a file or a name that cannot be used.
     """
     orders: dict[Asked, Order] = {}
     groups: dict[Asked, list[ResultFile]] = {}
     for path in paths:
         file = read_results(path)
-        asked = asked_of(file, given, settings)
+        asked = asked_of(file, given, settings, unknown_model=unknown_model)
         if asked not in orders:
-            orders[asked] = make_order(asked, settings)
+            is_known = not unknown_model or known_model(asked.model or "") is not None
+            orders[asked] = (make_order if is_known else order_elsewhere)(asked, settings)
         _check_card(file, orders[asked])
         groups.setdefault(asked, []).append(file)
     return [_found(asked, orders[asked], files) for asked, files in groups.items()]

@@ -15,25 +15,27 @@ from videval.options import Asked
 from videval.settings import Settings
 from videval.types import GenerationSettings, Pixels
 
-__all__ = ["asked_of"]
+__all__ = ["asked_of", "known_model"]
 
 _RANK = re.compile(r"\d{2,}_(?=.)")
 _ENDS = re.compile(r"(_PREV|_supp)+$")
 
 
-def asked_of(file: ResultFile, given: Asked, settings: Settings) -> Asked:
+def asked_of(file: ResultFile, given: Asked, settings: Settings, *, unknown_model: bool = False) -> Asked:
     """What was asked for, so that these are its answers: as the user says, else as the file does. UsageError if
-    neither says it."""
+    neither says it. `unknown_model`: a name that is no model's will do."""
     by_name = _of_name(file)
     if file.card is not None:
         return _of_card(file.card, given)
     what = given.what if given.what or given.data else by_name[1]
     if what is None and given.data is None:
         raise UsageError(f"{file.name}: {_by_columns(file, settings)}", hint="--benchmark MVBench_8frame, say")
-    model = given.model or _known(by_name[0]) or _known(file.folder.replace("__", "/"))
-    if model is None:
+    model = given.model or known_model(by_name[0]) or known_model(file.folder.replace("__", "/"))
+    model = model or (by_name[0] if unknown_model else None)
+    if not model:
         said = f"no model is called {by_name[0]!r}" if by_name[0] else "its name does not say of which model it is"
-        raise UsageError(f"{file.name}: {said}", hint="--model NAME; see: videval list models")
+        hint = "--model NAME (videval list models), or to compare it only: --unknown-model"
+        raise UsageError(f"{file.name}: {said}", hint=hint)
     return replace(given, what=what, model=model)
 
 
@@ -52,7 +54,7 @@ def _of_name(file: ResultFile) -> tuple[str, str | None]:
     return "", None
 
 
-def _known(name: str) -> str | None:
+def known_model(name: str) -> str | None:
     """The name, if it is a model's."""
     try:
         return model_spec(name).name if name else None
