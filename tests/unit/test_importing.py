@@ -238,7 +238,7 @@ def test_an_import_that_was_killed_is_finished_by_the_same_one_with_nothing_doub
     assert (run.state, counts(database).done, counts(database).total) == ("active", 40, 40)
     assert [f["name"] for f in run.card["imported"]["files"]] == [file.name]
     again = videval("import", str(file))
-    assert "0 answers imported, 40 were there" in again.out and counts(database).total == 40
+    assert not again.err and "0 answers imported, 40 were there" in again.out and counts(database).total == 40
 
 
 def test_the_ranks_of_a_run_are_one_run(videval: Call, database: Database, tmp_path: Path, data: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_request_that_waits_or_failed_takes_the_files_answer(
     runs.enqueue(database, make_order(Asked(what=VARIANT, model=MODEL), settings))
     assert counts(database).queued == 10
     said = videval("import", str(results(tmp_path, data, {s.id: "A" for s in samples[25:]}, name=f"{NAME}.tsv")))
-    assert "10 answers imported, 5 were there" in said.out
+    assert "10 answers imported, 5 were there" in said.out and "what was there stays as it is" in said.err
     assert (counts(database).queued, counts(database).done, counts(database).total) == (0, 40, 40)
 
 

@@ -127,6 +127,8 @@ def _say_stored(found: "Found", done: "Stored") -> None:
     verb = "new run" if done.created else "goes on with run"
     known = f", {done.known:,} were there" if done.known else ""
     say(f"{verb} {done.run.name}: {plural(done.stored, 'answer')} imported{known}")
+    if done.known and not done.again:
+        warn("  what was there stays as it is, from whichever file; --new imports into a run beside it")
     explain(f"  {_rest(found)}")
 
 

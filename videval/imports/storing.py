@@ -34,12 +34,14 @@ CHUNK = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """What an import did: the run, whether it is new, how many requests it answered, and how many were answered."""
+    """What an import did: the run, whether it is new, how many requests it answered, and how many were answered;
+    `again`: whether the run had these very files before."""
 
     run: RunInfo
     created: bool
     stored: int
     known: int
+    again: bool
 
 
 def said_to(order: Order, matched: Matched) -> dict[str, str]:
@@ -71,8 +73,7 @@ def run_for(database: Database, order: Order, files: Sequence[ResultFile], *, ne
     UsageError if the order's run has answers of its own: they are not mixed unasked.
     """
     found = runs.copies_of(database, order)
-    digests = {file.sha256 for file in files}
-    same = [r for r in found if r.is_imported and digests <= {f["sha256"] for f in r.card["imported"]["files"]}]
+    same = [run for run in found if _has(run, files)]
     if new or not found:
         return same[-1] if same else None
     if same or found[-1].is_imported:
@@ -81,6 +82,12 @@ def run_for(database: Database, order: Order, files: Sequence[ResultFile], *, ne
         f"{found[-1].name} is of the same order, and was not imported: its answers are not mixed with a file's",
         hint="--new imports into a run beside it",
     )
+
+
+def _has(run: RunInfo, files: Sequence[ResultFile]) -> bool:
+    """Whether a run was imported from these very files, among others."""
+    known = run.card["imported"]["files"] if run.is_imported else ()
+    return {file.sha256 for file in files} <= {file["sha256"] for file in known}
 
 
 def store(
@@ -109,7 +116,8 @@ def store(
     fold(database, run)
     with database.read() as connection:
         run = run_rows.get_run(connection, run.run_id)
-    return Stored(run=run, created=known is None, stored=stored, known=len(said) - stored)
+    again = known is not None and _has(known, files)
+    return Stored(run=run, created=known is None, stored=stored, known=len(said) - stored, again=again)
 
 
 def _note(files: Sequence[ResultFile], before: Mapping[str, Any] | None) -> dict[str, Any]:
