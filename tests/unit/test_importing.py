@@ -388,6 +388,18 @@ def test_a_dry_run_says_all_and_writes_nothing(videval: Call, tmp_path: Path, da
     assert said.lines[-1] == "nothing was written" and not (tmp_path / "home").exists()
 
 
+def test_for_scripts_it_is_json(videval: Call, database: Database, tmp_path: Path, data: Path) -> None:
+    frame = frame_of(questions(data), all_answered(questions(data)) | {"7": None})
+    frame.loc[5, "index"] = 4711
+    file = write_as_vlmevalkit(frame, tmp_path / f"{NAME}.tsv")
+    (rehearsed,) = json.loads(videval("import", str(file), "--dry-run", "--json").out)
+    said = videval("import", str(file), "--json")
+    (done,) = json.loads(said.out)
+    assert said.code == 1 and rehearsed == done | {"run": None} and done["run"] == the_run(database).name
+    assert (done["answers"], done["requests"], done["failed"]) == (38, 38, {"no answer": 1})
+    assert done["unmatched"] == [f"{NAME}.tsv, row 6 (index 4711): no question has this index"]
+
+
 # bad input
 
 
@@ -438,6 +450,12 @@ def test_a_file_of_another_benchmark_is_refused(videval: Call, tmp_path: Path, d
     frame = frame_of(questions(data, "Video-MME_8frame"), {"0": "A"})
     said = refused(videval, write_as_vlmevalkit(frame, tmp_path / f"{NAME}.xlsx"))
     assert "no row is of a question of this benchmark" in said and "--benchmark VARIANT" in said
+
+
+def test_a_file_without_one_answer_is_refused(videval: Call, tmp_path: Path, data: Path) -> None:
+    failed = dict.fromkeys((s.id for s in questions(data)), "Failed to obtain answer via API.")
+    said = refused(videval, results(tmp_path, data, failed))
+    assert "not one answer: a failure message 40" in said
 
 
 def test_columns_tell_the_benchmark_where_the_name_does_not(videval: Call, tmp_path: Path, data: Path) -> None:

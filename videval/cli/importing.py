@@ -2,13 +2,13 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from videval.cli.asked import takes_files
 from videval.cli.busy import busy
-from videval.cli.console import explain, opened, say, settings_with, warn
+from videval.cli.console import explain, opened, say, say_json, settings_with, warn
 from videval.options import TEXTS, Asked, options
 from videval.words import plural
 
@@ -33,25 +33,25 @@ def import_command(
         bool, typer.Option("--unknown-model", help="a model that is not known here: to compare, not to go on with")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and write nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for scripts")] = False,
 ) -> None:
     """Make runs of other tools' result files, scored by our rules.
 
     Result files of VLMEvalKit (its pickles too, which are read and never run), sample logs of lmms-eval, and our own
-    exports. The same order afterwards asks only what is missing. Exit code 1 if rows are of no question.
+    exports. The same order afterwards asks only what is missing. Exit code 1 if rows are of no question. Keys of
+    --json: README, "For scripts".
     """
     from videval.imports import gather
 
     settings = settings_with()
     with busy("reading and matching"):
         found = gather([file.expanduser() for file in files], asked, settings, unknown_model=unknown_model)
-    for each in found:
-        _explain(each)
-    if dry_run:
+    if not as_json:
         for each in found:
-            _rehearse(each, settings, new=asked.new)
-        say("nothing was written")
-    else:
-        _store(found, settings, new=asked.new)
+            _explain(each)
+    names = (_rehearsed if dry_run else _stored)(found, settings, new=asked.new, quiet=as_json)
+    if as_json:
+        say_json([_as_json(each, name) for each, name in zip(found, names, strict=True)])
     if any(each.matched.unmatched for each in found):
         raise typer.Exit(1)
 
@@ -86,12 +86,16 @@ def _list(what: str, rows: list[str]) -> None:
             warn(f"    ... and {len(rows) - SHOWN:,} more")
 
 
-def _rehearse(found: "Found", settings: "Settings", *, new: bool) -> None:
-    """Say into which run the answers would go, and how to go on."""
-    run = _run_there(found, settings, new=new)
-    where = f"run {run.name}" if run else "a new run"
-    say(f"  {plural(len(found.said), 'request')} would be stored in {where}")
-    explain(f"  {_rest(found)}")
+def _rehearsed(found: list["Found"], settings: "Settings", *, new: bool, quiet: bool) -> list[str | None]:
+    """Say into which runs the answers would go, and how to go on; returns the names of those that are there."""
+    runs = [_run_there(each, settings, new=new) for each in found]
+    if not quiet:
+        for each, run in zip(found, runs, strict=True):
+            where = f"run {run.name}" if run else "a new run"
+            say(f"  {plural(len(each.said), 'request')} would be stored in {where}")
+            explain(f"  {_rest(each)}")
+        say("nothing was written")
+    return [run.name if run else None for run in runs]
 
 
 def _run_there(found: "Found", settings: "Settings", *, new: bool) -> "RunInfo | None":
@@ -109,18 +113,23 @@ def _run_there(found: "Found", settings: "Settings", *, new: bool) -> "RunInfo |
         database.close()
 
 
-def _store(found: list["Found"], settings: "Settings", *, new: bool) -> None:
+def _stored(found: list["Found"], settings: "Settings", *, new: bool, quiet: bool) -> list[str | None]:
+    """Store the answers and say into which runs; returns their names."""
     from videval.cli.results import show_score
     from videval.imports import run_for, store
 
+    names: list[str | None] = []
     with opened(settings) as database:
         for each in found:
             run_for(database, each.order, each.files, new=new)  # what is refused is refused before anything is written
         for each in found:
             with busy("storing answers") as tell:
                 done = store(database, each.order, each.files, each.said, new=new, on_progress=tell)
-            _say_stored(each, done)
-            show_score(database, done.run)
+            names.append(done.run.name)
+            if not quiet:
+                _say_stored(each, done)
+                show_score(database, done.run)
+    return names
 
 
 def _say_stored(found: "Found", done: "Stored") -> None:
@@ -153,3 +162,21 @@ def _words(option: str, value: object, *, is_many: bool) -> list[str]:
     if is_many and isinstance(value, tuple):
         return [word for one in value for word in (option, str(one))]
     return [option, str(value)]
+
+
+def _as_json(found: "Found", run: str | None) -> dict[str, Any]:
+    """What the files are and what became of them; the README says what each key means."""
+    matched, order = found.matched, found.order
+    return {
+        "run": run,
+        "files": [{"name": file.name, "tool": file.tool, "sha256": file.sha256} for file in found.files],
+        "variant": order.variant.name,
+        "model": order.spec.name,
+        "questions": len(order.samples),
+        "answers": len(matched.answers),
+        "packs": len(matched.packs),
+        "requests": len(found.said),
+        "failed": dict(matched.failed),
+        "twice": matched.twice,
+        "unmatched": matched.unmatched,
+    }

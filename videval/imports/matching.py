@@ -88,7 +88,10 @@ def _check(matched: Matched, files: Sequence[ResultFile], clashes: Sequence[str]
             f"{names}: {len(clashes)} indexes have two different answers:\n{_listed(clashes)}",
             hint="leave one of them out",
         )
-    if not matched.found and not matched.failed:
+    if not matched.found and matched.failed:
+        failed = ", ".join(f"{why} {count:,}" for why, count in sorted(matched.failed.items()))
+        raise UsageError(f"{names}: not one answer: {failed}", hint="is it the file of a run that failed?")
+    if not matched.found:
         raise UsageError(
             f"{names}: no row is of a question of this benchmark:\n{_listed(matched.unmatched)}",
             hint="--benchmark VARIANT says of which benchmark the file is",
