@@ -2,10 +2,10 @@
 bell for them is not known here. What else may be done to a run: `changes.py`."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
@@ -21,7 +21,7 @@ from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
 
-__all__ = ["Enqueued", "enqueue", "find"]
+__all__ = ["Enqueued", "copies_of", "create", "enqueue", "find"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -59,8 +59,7 @@ def enqueue(
     copies = _read(database, rows.find_copies, order.run_key(digest))
     created = new or not copies
     if created:
-        make = _new_run(order, len(copies), snapshot_id, digest, missing)
-        run_id = database.write(_create, order, make)
+        run_id = database.write(_create, order, _new_run(order, len(copies), snapshot_id, digest, missing))
     else:
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
         if order.recipe and copies[-1].recipe != order.recipe:
@@ -73,6 +72,20 @@ def enqueue(
     reopened = database.write(_activate, run_id)
     run = _read(database, rows.get_run, run_id)
     return Enqueued(run=run, created=created, added=added, reopened=reopened)
+
+
+def copies_of(database: Database, order: Order) -> list[RunInfo]:
+    """The runs that are of this order, oldest first."""
+    return _read(database, rows.find_copies, order.run_key(snapshot_digest(order.benchmark.name, order.samples)))
+
+
+def create(database: Database, order: Order, *, more: Mapping[str, Any]) -> RunInfo:
+    """Make another run of an order, which has no requests yet; `more` goes into its card."""
+    digest = snapshot_digest(order.benchmark.name, order.samples)
+    snapshot_id = _store_snapshot(database, order, digest)
+    made = _new_run(order, len(copies_of(database, order)), snapshot_id, digest, set())
+    run_id = database.write(_create, order, replace(made, card={**made.card, **more}))
+    return _read(database, rows.get_run, run_id)
 
 
 def _missing(order: Order) -> set[str]:

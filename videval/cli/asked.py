@@ -11,16 +11,23 @@ from videval.cli import complete
 from videval.errors import UsageError
 from videval.options import TEXTS, Asked, OptionField, options
 
-__all__ = ["takes_asked", "takes_setting"]
+__all__ = ["takes_asked", "takes_files", "takes_setting"]
 
 OF_A_RUN = frozenset(
     ("data", "data_root", "pack", "priority", "limit", "in_order", "max_attempts", "allow_missing", "new")
 )
 """Options that mean nothing for one question without a run."""
 
+OF_REQUESTS = frozenset(("limit", "max_attempts", "in_order"))
+"""Options that mean nothing where answers are there already."""
+
 VARIANT = typer.Argument(
     None, help="a variant (MVBench_8frame) or a file (questions.tsv)", autocompletion=complete.variants
 )
+BENCHMARK = typer.Option(
+    None, "--benchmark", help="of which variant they are (MVBench_8frame)", autocompletion=complete.variants
+)
+OF_MODEL = typer.Option(None, "--model", help="of which model they are", autocompletion=complete.models)
 MODEL = typer.Argument(None, help="a model (Video-LLaVA-7B) or ADAPTER:PATH", autocompletion=complete.models)
 
 
@@ -42,6 +49,16 @@ def takes_setting(command: Callable[Concatenate[Asked, ...], None]) -> Callable[
     before = [p for p in own if isinstance(p.default, ArgumentInfo)]
     behind = [p for p in own if p not in before]
     return _handing(command, _setting, shared, [*before, *shared, *behind])
+
+
+def takes_files(command: Callable[Concatenate[Asked, ...], None]) -> Callable[..., None]:
+    """Have a command whose first parameter is an `Asked` take files, and as options what these are answers to."""
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    shared = [_parameter("variant", str | None, BENCHMARK), _parameter("model", str | None, OF_MODEL)]
+    shared += [_option(field) for field in options() if field.name not in OF_REQUESTS]
+    before = [p for p in own if isinstance(p.default, ArgumentInfo)]
+    behind = [p for p in own if p not in before]
+    return _handing(command, _of_files, shared, [*before, *shared, *behind])
 
 
 def _handing(
@@ -93,3 +110,8 @@ def _setting(model: str | None, **given: Any) -> Asked:
     if model is None and given["recipe"] is None:
         raise UsageError("which model?", hint="it stands after the question; see: videval list models")
     return Asked(what=None, model=model, **given)
+
+
+def _of_files(variant: str | None, model: str | None, **given: Any) -> Asked:
+    """What files are answers to; what is not said, they say."""
+    return Asked(what=variant, model=model, **given)

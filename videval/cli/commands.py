@@ -190,6 +190,13 @@ COMMANDS: Groups = {
             "videval verify Video-MME",
         ),
         _command(
+            "import",
+            "importing:import_command",
+            "Make runs of other tools' result files, scored by our rules.",
+            "videval import results/Video-LLaVA-7B_MVBench_8frame.xlsx --dry-run",
+            "videval import old.tsv --benchmark Video-MME_8frame --model Qwen/Qwen2.5-VL-7B-Instruct",
+        ),
+        _command(
             "merge",
             "results:merge_command",
             "Read predictions and scores from the responses again.",
