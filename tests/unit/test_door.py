@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -308,6 +308,14 @@ def test_a_run_is_paused_resumed_cancelled_and_tried_again(seeded: Settings) -> 
 
 def test_merge_reads_the_answers_again(seeded: Settings) -> None:
     assert videval.run("over", settings=seeded).merge().responses == 17
+
+
+def test_a_run_that_its_database_does_not_have_is_an_unknown_name(seeded: Settings, tmp_path: Path) -> None:
+    run = videval.run("over", settings=seeded)
+    with pytest.raises(UnknownName, match=run.name):
+        replace(run, settings=settings_for(tmp_path / "empty")).status()
+    with pytest.raises(UnknownName, match=run.name):
+        replace(run, run_id=2).wait()
 
 
 def test_a_run_travels_to_other_processes(seeded: Settings) -> None:

@@ -17,7 +17,7 @@ from videval.db.stats import FailureGroup
 from videval.door.frame import export_run, frame_of
 from videval.door.local import trouble_with
 from videval.door.opened import ask
-from videval.errors import DatabaseUnavailable, EnvironmentProblem, Incomplete
+from videval.errors import DatabaseUnavailable, EnvironmentProblem, Incomplete, UnknownName
 from videval.export import ExportFormat, ExportResult
 from videval.merge import Merged, merge
 from videval.report import RunStatus, ScoreReport
@@ -158,8 +158,12 @@ class Run:
         return ask(self.settings, lambda database: work(database, self._info(database)), patience=patience)
 
     def _info(self, database: Database) -> RunInfo:
+        """UnknownName in a database that does not have it, as one that was put in the place of its own."""
         with database.read() as connection:
-            return rows.get_run(connection, self.run_id)
+            for found in rows.find_run(connection, self.name):
+                if (found.run_id, found.name) == (self.run_id, self.name):
+                    return found
+            raise UnknownName("run", self.name, [info.name for info in rows.list_runs(connection)])
 
     def _change(self, change: Callable[[Settings, Database, RunInfo], Done]) -> Done:
         return self._ask(lambda database, info: change(self.settings, database, info))

@@ -104,7 +104,7 @@ class LocalFleet:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            await asyncio.wait([starting])
+            await asyncio.gather(starting, return_exceptions=True)
             await self.__aexit__(None, None, None)
             raise
 
