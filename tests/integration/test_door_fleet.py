@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -57,9 +57,14 @@ def table(folder: Path, count: int = 6, latency_ms: int = 0) -> Path:
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """The workers that a process has started."""
-    children = psutil.Process(pid).children()
-    return [child for child in children if "workers" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE]
+    """The workers that a process has started and that live."""
+    return [child for child in psutil.Process(pid).children() if _is_worker(child)]
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it ends just now
+        return "workers" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_a_fleet_answers_with_the_settings_of_the_program_and_is_gone_after_the_block(
@@ -209,6 +214,24 @@ def test_a_fleet_that_can_never_start_ends_the_wait(
             assert raised.value.hint == "videval doctor" and "no weights" in fleet.trouble
     with pytest.raises(TimeoutError):  # it is nobody's trouble any more
         run.wait(timeout=0)
+
+
+def test_what_the_machine_refuses_for_a_moment_is_tried_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TICK", 0.02)
+    refused: list[Exception] = [OSError("no process to be had"), EnvironmentProblem("no lock to be had")]
+    tick = Fleet.tick
+
+    def refusing(self: Fleet) -> None:
+        if refused:
+            raise refused.pop()
+        tick(self)
+
+    monkeypatch.setattr(Fleet, "tick", refusing)
+    with videval.fleet("cpu", settings=settings) as fleet:
+        wait_for("a worker", lambda: fleet.alive == 1)
+    assert not refused
 
 
 def test_a_second_ctrl_c_kills_the_workers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,15 @@ def test_import_videval_imports_nothing_but_itself() -> None:
     said = python(f"import sys, videval; dir(videval); print({held}); videval.enqueue; print({held})")
     before, after = (ast.literal_eval(line) for line in said.splitlines())
     assert before == [] and "sqlalchemy" in after
-    assert not {"torch", "transformers", "pandas", "celery", "typer"} & set(after)
+    assert not {"av", "celery", "decord", "pandas", "torch", "transformers", "typer"} & set(after)
+
+
+def test_a_program_that_enqueues_is_not_made_to_import_torch_or_a_decoder(table: Path, tmp_path: Path) -> None:
+    settings = {"home": str(tmp_path / "home"), "broker_url": NOBODY}
+    call = f"videval.enqueue({str(table)!r}, 'Video-LLaVA-tiny', settings={settings}).score()"
+    heavy = ("av", "celery", "decord", "pandas", "torch", "transformers")
+    said = python(f"import sys, videval; {call}; print([n for n in {heavy} if n in sys.modules])")
+    assert ast.literal_eval(said) == []
 
 
 def test_every_public_name_is_there_and_the_types_have_the_same() -> None:

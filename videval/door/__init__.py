@@ -8,13 +8,15 @@ import asyncio
 import logging
 import os
 
+from videval.db import runs as rows
+from videval.db.records import RunInfo
+from videval.db.session import Database
 from videval.door.handle import Progress, Run, RunCancelled, TimedOut
 from videval.door.local import LocalFleet
 from videval.door.opened import SettingsLike, ask, settings_of
 from videval.door.options import Options, Unpack, asked_of
 from videval.models.troubles import troubles
 from videval.orders import make_order
-from videval.report import run_statuses
 from videval.runs import find
 from workers import desk
 
@@ -81,8 +83,12 @@ def run(name: str, *, settings: SettingsLike = None) -> Run:
 def list_runs(*, settings: SettingsLike = None) -> list[Run]:
     """All runs, newest first."""
     chosen = settings_of(settings)
-    found = [status.run for status in ask(chosen, run_statuses)]
-    return [Run(run_id=info.run_id, name=info.name, settings=chosen) for info in found]
+    return [Run(run_id=info.run_id, name=info.name, settings=chosen) for info in ask(chosen, _all_runs)]
+
+
+def _all_runs(database: Database) -> list[RunInfo]:
+    with database.read() as connection:
+        return rows.list_runs(connection)
 
 
 def fleet(devices: str | None = None, *, settings: SettingsLike = None, patience: float = 30.0) -> LocalFleet:

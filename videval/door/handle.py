@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from videval import report
 from videval.db import runs as rows
@@ -41,7 +41,7 @@ OUTAGE = 600.0
 class _OfRun(Incomplete):
     """A run that is not finished; `run` is it."""
 
-    hint_of_kind = ""
+    hint_of_kind: ClassVar[str] = ""
 
     def __init__(self, message: str, run: "Run") -> None:
         super().__init__(message, hint=self.hint_of_kind)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from videval.door.opened import ask
-from videval.errors import BrokerRefuses, BrokerUnavailable, UsageError
+from videval.errors import BrokerRefuses, BrokerUnavailable, UsageError, VidevalError
 from videval.settings import Settings
 from workers.broker import BrokerUser
 from workers.device import parse_devices
@@ -122,8 +122,8 @@ class LocalFleet:
         while not self._over.is_set():
             try:
                 fleet.tick()
-            except OSError as error:  # no process or file to be had at the moment
-                log.warning("a worker cannot be started: %s", error)
+            except (OSError, VidevalError) as error:  # no process, file or lock to be had at the moment
+                log.warning("the workers cannot be looked after: %s", error)
             self._over.wait(TICK)
 
 
