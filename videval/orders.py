@@ -17,7 +17,7 @@ from videval.benchmarks.table_text import names_a_table
 from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
-from videval.models.catalog import DTYPES, model_spec
+from videval.models.catalog import concrete_dtype, model_spec
 from videval.options import Asked
 from videval.order import Order
 from videval.recipes import Recipe, find_recipe
@@ -153,8 +153,7 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
     dtype = asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype
-    if dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}", hint=f"one of {', '.join(DTYPES)}")
+    concrete_dtype(dtype, "cpu")  # which raises for one that does not exist
     return replace(
         spec,
         dtype=dtype,
@@ -190,12 +189,11 @@ def _pixels(asked: Asked, recipe: Recipe, spec: ModelSpec) -> Pixels:
 
 
 def _with_length(asked: Asked, recipe: Recipe, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
-    """How long an answer may be: as the user or the recipe says, else as the benchmark's reference does, else the
-    model's entry."""
+    """How long an answer may be: as the user or the recipe says, else the longer of what the benchmark's reference and
+    the model's entry say, as a model that thinks first must not be cut short."""
     said = asked.max_new_tokens or recipe.generation.max_new_tokens
-    if said is not None or bench.max_new_tokens is None:
-        return spec
-    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.max_new_tokens))
+    longest = max(spec.generation.max_new_tokens, bench.max_new_tokens or 0)
+    return spec if said else replace(spec, generation=replace(spec.generation, max_new_tokens=longest))
 
 
 def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
