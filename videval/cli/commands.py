@@ -116,6 +116,13 @@ COMMANDS: Groups = {
             "videval score mvbench --protocol vlmevalkit",
         ),
         _command(
+            "compare",
+            "compare:compare_command",
+            "Say whether run A is as good as run B, and what differs.",
+            "videval compare mvbench-8frame--a--1 mvbench-8frame--b--1",
+            "videval compare mvbench-8frame--a--1 mvbench-8frame--b--1 --flipped 20",
+        ),
+        _command(
             "errors",
             "errors:errors_command",
             "Show what failed and why, with the line that retries.",
