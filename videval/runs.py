@@ -21,7 +21,7 @@ from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
 
-__all__ = ["Enqueued", "enqueue", "find"]
+__all__ = ["Enqueued", "enqueue", "find", "of_key"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -187,3 +187,9 @@ def find(database: Database, name: str) -> RunInfo:
         names = "\n".join(f"  {r.name}" for r in found[:10])
         raise UsageError(f"{len(found)} runs start with {name!r}:\n{names}", hint="give more of the name")
     return found[0]
+
+
+def of_key(database: Database, key: str) -> RunInfo | None:
+    """The run that an order of this run key goes on with; None if there is none yet."""
+    copies = _read(database, rows.find_copies, key)
+    return copies[-1] if copies else None
