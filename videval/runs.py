@@ -21,7 +21,7 @@ from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
 
-__all__ = ["Enqueued", "enqueue", "find", "of_key"]
+__all__ = ["Enqueued", "check", "enqueue", "find", "of_key"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -51,9 +51,7 @@ def enqueue(
     `new` makes another run although one exists. Raises UsageError, DataMissing, DatabaseUnavailable before any row
     is written; when it is cut off later, the same call finishes the work.
     """
-    order.sampling()  # raises what the order cannot have
-    order.refused()
-    missing = _missing(order)
+    missing = check(order)
     digest = snapshot_digest(order.benchmark.name, order.samples)
     snapshot_id = _store_snapshot(database, order, digest)
     copies = _read(database, rows.find_copies, order.run_key(digest))
@@ -75,8 +73,11 @@ def enqueue(
     return Enqueued(run=run, created=created, added=added, reopened=reopened)
 
 
-def _missing(order: Order) -> set[str]:
-    """The files that are not there, of an order that may go on without them. Raises UsageError, DataMissing."""
+def check(order: Order) -> set[str]:
+    """Check all of an order that can be checked without a database, as `enqueue` does; returns the files that are not
+    there, of an order that may go on without them. Raises UsageError, DataMissing."""
+    order.sampling()  # raises what the order cannot have
+    order.refused()
     if not order.samples:
         raise UsageError(f"{order.variant.name} has no questions")
     missing = order.missing_files()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from videval.suites.orders import Cell
     from workers.desk import Placed
 
-__all__ = ["enqueue_command", "one_of_each_model", "ordered", "place"]
+__all__ = ["check_all", "enqueue_command", "one_of_each_model", "ordered", "place"]
 
 
 @takes_suite
@@ -32,6 +32,7 @@ def enqueue_command(suite: Suite) -> None:
 
     settings = settings_with()
     cells = ordered(suite, settings)
+    check_all(cells)
     for order in one_of_each_model(cells):
         for trouble in troubles(order.spec):  # other machines may have what this one has not
             warn(f"{trouble.in_words(order.spec)} (here; its workers may be elsewhere)")
@@ -49,6 +50,14 @@ def ordered(suite: Suite, settings: "Settings") -> "tuple[Cell, ...]":
 
     with busy("reading the questions"):
         return ordered_cells(suite, settings)
+
+
+def check_all(cells: "Sequence[Cell]") -> None:
+    """Check every run before the first one is placed: what is wrong with the last must not be found after hours."""
+    from videval.runs import check
+
+    for cell in cells if len(cells) > 1 else ():
+        check(cell.order)
 
 
 def one_of_each_model(cells: "Sequence[Cell]") -> "list[Order]":

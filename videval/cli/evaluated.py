@@ -41,7 +41,7 @@ def evaluated(database: "Database", cells: "Sequence[Cell]", runs: "Sequence[Run
         found = [counts(connection, run.run_id) for run in runs]
     for run, count in zip(runs, found, strict=True):
         _show(database, run, count, folder, is_one=len(runs) == 1)
-    if len(runs) > 1:
+    if len(runs) > 1 and folder:
         show_suite(standings(database, cells, runs))
     return max(map(_exit_code, found))
 
@@ -56,6 +56,8 @@ def _show(database: "Database", run: "RunInfo", counts: "Counts", folder: Path |
         show_failures(database, run)
     if counts.done and folder:
         export_run(database, run, folder)
+    if counts.failed and not is_one:
+        say(f"failed: videval errors {run.name}")
     if counts.waiting:
         warn(f"  {run.name} is incomplete: {counts.waiting:,} of {plural(counts.total, 'request')} not answered yet")
     if is_one:

@@ -12,7 +12,7 @@ import typer
 
 from videval.cli.asked import takes_suite
 from videval.cli.console import explain, opened, say, settings_with, warn
-from videval.cli.enqueue import one_of_each_model, ordered, place
+from videval.cli.enqueue import check_all, one_of_each_model, ordered, place
 from videval.options import Suite
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ def run_command(
 
 
 def _fleet(settings: "Settings", cells: "Sequence[Cell]") -> "Fleet":
-    """The workers of this machine that serve every model of these runs, in turn."""
+    """The workers of this machine that serve every model of these runs, in turn; raises what speaks against a run."""
     from videval.models.troubles import refuse_troubles
     from workers.device import devices_for
     from workers.fleet import Fleet
 
+    check_all(cells)
     specs = [order.spec for order in one_of_each_model(cells)]
     devices = {device.id: device for spec in specs for device in devices_for(spec, settings.devices)}
     fleet = Fleet(settings=settings, devices=list(devices.values()), tied=True)

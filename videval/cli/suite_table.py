@@ -1,8 +1,10 @@
 """The table of a suite: models x variants, each score with its interval, what is not finished marked."""
 
+import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videval.cli.console import explain, say
+from videval.cli.console import explain, opened, say_json, settings_with
 from videval.cli.table import Column, show_table
 from videval.cli.words import measured
 
@@ -11,14 +13,14 @@ if TYPE_CHECKING:
 
     from videval.suites.standing import Standing
 
-__all__ = ["show_suite", "suite_json"]
+__all__ = ["show_scores_of", "show_suite"]
 
 MARK = "*"
 """Stands behind what is not finished."""
 
 
 def show_suite(found: "Sequence[Standing]") -> None:
-    """Print the scores of a suite's runs as a table, and where to look for what failed."""
+    """Print the scores of a suite's runs as a table."""
     from videval.suites.standing import places_of
 
     texts = dict(zip(places_of([standing.cell for standing in found]), map(_text, found), strict=True))
@@ -27,9 +29,6 @@ def show_suite(found: "Sequence[Standing]") -> None:
     show_table(titles, [[row, *(texts.get((row, column), "") for column in columns)] for row in rows])
     if not all(standing.is_finished for standing in found):
         explain(f"{MARK} not finished: the score of what is answered so far, and how much that is")
-    for status in (standing.status for standing in found):
-        if status and status.counts.failed:
-            say(f"{status.counts.failed:,} failed: videval errors {status.run.name}")
 
 
 def _text(standing: "Standing") -> str:
@@ -41,14 +40,24 @@ def _text(standing: "Standing") -> str:
     return said if standing.is_finished else f"{said} {counts.done + counts.failed:,}/{counts.total:,}{MARK}"
 
 
-def suite_json(found: "Sequence[Standing]") -> list[dict[str, Any]]:
-    """The same for scripts; docs/suites.md says what each key means."""
-    return [_json(standing) for standing in found]
+def show_scores_of(file: Path, *, as_json: bool) -> None:
+    """Print where the runs of a suite's file stand, as a table, or for scripts (README, "For scripts")."""
+    from videval.cli.enqueue import ordered
+    from videval.suites.files import read_suite
+    from videval.suites.orders import found_runs
+    from videval.suites.standing import standings
+
+    settings = settings_with()
+    cells = ordered(read_suite(file), settings)
+    with opened(settings) as database:
+        found = standings(database, cells, found_runs(database, cells))
+    if as_json:
+        say_json([_json(standing) for standing in found])
+    else:
+        show_suite(found)
 
 
 def _json(standing: "Standing") -> dict[str, Any]:
-    import dataclasses
-
     cell, status, score = standing.cell, standing.status, standing.score
     recipe = cell.order.recipe
     return {
