@@ -21,8 +21,8 @@ class Standing:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.status is not None and self.status.counts.finished
+        """Whether all that was asked is answered or failed; of a cancelled run it is not."""
+        return self.status is not None and self.status.counts.finished and not self.status.counts.cancelled
 
 
 def standings(database: Database, cells: Sequence[Cell], runs: Iterable[RunInfo | None]) -> list[Standing]:
