@@ -1,13 +1,18 @@
 """`--dry-run`: what runs will cost, from their orders, their videos and earlier answers; what is not known says so."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.cli import caller
 from tests.questions import order
+from tests.seeding import Seed, new_database, seed_run
+from tests.trees import clip
 from videval.benchmarks.table import table_variant
+from videval.db import costs
+from videval.db.session import Database
 from videval.suites.estimate import Asked, Costs, Estimate, Frames, Shown, asked_of, estimated, seconds_of, total
 from videval.types import ClipRef, FrameSampling, Sample
 
@@ -102,3 +107,53 @@ def test_a_benchmark_of_thousands_of_clips_has_few_of_them_opened(tmp_path: Path
     found = estimated(Asked(requests=tuple(clips)), 0, look, Costs(decode={}, generate={}))
     assert len(opened) <= 32
     assert (found.clips, found.frames) == (5000, 20_000)
+
+
+# what the database knows
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = new_database(tmp_path / "home")
+    yield made
+    made.close()
+
+
+def test_costs_are_of_the_model_and_of_the_benchmarks_videos(database: Database) -> None:
+    seed_run(database, Seed(done=60, model="fake"))
+    seed_run(database, Seed(done=8, model="other"))
+    with database.read() as connection:
+        generate = costs.generate_costs(connection, "fake|fake")
+        assert costs.generate_costs(connection, "fake|nobody") == {}
+        decode = costs.decode_costs(connection, "table")
+        assert costs.decode_costs(connection, "MVBench") == {}
+    assert list(generate) == [8] and len(generate[8]) == 60
+    assert all(0.42 <= seconds < 0.63 for seconds in generate[8])
+    assert len(decode[8]) == 15, "one for each video, of both runs"
+
+
+def test_what_came_from_the_cache_does_not_make_decoding_look_free(database: Database) -> None:
+    seed_run(database, Seed(questions=8, done=8, per_video=8))
+    warm = "UPDATE responses SET decode_s = CASE WHEN request_id = 3 THEN 7 ELSE 0 END"
+    database.write(lambda c: c.exec_driver_sql(warm))
+    with database.read() as connection:
+        assert costs.decode_costs(connection, "table") == {8: [7.0]}
+
+
+def test_a_dry_run_asks_nothing_and_refuses_what_a_run_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = caller(tmp_path / "home", monkeypatch, capsys)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v.mp4").write_bytes(clip())
+    (tmp_path / "a.tsv").write_text("index\tvideo\tquestion\n1\tv.mp4\tWhat?\n2\tv.mp4\tWho?\n")
+    (tmp_path / "b.tsv").write_text("index\tvideo\tquestion\n1\tgone.mp4\tWhat?\n")
+    said = call("run", "--data", "a.tsv", "--model", "fake", "fake_server:4", "--frames", "4", "--dry-run")
+    assert said.code == 0
+    rows = [line.split() for line in said.lines[1:4]]
+    assert rows[0][:6] == ["fake", "a_4frame", "2", "0", "1", "4"]
+    assert rows[0][-4:] == ["not", "known", "not", "known"]
+    assert "nothing was asked" in said.out
+    assert call("list", "runs").out.startswith("no runs")
+    refused = call("run", "--data", "a.tsv", "b.tsv", "--model", "fake", "--dry-run")
+    assert refused.code == 3 and "gone.mp4" in refused.err
