@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, exists, select
+from sqlalchemy import Connection, exists, select
 
 from videval.db.tables import RequestRow, ResponseRow, RunRow
 
@@ -17,21 +17,19 @@ Costs = Mapping[int, list[float]]
 
 def generate_costs(connection: Connection, load_key: str) -> Costs:
     """Seconds of preparing and generating of a model's newest answers, by the frames that it was shown."""
-    query: Select[Any] = select(ResponseRow.num_frames, ResponseRow.prepare_s + ResponseRow.generate_s)
-    rows = [row for run in _newest(connection, load_key=load_key) for row in connection.execute(_answers(query, run))]
-    return _by_frames((row[0], row[1]) for row in rows)
+    took = (ResponseRow.prepare_s + ResponseRow.generate_s).label("seconds")
+    runs = _newest(connection, load_key=load_key)
+    return _by_frames((row.num_frames, row.seconds) for run in runs for row in _answers(connection, run, took))
 
 
 def decode_costs(connection: Connection, benchmark: str) -> Costs:
     """Seconds of decoding a video of a benchmark, by frames: of each the longest that is known, since what came from
     the cache took none."""
-    query: Select[Any] = select(ResponseRow.num_frames, RequestRow.video, ResponseRow.decode_s)
-    query = query.join(RequestRow, RequestRow.id == ResponseRow.request_id)
     longest: dict[tuple[int, str], float] = {}
     for run in _newest(connection, benchmark=benchmark):
-        for row in connection.execute(_answers(query, run)):
+        for row in _answers(connection, run, ResponseRow.decode_s.label("seconds")):
             clip = row.num_frames, row.video
-            longest[clip] = max(row.decode_s, longest.get(clip, 0.0))
+            longest[clip] = max(row.seconds, longest.get(clip, 0.0))
     return _by_frames((frames, seconds) for (frames, _), seconds in longest.items())
 
 
@@ -42,8 +40,11 @@ def _newest(connection: Connection, **of: str) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
-def _answers(query: Select[Any], run_id: int) -> Select[Any]:
-    return query.where(ResponseRow.run_id == run_id).order_by(ResponseRow.created_at.desc()).limit(ANSWERS)
+def _answers(connection: Connection, run_id: int, seconds: Any) -> Iterable[Any]:
+    """num_frames, video and seconds of the newest answers of a run."""
+    query = select(ResponseRow.num_frames, RequestRow.video, seconds)
+    query = query.join(RequestRow, RequestRow.id == ResponseRow.request_id).where(ResponseRow.run_id == run_id)
+    return connection.execute(query.order_by(ResponseRow.created_at.desc()).limit(ANSWERS))
 
 
 def _by_frames(rows: Iterable[tuple[int, float]]) -> Costs:
