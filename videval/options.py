@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
-__all__ = ["TEXTS", "Asked", "Option", "OptionField", "options"]
+__all__ = ["TEXTS", "Asked", "Option", "OptionField", "Suite", "options"]
 
 TEXTS = tuple[str, ...]
 
@@ -81,6 +81,15 @@ class Asked:
     max_attempts: Annotated[int | None, Option(least=1, help="strikes until a request counts as poison")] = None
     allow_missing: Annotated[bool, Option(help="go on without the questions whose videos are missing")] = False
     new: Annotated[bool, Option(is_switch=True, help="another run, although one exists")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """Runs that belong together, each as it is asked for; `name` is its file's, empty for what the command line names
+    itself."""
+
+    cells: tuple[Asked, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
 
-__all__ = ["Enqueued", "copies_of", "create", "enqueue", "find"]
+__all__ = ["Enqueued", "check", "copies_of", "create", "enqueue", "find", "of_key"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -51,9 +51,7 @@ def enqueue(
     `new` makes another run although one exists. Raises UsageError, DataMissing, DatabaseUnavailable before any row
     is written; when it is cut off later, the same call finishes the work.
     """
-    order.sampling()  # raises what the order cannot have
-    order.refused()
-    missing = _missing(order)
+    missing = check(order)
     digest = snapshot_digest(order.benchmark.name, order.samples)
     snapshot_id = _store_snapshot(database, order, digest)
     copies = _read(database, rows.find_copies, order.run_key(digest))
@@ -88,8 +86,11 @@ def create(database: Database, order: Order, *, more: Mapping[str, Any]) -> RunI
     return _read(database, rows.get_run, run_id)
 
 
-def _missing(order: Order) -> set[str]:
-    """The files that are not there, of an order that may go on without them. Raises UsageError, DataMissing."""
+def check(order: Order) -> set[str]:
+    """Check all of an order that can be checked without a database, as `enqueue` does; returns the files that are not
+    there, of an order that may go on without them. Raises UsageError, DataMissing."""
+    order.sampling()  # raises what the order cannot have
+    order.refused()
     if not order.samples:
         raise UsageError(f"{order.variant.name} has no questions")
     missing = order.missing_files()
@@ -200,3 +201,9 @@ def find(database: Database, name: str) -> RunInfo:
         names = "\n".join(f"  {r.name}" for r in found[:10])
         raise UsageError(f"{len(found)} runs start with {name!r}:\n{names}", hint="give more of the name")
     return found[0]
+
+
+def of_key(database: Database, key: str) -> RunInfo | None:
+    """The run that an order of this run key goes on with; None if there is none yet."""
+    copies = _read(database, rows.find_copies, key)
+    return copies[-1] if copies else None

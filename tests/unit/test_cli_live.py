@@ -129,7 +129,7 @@ def test_when_it_is_stopped_one_line_stays(
     if on_terminal:
         terminal(monkeypatch, 80)
     fleet = FakeFleet()
-    counts = progress.watch(database, find(database, "going"), fleet, fleet.stop)  # type: ignore[arg-type]
+    (counts,) = progress.watch(database, [find(database, "going")], fleet, fleet.stop)  # type: ignore[arg-type]
     assert not counts.finished
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
     assert plain.splitlines()[-1] == "7/20 done, stopped" and plain.count("done, stopped") == 1
@@ -176,7 +176,7 @@ def test_while_answers_come_the_score_is_not_made_anew_with_every_look(
 def test_a_fleet_that_can_never_start_is_an_error(database: Database) -> None:
     fleet = FakeFleet(hopeless="cpu0: no such model")
     with pytest.raises(EnvironmentProblem, match="no such model"):
-        progress.watch(database, find(database, "going"), fleet, fleet.stop)  # type: ignore[arg-type]
+        progress.watch(database, [find(database, "going")], fleet, fleet.stop)  # type: ignore[arg-type]
 
 
 # above the live area

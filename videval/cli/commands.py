@@ -48,6 +48,8 @@ COMMANDS: Groups = {
             "run:run_command",
             "Enqueue, answer on this machine, score and export.",
             "videval run MVBench_8frame Video-LLaVA-7B --limit 20",
+            "videval run --data MVBench_8frame questions.tsv --model fake Video-LLaVA-7B",
+            "videval run suite.toml --dry-run",
             "videval run questions.tsv fake --devices cpu*2",
         ),
         _command(
@@ -114,6 +116,20 @@ COMMANDS: Groups = {
             "Print a run's score so far, by group, with intervals.",
             "videval score mvbench",
             "videval score mvbench --protocol vlmevalkit",
+        ),
+        _command(
+            "compare",
+            "compare:compare_command",
+            "Say whether run A is as good as run B, and what differs.",
+            "videval compare mvbench-8frame--a--1 mvbench-8frame--b--1",
+            "videval compare mvbench-8frame--a--1 mvbench-8frame--b--1 --flipped 20",
+        ),
+        _command(
+            "gate",
+            "gate:gate_command",
+            "Say whether a suite's runs are as good as a baseline.",
+            "videval gate suite.toml --baseline mvbench-8frame--a--1",
+            "videval gate new.toml --baseline old.toml --margin 0.5",
         ),
         _command(
             "errors",

@@ -1,0 +1,94 @@
+"""`docs/suites.md` as it stands: lists and a suite's file with real workers and clips, then compared and gated."""
+
+import json
+import re
+from pathlib import Path
+
+from tests.acceptance.conftest import Home
+from tests.trees import clip
+from videval.db.session import open_database
+from videval.export import read_export
+from videval.settings import Settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "suites.md"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+VIDEOS = 12
+
+
+def blocks(kind: str) -> list[str]:
+    """The page's examples of a kind."""
+    return [body for found, body in BLOCK.findall(PAGE.read_text(encoding="utf-8")) if found == kind]
+
+
+def lay_out(home: Home) -> None:
+    """The files that the page's commands name."""
+    for number in range(VIDEOS):
+        (home.folder / f"v{number}.mp4").write_bytes(clip())
+    for name, count in (("animals", 120), ("cars", 24)):
+        rows = [
+            {"index": i, "video": f"v{i % VIDEOS}.mp4", "question": f"{name} {i}?", "A": "x", "B": "y", "answer": "A"}
+            for i in range(count)
+        ]
+        (home.folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (suite,) = blocks("toml")
+    (home.folder / "suite.toml").write_text(suite)
+
+
+def test_the_page_is_true_from_its_first_command_to_its_last(home: Home) -> None:
+    lay_out(home)
+    said = {}
+    for line in "".join(blocks("console")).splitlines():
+        words = line.removeprefix("$ ").split()
+        assert words[0] == "videval"
+        said[line] = home.run(*words[1:]).stdout
+    crossed, dry, ran, score, _, beside, *_, gate = said.values()
+    assert crossed.count("rows -> ") == 4 and crossed.splitlines()[-1].startswith("fake_server-4 ")
+    assert re.search(r"^fake +animals_4frame +120 +0 ", dry, re.MULTILINE), "another length of answers is another run"
+    assert ran.count("rows -> ") == 3 and "not finished" not in score
+    assert "A is equal to B: no question was judged otherwise" in beside
+    assert gate.splitlines()[-1] == "GO"
+
+
+def test_one_worker_loads_each_model_once_and_every_pair_has_its_file(home: Home) -> None:
+    lay_out(home)
+    lists = ["--data", "animals.jsonl", "cars.jsonl", "--model", "fake", "fake_server:4", "--frames", "2"]
+    home.run("run", *lists, "--devices", "cpu:0")
+    assert loads_of(home) == [2]
+    files = sorted(path.stem for path in home.folder.glob("outputs/*/*.xlsx"))
+    assert files == [f"{m}_{d}_2frame" for m in ("fake", "fake_server-4") for d in ("animals", "cars")]
+    assert len(read_export(home.folder / "outputs/fake/fake_cars_2frame.xlsx")) == 24
+    again = home.run("run", *lists, "--devices", "cpu:0", "--mode", "infer", "--reuse").stdout
+    assert again.count("were answered before") == 4 and "rows -> " not in again
+
+
+def loads_of(home: Home) -> list[int]:
+    """How many models each worker has loaded."""
+    database = open_database(Settings(home=Path(home.environ["VIDEVAL_HOME"]), _env_file=None), read_only=True)  # type: ignore[call-arg]
+    try:
+        with database.read() as connection:
+            return [row.loads for row in connection.exec_driver_sql("SELECT loads FROM workers")]
+    finally:
+        database.close()
+
+
+def test_the_worst_run_decides_the_exit_code_and_the_others_are_whole(home: Home) -> None:
+    lay_out(home)
+    (home.folder / "cut.jsonl").write_text(
+        '{"index": 1, "video": "v0.mp4", "question": "What?", "answer": "x", "fake_fault": "error"}\n'
+    )
+    lists = ["run", "--data", "cut.jsonl", "cars.jsonl", "--model", "fake", "--frames", "4"]
+    done = home.run(*lists, "--devices", "cpu:0", expect=1)
+    assert "failed: videval errors cut-4frame--fake--1" in done.stdout
+    assert "24 rows -> " in done.stdout
+    there = home.run(
+        "run", "--data", "cut.jsonl", "cars.jsonl", "--model", "fake", "--frames", "4", "--mode", "eval", expect=1
+    )
+    assert "24 rows -> " in there.stdout
+
+
+def test_what_is_wrong_with_the_last_run_is_found_before_the_first_begins(home: Home) -> None:
+    lay_out(home)
+    (home.folder / "lost.jsonl").write_text('{"index": 1, "video": "gone.mp4", "question": "What?", "answer": "x"}\n')
+    done = home.run("run", "--data", "cars.jsonl", "lost.jsonl", "--model", "fake", "--devices", "cpu:0", expect=3)
+    assert "gone.mp4" in done.stderr
+    assert home.run("list", "runs").stdout.startswith("no runs")
