@@ -139,7 +139,7 @@ class Dataset:
         named = tuple(self._found(part, samples[0]) for part in parts)
         return message_of(Prompt(parts=named, clips=clips), self._files)
 
-    def save_video_frames(self, line: Any, *_: Any, **__: Any) -> list[str]:
+    def save_video_frames(self, line: Any, *more: Any, **named: Any) -> list[str]:
         """The paths of a question's frames as image files."""
         _, samples = self._asked(line)
         return [path for ref in samples[0].shown for path in self._files.of(self._clip(self._frames, ref))]
