@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 QUICK_DEATH = 15.0
 """A life shorter than this, in seconds, counts as a failure to start."""
 GIVE_UP_AFTER = 5
+NOT_A_WORKERS = ("CELERY_", "TORCHELASTIC_", "RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_")
+"""How variables begin that a worker is not given: by torchrun's its libraries would take it for a part of something."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
@@ -96,7 +98,7 @@ class Fleet:
         if seat.waits:
             seat.next_start = time.monotonic() + 2.0
             return
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("CELERY_")}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(NOT_A_WORKERS)}
         environ["VIDEVAL_DEVICES"] = seat.text
         if self.settings.max_rss_gb is not None:
             environ["VIDEVAL_MAX_RSS_GB"] = str(self.settings.max_rss_gb)

@@ -32,12 +32,13 @@ BENCHMARKS: Mapping[str, str] = {
     "Video-MME": "videval.benchmarks.pages.video_mme:VideoMME",
     "VideoMMMU": "videval.benchmarks.pages.video_mmmu:VideoMMMU",
     "WorldSense": "videval.benchmarks.pages.worldsense:WorldSense",
+    "object": "videval.benchmarks.object_page:ObjectBenchmark",
     "table": "videval.benchmarks.table:TableBenchmark",
 }
 """Benchmark name -> its class."""
 
-TABLE = "table"
-"""The benchmark that is a file of the user's own."""
+TABLE, OBJECT = "table", "object"
+"""The benchmark that is a file of the user's own, and the one that is an object in their process."""
 
 _OPTIONS = ("subs", "pack", "nopack")
 _FRAMES = re.compile(r"(\d{1,6})frame")
@@ -53,7 +54,7 @@ def find_benchmark(name: str) -> Benchmark:
 
 def benchmark_names() -> list[str]:
     """All benchmarks that have data of their own, sorted."""
-    return [name for name in registry.names("benchmarks", BENCHMARKS) if name != TABLE]
+    return [name for name in registry.names("benchmarks", BENCHMARKS) if name not in (TABLE, OBJECT)]
 
 
 def published_variants() -> list[str]:
@@ -70,6 +71,8 @@ def parse_variant(text: str) -> Variant:
     name, rest = _split(text)
     if name == TABLE:
         raise UsageError("a table is named by its file", hint="give the file: --data questions.tsv --frames 8")
+    if name == OBJECT:
+        raise UnknownName("benchmark", name, benchmark_names())
     found = find_benchmark(name)
     frames, fps = _amount(found, text, rest)
     options = _checked_options(found, text, rest[1:])

@@ -170,6 +170,7 @@ def load_key(spec: ModelSpec, dtype: str, group_size: int = 1) -> str:
     revision = quote(spec.revision, safe="/.-_")
     how = [f"attention={quote(spec.attention, safe='-_')}"] if spec.attention else []
     how += ["remote-code"] if spec.trust_remote_code else []
+    how += [f"here={spec.here}"] if spec.here else []
     return ":".join([f"{spec.adapter}:{where}@{revision}:{dtype}:x{group_size}", *how])
 
 

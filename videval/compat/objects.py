@@ -1,0 +1,313 @@
+"""Runs of objects: a model with `generate(message, dataset=...)`, a dataset with `build_prompt(line, video_llm)`.
+
+Both are what VLMEvalKit's users write (its `inference_video.py`, `vlm/base.py` and `dataset/video_base.py`, 2026, say
+what is asked of them); they live in this process, and only it can answer with them.
+"""
+
+import hashlib
+import inspect
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from videval.asking import is_pack
+from videval.benchmarks.object_page import ObjectBenchmark
+from videval.compat.datasets import Dataset
+from videval.compat.rows import samples_of
+from videval.db.records import RunConfig
+from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, UsageError, VideoFailure
+from videval.inference import Engine, FrameSource
+from videval.models.messages import Message, checked, parts_of, told
+from videval.order import Order
+from videval.runkey import snapshot_digest
+from videval.settings import Settings
+from videval.types import Clip, GenerationSettings, ModelSpec, Prompt, Response, Sample, Stage, Timings, Variant
+from videval.video.eviction import held
+
+__all__ = ["OrderHere", "Telling", "adjusted", "check_dataset", "check_model", "order_here"]
+
+MATTERS = (
+    "model_path", "model_name", "model", "version", "model_version", "revision", "base_url", "api_base", "min_pixels",
+    "max_pixels", "total_pixels", "max_frames", "max_num_frames", "max_new_tokens", "max_tokens", "temperature",
+    "top_p", "top_k", "repetition_penalty", "num_beams", "seed", "system_prompt", "img_size", "img_detail",
+    "post_process", "use_custom_prompt", "use_audio_in_video", "kwargs", "generate_kwargs", "default_kwargs",
+)  # fmt: skip
+"""Attributes of a model that its answers depend on: another value of one is another run. Only plain values count."""
+FOLDER_FPS = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderHere(Order):
+    """An order of objects; `about` says in its run card what they are."""
+
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def missing_files(self) -> list[str]:
+        """Of a dataset that is an object nobody else knows where its videos are."""
+        return [] if isinstance(self.benchmark, ObjectBenchmark) else super(OrderHere, self).missing_files()
+
+    def card(self, content: str) -> dict[str, Any]:
+        """With what the objects are."""
+        return super(OrderHere, self).card(content) | {"objects": dict(self.about)}
+
+
+def check_model(model: Any) -> None:
+    """Raise UsageError unless it can be asked."""
+    if not callable(getattr(model, "generate", None)):
+        raise UsageError(
+            f"{type(model).__name__} is no model: it has no generate(message, dataset=...)",
+            hint="a name (videval list models), or an object with generate",
+        )
+
+
+def check_dataset(dataset: Any) -> None:
+    """Raise UsageError unless it looks like VLMEvalKit's VideoBaseDataset."""
+    lacking = [name for name in ("data", "dataset_name", "build_prompt") if not hasattr(dataset, name)]
+    if lacking:
+        raise UsageError(
+            f"{type(dataset).__name__} is no dataset: it has no {', '.join(lacking)}",
+            hint='build_dataset("MVBench_8frame"), or an object as VLMEvalKit\'s VideoBaseDataset',
+        )
+    modality = getattr(dataset, "MODALITY", "VIDEO")
+    if modality != "VIDEO":
+        raise UsageError(f"{dataset.dataset_name} is of {modality}, not of videos")
+
+
+@contextmanager
+def adjusted(model: Any, dataset: Any, name: str) -> Iterator[None]:
+    """The model shown as many frames as the dataset says, where it has `nframe` or `fps`; as it was afterwards.
+
+    UsageError if it can only be shown frames in the other way.
+    """
+    before = {key: getattr(model, key) for key in ("nframe", "fps") if hasattr(model, key)}
+    asked = {"nframe": getattr(dataset, "nframe", 0) or 0, "fps": getattr(dataset, "fps", 0) or 0}
+    try:
+        for key, other in (("nframe", "fps"), ("fps", "nframe")):
+            if (getattr(model, key, None) or 0) > 0:
+                if asked[key] <= 0 and getattr(model, other, 0) == 0:
+                    raise UsageError(f"{name} is shown frames by {key}, and {dataset.dataset_name} says none")
+                setattr(model, key, asked[key] if asked[key] > 0 else None)
+        if hasattr(model, "set_dump_image") and hasattr(dataset, "dump_image"):
+            model.set_dump_image(dataset.dump_image)
+        yield
+    finally:
+        for key, value in before.items():
+            setattr(model, key, value)
+
+
+def order_here(dataset: Any, settings: Settings, *, spec: ModelSpec | None, model: Any, model_name: str) -> OrderHere:
+    """The order of a dataset's questions, where dataset or model is an object. `spec`: of a model by name."""
+    own = isinstance(dataset, Dataset)
+    samples = dataset.samples if own else samples_of(dataset)
+    page = dataset.benchmark if own else ObjectBenchmark(samples)
+    variant = dataset.variant if own else _variant(dataset)
+    prompts = dataset.prompts if own else page.prompt_set()
+    about = {"dataset": _about_dataset(dataset), "model": spec.name if spec else _about_model(model, dataset)}
+    content = snapshot_digest(page.name, samples)
+    digest = _digest({**about, "content": content, "variant": variant.name, "prompts": prompts})
+    made = spec or _spec(model, model_name)
+    return OrderHere(
+        benchmark=page,
+        variant=variant,
+        samples=samples,
+        root=dataset.root if own else Path("/"),
+        spec=_here(made, digest),
+        dtype=made.dtype,
+        generation=made.generation,
+        max_attempts=settings.max_attempts,
+        prompts=prompts,
+        allow_symlinks=settings.allow_symlinks,
+        about=about,
+    )
+
+
+def _here(spec: ModelSpec, digest: str) -> ModelSpec:
+    return ModelSpec(**{name: getattr(spec, name) for name in ModelSpec.__dataclass_fields__} | {"here": digest})
+
+
+def _spec(model: Any, name: str) -> ModelSpec:
+    is_video = bool(getattr(model, "VIDEO_LLM", False))
+    return ModelSpec(
+        name=name or type(model).__name__,
+        adapter="object",
+        checkpoint=f"{type(model).__module__}.{type(model).__qualname__}",
+        revision="",
+        form="video" if is_video else "frames",
+        sound=True,
+        needs_device=False,
+        generation=GenerationSettings(),
+        note="an object in its user's process, which generates as it likes",
+    )
+
+
+def _variant(dataset: Any) -> Variant:
+    frames, fps = getattr(dataset, "nframe", 0) or 0, getattr(dataset, "fps", 0) or 0
+    pack = bool(getattr(dataset, "pack", False))
+    amount = f"_{frames}frame" if frames > 0 else f"_{fps:g}fps" if fps > 0 else ""
+    return Variant(
+        name=f"{dataset.dataset_name}{amount}{'_pack' * pack}",
+        benchmark=ObjectBenchmark.name,
+        num_frames=int(frames) if frames > 0 or fps <= 0 else None,
+        fps=float(fps) if fps > 0 >= frames else None,
+        pack=pack,
+    )
+
+
+def _about_dataset(dataset: Any) -> dict[str, Any]:
+    kind = type(dataset)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "name": dataset.dataset_name}
+
+
+def _about_model(model: Any, dataset: Any) -> dict[str, Any]:
+    """Its class, and what its answers depend on."""
+    kind = type(model)
+    found = {name: getattr(model, name, None) for name in MATTERS}
+    plain = {name: _plain(value) for name, value in found.items() if value is not None and _is_plain(value)}
+    frames = {key: getattr(dataset, key, None) for key in ("nframe", "fps") if _is_plain(getattr(dataset, key, None))}
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", **plain, "frames": frames}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_plain(inner) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(inner) for inner in value)
+    return value is None or isinstance(value, str | int | float)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class Telling:
+    """How a request becomes a response where dataset or model is an object: as the message that they make of it.
+
+    `model` None: the model is one of ours, and is shown the message's videos as clips. An object's methods are called
+    by one thread at a time.
+    """
+
+    def __init__(self, dataset: Any, model: Any | None) -> None:
+        self._dataset = dataset
+        self._model = model
+        self._lock = threading.Lock()
+        index = [str(i) for i in dataset.data["index"]]
+        self._places = {sample_id: place for place, sample_id in enumerate(index)}
+
+    def __call__(
+        self,
+        key: str,
+        samples: Sequence[Sample],
+        run: RunConfig,
+        *,
+        root: Path,
+        frames: FrameSource,
+        engine: Engine,
+        on_stage: Callable[[Stage], None],
+        alone: bool = False,
+        queue_s: float = 0.0,
+        allow_symlinks: bool = False,
+    ) -> Response:
+        """Answer a request; raises as `videval.inference.infer` does."""
+        began = time.monotonic()
+        on_stage(Stage.PREPARE)
+        with ExitStack() as holding:
+            prompt = self._prompt(key, samples, run, frames, holding)
+            decode_s = time.monotonic() - began
+            answer = engine.ask(
+                prompt,
+                run.generation,
+                alone=alone,
+                together="\n".join(clip.path for clip in prompt.clips),
+                load_key=run.load_key,
+                on_stage=on_stage,
+            )
+        timings = Timings(
+            queue=queue_s,
+            decode=decode_s,
+            prepare=answer.prepare_s,
+            wait=answer.wait_s,
+            generate=answer.generate_s,
+        )
+        return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
+
+    def _prompt(
+        self, key: str, samples: Sequence[Sample], run: RunConfig, frames: FrameSource, holding: ExitStack
+    ) -> Prompt:
+        video_llm = run.form == "video"
+        message, name = self._message(key, samples, frames, video_llm=video_llm)
+        if self._model is not None:
+            return told(message, dataset=name)
+        parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
+        return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
+
+    def _message(
+        self, key: str, samples: Sequence[Sample], frames: FrameSource, *, video_llm: bool
+    ) -> tuple[Message, str]:
+        """The message of a request, and the name of the dataset that the model is told with it."""
+        name = str(samples[0].row.get("SUB_DATASET") or self._dataset.dataset_name)
+        place = self._places[samples[0].id]
+        if self._has_own_words(name, key):
+            return self._own_words(place, name, video_llm), name
+        if isinstance(self._dataset, Dataset):
+            return self._dataset.message(key, samples, video_llm=video_llm, frames=frames), name
+        line = samples[0].row["video"] if is_pack(key) else place
+        whose = f"{type(self._dataset).__name__}.build_prompt"
+        with self._lock, _failing(whose, VideoFailure):
+            return checked(_called(self._dataset, line, video_llm), whose), name
+
+    def _has_own_words(self, name: str, key: str) -> bool:
+        model = self._model
+        if model is None or is_pack(key) or getattr(model, "is_api", False) or not hasattr(model, "use_custom_prompt"):
+            return False
+        with self._lock, _failing(f"{type(model).__name__}.use_custom_prompt", ModelFailure):
+            return bool(model.use_custom_prompt(name))
+
+    def _own_words(self, place: int, name: str, video_llm: bool) -> Message:
+        """As the model words it."""
+        if getattr(self._dataset, "nframe", None) == 0:
+            raise ModelFailure(f"{type(self._model).__name__} words {name} itself, which needs a number of frames")
+        whose, line = f"{type(self._model).__name__}.build_prompt", self._dataset.data.iloc[place]
+        with self._lock, _failing(whose, ModelFailure):
+            made = self._model.build_prompt(line, dataset=self._dataset, video_llm=video_llm)  # type: ignore[union-attr]
+        return checked(made, whose)
+
+
+def _called(dataset: Any, line: Any, video_llm: bool) -> Any:
+    """What its `build_prompt` says, called with what it takes."""
+    known = {"video_llm": video_llm, "num_frames": getattr(dataset, "nframe", 8), "fps": getattr(dataset, "fps", -1)}
+    taken = inspect.signature(dataset.build_prompt).parameters
+    return dataset.build_prompt(line, **{name: value for name, value in known.items() if name in taken})
+
+
+def _clip(frames: FrameSource, run: RunConfig, path: str) -> Clip:
+    return frames.clip(
+        Path(path),
+        run.sampling,
+        None,
+        folder_fps=FOLDER_FPS,
+        max_pixels=run.max_pixels,
+        on_decode=lambda: None,
+    )
+
+
+@contextmanager
+def _failing(whose: str, kind: type[RequestFailure]) -> Iterator[None]:
+    """What an object raises is the request's failure, with who raised it."""
+    try:
+        yield
+    except (RequestFailure, EnvironmentProblem):
+        raise
+    except Exception as error:
+        raise kind(f"{whose}: {type(error).__name__}: {error}") from error
