@@ -92,6 +92,8 @@ def _worker(
         stack.callback(loops.stop)
         loops.start()
         yield worker
+        with suppress(EnvironmentProblem):  # what it did last would be said by no heartbeat any more
+            database.write(workers.beat, worker.identity.id, worker.pulse(), patience=5.0)
 
 
 class _Reconcile(Reconcile):

@@ -1,6 +1,5 @@
 """A benchmark's variant in the shape of VLMEvalKit's `VideoBaseDataset`, so that what people wrote around it runs."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from videval.compat.packs import strict_of
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.inference import FrameSource
-from videval.models.messages import FrameFiles, Message, message_of, unread
+from videval.models.messages import FrameFiles, Message, folder_of, message_of, unread
 from videval.settings import Settings
 from videval.types import Clip, ClipRef, Image, Part, Prompt, PromptSet, Sample, Sound, Variant
 from videval.video.cache import FrameCache, FramesHere
@@ -197,8 +196,7 @@ class Dataset:
 
     def _as_file(self, frames: FrameSource, ref: ClipRef) -> Clip:
         """A clip that stands for a file; with its frames known where subtitles are told by them."""
-        into = Path(self._folder.name)
-        path = as_file(self._file(ref.video), ref.span, folder_fps=self.benchmark.folder_fps, into=into)
+        path = as_file(self._file(ref.video), ref.span, folder_fps=self.benchmark.folder_fps, into=self._cut)
         if not self.variant.subtitles:
             return unread(str(path))
         clip = self._clip(frames, ref)
@@ -224,8 +222,8 @@ class Dataset:
         return FrameFiles()
 
     @cached_property
-    def _folder(self) -> "tempfile.TemporaryDirectory[str]":
-        return tempfile.TemporaryDirectory(prefix="videval-cut-", ignore_cleanup_errors=True)
+    def _cut(self) -> Path:
+        return folder_of(self)
 
 
 def _frame(samples: Sequence[Sample]) -> "pd.DataFrame":

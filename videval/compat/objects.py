@@ -23,6 +23,7 @@ from videval.compat.rows import samples_of
 from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, UsageError, VideoFailure
 from videval.inference import Engine, FrameSource
+from videval.models.checkpoints import OBJECT
 from videval.models.messages import Message, checked, parts_of, told
 from videval.order import Order
 from videval.runkey import snapshot_digest
@@ -51,6 +52,10 @@ class OrderHere(Order):
     def missing_files(self) -> list[str]:
         """Of a dataset that is an object nobody else knows where its videos are."""
         return [] if isinstance(self.benchmark, ObjectBenchmark) else super(OrderHere, self).missing_files()
+
+    def refused(self) -> list[str]:
+        """An object says itself what it cannot be asked."""
+        return [] if self.spec.adapter == OBJECT else super(OrderHere, self).refused()
 
     def card(self, content: str) -> dict[str, Any]:
         """With what the objects are."""
@@ -135,7 +140,7 @@ def _spec(model: Any, name: str) -> ModelSpec:
     is_video = bool(getattr(model, "VIDEO_LLM", False))
     return ModelSpec(
         name=name or type(model).__name__,
-        adapter="object",
+        adapter=OBJECT,
         checkpoint=f"{type(model).__module__}.{type(model).__qualname__}",
         revision="",
         form="video" if is_video else "frames",

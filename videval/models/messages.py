@@ -6,8 +6,10 @@ the path of a file. Facts: VLMEvalKit's `vlm/base.py` and `dataset/video_base.py
 
 import copy
 import hashlib
+import shutil
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from videval.errors import VideoFailure
 from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Sound, Text, Video
 from videval.video.clips import load_frames
 
-__all__ = ["FrameFiles", "Message", "Told", "checked", "message_of", "parts_of", "told", "unread"]
+__all__ = ["FrameFiles", "Message", "Told", "checked", "folder_of", "message_of", "parts_of", "told", "unread"]
 
 Message = list[dict[str, Any]]
 _ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -110,7 +112,7 @@ class FrameFiles:
     """Frames of clips as PNG files below a folder of its own, which is gone with it; of `most` clips at a time."""
 
     def __init__(self, most: int = 256) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="videval-frames-", ignore_cleanup_errors=True)
+        self._folder = folder_of(self)
         self._most = most
         self._clips: OrderedDict[str, list[str]] = OrderedDict()
         self._lock = threading.Lock()
@@ -128,10 +130,17 @@ class FrameFiles:
 
     def _written(self, clip: Clip) -> list[str]:
         stem = hashlib.sha256(clip.path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        paths = [str(Path(self._folder.name) / f"{stem}-{n}.png") for n in range(1, clip.num_frames + 1)]
+        paths = [str(self._folder / f"{stem}-{n}.png") for n in range(1, clip.num_frames + 1)]
         for path, pixels in zip(paths, load_frames(clip), strict=True):
             Picture.fromarray(pixels).save(path, compress_level=1)
         return paths
+
+
+def folder_of(owner: object) -> Path:
+    """A folder that is gone when its owner is, or the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="videval-shown-"))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _named(value: object) -> str:

@@ -73,7 +73,7 @@ class ObjectServer:
         """Take a message on."""
         with self._changed:
             self._line.append((ask, caller))
-            self._changed.notify()
+            self._changed.notify_all()
 
     def forget(self, id: int) -> None:
         """Drop one that has not begun."""
