@@ -106,7 +106,7 @@ def _answered(
         with adjusted(model, dataset, name):
             order = order_here(dataset, settings, spec=None, model=model, model_name=name)
             is_api = bool(getattr(model, "is_api", False))
-            server = ObjectServer(model, int(api_nproc)) if is_api else Batcher(ObjectModel(model), 1)
+            server = ObjectServer(ObjectModel(model), int(api_nproc)) if is_api else Batcher(ObjectModel(model), 1)
             return _here(settings, database, order, server, Telling(dataset, model), verbose=verbose)
     if not isinstance(dataset, Dataset):
         order = order_here(dataset, settings, spec=model.spec, model=model, model_name=name)

@@ -13,12 +13,12 @@ from typing import Any
 
 from videval.asking import is_pack
 from videval.compat.packs import strict_of
-from videval.compat.rows import scalar
 from videval.db import results
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import ExportFormat, Table, export_table, run_table
+from videval.plain import scalar
 from videval.settings import Settings
 from videval.types import Scalar
 from videval.words import FAIL_MSG, plural

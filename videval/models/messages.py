@@ -12,17 +12,28 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Picture
 
 from videval.errors import VideoFailure
-from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Sound, Text, Video
+from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Scalar, Sound, Text, Video
 from videval.video.clips import load_frames
 
-__all__ = ["FrameFiles", "Message", "Told", "checked", "folder_of", "message_of", "parts_of", "told", "unread"]
+__all__ = [
+    "FrameFiles",
+    "Message",
+    "Question",
+    "Told",
+    "checked",
+    "folder_of",
+    "message_of",
+    "parts_of",
+    "told",
+    "unread",
+]
 
 Message = list[dict[str, Any]]
 _ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -31,11 +42,34 @@ _SHOWN = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told(Prompt):
-    """A prompt that is given to a model as the message that it is; `dataset`: what the model is told of whose it is."""
+class Question:
+    """What a model may want to know of the question that it is told: its row, and what its dataset says of itself.
 
-    message: tuple[Mapping[str, Any], ...]
+    `nframe` and `fps`: 0 if the dataset says none. `kind`: as VLMEvalKit's TYPE. `source`: by which name VLMEvalKit
+    builds the dataset; empty: it is none of its own. `spans`: of each video, the seconds that are shown, where it is
+    not all of it; `folder_fps`: of a video that is a folder of images.
+    """
+
+    row: Mapping[str, Scalar] = field(default_factory=dict)
+    nframe: int = 0
+    fps: float = 0.0
+    kind: str = ""
+    pack: bool = False
+    source: str = ""
+    spans: tuple[tuple[float, float] | None, ...] = ()
+    folder_fps: float = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told(Prompt):
+    """A prompt that is given to a model as the message that it is; `dataset`: what the model is told of whose it is.
+
+    An empty message is to be made of the parts, where the model is.
+    """
+
+    message: tuple[Mapping[str, Any], ...] = ()
     dataset: str = ""
+    question: Question = field(default_factory=Question)
 
     def copied(self) -> Message:
         """The message for the model, which may change it."""
