@@ -1,6 +1,7 @@
 """A benchmark's variant in the shape of VLMEvalKit's `VideoBaseDataset`, so that what people wrote around it runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,8 +200,7 @@ class Dataset:
         path = as_file(self._file(ref.video), ref.span, folder_fps=self.benchmark.folder_fps, into=self._cut)
         if not self.variant.subtitles:
             return unread(str(path))
-        clip = self._clip(frames, ref)
-        return Clip(**{f: getattr(clip, f) for f in Clip.__dataclass_fields__} | {"path": str(path)})
+        return replace(self._clip(frames, ref), path=str(path))
 
     def _found(self, part: Part, sample: Sample) -> Part:
         match part:
