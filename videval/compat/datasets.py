@@ -10,6 +10,7 @@ from videval.asking import asking, one_key, packed
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import find_benchmark, parse_variant
 from videval.compat.packs import strict_of
+from videval.compat.results import rating_of
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.inference import FrameSource
@@ -152,11 +153,10 @@ class Dataset:
         meta["prediction"] = [found[str(index)] for index in meta["index"]]
         return meta, statistics
 
-    def evaluate(self, eval_file: str | Path, **judge_kwargs: Any) -> Any:
-        """Not here: a run is scored by `videval score`, which needs no file."""
-        raise UsageError(
-            f"{eval_file} is scored where its run is", hint="videval score RUN, or --protocol vlmevalkit for its own"
-        )
+    def evaluate(self, eval_file: str | Path, **judge_kwargs: Any) -> Mapping[str, Any]:
+        """The rating of the run that a file was written of, as VLMEvalKit's rule path computes it; what it does with a
+        judge is not done here. UsageError for a file that is none of ours, and a benchmark that needs a judge."""
+        return rating_of(Path(eval_file).expanduser(), self.settings)
 
     # what it is made of
 
