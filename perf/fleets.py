@@ -82,13 +82,15 @@ class Question:
     question: str
 
 
-def questions(folder: Path, *, clips: int, each: int, latency_ms: Callable[[int], float]) -> list[Question]:
-    """Small clips and questions about them; the clips are made once for a folder."""
+def questions(
+    folder: Path, *, clips: int, each: int, latency_ms: Callable[[int], float], size: tuple[int, int] = (320, 240)
+) -> list[Question]:
+    """Clips of 4 seconds, `size` wide and high, and questions about them; the clips are made once for a folder."""
     (folder / "videos").mkdir(parents=True, exist_ok=True)
     for number in range(clips):
         path = folder / "videos" / f"{number:04d}.mp4"
         if not path.exists():
-            write_video(path, _square(number), 25.0)
+            write_video(path, _square(number, *size), 25.0)
     return [
         Question(
             video=f"videos/{i // each:04d}.mp4",
@@ -99,7 +101,7 @@ def questions(folder: Path, *, clips: int, each: int, latency_ms: Callable[[int]
     ]
 
 
-def _square(number: int, frames: int = 100, width: int = 320, height: int = 240) -> "np.ndarray":
+def _square(number: int, width: int, height: int, frames: int = 100) -> "np.ndarray":
     """A moving square of 4 seconds."""
     pictures = np.full((frames, height, width, 3), number * 7 % 60, dtype=np.uint8)
     side, top = height // 4, (height - height // 4) * (number % 10) // 10

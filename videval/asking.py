@@ -22,7 +22,7 @@ __all__ = ["Asking", "One", "Pack", "asking", "is_pack", "newer_than", "one_by_o
 
 _ONE, _PACK = "sample:", "pack:"
 _CUT = "cut off while thinking"
-"""How a prediction was read that there is none of."""
+"""What a prediction says of how it was read, where there is no answer to read."""
 
 
 class Asking(Protocol):

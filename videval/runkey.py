@@ -49,7 +49,7 @@ def run_key(parts: KeyParts) -> str:
 
 def sampling_of_key(sampling: FrameSampling, samples: Iterable[Sample]) -> FrameSampling:
     """The sampling as it enters a key: what a second is matters where seconds are asked for, in a rate or a span."""
-    if sampling.fps is not None or any(ref.span for sample in samples for ref in sample.shown):
+    if sampling.fps is not None or sampling.by_length or any(ref.span for sample in samples for ref in sample.shown):
         return sampling
     return replace(sampling, times="nominal")
 

@@ -94,6 +94,11 @@ def test_frames_stand_on_a_sheet_in_reading_order() -> None:
     assert [int(sheet[y, x, 0]) for y in (90, 292) for x in (100, 344)] == [10, 90, 170, 250]
 
 
+def test_many_frames_are_small_ones() -> None:
+    sheet = contact_sheet(np.zeros((1000, 9, 16, 3), np.uint8), [""] * 1000)
+    assert sheet.size == (32 * 124 + 4, 32 * (68 + 22) + 4)
+
+
 def test_scripts_get_everything_as_json(videval: Call) -> None:
     said = found(videval, "What?", "fake", "--frames", "3", "--option", "a cat", "--option", "a dog", "--start", "1",
                  "--end", "2")  # fmt: skip

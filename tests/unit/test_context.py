@@ -65,6 +65,20 @@ def test_where_only_long_videos_do_not_fit_that_is_a_remark(looked: list[str]) -
     assert "they will fail -> at most 125 frames" in said
 
 
+def test_what_is_only_likely_to_be_too_long_is_a_remark(looked: list[str]) -> None:
+    (said,) = too_long(replace(INTERN, context=2_600), asked(LONG))
+    assert "about 105 of text + 512 new ones = 2,665, and it takes 2,600: they may fail" in said
+    (said,) = too_long(replace(QWEN, family="video_llama_3", context=9_000), asked(LONG, sampling=RATE))
+    assert "they may fail" in said
+
+
+def test_limits_that_a_model_cannot_keep_are_left_to_the_requests(looked: list[str]) -> None:
+    gemma = replace(QWEN, family="gemma4", context=1_000)
+    assert too_long(gemma, asked(LONG, pixels=Pixels(max_pixels=6_000))) == []
+    with pytest.raises(UsageError, match=r"8 frames x \d+\.0 tokens"):
+        too_long(gemma, asked(LONG, new=900, pixels=Pixels(max_pixels=200_000)))
+
+
 def test_smaller_frames_are_named_where_the_processor_takes_limits(looked: list[str]) -> None:
     with pytest.raises(UsageError) as raised:
         too_long(QWEN, asked(LONG, sampling=RATE))

@@ -156,6 +156,33 @@ def test_recipes_of_one_setting_share_it_and_say_what_is_their_own(mine: Path) -
     assert other.generation.said() == {"temperature": 0.0}
 
 
+def test_a_group_of_recipes_shares_what_it_says_and_what_stands_nearer_counts(tmp_path: Path) -> None:
+    text = """
+[mine]
+source = "s"
+date = "2026"
+dtype = "float16"
+
+[[mine.recipes]]
+variant = "LVBench_2fps"
+dtype = "float32"
+
+[[mine.recipes.recipes]]
+name = "one"
+model = "a"
+
+[[mine.recipes.recipes]]
+name = "two"
+model = "b"
+dtype = "bfloat16"
+"""
+    (tmp_path / "mine.toml").write_text(text)
+    found = [find_recipe(f"{tmp_path}/mine.toml:{name}@mine") for name in ("one", "two")]
+    assert [(r.model, r.variant, r.dtype) for r in found] == [
+        ("a", "LVBench_2fps", "float32"), ("b", "LVBench_2fps", "bfloat16"),
+    ]  # fmt: skip
+
+
 def test_a_digest_is_of_what_is_set_and_not_of_what_is_said_about_it(mine: Path) -> None:
     digest = find_recipe(f"{mine}:fake/videomme@mine").digest
     assert re.fullmatch("[0-9a-f]{16}", digest)

@@ -13,10 +13,10 @@ from tests.seeding import Seed, new_database, seed_run
 from videval.db import runs as rows
 from videval.db.session import Database
 from videval.metrics import Estimate, Figure
-from videval.report import Outcome, Reproduction, score_report
+from videval.report import Outcome, Reproduction, card_differences, score_report
 from videval.report.page import run_page
 from videval.report.published import reproductions
-from videval.types import Published, RecipeUsed
+from videval.types import Published, RecipeUsed, Wording
 
 NAME = "table_8frame--fake--1"
 
@@ -181,3 +181,13 @@ def test_a_recipe_that_only_a_newer_videval_reads_does_not_hide_its_run(database
     database.write(lambda c: c.exec_driver_sql("UPDATE runs SET recipe = ?", (later,)))
     with database.read() as connection:
         assert rows.get_run(connection, 1).recipe is None
+
+
+def test_two_runs_that_differ_in_their_words_only_are_told_apart(database: Database, follow: Follow) -> None:
+    seed_run(database, Seed(done=60), snapshot=1)
+    follow(70.0, wording=Wording(text="{question}?"))
+    with database.read() as connection:
+        one, other = (rows.get_run(connection, run_id) for run_id in (1, 2))
+    said = {d.what: (d.a, d.b) for d in card_differences(one, other)}
+    assert said["recipe.wording.text"] == ("{question}?", "-") and said["recipe.name"] == ("m/b@team", "-")
+    assert not any("published" in what for what in said)

@@ -16,6 +16,7 @@ from videval.types import (
     ClipRef,
     FrameSampling,
     GenerationSettings,
+    LengthRule,
     ModelSpec,
     Pixels,
     PromptSet,
@@ -182,6 +183,8 @@ def test_what_a_second_is_matters_where_seconds_are_asked_for() -> None:
     assert sampling_of_key(count, SAMPLES) == count, "one of them has a span"
     assert sampling_of_key(count, [replace(SAMPLES[0], clips=BESIDE["clips"])]) == count, "one of its clips has"
     assert sampling_of_key(rate, SAMPLES[:1]) == rate
+    ruled = replace(rate, fps=None, by_length=(LengthRule(fps=1.0),))
+    assert sampling_of_key(ruled, SAMPLES[:1]) == ruled, "its rules have rates"
 
 
 SPEC = ModelSpec(

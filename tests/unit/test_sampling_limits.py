@@ -68,6 +68,8 @@ def test_what_cannot_be_is_refused_with_what_would_do(asked: FrameSampling, said
         ((LengthRule(up_to=math.nan),), "some seconds above 0"),
         ((LengthRule(up_to=60, num_frames=8),), "takes frames per second, not a frame count"),
         ((LengthRule(up_to=60, fps=1.0, max_frames=2),), "min_frames 4 are more than max_frames 2"),
+        ((LengthRule(up_to=60, fps=1.0, max_frames=0),), "max_frames must be at least 1, not 0"),
+        ((LengthRule(up_to=60, fps=-1.0),), "above 0, not -1.0"),
     ],
 )
 def test_rules_that_overlap_or_are_out_of_order_or_that_the_policy_cannot_keep_are_refused(
@@ -78,8 +80,9 @@ def test_rules_that_overlap_or_are_out_of_order_or_that_the_policy_cannot_keep_a
 
 
 def test_rules_that_leave_long_videos_without_an_amount_are_refused() -> None:
-    with pytest.raises(UsageError, match="policy rate needs a rate"):
+    with pytest.raises(UsageError, match="none says how many frames are shown of more than 60 s") as caught:
         check_sampling(FrameSampling(policy="rate", by_length=(SHORT,)))
+    assert "a last rule without up_to" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,7 @@ def test_a_rule_may_set_pixels_or_a_most_alone() -> None:
 def test_what_is_left_open_is_the_policy_s_constant_and_is_said() -> None:
     assert explicit(sampling("qwen3_vl")) == sampling("qwen3_vl", fps=2.0, min_frames=4, max_frames=768)
     assert explicit(sampling("qwen3_vl", fps=1.0, max_frames=2)).min_frames == 2
+    assert explicit(sampling("qwen2_vl", fps=1.0, max_frames=3)).min_frames == 2
     assert explicit(sampling("qwen2_vl", num_frames=8)) == sampling("qwen2_vl", num_frames=8, multiple=2)
     assert explicit(sampling("glm46v", fps=1.0)) == sampling("glm46v", fps=1.0, max_frames=640, multiple=2)
     assert [(rule.up_to, rule.fps) for rule in explicit(sampling("glm46v")).by_length] == [(30, 6), (300, 2), (None, 1)]
@@ -163,7 +167,7 @@ def test_fewer_frames_than_asked_for_are_said() -> None:
 
 
 def test_a_span_of_one_moment_shows_one_frame_or_a_pair_of_it() -> None:
-    for name in ("qwen2_vl", "qwen3_vl", "qwen_vl_utils", "glm46v", "molmo2", "internvl", "smolvlm"):
+    for name in ("qwen2_vl", "qwen3_vl", "qwen_vl_utils", "glm46v", "glm4v", "molmo2", "internvl", "smolvlm"):
         chosen = choose_frames(1000, 25.0, FrameSampling(policy=name, fps=2.0), (4.01, 4.02))
         assert set(chosen.indices) == {101}
         assert chosen.span_frames == 1
@@ -238,7 +242,7 @@ def assert_limits(said: FrameSampling, indices: Sequence[int], frames: int) -> N
         assert count == round(said.num_frames / multiple) * multiple if exact else count <= frames
         return
     assert 1 <= count <= (said.max_frames or count)
-    repeats = said.policy in ("rate", "glm46v")
+    repeats = said.policy in ("rate", "glm46v", "glm4v")
     least = (said.min_frames or 1) // multiple * multiple
     assert count >= least or (said.policy != "rate" and count >= frames // multiple * multiple)
     assert count % multiple == 0 or (not repeats and frames < multiple)

@@ -12,10 +12,10 @@ from typing import Any
 
 from videval.models.checkpoints import read_json
 from videval.models.families import Family, PixelRule, family_of
-from videval.models.sizes import size_told
+from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Pixels
 
-__all__ = ["RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
+__all__ = ["AT_MOST", "RULES", "Processing", "most_tokens", "processing_of", "visual_tokens"]
 
 LONGEST_STRIP = 14.3
 """Height plus width by the root of their product, of the longest frame that a processor takes (200 to 1)."""
@@ -89,11 +89,14 @@ def _limits_of(model_type: str) -> PixelRule:
 
 
 def _told(model_type: str, processing: Processing, pixels: Pixels, frames: int) -> Processing:
-    """The processor with the size that the adapter tells it."""
-    size = size_told(_limits_of(model_type), [pixels], [frames], processing.size, step=processing.temporal_patch_size)
-    if size is None:
-        return processing
-    return replace(processing, settings={**processing.settings, "size": size, "min_pixels": None, "max_pixels": None})
+    """The processor with the limits that the adapter tells it; ModelFailure for limits that it cannot keep."""
+    rule, told = _limits_of(model_type), dict[str, Any]()
+    if rule == "tokens":
+        side = processing.number("patch_size") * processing.number("pooling_kernel_size")
+        told = soft_tokens_told([pixels], [frames], side) or {}
+    elif size := size_told(rule, [pixels], [frames], processing.size, step=processing.temporal_patch_size):
+        told = {"size": size, "min_pixels": None, "max_pixels": None}
+    return replace(processing, settings={**processing.settings, **told})
 
 
 Rule = Callable[[PixelRule, Processing, int, int, int], int]
@@ -216,15 +219,19 @@ def _fixed(p: Processing) -> tuple[int, int]:
 
 RULES: Mapping[str, Rule] = {
     "ernie4_5_vl_moe": _grid,
+    "exaone4_5": _grid,
     "gemma3": _each,
     "gemma4": _soft,
+    "gemma4_unified": _soft,
     "glm46v": _grid,
     "glm4v": _grid,
     "glm4v_moe": _grid,
+    "glmga": _grid,
     "internvl": _each,
     "llava_next_video": _cropped,
     "llava_onevision": _pooled,
     "minicpmv4_6": _scaled,
+    "minicpmv4_7": _scaled,
     "molmo2": _columns,
     "perception_lm": _averaged,
     "qwen2_5_omni": _grid,
@@ -239,7 +246,9 @@ RULES: Mapping[str, Rule] = {
     "video_llama_3": _grid,
     "video_llava": _whole,
 }
-"""`model_type` -> how its tokens are counted; VideoLLaMA3 leaves out what does not change, so it has these at most."""
+"""`model_type` -> how its tokens are counted."""
+AT_MOST = frozenset({"video_llama_3"})
+"""Those that may have fewer tokens than are counted: it leaves out the patches that do not change."""
 
 MOST: Mapping[Rule, Callable[[PixelRule, Processing, int], int]] = {
     _grid: _most_of_grid,

@@ -83,8 +83,9 @@ _TEMPLATES: Mapping[str, ModelSpec] = {
     "fake_api": FAKE_API,
     ADAPTER: ModelSpec(name=ADAPTER, adapter=ADAPTER, checkpoint=""),
 }
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """Adapter -> the spec whose limits a checkpoint named `ADAPTER:PATH` shares."""
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""A repository on the hub: ORG/NAME."""
 
 
 def model_names() -> list[str]:

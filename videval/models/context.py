@@ -5,16 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from videval.errors import UsageError, VideoFailure
-from videval.models.budget import RULES, Processing, most_tokens, processing_of, visual_tokens
+from videval.errors import ModelFailure, UsageError, VideoFailure
+from videval.models.budget import AT_MOST, RULES, Processing, most_tokens, processing_of, visual_tokens
 from videval.models.cards import processors
 from videval.models.checkpoints import here, read_json
 from videval.models.families import Family, family_of
 from videval.types import ClipRef, FrameSampling, ModelSpec, Pixels, Sample
-from videval.video.readers import VideoInfo
 from videval.video.sampling import choose_frames
+
+if TYPE_CHECKING:  # a worker counts nothing, and imports no decoder
+    from videval.video.readers import VideoInfo
 
 __all__ = ["Asking", "context_of", "too_long"]
 
@@ -63,7 +65,7 @@ class _Counter:
     asking: Asking
 
     def need(self, sample: Sample) -> _Need | None:
-        """What it needs; None if one of its videos cannot be read."""
+        """What it needs; None if one of its videos cannot be read or shown."""
         clips = [self._clip(ref) for ref in sample.shown]
         if any(clip is None for clip in clips):
             return None
@@ -71,12 +73,16 @@ class _Counter:
         return self._sum(sample, [frames for frames, _ in counted], [tokens for _, tokens in counted])
 
     def most(self, sample: Sample) -> _Need | None:
-        """The most it can need, whatever its videos are; None if the number of their frames is not bound."""
+        """The most it can need, whatever its videos are; None if the number of their frames is not bound, or so many
+        cannot be kept within the limits."""
         bounds = [_bound(ref.sampling or self.asking.sampling) for ref in sample.shown]
         frames = [bound for bound in bounds if bound is not None]
         if len(frames) < len(bounds):
             return None
-        tokens = [most_tokens(self.model_type, self.processing, self.asking.pixels, frames=n) for n in frames]
+        try:
+            tokens = [most_tokens(self.model_type, self.processing, self.asking.pixels, frames=n) for n in frames]
+        except ModelFailure:
+            return None
         return self._sum(sample, frames, tokens)
 
     def _clip(self, ref: ClipRef) -> tuple[int, int] | None:
@@ -86,10 +92,10 @@ class _Counter:
         try:
             sampling = ref.sampling or self.asking.sampling
             frames = len(choose_frames(info.total_frames, info.fps, sampling, ref.span).indices)
-        except VideoFailure:
+            of = {"frames": frames, "height": info.height, "width": info.width}
+            return frames, visual_tokens(self.model_type, self.processing, self.asking.pixels, **of)
+        except (ModelFailure, VideoFailure):
             return None
-        of = {"frames": frames, "height": info.height, "width": info.width}
-        return frames, visual_tokens(self.model_type, self.processing, self.asking.pixels, **of)
 
     def _sum(self, sample: Sample, frames: Sequence[int], tokens: Sequence[int]) -> _Need:
         said = " ".join([sample.question, *sample.candidates]).encode()
@@ -108,7 +114,7 @@ def context_of(spec: ModelSpec) -> int | None:
 
 
 def too_long(spec: ModelSpec, asking: Asking) -> list[str]:
-    """A remark on questions that are too long for a model, with the numbers; UsageError if all are.
+    """A remark on questions that are too long for a model, with the numbers; UsageError if all are, even without text.
 
     Nothing is said of a model of which too little is known to count.
     """
@@ -126,9 +132,10 @@ def too_long(spec: ModelSpec, asking: Asking) -> list[str]:
     if not over:
         return []
     said, hint = _said(spec, limit, max(over, key=lambda need: need.tokens), len(over), len(needs))
-    if len(over) == len(asking.samples):
+    sure = counter.model_type not in AT_MOST and all(need.visual + need.new > limit for need in over)
+    if sure and len(over) == len(asking.samples):
         raise UsageError(f"{spec.name} cannot be asked these questions: {said}", hint=hint)
-    return [f"{said}: they will fail -> {hint}"]
+    return [f"{said}: they {'will' if sure else 'may'} fail -> {hint}"]
 
 
 def _counter(spec: ModelSpec, asking: Asking) -> _Counter | None:
@@ -188,7 +195,7 @@ def _bytes(path: Path) -> int:
 
 
 @lru_cache(maxsize=4 * MOST_LOOKED_AT)
-def _looked_at(path: Path) -> VideoInfo | None:
+def _looked_at(path: Path) -> "VideoInfo | None":
     """What a video is; None for one that cannot be read, which its own requests will say."""
     from videval.video.decode import probe
 

@@ -39,8 +39,8 @@ class Family:
       from 1, {time} in seconds).
     - `time_mark`: a regular expression for the times that the processor writes before the tokens of a frame, with a
       group `s` for seconds, and `m` and `h` where it has them (empty: it writes none).
-    - `videos`: the most videos that can be shown with one question (None: any number); `mixed`: whether images can be
-      shown beside a video.
+    - `videos`: the most videos that can be shown with one question (None: any number); `even`: whether these must have
+      one number of frames, as the processor stacks them; `mixed`: whether images can be shown beside a video.
     - `pixels`: what the least and the most in the processor's `size` are of: one "frame", the whole "clip", or the
       least of a frame and the most of the clip ("share": its frames share that). Or the most pixels of a frame are
       said in "tokens", of which it takes some numbers only. Empty: limits in pixels mean nothing to it.
@@ -59,6 +59,7 @@ class Family:
     frame_mark: str = ""
     time_mark: str = ""
     videos: int | None = None
+    even: bool = False
     mixed: bool = True
     pixels: PixelRule = ""
     thinking: Thinking | None = None
@@ -72,7 +73,7 @@ class Family:
     needs: tuple[str, ...] = ()
 
     @property
-    def image_pixels(self) -> Literal["", "frame", "clip", "share", "tokens"]:
+    def image_pixels(self) -> PixelRule:
         """What `pixels` says, of its processor of images: where there is one of videos too, each image is its own."""
         return "frame" if self.pixels in ("clip", "share") and self.form == "video" else self.pixels
 
@@ -94,6 +95,7 @@ GEMMA4 = Family(
 GLM4V = Family(
     pixels="clip",
     least_frames=2,
+    mixed=False,
     time_mark=r"<\|end_of_image\|>(?P<s>\d+(?:\.\d)?)",
     thinking=Thinking(switch="enable_thinking", ended="</think><answer>", unasked=True),
 )
@@ -116,9 +118,9 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM45V,
-    "internvl": Family(seen="tiles"),
-    "llava_next_video": Family(),
-    "llava_onevision": Family(),
+    "internvl": Family(seen="tiles", even=True, thinking=Thinking()),
+    "llava_next_video": Family(even=True),
+    "llava_onevision": Family(even=True),
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
     "molmo2": Family(
@@ -129,7 +131,7 @@ FAMILIES: Mapping[str, Family] = {
         videos=1,
         mixed=False,
     ),
-    "perception_lm": Family(needs=("timm",)),
+    "perception_lm": Family(even=True, needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
     "qwen2_5_vl": Family(pixels="frame"),
     "qwen2_vl": Family(pixels="frame"),
@@ -144,10 +146,14 @@ FAMILIES: Mapping[str, Family] = {
     "qwen3_vl": QWEN3_VL,
     "qwen3_vl_moe": QWEN3_VL,
     "smolvlm": Family(
-        time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>", mixed=False, needs=("num2words",)
+        time_mark=r"Frame from (?P<m>\d+):(?P<s>\d\d):<fake_token_around_image>",
+        seen="tiles",
+        even=True,
+        mixed=False,
+        needs=("num2words",),
     ),
     "video_llama_3": Family(pixels="share", time_mark=r"Time (?P<s>\d+\.\d)s:"),
-    "video_llava": Family(),
+    "video_llava": Family(even=True),
 }
 """`model_type` -> its family, sorted."""
 

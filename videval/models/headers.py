@@ -14,6 +14,8 @@ __all__ = ["weights_bytes", "what_is_cut"]
 LENGTH = 8
 LONGEST = 100_000_000
 """The longest header that the format allows."""
+WIDER: Mapping[str, int] = {"F32": 2, "F64": 4}
+"""Types of floats -> how many times the 16 bits that a GPU has them in."""
 
 
 def what_is_cut(path: Path, expected: Sequence[str] = ()) -> str:
@@ -30,9 +32,10 @@ def what_is_cut(path: Path, expected: Sequence[str] = ()) -> str:
 
 
 def weights_bytes(path: Path) -> int:
-    """How many bytes of weights a file has. Raises ValueError for one that is no safetensors file."""
+    """How many bytes a file's weights have where they are loaded: wider floats in 16 bits, the others as they are.
+    Raises ValueError for one that is no safetensors file."""
     try:
-        return _end(_header(path)[0])
+        return sum(_bytes(about) // WIDER.get(about["dtype"], 1) for about in _header(path)[0].values())
     except (KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
 
@@ -50,3 +53,8 @@ def _header(path: Path) -> tuple[Mapping[str, Any], int]:
 
 def _end(header: Mapping[str, Any]) -> int:
     return max((about["data_offsets"][1] for about in header.values()), default=0)
+
+
+def _bytes(about: Mapping[str, Any]) -> int:
+    first, end = about["data_offsets"]
+    return int(end - first)

@@ -1,7 +1,7 @@
 """Recipe files: TOML, in which recipes that share a setting stand below it.
 
-Each table of a file is a setting, named after who published it; its `recipes` are what it was used for. A recipe's own
-keys count in place of the setting's, and it is called NAME@SETTING::
+Each table of a file is a setting, named after who published it; its `recipes` are what it was used for, and may be
+groups with `recipes` of their own. What stands nearer to a recipe counts; it is called NAME@SETTING::
 
     [team-2025-02]
     source = "where it is published"
@@ -53,16 +53,22 @@ def read_file(path: Path) -> list[Recipe]:
 
 
 def _of_setting(path: Path, setting: str, table: Any) -> Iterator[Recipe]:
-    where = f"{path.name}: [{setting}]"
     if not isinstance(table, Mapping):
         raise UsageError(f"{path.name}: {setting!r} stands outside of a setting", hint=f"[mine] above {setting}")
+    return _below(f"{path.name}: [{setting}]", {"recipes": [], **table}, setting, {})
+
+
+def _below(where: str, table: Mapping[str, Any], setting: str, shared: Mapping[str, Any]) -> Iterator[Recipe]:
+    """The recipes of a table: those below it, which share what it says, or itself."""
     refuse_unknown(table, (*_KEYS, "recipes"), where)
-    shared = {name: value for name, value in table.items() if name != "recipes"}
-    own = table.get("recipes", [])
-    if not isinstance(own, list) or not all(isinstance(recipe, Mapping) for recipe in own):
+    said = {**shared, **{name: value for name, value in table.items() if name != "recipes"}}
+    if "recipes" not in table:
+        yield _recipe(where, said, setting)
+        return
+    if not isinstance(table["recipes"], list) or not all(isinstance(each, Mapping) for each in table["recipes"]):
         raise UsageError(f"{where}: recipes must be tables", hint=f"[[{setting}.recipes]]")
-    for number, recipe in enumerate(own, 1):
-        yield _recipe(f"{where} recipe {number}", {**shared, **recipe}, setting)
+    for number, each in enumerate(table["recipes"], 1):
+        yield from _below(f"{where} recipe {number}", each, setting, said)
 
 
 def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:

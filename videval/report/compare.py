@@ -11,6 +11,7 @@ from videval.benchmarks.catalog import find_benchmark
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.metrics import Codes, Difference, Figure, Mask, mcnemar, paired_difference, worth
+from videval.plain import plain
 from videval.report.index import SampleIndex, Verdicts, load_verdicts
 from videval.report.rows import FromRows
 from videval.report.scores import score_of_questions
@@ -18,6 +19,8 @@ from videval.report.scores import score_of_questions
 __all__ = ["CardDifference", "Comparison", "GroupDifference", "MetricDifference", "card_differences", "compare"]
 
 MOST_FLIPPED = 500
+_OF_RECIPE = ("name", "digest", "wording")
+"""What of a recipe may make two runs differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,9 +138,15 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
     return {key: "-" if value is None else str(value)}
 
 
+def _asked(run: RunInfo) -> dict[str, Any]:
+    """What was asked of a run, with its recipe but for what that says of itself."""
+    recipe = {name: value for name, value in plain(run.recipe).items() if name in _OF_RECIPE} if run.recipe else {}
+    return dict(run.card) | {"dtype": run.dtype, "limit": run.limit, "recipe": recipe}
+
+
 def card_differences(a: RunInfo, b: RunInfo) -> list[CardDifference]:
     """What differs in what was asked of two runs."""
-    left, right = (_flat(dict(run.card) | {"dtype": run.dtype, "limit": run.limit}) for run in (a, b))
+    left, right = (_flat(_asked(run)) for run in (a, b))
     return [
         CardDifference(what=key, a=left.get(key, "-"), b=right.get(key, "-"))
         for key in sorted(left.keys() | right.keys())

@@ -17,6 +17,8 @@ from videval.words import plural
 
 __all__ = ["endings", "seen_summary"]
 
+SPAN = 4000
+"""Request ids that one query looks at: what was seen takes 50 microseconds an answer to read."""
 MOST_SIZES, MOST_WARNINGS = 5, 5
 _Shape = tuple[int, int, tuple[int, ...]]
 
@@ -42,7 +44,7 @@ def seen_summary(database: Database, run: RunInfo) -> dict[str, Any]:
 def _spans(database: Database, run: RunInfo) -> Iterator[tuple[int, int]]:
     with database.read() as connection:
         span = timings.request_span(connection, run.run_id)
-    return spans(*span) if span else iter(())
+    return spans(*span, SPAN) if span else iter(())
 
 
 def _sampling(database: Database, run: RunInfo) -> FrameSampling | None:

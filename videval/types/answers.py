@@ -27,8 +27,9 @@ class Seen:
     """What a model's processor made of one clip, read back from the inputs that the model got.
 
     `frames`: how many of the clip's frames it used; `timestamps`: the seconds that the model is told of them, by text
-    or by position, one for each step of time (empty: it is told none); `grid`: patches in time, height and width;
-    `width`, `height`: of a frame as it is shown, in pixels; `tokens`: how many of the prompt's tokens are the clip's.
+    or by position, one for each step of time, or drawn into them, one for each frame (empty: it is told none); `grid`:
+    patches in time, height and width; `width`, `height`: of a frame as it is shown, in pixels; `tokens`: how many of
+    the prompt's tokens are the clip's.
     """
 
     frames: int

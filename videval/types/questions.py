@@ -19,6 +19,8 @@ POLICIES: Mapping[str, tuple[str, ...]] = {
     "qwen3_vl": ("num_frames", "fps"),
     "qwen_vl_utils": ("num_frames", "fps"),
     "glm46v": ("fps",),
+    "glm4v": ("fps",),
+    "minicpmv4_6": ("fps",),
     "molmo2": ("num_frames", "fps"),
     "internvl": ("num_frames", "fps"),
     "smolvlm": ("fps",),

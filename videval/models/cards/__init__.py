@@ -64,9 +64,11 @@ def read_family(file: str, text: str) -> list[ModelCard]:
 
 
 def family_facts(model_type: str) -> dict[str, Any]:
-    """What a spec says of its family: its name, how it is shown a clip, and whether it takes limits in pixels."""
+    """What a spec says of its family: its name, how and beside what it is shown a clip, and whether it takes limits in
+    pixels."""
     family = family_of(model_type) or Family()
-    return {"family": model_type, "form": family.form, "resizes": bool(family.pixels)}
+    shown = {"form": family.form, "clips": family.videos, "images": family.mixed}
+    return {"family": model_type, "resizes": bool(family.pixels), **shown}
 
 
 def _cards(data: Mapping[str, Any]) -> Iterator[ModelCard]:

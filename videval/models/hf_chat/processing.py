@@ -80,18 +80,7 @@ class Processing:
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         bos = self._processor.tokenizer.bos_token
         words = {"add_special_tokens": not (bos and text.startswith(bos)), f"return_{OFFSETS}": True}
-        try:
-            made: Mapping[str, Any] = self._processor(
-                text=[text], **given, **told, text_kwargs=words, return_tensors="pt"
-            )
-        except ValueError as error:
-            counts = [prompt.clips[v.clip or 0].num_frames for v in shown if v.kind == "video"]
-            if len(set(counts)) < 2:
-                raise
-            raise ModelFailure(
-                f"this model takes clips of one number of frames with a question, and these have {counts}",
-                hint="a sampling by count, not by rate",
-            ) from error
+        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
         return made
 
     def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
@@ -135,6 +124,12 @@ class Processing:
             raise ModelFailure("this model takes a video or images with a question, not both")
         if self._family.videos is not None and len(clips) > self._family.videos:
             raise ModelFailure(f"this model takes {self._family.videos} video(s) with a question, not {len(clips)}")
+        counts = [clip.num_frames for clip in clips]
+        if self._family.even and len(set(counts)) > 1:
+            raise ModelFailure(
+                f"this model takes clips of one number of frames with a question, and these have {counts}",
+                hint="a sampling by count, not by rate",
+            )
         least = self._family.least_frames
         short = next((clip.num_frames for clip in clips if clip.num_frames < least), None)
         if short is not None:

@@ -122,7 +122,7 @@ def _images(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
     if "image_grid_thw" in made:
         return [_of_grid(row, processor.image_processor, 1) for row in made["image_grid_thw"].tolist()]
     pixels = made.get("pixel_values_images", made.get("pixel_values"))
-    if pixels is None or pixels.ndim < 4:
+    if pixels is None or pixels.ndim < 4 or len(shown) not in (len(pixels), len(pixels.flatten(0, -4))):
         raise unreadable(made)
     return [_of_pixels(pixels, 1) for _ in shown]
 

@@ -113,13 +113,14 @@ def _pooled(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) ->
 
 
 def _tiles(made: Mapping[str, Any], processor: Any, shown: Sequence[Visual]) -> list[Shape]:
-    """Frames of videos and tiles of images in one row, so many of each as its text has places for (InternVL)."""
+    """Frames of videos and tiles of images, so many as the text has places for (InternVL, SmolVLM)."""
+    of_tile = getattr(processor, "image_seq_length", None) or processor.image_seq_len
     counts: dict[str, list[int]] = {"video": [], "image": []}
     for put in made["text_replacement_offsets"][0]:
-        counts[put["type"]].append(put["replacement"].count(processor.image_token) // processor.image_seq_length)
-    pixels = made["pixel_values"]
-    if sum(map(sum, counts.values())) != len(pixels):
-        raise unreadable(made)
+        counts[put["type"]].append(put["replacement"].count(processor.image_token) // of_tile)
+    pixels, told = made["pixel_values"].flatten(0, -4), sum(map(sum, counts.values()))
+    if told != len(pixels):
+        raise ModelFailure(f"the processor made {len(pixels)} frames or tiles, and put {told} into the prompt")
     frames = iter(counts["video"])
     height, width = pixels.shape[-2:]
     return [Shape(frames=next(frames) if v.kind == "video" else 1, height=height, width=width) for v in shown]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from videval.types import FrameSampling
 from videval.video.sampling.spans import Stretch
 
-__all__ = ["glm46v", "internvl", "molmo2", "qwen2_vl", "qwen3_vl", "qwen_vl_utils", "smolvlm"]
+__all__ = ["glm4v", "glm46v", "internvl", "minicpmv4_6", "molmo2", "qwen2_vl", "qwen3_vl", "qwen_vl_utils", "smolvlm"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -78,6 +78,40 @@ def glm46v(part: Stretch, fps: float, wanted: FrameSampling) -> list[int]:
     return [part.first + n for n in once + once[-1:] * (-len(once) % multiple)]
 
 
+def glm4v(part: Stretch, fps: float, wanted: FrameSampling) -> list[int]:
+    """The first frame at or after each step of 1/rate seconds; of more than 300 s as many as of 300, over all of it.
+
+    Each once, the last one repeated up to a multiple. Source: transformers 5.24, Glm4vVideoProcessor.sample_frames.
+    """
+    rate, duration, multiple = wanted.fps or 0.0, part.length / fps, wanted.multiple or 1
+    if duration <= _GLM4_DENSE:
+        numbers = [math.ceil(i * fps / rate) for i in range(max(math.floor(duration * rate), 1))]
+    elif int(_GLM4_DENSE * rate) >= part.length:
+        numbers = list(range(part.length))
+    else:
+        numbers = [math.ceil(t * fps) for t in np.linspace(0, duration, int(_GLM4_DENSE * rate))]
+    once = list(dict.fromkeys(min(part.length - 1, n) for n in numbers))
+    most = _floor(wanted.max_frames, multiple) if wanted.max_frames else len(once)
+    if len(once) > most:
+        once = [once[int(i)] for i in np.linspace(0, len(once) - 1, most)]
+    return [part.first + n for n in once + once[-1:] * (-len(once) % multiple)]
+
+
+def minicpmv4_6(part: Stretch, fps: float, wanted: FrameSampling) -> list[int]:
+    """A frame every 1/rate seconds; if these are more than `max_frames` so many, in equal steps of tenths of seconds.
+
+    Source: transformers 5.24, MiniCPMV4_6VideoProcessor.sample_frames with its stack_frames of 1, whose rate is 1.
+    """
+    rate, duration = wanted.fps or 0.0, part.length / fps
+    most, last = wanted.max_frames or part.length, part.length - 1
+    if duration * rate <= most:
+        return [part.first + min(int(k / rate * fps), last) for k in range(math.ceil(duration * rate))]
+    tenths = [min(int(round(i * 0.1, 1) * fps), last) for i in range(int(duration / 0.1))]
+    if len(tenths) > most:
+        tenths = [tenths[i] for i in np.linspace(0, len(tenths) - 1, most, dtype=int)]
+    return [part.first + n for n in tenths]
+
+
 def molmo2(part: Stretch, fps: float, wanted: FrameSampling) -> list[int]:
     """By rate from the first frame on, and the last one, if these are no more than `max_frames`; else equal steps.
 
@@ -119,6 +153,7 @@ def smolvlm(part: Stretch, fps: float, wanted: FrameSampling) -> list[int]:
 
 
 _GLM_LONGEST = 2400
+_GLM4_DENSE = 300
 
 
 def _frames(part: Stretch, fps: float, wanted: FrameSampling) -> float:

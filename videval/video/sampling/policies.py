@@ -101,6 +101,20 @@ POLICY: Mapping[str, Policy] = {
         limits=("max_frames", "multiple"),
         constants={"by_length": _GLM_RULES, "max_frames": 640, "multiple": 2},
     ),
+    "glm4v": Policy(
+        choose=authors.glm4v,
+        about="the first frame of each step of 1/fps seconds, of more than 300 s as many as of 300; repeated as glm46v",
+        source=_TRANSFORMERS.format("Glm4v"),
+        limits=("max_frames", "multiple"),
+        constants={"fps": 2.0, "multiple": 2},
+    ),
+    "minicpmv4_6": Policy(
+        choose=authors.minicpmv4_6,
+        about="a frame every 1/fps seconds; if these are more than max_frames, in equal steps of tenths of seconds",
+        source=_TRANSFORMERS.format("MiniCPMV4_6"),
+        limits=_CAP,
+        constants={"fps": 1.0, "max_frames": 128},
+    ),
     "molmo2": Policy(
         choose=authors.molmo2,
         about="by rate and the last frame; in equal steps if these are more than max_frames (uniform_last_frame)",
@@ -142,5 +156,6 @@ def explicit(sampling: FrameSampling) -> FrameSampling:
     if sampling.num_frames is not None:
         own = {name: value for name, value in own.items() if name not in _RANGE}
     if "min_frames" in own and sampling.max_frames is not None:
-        own["min_frames"] = min(own["min_frames"], sampling.max_frames)
+        multiple = sampling.multiple or own.get("multiple", 1)
+        own["min_frames"] = max(1, min(own["min_frames"], sampling.max_frames // multiple * multiple))
     return replace(sampling, **{name: own[name] for name in own if getattr(sampling, name) in (None, ())})

@@ -46,6 +46,7 @@ def check_sampling(sampling: FrameSampling) -> None:
         if value is not None and value < 1:
             raise UsageError(f"{limit} must be at least 1, not {value}", hint=f"{_option(limit)} 1 or more")
     _check_order(sampling.by_length)
+    _check_end(wanted)
     for fitted in _all_of(wanted):
         _check_amount(fitted)
         _check_limits(fitted)
@@ -67,7 +68,7 @@ def _applied(wanted: FrameSampling, rule: LengthRule | None) -> FrameSampling:
         plain = replace(plain, num_frames=rule.num_frames, fps=rule.fps, min_frames=None)
     elif rule.fps is not None:
         plain = replace(plain, num_frames=None, fps=rule.fps)
-    return replace(plain, max_frames=rule.max_frames or plain.max_frames)
+    return plain if rule.max_frames is None else replace(plain, max_frames=rule.max_frames)
 
 
 def _check_order(rules: tuple[LengthRule, ...]) -> None:
@@ -82,6 +83,17 @@ def _check_order(rules: tuple[LengthRule, ...]) -> None:
                 f"rules by length: one for {'all lengths' if math.isinf(later) else f'up to {later:g} s'} comes after "
                 f"the one for {said}, so it would never count",
                 hint="order them by up_to, the one without up_to last",
+            )
+
+
+def _check_end(wanted: FrameSampling) -> None:
+    """Raise if the rules leave open how many frames are shown of what is longer than the last one says."""
+    if wanted.by_length and wanted.num_frames is None and wanted.fps is None:
+        end = wanted.by_length[-1].up_to
+        if end is not None:
+            raise UsageError(
+                f"rules by length: none says how many frames are shown of more than {end:g} s",
+                hint="a last rule without up_to, or fps beside the rules",
             )
 
 
@@ -124,6 +136,8 @@ def _check_limits(wanted: FrameSampling) -> None:
     least, most = wanted.min_frames or 1, wanted.max_frames
     if most is None or wanted.num_frames is not None:
         return
+    if most < 1:
+        raise UsageError(f"max_frames must be at least 1, not {most}", hint="--max-frames 1 or more")
     if least > most:
         raise UsageError(f"min_frames {least} are more than max_frames {most}", hint=f"--max-frames {least}")
     multiple = wanted.multiple or 1
