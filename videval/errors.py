@@ -20,9 +20,10 @@
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
         ├── VideoFailure            kind video
         ├── ModelFailure            kind model
-        ├── ContextExceeded         kind context  the prompt and its answer are more tokens than the model takes
+        ├── ContextExceeded         kind context
         ├── Unforeseen              kind model    an exception in videval or a plugin; tried again before it fails
         ├── ApiFailure              kind api
+        │   └── GaveUp              the model itself has tried again, as often as it wanted to
         ├── OutOfMemory             kind oom
         ├── DeadlineExceeded        kind timeout
         └── ProcessDied             kind crash
@@ -46,6 +47,7 @@ __all__ = [
     "DiedInCompany",
     "EnvironmentProblem",
     "ErrorKind",
+    "GaveUp",
     "Incomplete",
     "InvalidTable",
     "ModelFailure",
@@ -220,6 +222,12 @@ class ApiFailure(RequestFailure):
 
     kind = ErrorKind.API
     permanent = False
+
+
+class GaveUp(ApiFailure):
+    """A model tried as often as it wanted to by itself and got no answer."""
+
+    permanent = True
 
 
 class OutOfMemory(RequestFailure):

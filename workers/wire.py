@@ -44,6 +44,7 @@ _PARTS: dict[str, type[Part]] = {kind.__name__: kind for kind in (Text, Video, F
 _FAILURES: dict[str, type[errors.VidevalError]] = {
     "EnvironmentProblem": errors.EnvironmentProblem,
     "RequestFailure": errors.RequestFailure,
+    "GaveUp": errors.GaveUp,
     **{c.__name__: c for c in errors.RequestFailure.__subclasses__()},
 }
 

@@ -12,13 +12,13 @@ import pytest
 from tests.objects import Clips, Endpoint, Packs, Speaker
 from tests.trees import tree
 from videval.compat import Dataset, NamedModel, build_dataset, infer_data_job_video
+from videval.compat.ranks import my_share
 from videval.db import runs, workers
 from videval.db.records import RunInfo
 from videval.db.session import open_database
 from videval.errors import DataMissing, EnvironmentProblem, Incomplete, UnknownName, UsageError
 from videval.settings import Settings
 from videval.words import FAIL_MSG
-from workers.inprocess import serve
 
 Infer = Callable[..., Any]
 
@@ -260,6 +260,59 @@ def test_a_model_by_name_answers_a_dataset_object_and_is_not_loaded_again(
     model.close()
 
 
+def test_our_packs_are_read_by_vlmevalkits_rule_and_tolerantly_beside(infer: Infer, tmp_path: Path, home: Path) -> None:
+    tree("MMBench-Video", tmp_path / "data" / "MMBench-Video")
+    dataset = build_dataset("MMBench_Video_8frame_pack")
+    model = Speaker(lambda message: '{"0": "a train", "I1": "as the prompt says", "2": "cut off')
+    infer(model, dataset)
+    table = sheets(home)["predictions"]
+    assert len(model.heard) == 2 == len(dataset.videos) and len(table) == 6
+    found = {str(row["index"]): (row["prediction"], row["prediction_tolerant"]) for _, row in table.iterrows()}
+    assert found["1"] == ("", "as the prompt says")
+    meta, statistics = dataset.load_pack_answers(dict.fromkeys(dataset.videos, '{"0": "x", "3": "y"}'))
+    assert list(meta["prediction"].fillna("")) == ["x", "", "", "y", "", ""]
+    assert statistics["VALIDQ"] == 2 and statistics["PARSE_OK"] == 2
+    assert [item["type"] for item in dataset.build_prompt(dataset.videos[0])].count("image") == 8
+
+
+def test_a_result_is_evaluated_by_its_dataset(infer: Infer, mvbench: Dataset, home: Path) -> None:
+    infer(Speaker(lambda message: "(A)"), mvbench)
+    rating = mvbench.evaluate(home / "out" / "r.xlsx", model="exact_matching")
+    assert rating["overall"][1] == 6
+    (home / "old.xlsx").write_bytes(b"an old result")
+    with pytest.raises(UsageError, match="names no run"):
+        mvbench.evaluate(home / "old.xlsx")
+
+
+# ranks
+
+
+def test_a_rank_without_a_device_waits_for_the_end_or_for_a_device(
+    infer: Infer, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_DEVICES", "cpu")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    dataset = Clips(tmp_path / "clips", 4, nframe=8)
+    models = [NamedModel("Video-LLaVA-tiny") for _ in range(2)]
+    threads = [threading.Thread(target=infer, args=(model, dataset)) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(predictions(home)) and len(all_runs()) == 1
+    for model in models:
+        model.close()
+
+
+def test_devices_are_shared_among_the_ranks_of_a_machine() -> None:
+    def share(rank: int, size: int, devices: int) -> list[int]:
+        return list(my_share(range(devices), {"LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}))
+
+    assert [share(rank, 2, 5) for rank in (0, 1)] == [[0, 2, 4], [1, 3]]
+    assert share(3, 8, 1) == [0]  # each rank sees its own, or the lock decides
+    assert share(0, 1, 4) == [0, 1, 2, 3] and list(my_share(range(2), {})) == [0, 1]
+
+
 # failures
 
 
@@ -413,4 +466,3 @@ def test_a_server_that_breaks_gives_back_what_it_had(mvbench: Dataset, infer: In
         counts = runs.counts(connection, run.run_id)
     database.close()
     assert (counts.queued, counts.running) == (6, 0)
-    assert serve is not None

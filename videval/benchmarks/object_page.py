@@ -20,7 +20,7 @@ class ObjectBenchmark(Benchmark):
     name = "object"
     title = "A data set that is an object"
     scorer = NO_SCORER
-    needs = "its own evaluate"
+    needs = "a data set that is an object is scored by its own evaluate"
     prompt_sets = (PromptSet.VLMEVALKIT,)
     frame_policy = "interior"
     supports_pack = True

@@ -1,6 +1,7 @@
 """A benchmark's variant in the shape of VLMEvalKit's `VideoBaseDataset`, so that what people wrote around it runs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from videval.asking import asking, one_key, packed
 from videval.benchmarks.base import Shown
 from videval.benchmarks.catalog import find_benchmark, parse_variant
 from videval.compat.packs import strict_of
+from videval.compat.results import rating_of
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.inference import FrameSource
@@ -151,11 +153,10 @@ class Dataset:
         meta["prediction"] = [found[str(index)] for index in meta["index"]]
         return meta, statistics
 
-    def evaluate(self, eval_file: str | Path, **judge_kwargs: Any) -> Any:
-        """Not here: a run is scored by `videval score`, which needs no file."""
-        raise UsageError(
-            f"{eval_file} is scored where its run is", hint="videval score RUN, or --protocol vlmevalkit for its own"
-        )
+    def evaluate(self, eval_file: str | Path, **judge_kwargs: Any) -> Mapping[str, Any]:
+        """The rating of the run that a file was written of, as VLMEvalKit's rule path computes it; what it does with a
+        judge is not done here. UsageError for a file that is none of ours, and a benchmark that needs a judge."""
+        return rating_of(Path(eval_file).expanduser(), self.settings)
 
     # what it is made of
 
@@ -199,8 +200,7 @@ class Dataset:
         path = as_file(self._file(ref.video), ref.span, folder_fps=self.benchmark.folder_fps, into=self._cut)
         if not self.variant.subtitles:
             return unread(str(path))
-        clip = self._clip(frames, ref)
-        return Clip(**{f: getattr(clip, f) for f in Clip.__dataclass_fields__} | {"path": str(path)})
+        return replace(self._clip(frames, ref), path=str(path))
 
     def _found(self, part: Part, sample: Sample) -> Part:
         match part:

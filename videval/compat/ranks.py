@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["OF_TORCHRUN", "alone", "my_share"]
+__all__ = ["OF_TORCHRUN", "alone", "is_one_of_several", "my_share"]
 
 T = TypeVar("T")
 OF_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
@@ -18,6 +18,11 @@ def my_share(devices: Sequence[T], environ: Mapping[str, str] = os.environ) -> S
     size = _number(environ, "LOCAL_WORLD_SIZE", "WORLD_SIZE", default=1)
     rank = _number(environ, "LOCAL_RANK", "RANK", default=0)
     return devices[rank % size :: size] if 1 < size <= len(devices) else devices
+
+
+def is_one_of_several(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether other ranks make the same calls."""
+    return _number(environ, "WORLD_SIZE", default=1) > 1
 
 
 @contextmanager

@@ -11,20 +11,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from videval import runs
 from videval.asking import is_pack
 from videval.compat.packs import strict_of
 from videval.db import results
 from videval.db.records import RunInfo
-from videval.db.session import Database
+from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem, UsageError
-from videval.export import ExportFormat, Table, export_table, run_table
+from videval.export import ExportFormat, Table, export_table, owner_of, run_table
 from videval.plain import scalar
+from videval.report import vlmevalkit_rating
 from videval.settings import Settings
 from videval.types import Scalar
 from videval.words import FAIL_MSG, plural
 from workers.locks import lock_alone
 
-__all__ = ["ResultFile"]
+__all__ = ["ResultFile", "rating_of"]
 
 log = logging.getLogger(__name__)
 FORMATS: Mapping[str, ExportFormat] = {".xlsx": "xlsx", ".tsv": "tsv", ".json": "json"}
@@ -85,6 +87,19 @@ class ResultFile:
         finally:
             if lock is not None:
                 os.close(lock)
+
+
+def rating_of(path: Path, settings: Settings) -> Mapping[str, Any]:
+    """The rating of the run that a result file is of. Raises UsageError, UnknownName."""
+    owner = owner_of(path)
+    if not owner:
+        said = "is not there" if owner is None else "names no run of videval"
+        raise UsageError(f"{path} {said}", hint=f"videval import {path}, then videval score RUN")
+    database = open_database(settings, read_only=True)
+    try:
+        return vlmevalkit_rating(database, runs.find(database, owner))
+    finally:
+        database.close()
 
 
 def _table(database: Database, run: RunInfo, dataset: Any, *, keep_failed: bool) -> Table:

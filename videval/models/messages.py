@@ -6,6 +6,7 @@ the path of a file. Facts: VLMEvalKit's `vlm/base.py` and `dataset/video_base.py
 
 import copy
 import hashlib
+import inspect
 import shutil
 import tempfile
 import threading
@@ -33,6 +34,7 @@ __all__ = [
     "parts_of",
     "told",
     "unread",
+    "worded",
 ]
 
 Message = list[dict[str, Any]]
@@ -88,6 +90,13 @@ def checked(message: Any, whose: str) -> Message:
     if not found:
         raise VideoFailure(f"{whose} gave an empty message")
     return [dict(item) for item in found]
+
+
+def worded(dataset: Any, line: Any, *, video_llm: bool) -> Any:
+    """What a dataset's `build_prompt` says of a line, called with what it takes: those of VLMEvalKit differ in that."""
+    known = {"video_llm": video_llm, "num_frames": getattr(dataset, "nframe", 8), "fps": getattr(dataset, "fps", -1)}
+    taken = inspect.signature(dataset.build_prompt).parameters
+    return dataset.build_prompt(line, **{name: value for name, value in known.items() if name in taken})
 
 
 def told(message: Message, *, dataset: str, prompts: PromptSet = PromptSet.VLMEVALKIT) -> Told:

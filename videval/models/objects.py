@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from videval.errors import ApiFailure, ModelFailure, UsageError, as_failure
+from videval.errors import GaveUp, ModelFailure, UsageError, as_failure
 from videval.models.messages import Told
 from videval.protocols import Caller, Model
 from videval.types import Answer, Ask, Generation, GenerationSettings, Prompt, Stage
@@ -36,12 +36,6 @@ def shown_as(model: Any, name: str, *, whose: str, nframe: float, fps: float) ->
     finally:
         for key, value in before.items():
             setattr(model, key, value)
-
-
-class GaveUp(ApiFailure):
-    """The object tried as often as it wanted to and got no answer."""
-
-    permanent = True
 
 
 class ObjectModel:

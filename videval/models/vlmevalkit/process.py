@@ -4,7 +4,6 @@ One JSON object a line comes in on standard input, with an `op`; one goes out on
 prints goes to standard error, so that it is no answer.
 """
 
-import inspect
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from videval.models.messages import worded
 from videval.models.vlmevalkit.toolkit import version
 from videval.plain import scalar
 
@@ -97,10 +97,8 @@ def _message(name: str, index: str, question: str | None, pack: bool, video_llm:
     if row is None or (scalar(row["question"]) or "") != (question or ""):
         raise _Refused(f"{name} has another question {index!r} here, or none", "the same VLMEvalKit on each host")
     line = row["video"] if pack else place
-    known = {"video_llm": video_llm, "num_frames": getattr(found, "nframe", 8), "fps": getattr(found, "fps", -1)}
-    taken = inspect.signature(found.build_prompt).parameters
     try:
-        made = found.build_prompt(line, **{key: value for key, value in known.items() if key in taken})
+        made = worded(found, line, video_llm=video_llm)
     except Exception as error:  # noqa: BLE001 - whatever it raises is this question's failure
         return {"failed": f"build_prompt: {type(error).__name__}: {error}"}
     return {"message": made, "dataset": scalar(row.get("SUB_DATASET")) or getattr(found, "dataset_name", name)}
