@@ -74,7 +74,8 @@ _ITSELF = "a dataset of VLMEvalKit's words its questions itself"
 
 @cache
 def _named(name: str) -> type[ToolkitBenchmark]:
-    return type("ToolkitBenchmark", (ToolkitBenchmark,), {"name": name, "title": name.removeprefix(PREFIX)})
+    facts = {"name": name, "title": f"{name.removeprefix(PREFIX)} of VLMEvalKit", "published": (name,)}
+    return type("ToolkitBenchmark", (ToolkitBenchmark,), facts)
 
 
 def toolkit_benchmark(name: str) -> ToolkitBenchmark:

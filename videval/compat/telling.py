@@ -79,7 +79,7 @@ class Telling:
     ) -> Prompt:
         video_llm = run.form == "video"
         message, name = self._message(key, samples, frames, video_llm=video_llm)
-        if self._model is not None:
+        if self._model is not None or run.spec.told:
             return told(message, dataset=name)
         parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
         return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())

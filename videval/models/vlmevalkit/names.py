@@ -18,7 +18,7 @@ from videval.models.vlmevalkit.toolkit import PREFIX, folder, require, toolkit, 
 from videval.settings import Settings
 from videval.types import ModelSpec
 
-__all__ = ["ADAPTER", "dataset_name", "kept_names", "spec_of"]
+__all__ = ["ADAPTER", "all_names", "dataset_name", "kept_names", "spec_of"]
 
 ADAPTER = "vlmevalkit"
 _FILE = "vlmevalkit-names.json"
@@ -62,12 +62,19 @@ def dataset_name(name: str) -> str:
     return alike[0]
 
 
+def all_names() -> tuple[list[str], list[str]]:
+    """Models and datasets with the prefix. EnvironmentProblem if VLMEvalKit is not here."""
+    return _prefixed(_names(require()))
+
+
 def kept_names() -> tuple[list[str], list[str]]:
     """Models and datasets with the prefix, as far as they were asked for before; nothing is started for that."""
     found = folder()
     names = _kept(found) if found else None
-    if names is None:
-        return [], []
+    return _prefixed(names) if names else ([], [])
+
+
+def _prefixed(names: _Names) -> tuple[list[str], list[str]]:
     return [f"{PREFIX}{name}" for name in names.models], [f"{PREFIX}{name}" for name in names.datasets]
 
 
