@@ -29,6 +29,9 @@ __all__ = ["make_order", "order_of_recipe", "order_unread", "refuse_both"]
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
 _SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
+_UNTOLD = ("dtype", "attention", "trust_remote_code")
+_UNTOLD_OF_FRAMES = (*_SAID_OF_FRAMES, "max_frames", "max_pixels")
+"""What a model that is VLMEvalKit's own cannot be told, in all cases and where it reads videos by itself."""
 
 
 def make_order(asked: Asked, settings: Settings) -> Order:
@@ -149,6 +152,8 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
+    if spec.told:
+        _refuse_untold(asked, spec)
     if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
@@ -162,6 +167,20 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
         trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
         pixels=_pixels(asked, recipe, spec),
     )
+
+
+def _refuse_untold(asked: Asked, spec: ModelSpec) -> None:
+    """Raise UsageError for what a model that generates by its own settings cannot be told."""
+    names = (*(f.name for f in fields(GenerationSettings)), *_UNTOLD)
+    found = [name for name in names if getattr(asked, name, None) not in (None, False, "auto", ())]
+    if spec.form == "video":
+        found += [name for name in _UNTOLD_OF_FRAMES if getattr(asked, name) is not None]
+    if found:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in found)
+        raise UsageError(
+            f"{spec.name} is VLMEvalKit's own and generates by its own settings: it cannot be told {options}",
+            hint="leave it out, or run the same checkpoint here: videval list models",
+        )
 
 
 def _given(said: object, kind: type[Any]) -> dict[str, Any]:
@@ -193,7 +212,7 @@ def _with_length(asked: Asked, recipe: Recipe, bench: Benchmark, spec: ModelSpec
     the model's entry say, as a model that thinks first must not be cut short."""
     said = asked.max_new_tokens or recipe.generation.max_new_tokens
     longest = max(spec.generation.max_new_tokens, bench.max_new_tokens or 0)
-    return spec if said else replace(spec, generation=replace(spec.generation, max_new_tokens=longest))
+    return spec if said or spec.told else replace(spec, generation=replace(spec.generation, max_new_tokens=longest))
 
 
 def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
@@ -265,6 +284,8 @@ def _published(asked: Asked, recipe: Recipe, what: str) -> tuple[Benchmark, Vari
 
 def _folder(bench: Benchmark, settings: Settings) -> Path:
     """Where the questions' videos are looked for when nobody says where."""
+    if bench.is_foreign:
+        return Path("/")
     if isinstance(bench, TableBenchmark) and bench.file is not None:
         return bench.file.parent
     root = locate(bench, settings)

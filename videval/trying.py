@@ -1,6 +1,6 @@
 """One question about one video, asked without a run: what the model is shown and told, and what it says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +15,8 @@ from videval.options import Asked
 from videval.order import Order
 from videval.orders import order_unread, refuse_both
 from videval.recipes import find_recipe
-from videval.types import Answer, Clip, FrameSampling, GenerationSettings, Prompt, Response, Sample
-from videval.video.cache import FrameCache
+from videval.types import Answer, Clip, GenerationSettings, Prompt, Response, Sample
+from videval.video.cache import FrameCache, FramesHere
 from videval.video.clips import load_frames
 from videval.video.paths import is_there
 from videval.video.sampling import Span
@@ -60,7 +60,7 @@ def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
             [sample],
             _config(order),
             root=order.root,
-            frames=_Frames(FrameCache(Path(folder), budget_gb=_ANY)),
+            frames=FramesHere(FrameCache(Path(folder), budget_gb=_ANY)),
             engine=_Drawing(engine, sheet),
             on_stage=lambda stage: None,
             alone=True,
@@ -71,26 +71,6 @@ def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
 
 _ANY = 1e6
 """GB: the cache of one clip throws nothing out."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    """Clips out of a cache of this process."""
-
-    cache: FrameCache
-
-    def clip(
-        self,
-        path: Path,
-        sampling: FrameSampling,
-        span: Span | None,
-        *,
-        folder_fps: float,
-        max_pixels: int | None,
-        on_decode: Callable[[], None],
-    ) -> Clip:
-        on_decode()
-        return self.cache.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
 
 
 @dataclass(frozen=True, slots=True)

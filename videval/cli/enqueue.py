@@ -90,7 +90,7 @@ def _explain_order(order: "Order") -> None:
     note = f", {order.spec.note}" if order.spec.note else ""
     explain(f"  {frames_in_words(sampling)}{replaced}; model {order.spec.name}{note}")
     words = "the recipe's words" if order.recipe and order.recipe.wording else f"prompt set {order.prompt_set}"
-    explain(f"  {words}; answers up to {_answer_length(order)}")
+    explain(f"  {words}; answers {_answer_length(order)}")
     _explain_recipe(order)
 
 
@@ -104,5 +104,7 @@ def _explain_recipe(order: "Order") -> None:
 
 
 def _answer_length(order: "Order") -> str:
+    if order.spec.told:
+        return "as long as the model has it"
     tokens, own = order.generation.max_new_tokens, order.benchmark.max_new_tokens
-    return f"{tokens} tokens" + (f" (as {order.benchmark.name} says)" if tokens == own else "")
+    return f"up to {tokens} tokens" + (f" (as {order.benchmark.name} says)" if tokens == own else "")
