@@ -28,6 +28,7 @@ from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem
 from videval.report import RunStatus, ScoreReport, run_status, score_report
 from videval.runs import find
+from workers.device import Device, parse_devices
 
 SCORE = "score 61.0 % (55.2 % to 66.5 %)"
 
@@ -114,6 +115,7 @@ class FakeFleet:
     stop: threading.Event = field(default_factory=threading.Event)
     hopeless: str = ""
     ticks: int = 0
+    devices: tuple[Device, ...] = tuple(parse_devices("cpu"))
 
     def tick(self) -> None:
         """The second one is when somebody presses Ctrl-C."""

@@ -16,7 +16,9 @@ from videval.cli.overview import Scores
 from videval.cli.paced import Paced
 from videval.cli.words import measured, rate, time_left
 from videval.db import workers as worker_rows
+from videval.errors import ModelUnavailable
 from videval.report import run_status
+from videval.report.status import LOST_S
 
 if TYPE_CHECKING:
     from videval.db.records import RunInfo
@@ -45,9 +47,10 @@ def watch(
     named: bool = False,
 ) -> "list[Counts]":
     """Show progress until the runs are finished or stopped, or, where others come after them, until nothing of them
-    waits; EnvironmentProblem if no worker can ever work on it. `named`: each line says of which run it is."""
+    waits; EnvironmentProblem if no worker can ever work on them. `named`: each line says of which run it is."""
     looks = [_Look(database, run) for run in runs]
     tell, next_line = _new_messages(database), time.monotonic() + PERIOD
+    refuse_unloadable = _unloadable(database, looks, fleet)
     with live_area() if console.is_terminal else nullcontext() as live:
         while not stop.is_set():
             fleet.tick()
@@ -62,6 +65,7 @@ def watch(
             if not going or not (is_last or any(look.status.counts.queued for look in going)):
                 break
             refuse_hopeless(fleet)
+            refuse_unloadable()
             stop.wait(TICK)
     return [look.end(named=named, is_over=is_last or stop.is_set()) for look in looks]
 
@@ -70,14 +74,14 @@ class _Look:
     """A run that is looked at again and again."""
 
     def __init__(self, database: "Database", run: "RunInfo") -> None:
-        self._database, self._run = database, run
+        self._database, self.run = database, run
         self._status, self._scores = Paced(run_status, period=TICK), Scores(database)
         self.status = self._status(database, run)
         self._began, self._before = time.monotonic(), _over(self.status.counts)
 
     def again(self) -> "RunStatus":
         """Where it stands now."""
-        self.status = self._status(self._database, self._run)
+        self.status = self._status(self._database, self.run)
         return self.status
 
     @property
@@ -87,10 +91,10 @@ class _Look:
 
     def end(self, *, named: bool, is_over: bool) -> "Counts":
         """Say what became of it, if it is finished or nobody looks any more."""
-        counts = run_status(self._database, self._run).counts
+        counts = run_status(self._database, self.run).counts
         if is_over or counts.finished:
             said = final_line(counts, _over(counts) - self._before, time.monotonic() - self._began)
-            say(f"{self._run.name}: {said}" if named else said)
+            say(f"{self.run.name}: {said}" if named else said)
         return counts
 
 
@@ -114,6 +118,27 @@ def _score_so_far(scores: Scores, status: "RunStatus") -> str:
     found, top = score.overall.estimate, score.top
     interval = f"({measured(found.low, top)} to {measured(found.high, top)})"
     return f"{score.name} {measured(found.mean, top)} {interval}" if found.n else ""
+
+
+def _unloadable(database: "Database", looks: Sequence[_Look], fleet: "Fleet") -> Callable[[], None]:
+    """Raises ModelUnavailable when the fleet can load none of the models that are still waited for."""
+    from workers.refusals import Refusals
+
+    devices = {device.id for device in fleet.devices}
+    refusals = {look.run.load_key: Refusals(devices, look.run.load_key) for look in looks}
+
+    def refuse() -> None:
+        with database.read() as connection:
+            seats = worker_rows.seats(connection, silent_s=LOST_S)
+            said = {w.message for w in worker_rows.live_workers(connection) if w.message}
+        hopeless = {key for key, of_key in refusals.items() if of_key.look(seats)}
+        going = [look.run for look in looks if not look.status.counts.finished]
+        if going and all(run.load_key in hopeless for run in going):
+            raise ModelUnavailable(
+                "; ".join(sorted(said)) or f"{going[0].model} cannot be loaded", hint="videval doctor"
+            )
+
+    return refuse
 
 
 def _new_messages(database: "Database") -> Callable[[], None]:
