@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from videval.cli.asked import takes_suite
 from videval.cli.console import explain, opened, say, settings_with, warn
 from videval.cli.enqueue import check_all, one_of_each_model, ordered, place
+from videval.errors import UsageError
 from videval.options import Suite
 
 if TYPE_CHECKING:
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
     from videval.suites.orders import Cell
     from workers.fleet import Fleet
 
-__all__ = ["Mode", "run_command"]
+__all__ = ["run_command"]
 
 
-class Mode(StrEnum):
-    """Which part of an evaluation is done."""
-
-    ALL = "all"
-    INFER = "infer"
-    EVAL = "eval"
+MODES = ("all", "infer", "eval")
 
 
 @takes_suite
@@ -41,7 +36,7 @@ def run_command(
     *,
     devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, api, ...")] = None,
     output: Annotated[Path | None, typer.Option(help="folder of the export")] = None,
-    mode: Annotated[Mode, typer.Option(help="infer: answer only; eval: score and export what is there")] = Mode.ALL,
+    mode: Annotated[str, typer.Option(help="infer: answer only; eval: score and export what is there")] = "all",
     reuse: Annotated[bool, typer.Option("--reuse", help="changes nothing: no answer is ever made twice")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what it will cost, and ask nothing")] = False,
 ) -> None:
@@ -52,6 +47,8 @@ def run_command(
     """
     from videval.cli.evaluated import evaluated, runs_that_are_there
 
+    if mode not in MODES:
+        raise UsageError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODES)}")
     settings = settings_with(devices=devices)
     cells = ordered(suite, settings)
     if reuse:
@@ -61,15 +58,15 @@ def run_command(
 
         show_estimates(settings, cells)
         return
-    fleet = None if mode == Mode.EVAL else _fleet(settings, cells)
+    fleet = None if mode == "eval" else _fleet(settings, cells)
     with opened(settings) as database:
         runs = _answered(settings, database, cells, fleet) if fleet else runs_that_are_there(database, cells)
         if runs is None:
             say("nothing is lost, the same command goes on")
             raise typer.Exit(130)
-        if mode == Mode.INFER:
+        if mode == "infer":
             explain("answers only, as --mode infer says; with --mode eval the same command scores and exports them")
-        folder = None if mode == Mode.INFER else output or settings.output_dir
+        folder = None if mode == "infer" else output or settings.output_dir
         raise typer.Exit(evaluated(database, cells, runs, folder))
 
 
