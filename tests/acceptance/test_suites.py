@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import BIN, Home
 from tests.trees import clip
 from videval.db.session import open_database
@@ -39,6 +41,7 @@ def lay_out(home: Home) -> None:
     (home.folder / "suite.toml").write_text(suite)
 
 
+@pytest.mark.slow
 def test_the_page_is_true_from_its_first_command_to_its_last(home: Home) -> None:
     lay_out(home)
     said = {}

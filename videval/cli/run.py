@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_command"]
 
-
 MODES = ("all", "infer", "eval")
 
 
@@ -45,8 +44,6 @@ def run_command(
     The whole evaluation in one command, with one worker per device. The same again goes on where it was stopped.
     `--data A B --model X Y` or a suite's file: each pair is a run, and one fleet serves them all, model by model.
     """
-    from videval.cli.evaluated import evaluated, runs_that_are_there
-
     if mode not in MODES:
         raise UsageError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODES)}")
     settings = settings_with(devices=devices)
@@ -57,17 +54,23 @@ def run_command(
         from videval.cli.estimates import show_estimates
 
         show_estimates(settings, cells)
-        return
+    else:
+        raise typer.Exit(_evaluate(settings, cells, mode, output or settings.output_dir))
+
+
+def _evaluate(settings: "Settings", cells: "Sequence[Cell]", mode: str, folder: Path) -> int:
+    """Answer, score and export as far as the mode says; returns the exit code."""
+    from videval.cli.evaluated import evaluated, runs_that_are_there
+
     fleet = None if mode == "eval" else _fleet(settings, cells)
     with opened(settings) as database:
         runs = _answered(settings, database, cells, fleet) if fleet else runs_that_are_there(database, cells)
         if runs is None:
             say("nothing is lost, the same command goes on")
-            raise typer.Exit(130)
+            return 130
         if mode == "infer":
             explain("answers only, as --mode infer says; with --mode eval the same command scores and exports them")
-        folder = None if mode == "infer" else output or settings.output_dir
-        raise typer.Exit(evaluated(database, cells, runs, folder))
+        return evaluated(database, cells, runs, None if mode == "infer" else folder)
 
 
 def _fleet(settings: "Settings", cells: "Sequence[Cell]") -> "Fleet":
@@ -110,7 +113,7 @@ def _answered(
                 with _signalled() as stop:
                     counts = watch(database, open_, fleet, stop, is_last=is_last, named=len(cells) > 1)
                     open_ = [run for run, count in zip(open_, counts, strict=True) if not count.finished]
-                    if open_ and (is_last or stop.is_set()):
+                    if open_ if is_last else stop.is_set():
                         return None
         finally:
             with busy("stopping the workers"):
