@@ -109,6 +109,18 @@ def test_what_is_wrong_with_the_last_run_is_found_before_the_first_begins(home: 
     assert home.run("list", "runs").stdout.startswith("no runs")
 
 
+def test_a_suite_that_is_enqueued_is_answered_by_a_bare_worker(home: Home) -> None:
+    lay_out(home)
+    said = home.run("enqueue", "suite.toml", "--limit", "10").stdout
+    assert "30 messages sent; answer with: celery -A workers worker" in said
+    home.worker()
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and answered(home) < 30:
+        time.sleep(0.3)
+    table = home.run("score", "suite.toml").stdout
+    assert "*" not in table and "%" in table, "a trial of ten questions each is finished"
+
+
 def test_lists_that_are_stopped_go_on_where_they_were(home: Home) -> None:
     lay_out(home)
     rows = [
