@@ -1,5 +1,6 @@
 """Lists that are crossed and suite files: what they mean, and what is refused before anything is written."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,43 @@ def test_the_same_run_in_other_words_is_refused(
     found = call("enqueue", "--data", "a.tsv", "sub/a.tsv", "--model", "fake")
     assert found.code == 2
     assert "a.tsv fake and sub/a.tsv fake are the same run" in found.err
+
+
+def test_an_unknown_mode_is_refused_with_those_that_there_are(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call: Call = caller(here / "home", monkeypatch, capsys)
+    found = call("run", "a.tsv", "fake", "--mode", "both")
+    assert (found.code, found.out) == (2, "")
+    assert "unknown mode 'both'" in found.err and "-> one of all, infer, eval" in found.err
+
+
+def test_what_was_never_asked_is_not_evaluated(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call: Call = caller(here / "home", monkeypatch, capsys)
+    found = call("run", "a.tsv", "fake", "--mode", "eval")
+    assert found.code == 2
+    assert "nothing was asked yet of a.tsv fake" in found.err
+
+
+def test_the_scores_of_a_suite_that_was_never_asked_say_so(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call: Call = caller(here / "home", monkeypatch, capsys)
+    (here / "suite.toml").write_text(LISTS.replace('"x"', '"fake", "fake_server:2"'))
+    table = call("score", "suite.toml")
+    assert table.code == 0
+    assert [line.split() for line in table.lines[:3]] == [
+        ["model", "a_8frame"],
+        ["fake", "not", "begun*"],
+        ["fake_server-2", "not", "begun*"],
+    ]
+    found = json.loads(call("score", "suite.toml", "--json").out)
+    assert [(f["model"], f["run"], f["finished"]) for f in found] == [
+        ("fake", None, False),
+        ("fake_server-2", None, False),
+    ]
 
 
 def test_options_of_the_command_line_count_before_the_file(here: Path) -> None:

@@ -92,7 +92,7 @@ COMMANDS: Groups = {
         _command(
             "list models",
             "lists:list_models",
-            "Models with their family, frames, context and size; NAME for the details.",
+            "Models with family, context and size; NAME for the details.",
             "videval list models",
             "videval list models Video-LLaVA-7B",
         ),

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from videval.cli.asked import takes_suite
 from videval.cli.console import explain, opened, say, settings_with, warn
 from videval.cli.enqueue import check_all, one_of_each_model, ordered, place
+from videval.errors import UsageError
 from videval.options import Suite
 
 if TYPE_CHECKING:
@@ -24,15 +24,9 @@ if TYPE_CHECKING:
     from videval.suites.orders import Cell
     from workers.fleet import Fleet
 
-__all__ = ["Mode", "run_command"]
+__all__ = ["run_command"]
 
-
-class Mode(StrEnum):
-    """Which part of an evaluation is done."""
-
-    ALL = "all"
-    INFER = "infer"
-    EVAL = "eval"
+MODES = ("all", "infer", "eval")
 
 
 @takes_suite
@@ -41,7 +35,7 @@ def run_command(
     *,
     devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, api, ...")] = None,
     output: Annotated[Path | None, typer.Option(help="folder of the export")] = None,
-    mode: Annotated[Mode, typer.Option(help="infer: answer only; eval: score and export what is there")] = Mode.ALL,
+    mode: Annotated[str, typer.Option(help="infer: answer only; eval: score and export what is there")] = "all",
     reuse: Annotated[bool, typer.Option("--reuse", help="changes nothing: no answer is ever made twice")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what it will cost, and ask nothing")] = False,
 ) -> None:
@@ -50,8 +44,8 @@ def run_command(
     The whole evaluation in one command, with one worker per device. The same again goes on where it was stopped.
     `--data A B --model X Y` or a suite's file: each pair is a run, and one fleet serves them all, model by model.
     """
-    from videval.cli.evaluated import evaluated, runs_that_are_there
-
+    if mode not in MODES:
+        raise UsageError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODES)}")
     settings = settings_with(devices=devices)
     cells = ordered(suite, settings)
     if reuse:
@@ -60,17 +54,23 @@ def run_command(
         from videval.cli.estimates import show_estimates
 
         show_estimates(settings, cells)
-        return
-    fleet = None if mode == Mode.EVAL else _fleet(settings, cells)
+    else:
+        raise typer.Exit(_evaluate(settings, cells, mode, output or settings.output_dir))
+
+
+def _evaluate(settings: "Settings", cells: "Sequence[Cell]", mode: str, folder: Path) -> int:
+    """Answer, score and export as far as the mode says; returns the exit code."""
+    from videval.cli.evaluated import evaluated, runs_that_are_there
+
+    fleet = None if mode == "eval" else _fleet(settings, cells)
     with opened(settings) as database:
         runs = _answered(settings, database, cells, fleet) if fleet else runs_that_are_there(database, cells)
         if runs is None:
             say("nothing is lost, the same command goes on")
-            raise typer.Exit(130)
-        if mode == Mode.INFER:
+            return 130
+        if mode == "infer":
             explain("answers only, as --mode infer says; with --mode eval the same command scores and exports them")
-        folder = None if mode == Mode.INFER else output or settings.output_dir
-        raise typer.Exit(evaluated(database, cells, runs, folder))
+        return evaluated(database, cells, runs, None if mode == "infer" else folder)
 
 
 def _fleet(settings: "Settings", cells: "Sequence[Cell]") -> "Fleet":
@@ -113,7 +113,7 @@ def _answered(
                 with _signalled() as stop:
                     counts = watch(database, open_, fleet, stop, is_last=is_last, named=len(cells) > 1)
                     open_ = [run for run, count in zip(open_, counts, strict=True) if not count.finished]
-                    if open_ and (is_last or stop.is_set()):
+                    if open_ if is_last else stop.is_set():
                         return None
         finally:
             with busy("stopping the workers"):

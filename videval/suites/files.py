@@ -184,6 +184,7 @@ def _beside(word: str | None, folder: Path) -> str | None:
     if rest.startswith(("./", "../")):
         return f"{adapter}{colon}{folder / rest}"
     path = folder / Path(word).expanduser()
-    if word.startswith(("./", "../")) or names_a_table(word) or path.is_file():
+    is_recipes = ".toml" in word  # mine.toml:NAME
+    if word.startswith(("./", "../")) or names_a_table(word) or is_recipes or path.is_file():
         return str(path)
     return word
