@@ -26,6 +26,7 @@ from videval.db import results
 
 FAMILIES = ("gemma3", "internvl", "qwen2_5_vl")
 TOKENS = 64
+LOOP = "import sys; from perf.straight import main; main(*sys.argv[1:])"
 SIZE = 960, 540
 
 
@@ -48,14 +49,19 @@ def table_of(folder: Path, name: str, *, clips: int, each: int) -> Path:
 
 def straight(checkpoint: Path, table: Path, processes: int, home: Home) -> Rate:
     """The straight loop in so many processes."""
-    words = [sys.executable, "-m", "perf.straight", checkpoint, table]
+    words = [sys.executable, "-c", LOOP, checkpoint, table]
     started = [
         subprocess.Popen(
-            [*words, str(n), str(processes), str(TOKENS)], env=home.environ, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            [*words, str(n), str(processes), str(TOKENS)], env=home.environ, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )
         for n in range(processes)
     ]  # fmt: skip
+    for process in started:
+        process.stdout.readline()  # it has loaded
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
     done = [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
     answers = {index: text for one in done for index, text in one["answers"].items()}
     took = max(one["ended"] for one in done) - min(one["began"] for one in done)
@@ -113,9 +119,7 @@ def main() -> None:
         tables = {n: table_of(folder, f"each{n}.tsv", clips=given.clips, each=n) for n in given.each}
         few = table_of(folder, "few.tsv", clips=max(given.workers) * 4, each=1)
         print(f"other programs use {cores_used():.1f} cores\n")
-        print(
-            "| family | workers | questions a clip | straight, items/s | videval, items/s | ratio | straight, CPU s | "
-        )
+        print("| family | workers | each | straight, items/s | videval, items/s | ratio | CPU s | CPU s | equal |")
         for family in given.families:
             TINY[family](folder / family)
             for workers in given.workers:

@@ -1,9 +1,7 @@
 """A straight loop of transformers over a table of questions, as one would write it by hand; no code of videval.
 
-    python -m perf.straight CHECKPOINT TABLE SHARD SHARDS TOKENS
-
 Every question's frames are decoded with decord, go through the processor and the model, one question after another.
-Prints JSON: when it began and ended after loading, its CPU seconds in between, and its answers by index.
+`perf/real_model.py` runs it in processes of its own.
 """
 
 import csv
@@ -21,12 +19,18 @@ FRAMES = 8
 
 
 def main(checkpoint: str, table: str, shard: str, shards: str, tokens: str) -> None:
-    """Answer every `shards`-th question, from `shard` on."""
+    """Answer every `shards`-th question, from `shard` on; says when it has loaded, and begins at the next line read.
+
+    Prints JSON: when it began and ended, its CPU seconds in between, and its answers by index.
+    """
     torch.set_num_threads(1)
     processor = AutoProcessor.from_pretrained(checkpoint)
     model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    ends = model.generation_config.eos_token_id
     with Path(table).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))[int(shard) :: int(shards)]
+    print("loaded", flush=True)
+    sys.stdin.readline()
     began, cpu, answers = time.time(), time.process_time(), {}
     for row in rows:
         reader = VideoReader(str(Path(table).parent / row["video"]), num_threads=1)
@@ -35,7 +39,7 @@ def main(checkpoint: str, table: str, shard: str, shards: str, tokens: str) -> N
         inputs = _inputs(processor, frames, numbers, len(reader), reader.get_avg_fps(), row["question"])
         with torch.inference_mode():
             out = model.generate(**inputs, max_new_tokens=int(tokens), do_sample=False)
-        new = out[0, inputs["input_ids"].shape[1] :]
+        new = [t for t in out[0, inputs["input_ids"].shape[1] :].tolist() if t not in ends]
         answers[row["index"]] = processor.tokenizer.decode(new, skip_special_tokens=True)
     print(json.dumps({"began": began, "ended": time.time(), "cpu": time.process_time() - cpu, "answers": answers}))
 
@@ -52,7 +56,3 @@ def _inputs(processor, frames, numbers, total, fps, question):
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True,
         processor_kwargs=told,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -20,7 +20,7 @@
     └── RequestFailure              never leaves a request: becomes a failed row with its kind
         ├── VideoFailure            kind video
         ├── ModelFailure            kind model
-        ├── ContextExceeded         kind context  the prompt and its answer are more tokens than the model takes
+        ├── ContextExceeded         kind context
         ├── Unforeseen              kind model    an exception in videval or a plugin; tried again before it fails
         ├── ApiFailure              kind api
         ├── OutOfMemory             kind oom

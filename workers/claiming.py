@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 
 from videval.db import claims, queue
@@ -74,12 +75,17 @@ class Claimer:
             raise Deaf
         return taken
 
+    def _answering_with(self, loaded: Loaded) -> WorkerIdentity:
+        """This worker, its environment with what the loaded model says of itself: commit, class, attention."""
+        environment = {**loaded.about, **self._identity.environment}
+        return replace(self._identity, environment=environment)
+
     def _taken(self, request_id: int, loaded: Loaded, most: int, connection: Connection) -> tuple[list[Claim], bool]:
         key, dtype = loaded.load_key, loaded.dtype
         taken = claims.take(
             connection,
             request_id,
-            self._identity,
+            self._answering_with(loaded),
             lease=self._lease,
             load_key=key,
             dtype=dtype,

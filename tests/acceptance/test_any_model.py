@@ -30,7 +30,8 @@ def test_a_bare_worker_answers_for_models_of_several_families_one_after_another(
         run = _name(family)
         assert home.wait(run, timeout=180)["done"] == 3
         home.run("export", run, "--format", "jsonl")
-        (path,) = home.folder.glob(f"outputs/**/{family}_*.jsonl")
+        (path,) = home.folder.glob(f"outputs/**/{family}_*frame.jsonl")
         assert [row["index"] for row in read_export(path)] == [0, 1, 2]
         card = json.loads(home.run("card", run).stdout)
         assert card["model"]["adapter"] == "hf_chat" and card["answered_on"][0]["transformers"]
+        assert card["answered_on"][0]["attention"] and card["answered_on"][0]["class"].endswith("Generation")

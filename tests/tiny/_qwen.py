@@ -87,8 +87,6 @@ WINDOWED = vision(out_hidden_size=64, fullatt_block_indexes=[1], window_size=56)
 """The vision tower of Qwen2.5, whose first layer looks at windows of 56 pixels."""
 DEEP = vision(out_hidden_size=64, num_position_embeddings=64, patch_size=16, deepstack_visual_indexes=[0, 1])
 """The vision tower of Qwen3, whose layers are added to the first ones of the language model."""
-
-
 PLAIN = vision(out_hidden_size=64, num_position_embeddings=64, patch_size=16)
 """The vision tower of Qwen3.5."""
 LINEAR = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videval.errors import ModelFailure, UsageError, VideoFailure
 from videval.models.budget import AT_MOST, RULES, Processing, most_tokens, processing_of, visual_tokens
@@ -13,8 +13,10 @@ from videval.models.cards import processors
 from videval.models.checkpoints import here, read_json
 from videval.models.families import Family, family_of
 from videval.types import ClipRef, FrameSampling, ModelSpec, Pixels, Sample
-from videval.video.readers import VideoInfo
 from videval.video.sampling import choose_frames
+
+if TYPE_CHECKING:  # a worker counts nothing, and imports no decoder
+    from videval.video.readers import VideoInfo
 
 __all__ = ["Asking", "context_of", "too_long"]
 
@@ -193,7 +195,7 @@ def _bytes(path: Path) -> int:
 
 
 @lru_cache(maxsize=4 * MOST_LOOKED_AT)
-def _looked_at(path: Path) -> VideoInfo | None:
+def _looked_at(path: Path) -> "VideoInfo | None":
     """What a video is; None for one that cannot be read, which its own requests will say."""
     from videval.video.decode import probe
 

@@ -20,11 +20,15 @@ def switches(marks: Thinking | None, template: str, wanted: bool | None) -> Mapp
 
 def check_unswitched(marks: Thinking | None, prompt: str, wanted: bool | None) -> None:
     """Raise ModelFailure if a model whose template has no switch does not think as it is wanted to."""
-    thinks = marks is not None and not prompt.rstrip().endswith(marks.close)
-    thinks = thinks and marks is not None and (marks.unasked or is_opened(marks, prompt))
+    thinks = marks is not None and _thinks_after(marks, prompt)
     if wanted is not None and wanted != thinks:
         state = "always thinks" if thinks else "has no thinking"
         raise ModelFailure(f"this model {state}: its chat template has no switch", hint="leave the thinking option out")
+
+
+def _thinks_after(marks: Thinking, prompt: str) -> bool:
+    closed = prompt.rstrip().endswith(marks.close)
+    return not closed and (marks.unasked or is_opened(marks, prompt))
 
 
 def is_opened(marks: Thinking | None, prompt: str) -> bool:
