@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_command"]
 
-FILES = typer.Argument(help="xlsx, tsv, json, pkl or jsonl")
+FILES = typer.Argument(help="xlsx, tsv, json, jsonl, pkl; of ours parquet too")
 SHOWN = 10
 """How many rows are named that are of no question, or repeat one."""
 
@@ -74,7 +74,7 @@ def _explain(found: "Found") -> None:
 
 def _answers(found: "Found") -> str:
     packs = len(found.matched.packs)
-    return f"{len(found.matched.answers):,} answers" + (f", and {plural(packs, 'pack')}" if packs else "")
+    return plural(len(found.matched.answers), "answer") + (f", and {plural(packs, 'pack')}" if packs else "")
 
 
 def _list(what: str, rows: list[str]) -> None:

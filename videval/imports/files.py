@@ -46,7 +46,7 @@ def read_results(path: Path) -> ResultFile:
     except RefusedPickle as error:
         raise UsageError(f"{path}: refused, and nothing in it was run: {error}", hint=_DATA_ONLY) from error
     except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror or error}", hint="ls -l FILE") from error
+        raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror or error}", hint=f"ls -l {path}") from error
     except _BROKEN as error:
         raise UsageError(f"{path}: not a whole {suffix[1:]} file: {error}", hint="is the copy complete?") from error
 

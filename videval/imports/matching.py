@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from videval.errors import UsageError
 from videval.imports.rows import ResultFile, Row
 from videval.types import Sample
+from videval.words import plural
 
 __all__ = ["Matched", "match"]
 
@@ -85,7 +86,8 @@ def _check(matched: Matched, files: Sequence[ResultFile], clashes: Sequence[str]
     names = ", ".join(file.name for file in files)
     if clashes:
         raise UsageError(
-            f"{names}: {len(clashes)} indexes have two different answers:\n{_listed(clashes)}",
+            f"{names}: {plural(len(clashes), 'row')} with another answer to a question than one before:\n"
+            f"{_listed(clashes)}",
             hint="leave one of them out",
         )
     if not matched.found and matched.failed:

@@ -30,8 +30,8 @@ def asked_of(file: ResultFile, given: Asked, settings: Settings, *, unknown_mode
     what = given.what if given.what or given.data else by_name[1]
     if what is None and given.data is None:
         raise UsageError(f"{file.name}: {_by_columns(file, settings)}", hint="--benchmark MVBench_8frame, say")
-    model = given.model or known_model(by_name[0]) or known_model(file.folder.replace("__", "/"))
-    model = model or (by_name[0] if unknown_model else None)
+    named = by_name[0] or file.folder.replace("__", "/")  # lmms-eval names the folder after the model
+    model = given.model or known_model(named) or (by_name[0] if unknown_model else None)
     if not model:
         said = f"no model is called {by_name[0]!r}" if by_name[0] else "its name does not say of which model it is"
         hint = "--model NAME (videval list models), or to compare it only: --unknown-model"
@@ -40,7 +40,7 @@ def asked_of(file: ResultFile, given: Asked, settings: Settings, *, unknown_mode
 
 
 def _of_name(file: ResultFile) -> tuple[str, str | None]:
-    """The model's and the variant's name of MODEL_VARIANT; the model's is all of it if no variant is in it."""
+    """The model's and the variant's name of MODEL_VARIANT; nothing if no variant is in it."""
     path = Path(file.name)
     stem = _ENDS.sub("", path.stem)
     if path.suffix == ".pkl":
