@@ -210,7 +210,14 @@ def test_nobody_is_asked_on_the_terminal_whether_code_may_run(
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory"), MemoryError()]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("can't allocate memory"),
+        MemoryError(),
+        ValueError("The current `device_map` had weights offloaded to the disk, which needed to be re-saved."),
+        ValueError("Some modules are dispatched on the CPU or the disk. Make sure you have enough GPU RAM"),
+    ],
 )
 def test_too_little_memory_at_load_is_no_request_of_anybody(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException

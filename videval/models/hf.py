@@ -42,6 +42,8 @@ __all__ = [
 TOLD = (OSError, ValueError, RuntimeError, SafetensorError)
 """What transformers raises with a message for people."""
 CPU_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+NOT_ALL_ON_DEVICES = ("offloaded to the disk", "dispatched on the CPU or the disk")
+"""What transformers says where the weights are more than the devices hold."""
 BFLOAT16_SINCE = (8, 0)
 """The compute capability of the first GPUs with bfloat16 (Ampere); torch emulates it on older ones, far slower."""
 
@@ -94,7 +96,7 @@ def explained_load(spec: ModelSpec) -> Iterator[None]:
     except VidevalError:
         raise
     except Exception as error:  # its files may hold anything, and make transformers raise anything
-        if any(sign in str(error) for sign in CPU_OUT_OF_MEMORY):
+        if any(sign in str(error) for sign in (*CPU_OUT_OF_MEMORY, *NOT_ALL_ON_DEVICES)):
             raise _too_large(spec) from error
         said = (
             _first_line(error) if isinstance(error, TOLD) else f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -81,8 +81,8 @@ class Processing:
             if own:
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         bos = self._processor.tokenizer.bos_token
-        words = {"add_special_tokens": not (bos and text.startswith(bos)), f"return_{OFFSETS}": True}
-        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
+        told |= {"text_kwargs": {"add_special_tokens": not (bos and text.startswith(bos))}, f"return_{OFFSETS}": True}
+        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, return_tensors="pt")
         return made
 
     def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
