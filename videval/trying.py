@@ -1,6 +1,6 @@
 """One question about one video, asked without a run: what the model is shown and told, and what it says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +13,10 @@ from videval.errors import UsageError
 from videval.inference import Engine, infer
 from videval.options import Asked
 from videval.order import Order
-from videval.orders import order_unread
+from videval.orders import order_unread, refuse_both
 from videval.recipes import find_recipe
-from videval.types import Answer, Clip, FrameSampling, GenerationSettings, Prompt, Response, Sample
-from videval.video.cache import FrameCache
+from videval.types import Answer, Clip, GenerationSettings, Prompt, Response, Sample
+from videval.video.cache import FrameCache, FramesHere
 from videval.video.clips import load_frames
 from videval.video.paths import is_there
 from videval.video.sampling import Span
@@ -60,7 +60,7 @@ def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
             [sample],
             _config(order),
             root=order.root,
-            frames=_Frames(FrameCache(Path(folder), budget_gb=_ANY)),
+            frames=FramesHere(FrameCache(Path(folder), budget_gb=_ANY)),
             engine=_Drawing(engine, sheet),
             on_stage=lambda stage: None,
             alone=True,
@@ -71,26 +71,6 @@ def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
 
 _ANY = 1e6
 """GB: the cache of one clip throws nothing out."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    """Clips out of a cache of this process."""
-
-    cache: FrameCache
-
-    def clip(
-        self,
-        path: Path,
-        sampling: FrameSampling,
-        span: Span | None,
-        *,
-        folder_fps: float,
-        max_pixels: int | None,
-        on_decode: Callable[[], None],
-    ) -> Clip:
-        on_decode()
-        return self.cache.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +89,15 @@ class _Drawing:
 
 
 def _variant_s(asked: Asked, name: str) -> Order:
-    """As the benchmark of a recipe's variant asks, in that variant or with another amount of frames."""
-    if asked.frames is None and asked.fps is None:
-        return order_unread(asked)
+    """As the benchmark of a recipe's variant asks, in that variant or with another amount of frames; without subtitles,
+    which a video of one's own has none of."""
     variant = parse_variant(name)
-    amount = f"{asked.frames}frame" if asked.frames is not None else f"{asked.fps:g}fps"
-    what = "_".join([variant.benchmark, amount, *(["subs"] if variant.subtitles else [])])
-    return order_unread(replace(asked, what=what, frames=None, fps=None))
+    if asked.frames is None and asked.fps is None and not variant.subtitles:
+        return order_unread(asked)
+    refuse_both(asked)
+    frames, fps = (asked.frames, asked.fps) if asked.frames or asked.fps else (variant.num_frames, variant.fps)
+    amount = f"{frames}frame" if frames is not None else f"{fps:g}fps"
+    return order_unread(replace(asked, what=f"{variant.benchmark}_{amount}", frames=None, fps=None))
 
 
 def _table_s(asked: Asked) -> Order:

@@ -4,15 +4,16 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from videval.asking import asking
 from videval.benchmarks.catalog import find_benchmark
 from videval.db import requests, results
-from videval.db.records import Claim
+from videval.db.records import Claim, RunConfig
 from videval.db.session import Connection
 from videval.errors import (
     DeadlineExceeded,
@@ -25,12 +26,12 @@ from videval.errors import (
 )
 from videval.inference import DiedInCompany, Engine, FrameSource, Released, infer
 from videval.settings import Settings
-from videval.types import RequestStatus, Response, Stage
+from videval.types import RequestStatus, Response, Sample, Stage
 from workers import spool
 from workers.ledger import Held, Ledger, Trouble
 from workers.stages import Stages
 
-__all__ = ["Answerer", "Ended"]
+__all__ = ["Answerer", "Ended", "Infer"]
 
 log = logging.getLogger(__name__)
 _OUTCOMES = {RequestStatus.FAILED: "failed", RequestStatus.QUEUED: "will be tried again"}
@@ -45,8 +46,28 @@ class Ended:
     refused: int = 0
 
 
+class Infer(Protocol):
+    """How a claimed request becomes a response: `videval.inference.infer`, or what does the same with objects."""
+
+    def __call__(
+        self,
+        key: str,
+        samples: Sequence[Sample],
+        run: RunConfig,
+        *,
+        root: Path,
+        frames: FrameSource,
+        engine: Engine,
+        on_stage: Callable[[Stage], None],
+        alone: bool = False,
+        queue_s: float = 0.0,
+        allow_symlinks: bool = False,
+    ) -> Response:
+        """Answer it; raises as `videval.inference.infer` does."""
+
+
 class Answerer:
-    """Answers what was claimed. `on_answer` hears of each response that was stored."""
+    """Answers what was claimed. `on_answer` hears of each response that was stored; `infer` makes it."""
 
     def __init__(
         self,
@@ -56,7 +77,8 @@ class Answerer:
         engine: Engine,
         *,
         places: Callable[[], int],
-        on_answer: Callable[[Response], None],
+        on_answer: Callable[[Claim, Response], None],
+        infer: Infer = infer,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -64,6 +86,7 @@ class Answerer:
         self._engine = engine
         self._places = places
         self._on_answer = on_answer
+        self._infer = infer
         self.stages = Stages(ledger)
         self._not_here_in_a_row = 0
         self.ended = Ended()
@@ -80,7 +103,7 @@ class Answerer:
     def _answer(self, held: Held) -> None:
         claim = held.claim
         try:
-            response = infer(
+            response = self._infer(
                 claim.key,
                 claim.samples,
                 claim.run,
@@ -130,7 +153,7 @@ class Answerer:
             self.ended.done += 1
             self._not_here_in_a_row = 0
             self._ledger.over(Trouble.DATA)
-            self._on_answer(response)
+            self._on_answer(claim, response)
         elif stored is False:
             self.ended.refused += 1
             log.warning(

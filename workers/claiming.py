@@ -9,7 +9,8 @@ from videval.db import claims, queue
 from videval.db.records import Claim, WorkerIdentity
 from videval.db.session import Connection, Database
 from videval.errors import EnvironmentProblem
-from workers.engine import Engine, Loaded
+from workers.engine import Loaded
+from workers.engine.any_engine import AnyEngine
 from workers.ledger import Ledger
 
 __all__ = ["Claimer", "Deaf"]
@@ -27,7 +28,7 @@ class Claimer:
     """What one worker claims. `neighbours`: the live workers that serve the same model, itself among them."""
 
     def __init__(
-        self, database: Database, ledger: Ledger, engine: Engine, identity: WorkerIdentity, *, lease: float
+        self, database: Database, ledger: Ledger, engine: AnyEngine, identity: WorkerIdentity, *, lease: float
     ) -> None:
         self._database = database
         self._ledger = ledger

@@ -24,6 +24,7 @@ __all__ = [
     "can_serve",
     "devices_for",
     "dtype_for",
+    "here_seats",
     "kind_of",
     "no_room",
     "parse_devices",
@@ -32,14 +33,19 @@ __all__ = [
 
 GRAMMAR = "auto, or a comma list of N, GPU-uuid, MIG-uuid, a+b, cpu:K, cpu*N, api:K, api*N"
 SEAT = re.compile(r"(cpu|api)(?::(\d+)|\*(\d+))?")
+HERE = re.compile(r"here:\d+")
+HERE_SEATS = 1024
+"""Processes of one machine that answer with their own objects at the same time, at most."""
 
 
 class Kind(StrEnum):
-    """What a device is; an API seat is the place of a worker whose models run elsewhere."""
+    """What a device is; an API seat is the place of a worker whose models run elsewhere, HERE that of a process that
+    answers with objects of its own."""
 
     GPU = "gpu"
     CPU = "cpu"
     API = "api"
+    HERE = "here"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,8 +112,15 @@ def _seat(kind: Kind, number: int) -> Device:
     return Device(kind=kind, label=f"{kind}{number}", keys=(f"{kind}:{number}",), visible="", name=kind.upper())
 
 
+def here_seats() -> list[Device]:
+    """The places of processes that answer with objects of their own; each takes the first that is free."""
+    return [_seat(Kind.HERE, number) for number in range(HERE_SEATS)]
+
+
 def kind_of(device_id: str) -> Kind:
     """What a device is, by its id in the workers table."""
+    if HERE.fullmatch(device_id):
+        return Kind.HERE
     seat = SEAT.fullmatch(device_id)
     return Kind(seat[1]) if seat else Kind.GPU
 
@@ -178,14 +191,16 @@ def _group_for(memory: Memory, device: Device) -> int:
 
 
 def _fits(spec: ModelSpec, kind: Kind) -> bool:
-    """A device is for models that need one, and no GPU waits for an endpoint."""
+    """A device is for models that need one, no GPU waits for an endpoint, and objects are where they are."""
+    if spec.here or kind is Kind.HERE:
+        return bool(spec.here) and kind is Kind.HERE
     return spec.needs_device is (kind is not Kind.API)
 
 
 def dtype_for(work: KeyWork, device_id: str) -> str:
-    """What a device (by its id in the workers table) would load a model with; as asked for where it runs elsewhere."""
+    """What a device (by its id in the workers table) would load a model with; as asked for where no worker loads it."""
     kind = kind_of(device_id)
-    return work.spec.dtype if kind is Kind.API else concrete_dtype(work.spec.dtype, kind)
+    return work.spec.dtype if kind in (Kind.API, Kind.HERE) else concrete_dtype(work.spec.dtype, kind)
 
 
 def can_serve(work: KeyWork, device_id: str) -> bool:

@@ -143,7 +143,7 @@ class Reconcile(Step):
         with database.read() as connection:
             look = looks.look(connection, silent_s=self._settings.lease * 2)
         each = REFILL * self._worker.places
-        keys = [w.load_key for w in look.work if w.waiting]
+        keys = [w.load_key for w in look.work if w.waiting and not w.spec.here]  # who answers these hears no bell
         publish_due(self._settings, database, {key: max(LEAST_REFILL, each * look.seats.get(key, 0)) for key in keys})
 
     def _give_up_neighbours(self) -> None:

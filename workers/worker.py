@@ -5,16 +5,19 @@ import time
 from collections.abc import Callable
 
 from videval.db import queue, requests, workers
+from videval.db.records import Claim
 from videval.db.session import Database
 from videval.errors import EnvironmentProblem, ModelUnavailable
+from videval.inference import infer
 from videval.settings import Settings
 from videval.types import Response, Stage, WorkerState
 from workers import spool
-from workers.answering import Answerer
+from workers.answering import Answerer, Infer
 from workers.claiming import Claimer, Deaf
 from workers.decoders import Decoders
 from workers.device import dtype_for, no_room, wide_enough
 from workers.engine import Engine, Loaded
+from workers.engine.any_engine import AnyEngine
 from workers.hand import MOST_THREADS, Hand
 from workers.ledger import Held, Ledger
 from workers.locks import HeldDevice
@@ -33,15 +36,25 @@ GIVE_BACK_PATIENCE = 2.0
 class Worker:
     """All that one worker process owns: device, engine, decoders, the requests in hand.
 
-    `on_places` hears how many places there are, whenever that changes.
+    `on_places` hears how many places there are, whenever that changes. `engine` None: a process of its own on the
+    device; `answers`: how a request becomes a response. `on_answer` hears of each response that was stored.
     """
 
-    def __init__(self, settings: Settings, database: Database, held_device: HeldDevice) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        held_device: HeldDevice,
+        *,
+        engine: AnyEngine | None = None,
+        answers: Infer = infer,
+        on_answer: Callable[[Claim, Response], None] = lambda claim, response: None,
+    ) -> None:
         self.settings = settings
         self.database = database
         self.device = held_device.device
         self.identity = identity(settings, held_device)
-        self.engine = Engine(settings, held_device.device, keep_fds=held_device.fds)
+        self.engine: AnyEngine = engine or Engine(settings, held_device.device, keep_fds=held_device.fds)
         self.decoders = Decoders(settings, keep_fds=held_device.fds)
         self.ledger = Ledger(database)
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
@@ -55,7 +68,9 @@ class Worker:
             self.engine,
             places=lambda: self.places,
             on_answer=self._follow,
+            infer=answers,
         )
+        self._on_answer = on_answer
         self.hand = Hand(
             lambda: self.places, claim=self.claimer.claim, unring=self.claimer.unring, answer=self.answerer.answer
         )
@@ -101,10 +116,11 @@ class Worker:
             self._places_said = places
             self.on_places(places)
 
-    def _follow(self, response: Response) -> None:
+    def _follow(self, claim: Claim, response: Response) -> None:
         timings = response.timings
         self.look_ahead.answered(get=self.claimer.seconds + timings.decode + timings.prepare, generate=timings.generate)
         self.say_places()
+        self._on_answer(claim, response)
 
     def give_back(self, most: int) -> list[int]:
         """Release up to `most` requests that are not generated yet, the newest first; returns their ids, to be rung

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from videval import registry
 from videval.benchmarks.base import Benchmark
+from videval.benchmarks.vlmevalkit import toolkit_benchmark, toolkit_variant
 from videval.errors import UnknownName, UsageError
+from videval.models.vlmevalkit.toolkit import PREFIX
 from videval.types import Variant
 
 __all__ = ["BENCHMARKS", "TABLE", "benchmark_names", "find_benchmark", "parse_variant", "published_variants"]
@@ -32,12 +34,13 @@ BENCHMARKS: Mapping[str, str] = {
     "Video-MME": "videval.benchmarks.pages.video_mme:VideoMME",
     "VideoMMMU": "videval.benchmarks.pages.video_mmmu:VideoMMMU",
     "WorldSense": "videval.benchmarks.pages.worldsense:WorldSense",
+    "object": "videval.benchmarks.object_page:ObjectBenchmark",
     "table": "videval.benchmarks.table:TableBenchmark",
 }
 """Benchmark name -> its class."""
 
-TABLE = "table"
-"""The benchmark that is a file of the user's own."""
+TABLE, OBJECT = "table", "object"
+"""The benchmark that is a file of the user's own, and the one that is an object in their process."""
 
 _OPTIONS = ("subs", "pack", "nopack")
 _FRAMES = re.compile(r"(\d{1,6})frame")
@@ -45,7 +48,12 @@ _RATE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)fps")
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name; `MMBench_Video` means `MMBench-Video`. UnknownName if there is none."""
+    """The benchmark of this name; `MMBench_Video` means `MMBench-Video`. UnknownName if there is none.
+
+    One of VLMEvalKit's datasets (`vlmevalkit:...`) is only looked for when it is read.
+    """
+    if name.startswith(PREFIX):
+        return toolkit_benchmark(name)
     found = registry.load("benchmark", "benchmarks", BENCHMARKS, _known().get(_folded(name), name))()
     assert isinstance(found, Benchmark)
     return found
@@ -53,7 +61,7 @@ def find_benchmark(name: str) -> Benchmark:
 
 def benchmark_names() -> list[str]:
     """All benchmarks that have data of their own, sorted."""
-    return [name for name in registry.names("benchmarks", BENCHMARKS) if name != TABLE]
+    return [name for name in registry.names("benchmarks", BENCHMARKS) if name not in (TABLE, OBJECT)]
 
 
 def published_variants() -> list[str]:
@@ -67,9 +75,13 @@ def parse_variant(text: str) -> Variant:
     Raises UnknownName with close matches for another benchmark, UsageError if the count or rate is missing or
     an option is not known. Whether the benchmark supports what is asked for is said by `Benchmark.sampling`.
     """
+    if text.startswith(PREFIX):
+        return toolkit_variant(text)
     name, rest = _split(text)
     if name == TABLE:
         raise UsageError("a table is named by its file", hint="give the file: --data questions.tsv --frames 8")
+    if name == OBJECT:
+        raise UnknownName("benchmark", name, benchmark_names())
     found = find_benchmark(name)
     frames, fps = _amount(found, text, rest)
     options = _checked_options(found, text, rest[1:])

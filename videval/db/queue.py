@@ -35,6 +35,7 @@ __all__ = [
     "KeyWork",
     "Ring",
     "due",
+    "line_up",
     "mark_published",
     "merged",
     "pending_of_run",
@@ -213,6 +214,14 @@ def _together(one: KeyWork, other: KeyWork) -> KeyWork:
         priority=max(one.priority, other.priority),
         newer=one.newer + other.newer,
     )
+
+
+def line_up(connection: Connection, run_id: int) -> None:
+    """Give the requests of a run that nobody has tried yet the order in which they stand, as ringing would; what comes
+    back later stands behind them."""
+    new = and_(RequestRow.run_id == run_id, RequestRow.status == RequestStatus.QUEUED, RequestRow.attempt == 0)
+    unheard = and_(new, RequestRow.published_at.is_(None))
+    connection.execute(update(RequestRow).where(unheard).values(published_at=db_now(), published=1))
 
 
 def unring(connection: Connection, request_ids: Sequence[int]) -> None:

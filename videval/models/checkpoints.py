@@ -10,6 +10,7 @@ from videval.errors import ModelUnavailable
 from videval.types import ModelSpec
 
 __all__ = [
+    "OBJECT",
     "checkpoint_folder",
     "checkpoint_source",
     "download_line",
@@ -30,6 +31,8 @@ SETTINGS = (*PROCESSOR, "video_preprocessor_config.json", "tokenizer_config.json
 """JSON files that transformers passes over or stumbles on where they are cut."""
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
+OBJECT = "object"
+"""The adapter of models that are objects of their user's: nobody loads them, and they have no checkpoint."""
 
 
 def checkpoint_folder(spec: ModelSpec) -> Path | None:
@@ -43,7 +46,7 @@ def checkpoint_folder(spec: ModelSpec) -> Path | None:
 def here(spec: ModelSpec) -> Path | None:
     """The folder of a checkpoint as far as this machine has it, of one of the hub its snapshot in the hub's cache."""
     folder = checkpoint_folder(spec)
-    if folder is not None:
+    if folder is not None or spec.adapter == OBJECT:
         return folder
     from huggingface_hub import try_to_load_from_cache
 

@@ -19,7 +19,8 @@ def refused(
     """
     reasons = Counter(filter(None, (_reason(spec, sample, max_frames, sampling) for sample in samples)))
     if sum(reasons.values()) < len(samples) or not samples:
-        return [f"{n} of {len(samples)} question(s) show {why}: they cannot be answered" for why, n in reasons.items()]
+        said = [f"{n} of {len(samples)} question(s) show {why}: they cannot be answered" for why, n in reasons.items()]
+        return _own(spec) + said
     raise UsageError(
         f"{spec.name} cannot be asked these questions, which show {' or '.join(reasons)}",
         hint="another model, see: videval list models",
@@ -38,6 +39,14 @@ def refuse_thinking(spec: ModelSpec, generation: GenerationSettings) -> None:
             f"a thinking budget of {budget} leaves nothing of {generation.max_new_tokens} new tokens for the answer",
             hint=f"--max-new-tokens {budget + 512}, or a smaller budget",
         )
+
+
+def _own(spec: ModelSpec) -> list[str]:
+    """What a model that is told messages decides by itself."""
+    frames = (
+        "reads videos by itself, so that which frames it sees is its own choice, and " if spec.form == "video" else ""
+    )
+    return [f"{spec.name} {frames}generates by its own settings"] if spec.told else []
 
 
 def _reason(spec: ModelSpec, sample: Sample, max_frames: int | None, sampling: FrameSampling | None) -> str:

@@ -25,7 +25,7 @@ from videval.video.decode import FOLDER_FPS, Allocate, Decoded, Frames, Watch, d
 from videval.video.eviction import evict, held
 from videval.video.sampling import Span
 
-__all__ = ["FrameCache"]
+__all__ = ["FrameCache", "FramesHere"]
 
 
 class Decode(Protocol):
@@ -157,3 +157,24 @@ def _writable(folder: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some space, lower VIDEVAL_FRAME_CACHE_GB, or set VIDEVAL_FRAME_CACHE to a larger disk"
         raise EnvironmentProblem(f"frame cache {folder}: {error.strerror or error}", hint=hint) from error
+
+
+class FramesHere:
+    """Clips out of a cache, decoded in this process: where no decoder process stands between it and a broken file."""
+
+    def __init__(self, cache: FrameCache) -> None:
+        self._cache = cache
+
+    def clip(
+        self,
+        path: Path,
+        sampling: FrameSampling,
+        span: Span | None,
+        *,
+        folder_fps: float,
+        max_pixels: int | None,
+        on_decode: Callable[[], None],
+    ) -> Clip:
+        """The frames of one video. Raises as `FrameCache.clip` does."""
+        on_decode()
+        return self._cache.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from videval.errors import UsageError
 
-__all__ = ["CODECS", "write_frame_folder", "write_video"]
+__all__ = ["CODECS", "beside", "write_frame_folder", "write_video"]
 
 Frames = npt.NDArray[np.uint8]
 
@@ -58,7 +58,7 @@ def write_video(path: Path, frames: Frames, fps: float, codec: str = "h264") -> 
     if how.pixels == "yuv420p" and (frames.shape[1] % 2 or frames.shape[2] % 2):
         raise UsageError(f"{codec} needs an even width and height, not {frames.shape[2]}x{frames.shape[1]}")
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 talks on standard error otherwise
-    with _beside(path) as temporary:
+    with beside(path) as temporary:
         options = {"fflags": "+bitexact"}
         with (
             scheduling_kept(),
@@ -75,7 +75,7 @@ def write_frame_folder(path: Path, frames: Frames, *, suffix: str = ".jpg") -> N
     _check_frames(frames)
     if suffix not in (".jpg", ".png"):
         raise UsageError(f"images are .jpg or .png, not {suffix!r}")
-    with _beside(path) as temporary:
+    with beside(path) as temporary:
         temporary.mkdir()
         for number, pixels in enumerate(frames, start=1):
             Image.fromarray(pixels).save(temporary / f"{number:05d}{suffix}", quality=95)
@@ -117,7 +117,7 @@ def _check_frames(frames: Frames) -> None:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """A path in a temporary folder beside `path`, renamed to it when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:

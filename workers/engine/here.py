@@ -18,7 +18,7 @@ from workers.device import Device, devices_for
 from workers.engine.batcher import Batcher
 from workers.locks import claim_device, release_device
 
-__all__ = ["EngineHere", "engine_here"]
+__all__ = ["EngineHere", "device_here", "engine_here"]
 
 _Heard = SimpleQueue[Server | Answer | BaseException]
 
@@ -111,7 +111,7 @@ class EngineHere:
 @contextmanager
 def engine_here(spec: ModelSpec, settings: Settings) -> Iterator[EngineHere]:
     """An engine of this model on the first free device, which nobody else uses meanwhile. Raises NoFreeDevice."""
-    with _device(spec, settings) as device:
+    with device_here(spec, settings) as device:
         engine = EngineHere(lambda: load_model(spec, devices=device.names, dtype=spec.dtype))
         try:
             yield engine
@@ -120,8 +120,8 @@ def engine_here(spec: ModelSpec, settings: Settings) -> Iterator[EngineHere]:
 
 
 @contextmanager
-def _device(spec: ModelSpec, settings: Settings) -> Iterator[Device]:
-    """A device of ours, the only one that torch sees."""
+def device_here(spec: ModelSpec, settings: Settings) -> Iterator[Device]:
+    """The first free device for this model, the only one that torch sees until the block ends. Raises NoFreeDevice."""
     try:
         held = claim_device(settings.lock_path, devices_for(spec, settings.devices))
     except NoFreeDevice as error:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from videval.errors import UsageError
-from videval.plain import plain
 from videval.types import POLICIES, FrameSampling, LengthRule, Pixels
 from videval.video.sampling.policies import explicit, known
 
@@ -72,7 +71,7 @@ def _all_of(wanted: FrameSampling) -> Iterator[FrameSampling]:
 
 
 def _sized(pixels: Pixels, rule: LengthRule | None) -> Pixels:
-    return replace(pixels, **plain(rule.pixels)) if rule and rule.pixels else pixels
+    return rule.pixels.over(pixels) if rule and rule.pixels else pixels
 
 
 def _applied(wanted: FrameSampling, rule: LengthRule | None) -> FrameSampling:
