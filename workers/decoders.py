@@ -122,8 +122,8 @@ class Decoders:
             return [d.pid for d in self._alive]
 
     def close(self) -> None:
-        """End all decoders. Who has borrowed one hears of its death and buries it: no pipe is closed under a thread that
-        listens to it."""
+        """End all decoders. Who has borrowed one hears of its death and buries it: no pipe is closed under a thread
+        that listens to it."""
         with self._lock:
             self._closed = True
             alive, self._alive = self._alive, set()
