@@ -56,9 +56,11 @@ def checked(message: Any, whose: str) -> Message:
     return [dict(item) for item in found]
 
 
-def told(message: Message, *, dataset: str, prompts: PromptSet = PromptSet.VLMEVALKIT) -> Told:
-    """The prompt that is this message: its parts are for whoever looks at it later."""
-    parts, clips = parts_of(message, unread)
+def told(message: Message, *, dataset: str, prompt: Prompt | None = None) -> Told:
+    """The prompt that is this message; its parts are for whoever looks at it later: those of the prompt that it was
+    made of, if there is one."""
+    parts, clips = (prompt.parts, prompt.clips) if prompt else parts_of(message, unread)
+    prompts = prompt.prompts if prompt else PromptSet.VLMEVALKIT
     return Told(parts=parts, clips=clips, prompts=prompts, message=tuple(message), dataset=dataset)
 
 
