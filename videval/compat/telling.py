@@ -112,10 +112,10 @@ class Telling:
         """As the model words it."""
         if getattr(self._dataset, "nframe", None) == 0:
             raise ModelFailure(f"{type(self._model).__name__} words {name} itself, which needs a number of frames")
-        whose, line = f"{type(self._model).__name__}.build_prompt", self._dataset.data.iloc[place]
+        model: Any = self._model
+        whose, line = f"{type(model).__name__}.build_prompt", self._dataset.data.iloc[place]
         with self._lock, _failing(whose, ModelFailure):
-            made = self._model.build_prompt(line, dataset=self._dataset, video_llm=video_llm)  # type: ignore[union-attr]
-        return checked(made, whose)
+            return checked(model.build_prompt(line, dataset=self._dataset, video_llm=video_llm), whose)
 
 
 def _called(dataset: Any, line: Any, video_llm: bool) -> Any:
