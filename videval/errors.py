@@ -23,6 +23,7 @@
         ├── ContextExceeded         kind context
         ├── Unforeseen              kind model    an exception in videval or a plugin; tried again before it fails
         ├── ApiFailure              kind api
+        │   └── GaveUp              the model itself has tried again, as often as it wanted to
         ├── OutOfMemory             kind oom
         ├── DeadlineExceeded        kind timeout
         └── ProcessDied             kind crash
@@ -46,6 +47,7 @@ __all__ = [
     "DiedInCompany",
     "EnvironmentProblem",
     "ErrorKind",
+    "GaveUp",
     "Incomplete",
     "InvalidTable",
     "ModelFailure",
@@ -220,6 +222,12 @@ class ApiFailure(RequestFailure):
 
     kind = ErrorKind.API
     permanent = False
+
+
+class GaveUp(ApiFailure):
+    """A model tried as often as it wanted to by itself and got no answer."""
+
+    permanent = True
 
 
 class OutOfMemory(RequestFailure):

@@ -20,7 +20,7 @@ from videval.errors import (
     RequestFailure,
     VideoFailure,
 )
-from videval.plain import plain
+from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
 from videval.types import (
     Answer,
     Clip,
@@ -42,7 +42,7 @@ from videval.types import (
 )
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
-from videval.video.sampling import rule_for, seconds_shown
+from videval.video.sampling import pixels_for, seconds_shown
 
 __all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
 
@@ -108,27 +108,40 @@ def infer(
     _check_protocol(run, bench)
     files = partial(resolve_video, root, allow_symlinks=allow_symlinks)
 
-    def get(ref: ClipRef) -> Clip:
+    def clip(path: Path, sampling: FrameSampling, span: tuple[float, float] | None) -> Clip:
         return frames.clip(
-            files(ref.video),
-            run.sampling_of(ref),
-            ref.span,
+            path,
+            sampling,
+            span,
             folder_fps=bench.folder_fps,
             max_pixels=run.max_pixels,
             on_decode=partial(on_stage, Stage.DECODE),
         )
 
+    def get(ref: ClipRef) -> Clip:
+        return clip(files(ref.video), run.sampling_of(ref), ref.span)
+
     began = time.monotonic()
     with ExitStack() as holding:
-        clips = _clips(samples[0].shown, get, holding)
+        if bench.is_foreign:
+            on_stage(Stage.DECODE)
+            whole = partial(clip, sampling=run.sampling, span=None)
+            prompt = asked = foreign_prompt(key, samples, run, bench, whole, holding)
+        elif reads_itself(run):
+            clips = tuple(unread_clip(files, ref) for ref in samples[0].shown)
+        else:
+            clips = _clips(samples[0].shown, get, holding)
         decode_s = time.monotonic() - began
         on_stage(Stage.PREPARE)
-        prompt = _prompt(key, samples, run, bench, clips, root)
+        if not bench.is_foreign:
+            prompt = _prompt(key, samples, run, bench, clips, root)
+            asked = replace(prompt, parts=tuple(_found(part, samples[0].shown, files) for part in prompt.parts))
+            asked = told_prompt(asked, samples, key, run, bench) if run.spec.told else asked
         answer = engine.ask(
-            replace(prompt, parts=tuple(_found(part, samples[0].shown, files) for part in prompt.parts)),
+            asked,
             run.generation,
             alone=alone,
-            together="\n".join(clip.path for clip in clips),
+            together="\n".join(clip.path for clip in prompt.clips),
             load_key=run.load_key,
             on_stage=on_stage,
         )
@@ -201,8 +214,8 @@ def _pixels(run: RunConfig, refs: Sequence[ClipRef], clips: Sequence[Clip]) -> t
 
 def _pixels_of(run: RunConfig, ref: ClipRef, clip: Clip) -> Pixels:
     """As the run says, and its rule for clips of that length where it says otherwise."""
-    rule = rule_for(run.sampling_of(ref), seconds_shown(clip.total_frames, clip.fps, clip.span_frames))
-    return replace(run.spec.pixels, **plain(rule.pixels)) if rule and rule.pixels else run.spec.pixels
+    seconds = seconds_shown(clip.total_frames, clip.fps, clip.span_frames)
+    return pixels_for(run.spec.pixels, run.sampling_of(ref), seconds)
 
 
 def _found(part: Part, clips: Sequence[ClipRef], files: Callable[[str], Path]) -> Part:

@@ -4,12 +4,13 @@ A field at its default is left out. So a field that is added later changes nothi
 as its default means "as it was": a default is part of the format and never changes.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-__all__ = ["Unreadable", "plain", "restored"]
+__all__ = ["Unreadable", "plain", "restored", "scalar"]
 
 T = TypeVar("T")
 _BARE = (int, float, str)
@@ -73,3 +74,14 @@ def _default(f: "Field[Any]") -> Any:
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
+
+
+def scalar(value: Any) -> str | int | float | bool | None:
+    """A cell as it is stored and exported; what is no text and no number is its text."""
+    if hasattr(value, "item") and not hasattr(value, "__len__"):  # numpy's numbers
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    return None if type(value).__name__ in ("NAType", "NaTType") else str(value)

@@ -19,6 +19,7 @@ ADAPTERS: Mapping[str, str] = {
     "fake_server": "videval.models.fake_server:load",
     "hf_chat": "videval.models.hf_chat:load",
     "video_llava": "videval.models.video_llava:load",
+    "vlmevalkit": "videval.models.vlmevalkit.adapter:load",
 }
 """Model adapter -> the function `load(spec, *, devices, dtype) -> Model | Server`; modules here may import torch."""
 

@@ -1,10 +1,11 @@
 """Records on the pipes between a worker and its children: JSON objects out, frozen records back."""
 
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from videval import errors
+from videval.models.messages import Question, Told
 from videval.plain import restored
 from videval.types import (
     Answer,
@@ -43,6 +44,7 @@ _PARTS: dict[str, type[Part]] = {kind.__name__: kind for kind in (Text, Video, F
 _FAILURES: dict[str, type[errors.VidevalError]] = {
     "EnvironmentProblem": errors.EnvironmentProblem,
     "RequestFailure": errors.RequestFailure,
+    "GaveUp": errors.GaveUp,
     **{c.__name__: c for c in errors.RequestFailure.__subclasses__()},
 }
 
@@ -54,14 +56,20 @@ def clip_from(data: dict[str, Any]) -> Clip:
 
 
 def prompt_message(prompt: Prompt) -> dict[str, Any]:
-    """A Prompt for the pipe."""
-    return {
+    """A Prompt for the pipe, also one that is told as a message."""
+    return _told_message(prompt) | {
         "parts": [{"part": type(p).__name__, **asdict(p)} for p in prompt.parts],
         "clips": [asdict(clip) for clip in prompt.clips],
         "prompts": prompt.prompts,
         "pixels": [asdict(pixels) for pixels in prompt.pixels],
         "steering": dict(prompt.steering),
     }
+
+
+def _told_message(prompt: Prompt) -> dict[str, Any]:
+    if not isinstance(prompt, Told):
+        return {}
+    return {"told": {"message": prompt.message, "dataset": prompt.dataset, "question": asdict(prompt.question)}}
 
 
 def _part(data: dict[str, Any]) -> Part:
@@ -71,13 +79,21 @@ def _part(data: dict[str, Any]) -> Part:
 
 def prompt_from(data: dict[str, Any]) -> Prompt:
     """A Prompt from the pipe."""
-    return Prompt(
+    prompt = Prompt(
         parts=tuple(_part(p) for p in data["parts"]),
         clips=tuple(clip_from(clip) for clip in data["clips"]),
         prompts=PromptSet(data["prompts"]),
         pixels=tuple(Pixels(**pixels) for pixels in data.get("pixels", ())),
         steering=data["steering"],
     )
+    return _told_from(prompt, data["told"]) if "told" in data else prompt
+
+
+def _told_from(prompt: Prompt, data: dict[str, Any]) -> Told:
+    own = {field.name: getattr(prompt, field.name) for field in fields(prompt)}
+    spans = tuple(None if span is None else (span[0], span[1]) for span in data["question"]["spans"])
+    question = Question(**(data["question"] | {"spans": spans}))
+    return Told(**own, message=tuple(data["message"]), dataset=data["dataset"], question=question)
 
 
 def sampling_from(data: dict[str, Any]) -> FrameSampling:

@@ -4,11 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from videval.errors import UsageError
 from videval.metrics import GroupMean, Mean, Metric
 from videval.types import Clip, Frame, FrameSampling, ModelSpec, Part, PromptSet, Sample, Variant, Video
+
+if TYPE_CHECKING:
+    from videval.models.messages import Message
 
 __all__ = ["NO_SCORER", "Benchmark", "Shown"]
 
@@ -91,6 +94,8 @@ class Benchmark(ABC):
     """The variant names that VLMEvalKit publishes; any other count or rate parses too."""
     stem: ClassVar[str] = ""
     """How variants' names begin; empty: as the benchmark is named."""
+    is_foreign: ClassVar[bool] = False
+    """Whether another toolkit has its data and words its questions: `message` says how, in place of `prompt`."""
     folder_fps: ClassVar[float] = 3.0
     """Frames per second of a video that is a folder of images."""
 
@@ -163,6 +168,11 @@ class Benchmark(ABC):
     @abstractmethod
     def prompt(self, sample: Sample, shown: Shown) -> tuple[Part, ...]:
         """The published prompt of one question."""
+
+    def message(self, samples: Sequence[Sample], *, pack: bool, video_llm: bool) -> tuple["Message", str]:
+        """Of a foreign benchmark: what is told of a question, or of all about a video, with absolute paths of files;
+        and the name that VLMEvalKit's models are told with it. Raises VideoFailure, EnvironmentProblem."""
+        raise UsageError(f"{self.name} is not another toolkit's")
 
     def pack_prompt(self, samples: Sequence[Sample], shown: Shown) -> tuple[Part, ...]:
         """The published prompt of all questions about the same clips at once."""

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from videval import registry
 from videval.benchmarks.base import Benchmark
+from videval.benchmarks.vlmevalkit import toolkit_benchmark, toolkit_variant
 from videval.errors import UnknownName, UsageError
+from videval.models.vlmevalkit.toolkit import PREFIX
 from videval.types import Variant
 
 __all__ = ["BENCHMARKS", "TABLE", "benchmark_names", "find_benchmark", "parse_variant", "published_variants"]
@@ -46,7 +48,12 @@ _RATE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)fps")
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name; `MMBench_Video` means `MMBench-Video`. UnknownName if there is none."""
+    """The benchmark of this name; `MMBench_Video` means `MMBench-Video`. UnknownName if there is none.
+
+    One of VLMEvalKit's datasets (`vlmevalkit:...`) is only looked for when it is read.
+    """
+    if name.startswith(PREFIX):
+        return toolkit_benchmark(name)
     found = registry.load("benchmark", "benchmarks", BENCHMARKS, _known().get(_folded(name), name))()
     assert isinstance(found, Benchmark)
     return found
@@ -68,6 +75,8 @@ def parse_variant(text: str) -> Variant:
     Raises UnknownName with close matches for another benchmark, UsageError if the count or rate is missing or
     an option is not known. Whether the benchmark supports what is asked for is said by `Benchmark.sampling`.
     """
+    if text.startswith(PREFIX):
+        return toolkit_variant(text)
     name, rest = _split(text)
     if name == TABLE:
         raise UsageError("a table is named by its file", hint="give the file: --data questions.tsv --frames 8")

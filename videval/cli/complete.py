@@ -17,17 +17,19 @@ def benchmarks(incomplete: str) -> list[str]:
 
 
 def variants(incomplete: str) -> list[str]:
-    """Published variants of all benchmarks."""
+    """Published variants of all benchmarks, and VLMEvalKit's as far as they are known."""
     from videval.benchmarks.catalog import published_variants
+    from videval.models.vlmevalkit.names import kept_names
 
-    return _beginning(published_variants(), incomplete)
+    return _beginning([*published_variants(), *kept_names()[1]], incomplete)
 
 
 def models(incomplete: str) -> list[str]:
-    """Models."""
+    """Models, and VLMEvalKit's as far as they are known."""
     from videval.models.catalog import model_names
+    from videval.models.vlmevalkit.names import kept_names
 
-    return _beginning(model_names(), incomplete)
+    return _beginning([*model_names(), *kept_names()[0]], incomplete)
 
 
 def recipes(incomplete: str) -> list[str]:

@@ -12,6 +12,7 @@ from videval.db import schema
 from videval.db.session import open_database
 from videval.db.trial import try_writing
 from videval.errors import VidevalError
+from videval.models.vlmevalkit import toolkit
 from videval.settings import Settings
 from workers import broker
 from workers.address import broker_address
@@ -94,6 +95,13 @@ def _package(name: str, mend: str) -> Finding:
         return Finding(what=name, ok=False, says="not installed", mend=mend)
 
 
+def _toolkit() -> Finding:
+    """VLMEvalKit, which nobody needs who does not ask for its own models and datasets."""
+    place = toolkit.folder()
+    says = f"{toolkit.version()} at {place}" if place else f"not installed; for vlmevalkit:NAME: {toolkit.INSTALL}"
+    return Finding(what="vlmeval", ok=True, says=says)
+
+
 def _disk(what: str, folder: Path) -> Finding:
     """Free space, and whether a file can be written there (or, before there is such a folder, above it)."""
     mend = "free some space, or set VIDEVAL_HOME"
@@ -130,6 +138,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _tried("devices", lambda: _devices(settings))
     for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
         yield _package(name, f"pip install {name}")
+    yield _toolkit()
     yield _data_root(settings)
     yield _disk("home", settings.home_path)
     yield _disk("frame cache", settings.frame_cache_path)

@@ -49,7 +49,7 @@ def list_runs(
 
     What goes on now: videval status. Keys of --json: README, "For scripts".
     """
-    from videval.cli.overview import HISTORY, Scores, history_rows, live, recipe_lines, run_json
+    from videval.cli.overview import HISTORY, Scores, history_rows, live, origin_lines, run_json
     from videval.report import run_statuses
 
     if state and state not in STATES:
@@ -65,7 +65,7 @@ def list_runs(
             say(f"no {state} runs" if state else "no runs yet -> videval enqueue MVBench_8frame Video-LLaVA-7B")
             return
         show_table(HISTORY, history_rows(shown, scores))
-        for line in recipe_lines(shown):
+        for line in origin_lines(shown):
             say(line)
         if len(found) > number:
             say(f"and {len(found) - number:,} older -> videval list runs -n {len(found)}")
@@ -80,6 +80,8 @@ def list_benchmarks(
     """Benchmarks and their variants; NAME for the details."""
     from videval.benchmarks.catalog import benchmark_names, find_benchmark
 
+    if _says_of_toolkit(name, 1, as_json=as_json):
+        return
     settings = settings_with()
     found = [_benchmark_json(find_benchmark(n), settings) for n in ([name] if name else benchmark_names())]
     if as_json:
@@ -148,7 +150,7 @@ def _show_details(known: dict[str, Any]) -> None:
         "scored by": known["scorer"] or "nothing here",
         "needs": known["needs"],
         "reported by": ", ".join(known["groups"]),
-        "data": known["data"] or f"not here -> videval prepare {known['name']}",
+        "data": known["data"] or _where_from(known["name"]),
     }
     _say_facts(known["name"], facts)
     say("  variants")
@@ -162,9 +164,11 @@ def list_models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Models with their family, frames, context and size; NAME for the details."""
+    """Models with family, context and size; NAME for the details."""
     from videval.models.catalog import known_as, model_names, model_spec
 
+    if _says_of_toolkit(name, 0, as_json=as_json):
+        return
     found = [model_spec(n) for n in ([name] if name else model_names())]
     if as_json:
         say_json([{**dataclasses.asdict(spec), "aliases": list(known_as(spec.name))} for spec in found])
@@ -174,6 +178,28 @@ def list_models(
         show_table(MODELS, [_model_row(spec) for spec in found])
         say("names of VLMEvalKit do too; any other checkpoint: hf_chat:ORG/NAME or hf_chat:./folder")
         say("details: videval list models NAME")
+
+
+def _where_from(name: str) -> str:
+    """Where the data of a benchmark comes from that videval has none of."""
+    from videval.models.vlmevalkit.toolkit import PREFIX
+
+    return "where VLMEvalKit keeps it" if name.startswith(PREFIX) else f"not here -> videval prepare {name}"
+
+
+def _says_of_toolkit(name: str | None, which: int, *, as_json: bool) -> bool:
+    """Whether `vlmevalkit:` was asked for: then what VLMEvalKit has, its models (0) or its datasets (1)."""
+    from videval.models.vlmevalkit.names import all_names
+    from videval.models.vlmevalkit.toolkit import PREFIX
+
+    if name != PREFIX:
+        return False
+    found = all_names()[which]
+    if as_json:
+        say_json(found)
+    for own in found if not as_json else ():
+        say(own)
+    return True
 
 
 def _model_row(spec: "ModelSpec") -> list[str | Text]:
@@ -191,6 +217,7 @@ def _show_model(spec: "ModelSpec", also: tuple[str, ...]) -> None:
     from videval.plain import plain
 
     generation = {"temperature": spec.generation.temperature, "max_new_tokens": spec.generation.max_new_tokens}
+    said = ", ".join(f"{n} {value}" for n, value in {**generation, **plain(spec.generation)}.items())
     pixels = ", ".join(f"{name} {value:,}" for name, value in plain(spec.pixels).items())
     facts = {
         "also called": ", ".join(also),
@@ -205,7 +232,7 @@ def _show_model(spec: "ModelSpec", also: tuple[str, ...]) -> None:
         "shown": f"a {spec.form}" if spec.form == "video" else spec.form,
         "frames": _frames(spec) + (f", chosen by its own policy '{spec.policy}'" if spec.policy else ""),
         "pixels": pixels,
-        "generation": ", ".join(f"{n} {value}" for n, value in {**generation, **plain(spec.generation)}.items()),
+        "generation": "by its own settings" if spec.told else said,
         "source": spec.source,
     }
     _say_facts(spec.name, facts)

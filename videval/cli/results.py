@@ -9,6 +9,7 @@ import typer
 from videval.cli import complete
 from videval.cli.busy import busy
 from videval.cli.console import explain, opened_run, say, say_json, settings_with, warn
+from videval.cli.suite_table import show_scores_of
 from videval.cli.table import Column, show_table
 from videval.cli.words import measured, percent
 from videval.errors import Incomplete, UsageError
@@ -129,22 +130,39 @@ def _score_json(report: "ScoreReport") -> dict[str, Any]:
 
 
 def score_command(
-    run: Run,
+    run: Annotated[
+        str, typer.Argument(help="a run, the beginning of its name, or a suite's file", autocompletion=complete.runs)
+    ],
     protocol: Annotated[
         str, typer.Option(help="videval, or vlmevalkit for the score as VLMEvalKit computes it")
     ] = "videval",
+    judge: Annotated[
+        str | None, typer.Option(help="who judges for a dataset of VLMEvalKit's own; default: rules only")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a run's score so far, by group, with intervals.
 
-    Coverage says how much of the benchmark it rests on. Keys of --json: README, "For scripts".
+    Coverage says how much of the benchmark it rests on. Of a suite's file: all its scores as a table. Keys of --json:
+    README, "For scripts".
     """
     from videval.report import score_report, vlmevalkit_rating
+    from videval.suites.files import names_a_suite
 
+    if names_a_suite(run) and protocol == "videval":
+        show_scores_of(Path(run), as_json=as_json)
+        return
     if protocol not in ("videval", "vlmevalkit"):
         raise UsageError(f"unknown protocol {protocol!r}", hint="videval or vlmevalkit")
     with opened_run(run) as (database, info):
-        if protocol == "vlmevalkit":
+        if info.benchmark.startswith("vlmevalkit:") and protocol == "vlmevalkit":
+            _show_evaluated(database, info, judge, as_json=as_json)
+        elif judge:
+            raise UsageError(
+                "--judge is for a dataset of VLMEvalKit's own",
+                hint="videval score RUN --protocol vlmevalkit --judge NAME",
+            )
+        elif protocol == "vlmevalkit":
             rating = vlmevalkit_rating(database, info)
             if not as_json:
                 say(f"{info.name}, as VLMEvalKit's rule path computes it (failed and unparsed answers as it does):")
@@ -153,6 +171,19 @@ def score_command(
             say_json(_score_json(score_report(database, info)))
         else:
             show_score(database, info)
+
+
+def _show_evaluated(database: "Database", run: "RunInfo", judge: str | None, *, as_json: bool) -> None:
+    """What a dataset of VLMEvalKit's says of a run by its own `evaluate`, beneath our score."""
+    from videval.export.evaluated import NO_JUDGE, evaluate_foreign
+
+    if not as_json:
+        show_score(database, run)
+    with busy(f"VLMEvalKit evaluates {run.name}"):
+        rating = evaluate_foreign(database, run, judge=judge or NO_JUDGE)
+    if not as_json:
+        say(f"{run.name}, as its dataset's own evaluate says, judged by {judge or 'rules only'}:")
+    say_json(rating)
 
 
 def export_run(

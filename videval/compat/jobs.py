@@ -151,7 +151,7 @@ class _Call:
 
 def _server_of(model: Any, api_nproc: int) -> ServerHere:
     if getattr(model, "is_api", False):
-        return ObjectServer(model, int(api_nproc))
+        return ObjectServer(ObjectModel(model), int(api_nproc))
     return Batcher(ObjectModel(model), 1)
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from videval.benchmarks.object_page import ObjectBenchmark
+from videval.benchmarks.object_rows import samples_of
 from videval.compat.datasets import Dataset
-from videval.compat.rows import samples_of
 from videval.errors import UsageError
 from videval.models.checkpoints import OBJECT
+from videval.models.objects import shown_as
 from videval.order import Order
 from videval.runkey import snapshot_digest
 from videval.settings import Settings
@@ -84,20 +85,11 @@ def adjusted(model: Any, dataset: Any, name: str) -> Iterator[None]:
 
     UsageError if it can only be shown frames in the other way.
     """
-    before = {key: getattr(model, key) for key in ("nframe", "fps") if hasattr(model, key)}
-    asked = {"nframe": getattr(dataset, "nframe", 0) or 0, "fps": getattr(dataset, "fps", 0) or 0}
-    try:
-        for key, other in (("nframe", "fps"), ("fps", "nframe")):
-            if (getattr(model, key, None) or 0) > 0:
-                if asked[key] <= 0 and getattr(model, other, 0) == 0:
-                    raise UsageError(f"{name} is shown frames by {key}, and {dataset.dataset_name} says none")
-                setattr(model, key, asked[key] if asked[key] > 0 else None)
+    nframe, fps = getattr(dataset, "nframe", 0) or 0, getattr(dataset, "fps", 0) or 0
+    with shown_as(model, name, whose=dataset.dataset_name, nframe=nframe, fps=fps):
         if hasattr(model, "set_dump_image") and hasattr(dataset, "dump_image"):
             model.set_dump_image(dataset.dump_image)
         yield
-    finally:
-        for key, value in before.items():
-            setattr(model, key, value)
 
 
 def order_here(

@@ -15,13 +15,13 @@ from typing import Any
 from videval import runs
 from videval.asking import is_pack
 from videval.compat.packs import strict_of
-from videval.compat.rows import scalar
 from videval.db import results
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import ExportFormat, Table, export_table, owner_of, run_table
 from videval.export.files import NOT_OURS, SIDECARS, beside
+from videval.plain import scalar
 from videval.report import vlmevalkit_rating
 from videval.settings import Settings
 from videval.types import Scalar

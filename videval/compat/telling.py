@@ -1,6 +1,5 @@
 """From a request to a message, where dataset or model is an object, and from the message to a response."""
 
-import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from videval.compat.datasets import Dataset
 from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
 from videval.inference import Engine, FrameSource
-from videval.models.messages import Message, checked, parts_of, told
+from videval.models.messages import Message, checked, parts_of, told, worded
 from videval.types import Clip, Image, Part, Prompt, Response, Sample, Stage, Timings
 from videval.video.eviction import held
 
@@ -90,7 +89,7 @@ class Telling:
             prompt = self._dataset.prompt(key, samples, video_llm=video_llm, frames=frames)
             return told(self._dataset.message(prompt, samples), dataset=name, prompt=prompt)
         message = self._dataset_s(samples[0].row["video"] if is_pack(key) else place, video_llm)
-        if self._model is not None:
+        if self._model is not None or run.spec.told:
             return told(message, dataset=name)
         parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
         return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
@@ -99,7 +98,7 @@ class Telling:
         """As the dataset words it."""
         whose = f"{type(self._dataset).__name__}.build_prompt"
         with self._lock, _failing(whose, VideoFailure):
-            return checked(_called(self._dataset, line, video_llm), whose)
+            return checked(worded(self._dataset, line, video_llm=video_llm), whose)
 
     def _has_own_words(self, name: str, key: str) -> bool:
         model = self._model
@@ -116,13 +115,6 @@ class Telling:
         whose, line = f"{type(model).__name__}.build_prompt", self._dataset.data.iloc[place]
         with self._lock, _failing(whose, ModelFailure):
             return checked(model.build_prompt(line, dataset=self._dataset, video_llm=video_llm), whose)
-
-
-def _called(dataset: Any, line: Any, video_llm: bool) -> Any:
-    """What its `build_prompt` says, called with what it takes."""
-    known = {"video_llm": video_llm, "num_frames": getattr(dataset, "nframe", 8), "fps": getattr(dataset, "fps", -1)}
-    taken = inspect.signature(dataset.build_prompt).parameters
-    return dataset.build_prompt(line, **{name: value for name, value in known.items() if name in taken})
 
 
 def _below(root: Path, part: Part) -> Part:

@@ -4,7 +4,8 @@ A model is named
 
 - by its name here, or as the hub or VLMEvalKit names it, if `videval/models/cards/` has it;
 - by a plug-in's entry point in the group `videval.models` (a ModelSpec);
-- as `ADAPTER:PATH` or `ADAPTER:ORG/NAME`, e.g. `hf_chat:./my-checkpoint`, `hf_chat:Qwen/Qwen2.5-VL-7B-Instruct`.
+- as `ADAPTER:PATH` or `ADAPTER:ORG/NAME`, e.g. `hf_chat:./my-checkpoint`, `hf_chat:Qwen/Qwen2.5-VL-7B-Instruct`;
+- as `vlmevalkit:NAME`, by its name in VLMEvalKit, where that is installed.
 
 A name of the hub may end in `@REVISION`.
 """
@@ -19,6 +20,7 @@ from videval import registry
 from videval.errors import UnknownName, UsageError
 from videval.models.cards import ADAPTER, cards, family_facts
 from videval.models.checkpoints import model_type_of, require_checkpoint
+from videval.models.vlmevalkit import names as toolkit_names
 from videval.protocols import Model, Server
 from videval.types import GenerationSettings, ModelSpec, Variant
 
@@ -122,7 +124,9 @@ def _published(name: str) -> ModelSpec | None:
 
 def _unknown(name: str) -> UnknownName:
     error = UnknownName("model", name, [*model_names(), *(a for c in cards().values() for a in c.aliases)])
-    if HUB_ID.fullmatch(name):
+    if Path(name).expanduser().is_dir():
+        error.hint = f"a folder is named with its adapter: {ADAPTER}:{name}"
+    elif HUB_ID.fullmatch(name):
         error.hint += f"   or, as it is on the hub: {ADAPTER}:{name}"
     return error
 
@@ -175,6 +179,8 @@ def load_key(spec: ModelSpec, dtype: str, group_size: int = 1) -> str:
 
 
 def _local_spec(adapter: str, path: str) -> ModelSpec:
+    if adapter == toolkit_names.ADAPTER:
+        return toolkit_names.spec_of(path)
     template = _TEMPLATES.get(adapter)
     if template is None:
         _adapter(adapter)

@@ -6,23 +6,36 @@ the path of a file. Facts: VLMEvalKit's `vlm/base.py` and `dataset/video_base.py
 
 import copy
 import hashlib
+import inspect
 import shutil
 import tempfile
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Picture
 
 from videval.errors import VideoFailure
-from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Sound, Text, Video
+from videval.types import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Scalar, Sound, Text, Video
 from videval.video.clips import load_frames
 
-__all__ = ["FrameFiles", "Message", "Told", "checked", "folder_of", "message_of", "parts_of", "told", "unread"]
+__all__ = [
+    "FrameFiles",
+    "Message",
+    "Question",
+    "Told",
+    "checked",
+    "folder_of",
+    "message_of",
+    "parts_of",
+    "told",
+    "unread",
+    "worded",
+]
 
 Message = list[dict[str, Any]]
 _ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -31,11 +44,34 @@ _SHOWN = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told(Prompt):
-    """A prompt that is given to a model as the message that it is; `dataset`: what the model is told of whose it is."""
+class Question:
+    """What a model may want to know of the question that it is told: its row, and what its dataset says of itself.
 
-    message: tuple[Mapping[str, Any], ...]
+    `nframe` and `fps`: 0 if the dataset says none. `kind`: as VLMEvalKit's TYPE. `source`: by which name VLMEvalKit
+    builds the dataset; empty: it is none of its own. `spans`: of each video, the seconds that are shown, where it is
+    not all of it; `folder_fps`: of a video that is a folder of images.
+    """
+
+    row: Mapping[str, Scalar] = field(default_factory=dict)
+    nframe: int = 0
+    fps: float = 0.0
+    kind: str = ""
+    pack: bool = False
+    source: str = ""
+    spans: tuple[tuple[float, float] | None, ...] = ()
+    folder_fps: float = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told(Prompt):
+    """A prompt that is given to a model as the message that it is; `dataset`: what the model is told of whose it is.
+
+    An empty message is to be made of the parts, where the model is.
+    """
+
+    message: tuple[Mapping[str, Any], ...] = ()
     dataset: str = ""
+    question: Question = field(default_factory=Question)
 
     def copied(self) -> Message:
         """The message for the model, which may change it."""
@@ -54,6 +90,13 @@ def checked(message: Any, whose: str) -> Message:
     if not found:
         raise VideoFailure(f"{whose} gave an empty message")
     return [dict(item) for item in found]
+
+
+def worded(dataset: Any, line: Any, *, video_llm: bool) -> Any:
+    """What a dataset's `build_prompt` says of a line, called with what it takes: those of VLMEvalKit differ in that."""
+    known = {"video_llm": video_llm, "num_frames": getattr(dataset, "nframe", 8), "fps": getattr(dataset, "fps", -1)}
+    taken = inspect.signature(dataset.build_prompt).parameters
+    return dataset.build_prompt(line, **{name: value for name, value in known.items() if name in taken})
 
 
 def told(message: Message, *, dataset: str, prompt: Prompt | None = None) -> Told:

@@ -2,25 +2,40 @@
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from videval.errors import ApiFailure, ModelFailure, as_failure
+from videval.errors import GaveUp, ModelFailure, UsageError, as_failure
 from videval.models.messages import Told
-from videval.protocols import Caller
+from videval.protocols import Caller, Model
 from videval.types import Answer, Ask, Generation, GenerationSettings, Prompt, Stage
 from videval.words import FAIL_MSG
 
-__all__ = ["LARGEST", "ObjectModel", "ObjectServer"]
+__all__ = ["LARGEST", "ObjectModel", "ObjectServer", "shown_as"]
 
 LARGEST = 16_000_000
 """Characters of an answer at most: what is longer is none."""
 
 
-class GaveUp(ApiFailure):
-    """The object tried as often as it wanted to and got no answer."""
+@contextmanager
+def shown_as(model: Any, name: str, *, whose: str, nframe: float, fps: float) -> Iterator[None]:
+    """The object shown so many frames, or so many in a second, where it has `nframe` or `fps`; as it was afterwards.
 
-    permanent = True
+    0: its dataset, `whose`, says none. UsageError if it can only be shown frames in the other way.
+    """
+    before = {key: getattr(model, key) for key in ("nframe", "fps") if hasattr(model, key)}
+    asked = {"nframe": nframe, "fps": fps}
+    try:
+        for key, other in (("nframe", "fps"), ("fps", "nframe")):
+            if (getattr(model, key, None) or 0) > 0:
+                if asked[key] <= 0 and getattr(model, other, 0) == 0:
+                    raise UsageError(f"{name} is shown frames by {key}, and {whose} says none")
+                setattr(model, key, asked[key] if asked[key] > 0 else None)
+        yield
+    finally:
+        for key, value in before.items():
+            setattr(model, key, value)
 
 
 class ObjectModel:
@@ -60,11 +75,11 @@ class ObjectModel:
 
 
 class ObjectServer:
-    """A Server over an object that is an endpoint (`is_api`): `slots` messages at once, each in a thread."""
+    """A Server over the Model of an endpoint (`is_api`): `slots` messages at once, each in a thread."""
 
-    def __init__(self, model: Any, slots: int) -> None:
+    def __init__(self, model: Model, slots: int) -> None:
         self.slots = max(1, slots)
-        self._model = ObjectModel(model)
+        self._model = model
         self._changed = threading.Condition()
         self._line: deque[tuple[Ask, Caller]] = deque()
         self._closed = False

@@ -61,7 +61,9 @@ class ModelSpec:
     (empty: the library's choice); `trust_remote_code`: whether code of the checkpoint may run. `context`: how many
     tokens it takes, `weights_gb`: what its weights need (10^9 bytes); None: its files say. `source`: where these
     settings are published. `here`: of a model or dataset that is an object in somebody's process, a digest of what the
-    answers depend on there: only a process that has such objects answers for it (empty: any worker does).
+    answers depend on there: only a process that has such objects answers for it (empty: any worker does). `told`:
+    whether it is given messages with files in them, reads these by itself and generates by settings of its own, as
+    VLMEvalKit's models do.
     """
 
     name: str
@@ -89,6 +91,7 @@ class ModelSpec:
     weights_gb: float | None = None
     source: str = ""
     here: str = ""
+    told: bool = False
 
     def fitted(self, sampling: FrameSampling, *, max_frames: int | None = None) -> FrameSampling:
         """The frames as this model takes them: by its own policy if that takes such an amount, a rate up to its limit.

@@ -58,7 +58,9 @@ class _Asker(Caller):
 def _load(message: Message) -> Server:
     spec = ModelSpec.from_json(message["spec"])
     loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"])
-    return loaded if isinstance(loaded, Server) else Batcher(loaded, message["batch_size"])
+    if isinstance(loaded, Server):
+        return loaded
+    return Batcher(loaded, min(message["batch_size"], getattr(loaded, "together", message["batch_size"])))
 
 
 def _serve(message: Message, pipe: _Pipe) -> None:

@@ -1,0 +1,14 @@
+"""The models by name, as partials of their classes."""
+
+from functools import partial
+
+from vlmeval.vlm import Chatty, Endpoint, Faulty, Headless, Pictures, Watcher
+
+supported_VLM = {
+    "Toy-Watcher-8f": partial(Watcher, nframe=16),
+    "Toy-Pictures": partial(Pictures, model_path="toy/pictures"),
+    "Toy-Chatty": partial(Chatty, model_path="toy/chatty"),
+    "Toy-Endpoint": partial(Endpoint, retry=2),
+    "Toy-Faulty": partial(Faulty),
+    "Toy-Headless": partial(Headless),
+}

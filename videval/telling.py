@@ -1,0 +1,68 @@
+"""Prompts of models and benchmarks that are VLMEvalKit's own: messages, which name files."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+
+from videval.asking import is_pack
+from videval.benchmarks.base import Benchmark
+from videval.db.records import RunConfig
+from videval.errors import VideoFailure
+from videval.models.messages import Question, Told, parts_of, told, unread
+from videval.types import Clip, ClipRef, Prompt, Sample
+from videval.video.eviction import held
+
+__all__ = ["foreign_prompt", "reads_itself", "told_prompt", "unread_clip"]
+
+
+def reads_itself(run: RunConfig) -> bool:
+    """Whether the run's model reads videos by itself, so that nothing is decoded for it."""
+    return run.spec.told and run.form == "video"
+
+
+def unread_clip(files: Callable[[str], Path], ref: ClipRef) -> Clip:
+    """The record of a video that the model reads by itself. VideoFailure if it is not there."""
+    path = files(ref.video)
+    if not path.exists():
+        raise VideoFailure(f"{path}: the video is not there")
+    return unread(str(path))
+
+
+def told_prompt(prompt: Prompt, samples: Sequence[Sample], key: str, run: RunConfig, bench: Benchmark) -> Told:
+    """A page's prompt for a model that is told messages: the message is made of it where the model is."""
+    spans = tuple(ref.span for ref in samples[0].shown) if run.form == "video" else ()
+    own = {field.name: getattr(prompt, field.name) for field in fields(prompt)}
+    return Told(**own, dataset=bench.name, question=replace(_question(samples, key, run, bench), spans=spans))
+
+
+def foreign_prompt(
+    key: str,
+    samples: Sequence[Sample],
+    run: RunConfig,
+    bench: Benchmark,
+    get: Callable[[Path], Clip],
+    holding: ExitStack,
+) -> Prompt:
+    """What a benchmark of another toolkit says, as a message, or as a prompt with clips that `get` decodes.
+
+    No clip is thrown out of the cache before `holding` ends. Raises VideoFailure, EnvironmentProblem.
+    """
+    message, dataset = bench.message(samples, pack=is_pack(key), video_llm=run.form == "video")
+    if run.spec.told:
+        return replace(told(message, dataset=dataset), question=_question(samples, key, run, bench))
+    parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(get, Path(path)))))
+    return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
+
+
+def _question(samples: Sequence[Sample], key: str, run: RunConfig, bench: Benchmark) -> Question:
+    return Question(
+        row=samples[0].row,
+        nframe=run.sampling.num_frames or 0,
+        fps=run.sampling.fps or 0.0,
+        kind="Video-MCQ" if samples[0].candidates else "Video-VQA",
+        pack=is_pack(key),
+        source=run.benchmark if bench.is_foreign else "",
+        folder_fps=bench.folder_fps,
+    )
