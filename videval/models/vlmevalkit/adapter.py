@@ -1,7 +1,6 @@
 """The adapter `vlmevalkit`: a model class of VLMEvalKit's, built and asked as its own `infer_data` does it."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videval.errors import ModelFailure, ModelUnavailable, VidevalError
-from videval.models.messages import FrameFiles, Message, Question, Told, checked, message_of, unread
+from videval.models.messages import FrameFiles, Message, Question, Told, checked, folder_of, message_of, unread
 from videval.models.objects import ObjectModel, ObjectServer, shown_as
 from videval.models.vlmevalkit.toolkit import PREFIX, require, version
 from videval.protocols import Model, Server
@@ -26,12 +25,11 @@ _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Inputs:
-    """What a model is told, and the files of it that go with it when this is gone."""
+    """What a model is told; the files that were written for it are gone with this."""
 
     told: Told
     message: Message
-    frames: FrameFiles
-    cut: "tempfile.TemporaryDirectory[str]"
+    files: FrameFiles
 
 
 class ToolkitModel:
@@ -49,9 +47,9 @@ class ToolkitModel:
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> _Inputs:
         """The message with its files. Raises VideoFailure for a video that cannot be cut."""
         assert isinstance(prompt, Told), "a model of VLMEvalKit's is told messages"
-        frames, cut = FrameFiles(), tempfile.TemporaryDirectory(prefix="videval-cut-", ignore_cleanup_errors=True)
-        message = [dict(item) for item in prompt.message] or message_of(_with_files(prompt, Path(cut.name)), frames)
-        return _Inputs(told=prompt, message=message, frames=frames, cut=cut)
+        files = FrameFiles()
+        message = [dict(item) for item in prompt.message] or message_of(_with_files(prompt, folder_of(files)), files)
+        return _Inputs(told=prompt, message=message, files=files)
 
     def generate(self, batch: Sequence[_Inputs]) -> list[Generation]:
         """Answer each. Raises ModelFailure for what is no answer; what the model raises passes through."""
