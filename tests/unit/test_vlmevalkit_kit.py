@@ -18,6 +18,7 @@ from videval.errors import (
     GaveUp,
     ModelFailure,
     ModelUnavailable,
+    ProcessDied,
     UnknownName,
     UsageError,
     VideoFailure,
@@ -222,6 +223,14 @@ def test_its_process_is_started_again_when_it_was_killed(kit: Path) -> None:
     process.wait()
     (first, *_) = find_benchmark(FILMS).load(Path("/"), parse_variant(FILMS))
     assert find_benchmark(FILMS).message([first], pack=False, video_llm=True)[0][0]["type"] == "video"
+
+
+def test_a_question_that_takes_the_process_down_is_struck_for_it(edited: Edit) -> None:
+    edited("dataset/toys.py", "        if self.pack:", "        os._exit(1)\n        if self.pack:")
+    bench = find_benchmark(FILMS)
+    (first, *_) = bench.load(Path("/"), parse_variant(FILMS))
+    with pytest.raises(ProcessDied, match="the process of VLMEvalKit died"):
+        bench.message([first], pack=False, video_llm=False)
 
 
 # what a model does
