@@ -1,6 +1,7 @@
 """Models and datasets of VLMEvalKit's own on bare workers, from enqueue to export and evaluation."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +108,13 @@ def test_its_models_and_datasets_travel_the_fleet_by_name(cluster: Cluster, tmp_
     assert imported and not imported & workers, "a worker must not import it"
     environments = [json.loads(row.environment) for row in cluster.rows("SELECT environment FROM attempts")]
     assert "0.2toy" in {e.get("vlmeval") for e in environments}
+
+
+def test_the_page_for_users_of_vlmevalkit_has_commands_that_work(cluster: Cluster) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "vlmevalkit.md").read_text()
+    commands = "".join(re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)).splitlines()
+    assert len(commands) == 4
+    cluster.environ["VIDEVAL_DEVICES"] = "cpu"
+    said = [cluster.command(*line.replace(" Qwen/Qwen2.5-VL-7B-Instruct", " fake").split()[1:]) for line in commands]
+    assert "40 rows ->" in said[0] and "4 rows ->" in said[1]
+    assert '"n": 4' in said[2] and "vlmevalkit:Qwen2.5-VL-7B-Instruct" in said[3].splitlines()
