@@ -78,8 +78,9 @@ class ToolkitModel:
             raise ModelFailure(f"{kind} words {inputs.told.dataset} itself, which needs a number of frames")
         source = question.source.removeprefix(PREFIX)
         dataset = _built(source) if source else DatasetHere(inputs)
+        line = _row(dataset.data, question)
         is_video = bool(getattr(self._model, "VIDEO_LLM", False))
-        made = self._model.build_prompt(_line(question), dataset=dataset, video_llm=is_video)
+        made = self._model.build_prompt(line, dataset=dataset, video_llm=is_video)
         return checked(made, f"{kind}.build_prompt")
 
 
@@ -107,9 +108,13 @@ class DatasetHere:
         return [str(item["value"]) for item in self._inputs.message if item["type"] == "image"]
 
 
-def _line(question: Question) -> Any:
-    """The question's row, as the iloc of a frame."""
-    return _frame(question).iloc[0]
+def _row(data: Any, question: Question) -> Any:
+    """The question's row in a dataset's table: with all that it has there, not only what is stored of it."""
+    index = str(question.row.get("index"))
+    place = next((n for n, own in enumerate(data.get("index", ())) if str(own) == index), 0 if len(data) == 1 else None)
+    if place is None:
+        raise ModelFailure(f"VLMEvalKit's dataset has no question {index} here")
+    return data.iloc[place]
 
 
 def _frame(question: Question) -> Any:
