@@ -55,9 +55,7 @@ def floored(share: float, digits: int = 3) -> float:
 
 def points(value: float | None, top: float | None = None) -> str:
     """A difference of two shares in percentage points, with its sign; of two ratings of 0 to `top` in these."""
-    if top is not None and value is not None:
-        return f"{value * top:+.2f}"
-    return NOTHING if value is None else f"{100 * value:+.1f} pts".replace("-0.0", "0.0").replace("+0.0", "0.0")
+    return NOTHING if value is None else words.points(value, top)
 
 
 def duration(seconds: float | None) -> str:

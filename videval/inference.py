@@ -21,7 +21,6 @@ from videval.errors import (
     VideoFailure,
 )
 from videval.models.messages import below
-from videval.plain import plain
 from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
 from videval.types import (
     Answer,
@@ -44,7 +43,7 @@ from videval.types import (
 )
 from videval.video.eviction import held
 from videval.video.paths import resolve_video
-from videval.video.sampling import rule_for, seconds_shown
+from videval.video.sampling import pixels_for, seconds_shown
 
 __all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
 
@@ -217,8 +216,8 @@ def _pixels(run: RunConfig, refs: Sequence[ClipRef], clips: Sequence[Clip]) -> t
 
 def _pixels_of(run: RunConfig, ref: ClipRef, clip: Clip) -> Pixels:
     """As the run says, and its rule for clips of that length where it says otherwise."""
-    rule = rule_for(run.sampling_of(ref), seconds_shown(clip.total_frames, clip.fps, clip.span_frames))
-    return replace(run.spec.pixels, **plain(rule.pixels)) if rule and rule.pixels else run.spec.pixels
+    seconds = seconds_shown(clip.total_frames, clip.fps, clip.span_frames)
+    return pixels_for(run.spec.pixels, run.sampling_of(ref), seconds)
 
 
 def _found(part: Part, clips: Sequence[ClipRef], files: Callable[[str], Path]) -> Part:

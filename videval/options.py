@@ -4,12 +4,13 @@ The command line makes its options of these fields, the dashboard its form, and 
 new option is a new field, and what `make_order` does with it.
 """
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
-__all__ = ["TEXTS", "Asked", "Option", "OptionField", "options"]
+__all__ = ["TEXTS", "Asked", "Option", "OptionField", "Suite", "options"]
 
 TEXTS = tuple[str, ...]
 
@@ -23,6 +24,19 @@ class Option:
     most: float | None = None
     is_switch: bool = False
 
+    def allows(self, value: Any) -> bool:
+        """Whether a value lies in the range; whatever is no number does."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return True
+        least, most = (-math.inf if self.least is None else self.least), (math.inf if self.most is None else self.most)
+        return math.isfinite(value) and least <= value <= most
+
+    def in_words(self) -> str:
+        """The range; empty if it has no ends."""
+        if self.least is None:
+            return ""
+        return f"{self.least:g} or more" if self.most is None else f"{self.least:g} to {self.most:g}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
@@ -34,8 +48,8 @@ class Asked:
     recipe: Annotated[str | None, Option(help="a published setting: its name, or ./mine.toml")] = None
     data: Annotated[Path | None, Option(help="a table of questions: tsv, csv or jsonl")] = None
     data_root: Annotated[Path | None, Option(help="folder that video paths are relative to")] = None
-    frames: Annotated[int | None, Option(least=1, help="frames per video, for --data")] = None
-    fps: Annotated[float | None, Option(least=0.001, help="frames per second, for --data")] = None
+    frames: Annotated[int | None, Option(least=1, help="frames per video, where no variant says it")] = None
+    fps: Annotated[float | None, Option(least=0.001, help="frames per second, where no variant says it")] = None
     pack: Annotated[bool, Option(help="ask all questions of a video at once, for --data")] = False
     policy: Annotated[str | None, Option(help="which frames: qwen3_vl, rate, ...; see the README")] = None
     min_frames: Annotated[int | None, Option(least=1, help="fewest frames, for variants by rate")] = None
@@ -67,6 +81,15 @@ class Asked:
     max_attempts: Annotated[int | None, Option(least=1, help="strikes until a request counts as poison")] = None
     allow_missing: Annotated[bool, Option(help="go on without the questions whose videos are missing")] = False
     new: Annotated[bool, Option(is_switch=True, help="another run, although one exists")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """Runs that belong together, each as it is asked for; `name` is its file's, empty for what the command line names
+    itself."""
+
+    cells: tuple[Asked, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

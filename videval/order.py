@@ -10,7 +10,7 @@ from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.models.context import Asking, too_long
-from videval.models.limits import refused
+from videval.models.limits import refuse_thinking, refused
 from videval.plain import plain
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
@@ -88,11 +88,14 @@ class Order:
         return sampling
 
     def settled(self) -> dict[str, Any]:
-        """All that a recipe may set, field by field, as it will be: what deviates from a recipe is found by this."""
+        """All that a recipe may set, and how the model is run, field by field, as it will be: what deviates from a
+        recipe is found by this."""
         said: dict[str, Any] = {
             "variant": self.variant.name,
             "model": self.spec.name,
             "dtype": self.dtype,
+            "attention": self.spec.attention,
+            "trust_remote_code": self.spec.trust_remote_code,
             "prompts": self.prompt_set.value,
             "wording": plain(self.recipe.wording) if self.recipe and self.recipe.wording else {},
             "frames": self.sampling(),
@@ -109,7 +112,8 @@ class Order:
 
     def refused(self) -> list[str]:
         """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
-        said = refused(self.spec, self.samples, max_frames=self.max_frames)
+        refuse_thinking(self.spec, self.generation)
+        said = refused(self.spec, self.samples, max_frames=self.max_frames, sampling=self.sampling())
         return [*said, *too_long(self.spec, self._asking())]
 
     def _asking(self) -> Asking:

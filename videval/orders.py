@@ -4,6 +4,7 @@ All that can be checked is checked here, before anything is written. What counts
 user, the recipe, the benchmark's page, the model's entry in the catalog.
 """
 
+import math
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from videval.benchmarks.table_text import names_a_table
 from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
-from videval.models.catalog import model_spec
+from videval.models.catalog import concrete_dtype, model_spec
 from videval.options import Asked
 from videval.order import Order
 from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, PromptSet, Variant, Wording
 
-__all__ = ["make_order", "order_of_recipe", "order_unread"]
+__all__ = ["make_order", "order_of_recipe", "order_unread", "refuse_both"]
 
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
@@ -93,6 +94,9 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     bench, variant = _asked_about(asked, recipe, spec)
     spec, wording = _with_length(asked, recipe, bench, spec), _wording(asked, recipe)
     prompts = bench.prompt_set(asked.prompts or recipe.prompts or _own_prompts(bench, spec))
+    page = bench.sampling(variant, prompts)
+    if recipe.variant and variant == parse_variant(recipe.variant):
+        _check_amount(recipe, page)
     if wording:
         check_wording(wording, bench, variant)
     elif not asked.prompts:
@@ -112,7 +116,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         in_order=asked.in_order,
         allow_missing=asked.allow_missing,
         prompts=prompts,
-        sampled=_sampled(asked, recipe, bench.sampling(variant, prompts), spec),
+        sampled=_sampled(asked, recipe, page, spec),
         recipe=None if recipe is _NONE else recipe.used((), wording),
     )
 
@@ -133,6 +137,20 @@ def _check_form(recipe: Recipe, bench: Benchmark, prompts: PromptSet) -> None:
         )
 
 
+def _check_amount(recipe: Recipe, page: FrameSampling) -> None:
+    """Raise UsageError if a recipe samples another amount than its own variant has: it would never count."""
+    if recipe.sampling and not _fits(recipe.sampling, page):
+        raise UsageError(
+            f"{recipe.name}: its sampling is not of the amount that {recipe.variant} has",
+            hint=f"num_frames = {page.num_frames}" if page.num_frames is not None else f"fps = {page.fps:g}",
+        )
+
+
+def _fits(sampling: FrameSampling, page: FrameSampling) -> bool:
+    """Whether it is of the page's count or rate, or has neither."""
+    return (sampling.num_frames, sampling.fps) in ((page.num_frames, page.fps), (None, None))
+
+
 def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     """The model with all that is asked of it, but for how long an answer may be where nobody says so."""
     name = asked.model or recipe.model
@@ -144,9 +162,11 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
+    dtype = asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype
+    concrete_dtype(dtype, "cpu")  # which raises for one that does not exist
     return replace(
         spec,
-        dtype=asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype,
+        dtype=dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
         attention=asked.attention or spec.attention,
         trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
@@ -183,17 +203,21 @@ def _pixels(asked: Asked, recipe: Recipe, spec: ModelSpec) -> Pixels:
             f"{whose}: the processor of {spec.name} takes no limits of pixels",
             hint="a model whose processor resizes; --max-pixels alone scales frames when they are decoded",
         )
-    given = _given(asked, Pixels) if spec.resizes else {}
-    return replace(spec.pixels, **(_given(recipe.pixels, Pixels) | given))
+    given = Pixels(**_given(asked, Pixels)) if spec.resizes else Pixels()
+    if (given.min_pixels or 0) > (given.max_pixels or math.inf):
+        raise UsageError(
+            f"min_pixels {given.min_pixels} are more than max_pixels {given.max_pixels}",
+            hint=f"--max-pixels {given.min_pixels}",
+        )
+    return given.over(recipe.pixels.over(spec.pixels))
 
 
 def _with_length(asked: Asked, recipe: Recipe, bench: Benchmark, spec: ModelSpec) -> ModelSpec:
-    """How long an answer may be: as the user or the recipe says, else as the benchmark's reference does, else the
-    model's entry."""
+    """How long an answer may be: as the user or the recipe says, else the longer of what the benchmark's reference and
+    the model's entry say, as a model that thinks first must not be cut short."""
     said = asked.max_new_tokens or recipe.generation.max_new_tokens
-    if said is not None or bench.max_new_tokens is None or spec.told:
-        return spec
-    return replace(spec, generation=replace(spec.generation, max_new_tokens=bench.max_new_tokens))
+    longest = max(spec.generation.max_new_tokens, bench.max_new_tokens or 0)
+    return spec if said or spec.told else replace(spec, generation=replace(spec.generation, max_new_tokens=longest))
 
 
 def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
@@ -204,10 +228,7 @@ def _wording(asked: Asked, recipe: Recipe) -> Wording | None:
 def _sampled(asked: Asked, recipe: Recipe, page: FrameSampling, spec: ModelSpec) -> FrameSampling | None:
     """The frames that are asked for by name: the recipe's, for variants with its count or rate or if it has neither,
     with what the user says of them; None: as page and model say."""
-    found = recipe.sampling
-    amount = found and (found.num_frames, found.fps)
-    if amount not in ((page.num_frames, page.fps), (None, None)):
-        found = None
+    found = recipe.sampling if recipe.sampling and _fits(recipe.sampling, page) else None
     said = {name: value for name in _SAID_OF_FRAMES if (value := getattr(asked, name)) is not None}
     return replace(found or spec.fitted(page), **said) if said else found
 
@@ -228,12 +249,30 @@ def _table(asked: Asked, recipe: Recipe, file: Path, spec: ModelSpec) -> tuple[B
     if not file.exists():
         raise UsageError(f"{file} is not a file", hint="is the path right, seen from this folder?")
     frames, fps = asked.frames, asked.fps
+    refuse_both(asked)
     if frames is None and fps is None and recipe.sampling:
         frames, fps = recipe.sampling.num_frames, recipe.sampling.fps
     if frames is None and fps is None:
         frames = spec.frame_counts[0] if spec.frame_counts else 8
+    _check_count(spec, frames)
     variant = table_variant(file, num_frames=frames, fps=fps, pack=asked.pack)
     return TableBenchmark(file, allow_missing=asked.allow_missing), variant
+
+
+def refuse_both(asked: Asked) -> None:
+    """Raise UsageError if a frame count and a rate are asked for."""
+    if asked.frames is not None and asked.fps is not None:
+        raise UsageError("--frames and --fps exclude each other", hint="leave one of them out")
+
+
+def _check_count(spec: ModelSpec, frames: int | None) -> None:
+    """Raise UsageError if the model cannot be shown so many frames; None: so many as a rate gives."""
+    counts, most = spec.frame_counts, spec.max_frames
+    if counts and frames not in counts:
+        takes = " or ".join(map(str, counts))
+        raise UsageError(f"{spec.name} takes exactly {takes} frames of a video", hint=f"--frames {counts[0]}")
+    if most and frames and frames > most:
+        raise UsageError(f"{spec.name} takes at most {most} frames, not {frames}", hint=f"--frames {most}")
 
 
 def _published(asked: Asked, recipe: Recipe, what: str) -> tuple[Benchmark, Variant]:

@@ -2,10 +2,10 @@
 bell for them is not known here. What else may be done to a run: `changes.py`."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
@@ -21,7 +21,7 @@ from videval.runkey import snapshot_digest
 from videval.types import RunState
 from videval.words import plural
 
-__all__ = ["Enqueued", "enqueue", "find"]
+__all__ = ["Enqueued", "check", "copies_of", "create", "enqueue", "find", "of_key"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -51,19 +51,16 @@ def enqueue(
     `new` makes another run although one exists. Raises UsageError, DataMissing, DatabaseUnavailable before any row
     is written; when it is cut off later, the same call finishes the work.
     """
-    order.sampling()  # raises what the order cannot have
-    order.refused()
-    missing = _missing(order)
+    missing = check(order)
     digest = snapshot_digest(order.benchmark.name, order.samples)
     snapshot_id = _store_snapshot(database, order, digest)
     copies = _read(database, rows.find_copies, order.run_key(digest))
     created = new or not copies
     if created:
-        make = _new_run(order, len(copies), snapshot_id, digest, missing)
-        run_id = database.write(_create, order, make)
+        run_id = database.write(_create, order, _new_run(order, len(copies), snapshot_id, digest, missing))
     else:
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
-        if order.recipe and copies[-1].recipe is None:
+        if order.recipe and copies[-1].recipe != order.recipe:
             database.write(rows.set_recipe, run_id, order.recipe)
     asked, added = _plans(database, order, run_id, snapshot_id, digest, missing), 0
     for chunk in _chunks(asked):
@@ -75,8 +72,25 @@ def enqueue(
     return Enqueued(run=run, created=created, added=added, reopened=reopened)
 
 
-def _missing(order: Order) -> set[str]:
-    """The files that are not there, of an order that may go on without them. Raises UsageError, DataMissing."""
+def copies_of(database: Database, order: Order) -> list[RunInfo]:
+    """The runs that are of this order, oldest first."""
+    return _read(database, rows.find_copies, order.run_key(snapshot_digest(order.benchmark.name, order.samples)))
+
+
+def create(database: Database, order: Order, *, more: Mapping[str, Any]) -> RunInfo:
+    """Make another run of an order, which has no requests yet; `more` goes into its card."""
+    digest = snapshot_digest(order.benchmark.name, order.samples)
+    snapshot_id = _store_snapshot(database, order, digest)
+    made = _new_run(order, len(copies_of(database, order)), snapshot_id, digest, set())
+    run_id = database.write(_create, order, replace(made, card={**made.card, **more}))
+    return _read(database, rows.get_run, run_id)
+
+
+def check(order: Order) -> set[str]:
+    """Check all of an order that can be checked without a database, as `enqueue` does; returns the files that are not
+    there, of an order that may go on without them. Raises UsageError, DataMissing."""
+    order.sampling()  # raises what the order cannot have
+    order.refused()
     if not order.samples:
         raise UsageError(f"{order.variant.name} has no questions")
     missing = order.missing_files()
@@ -187,3 +201,9 @@ def find(database: Database, name: str) -> RunInfo:
         names = "\n".join(f"  {r.name}" for r in found[:10])
         raise UsageError(f"{len(found)} runs start with {name!r}:\n{names}", hint="give more of the name")
     return found[0]
+
+
+def of_key(database: Database, key: str) -> RunInfo | None:
+    """The run that an order of this run key goes on with; None if there is none yet."""
+    copies = _read(database, rows.find_copies, key)
+    return copies[-1] if copies else None

@@ -29,6 +29,13 @@ def _said(problem: Any) -> str:
     return f"VIDEVAL_{name.upper()} is {what_is_right(problem)}, not {str(problem['input'])!r}"
 
 
+def _as_text(value: Any) -> str:
+    """A setting's value as the environment has it; one that is not set is empty."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return "" if value is None else str(value)
+
+
 class Settings(BaseSettings):
     """All that a user may set; each field is the variable VIDEVAL_<NAME> in the environment or in `.env`.
 
@@ -112,6 +119,10 @@ class Settings(BaseSettings):
     def spool_path(self) -> Path:
         """Where answers wait that could not be stored before a worker had to end."""
         return self.home_path / "spool"
+
+    def as_environ(self) -> dict[str, str]:
+        """The variables that make these settings in another process, passwords included: never log it."""
+        return {f"VIDEVAL_{name.upper()}": _as_text(getattr(self, name)) for name in sorted(self.model_fields_set)}
 
     @cached_property
     def runtime_path(self) -> Path:

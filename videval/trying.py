@@ -13,7 +13,7 @@ from videval.errors import UsageError
 from videval.inference import Engine, infer
 from videval.options import Asked
 from videval.order import Order
-from videval.orders import order_unread
+from videval.orders import order_unread, refuse_both
 from videval.recipes import find_recipe
 from videval.types import Answer, Clip, GenerationSettings, Prompt, Response, Sample
 from videval.video.cache import FrameCache, FramesHere
@@ -95,13 +95,15 @@ class _Drawing:
 
 
 def _variant_s(asked: Asked, name: str) -> Order:
-    """As the benchmark of a recipe's variant asks, in that variant or with another amount of frames."""
-    if asked.frames is None and asked.fps is None:
-        return order_unread(asked)
+    """As the benchmark of a recipe's variant asks, in that variant or with another amount of frames; without subtitles,
+    which a video of one's own has none of."""
     variant = parse_variant(name)
-    amount = f"{asked.frames}frame" if asked.frames is not None else f"{asked.fps:g}fps"
-    what = "_".join([variant.benchmark, amount, *(["subs"] if variant.subtitles else [])])
-    return order_unread(replace(asked, what=what, frames=None, fps=None))
+    if asked.frames is None and asked.fps is None and not variant.subtitles:
+        return order_unread(asked)
+    refuse_both(asked)
+    frames, fps = (asked.frames, asked.fps) if asked.frames or asked.fps else (variant.num_frames, variant.fps)
+    amount = f"{frames}frame" if frames is not None else f"{fps:g}fps"
+    return order_unread(replace(asked, what=f"{variant.benchmark}_{amount}", frames=None, fps=None))
 
 
 def _table_s(asked: Asked) -> Order:

@@ -11,6 +11,7 @@ __all__ = [
     "measured",
     "percent",
     "plural",
+    "points",
     "rate",
     "time_left",
     "what_is_right",
@@ -50,6 +51,14 @@ def percent(value: float | None, digits: int = 1) -> str:
 def measured(value: float | None, top: float | None = None) -> str:
     """What a metric gives: a share in percent, or where 1 stands for the rating `top`, 3.42 of 5."""
     return percent(value) if top is None or value is None else f"{value * top:.2f} of {top:g}"
+
+
+def points(value: float | None, top: float | None = None) -> str:
+    """A difference of two shares in percentage points, with its sign; of two ratings of 0 to `top` in these."""
+    if value is None:
+        return "-"
+    said = f"{100 * value:+.1f} pts" if top is None else f"{value * top:+.2f}"
+    return re.sub(r"[+-](0\.0+)(?!\d)", r"\1", said)
 
 
 def rate(per_second: float) -> str:

@@ -268,6 +268,7 @@ class BrokerUser:
         except OSError:
             pass  # somebody else still uses it
         finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # a process that was forked meanwhile has it open, too
             os.close(fd)
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from videval.db.queue import KeyWork
 from videval.errors import ModelUnavailable, NoFreeDevice, UsageError
-from videval.models.catalog import concrete_dtype
+from videval.models.catalog import DTYPES, concrete_dtype
 from videval.models.memory import Memory, devices_needed, memory_of
 from videval.types import ModelSpec
 from workers.gpus import Gpu, list_gpus, visible_gpus
@@ -204,6 +204,10 @@ def dtype_for(work: KeyWork, device_id: str) -> str:
 
 
 def can_serve(work: KeyWork, device_id: str) -> bool:
-    """Whether this load key is for such a device, and some run of it open to its dtype."""
+    """Whether this load key is for such a device, and some run of it open to its dtype; one that this videval does not
+    know is for others to load."""
+    kind = kind_of(device_id)
+    if kind is not Kind.API and work.spec.dtype not in DTYPES:
+        return False
     is_open = any(fixed in (None, dtype_for(work, device_id)) for fixed in work.dtypes)
-    return is_open and _fits(work.spec, kind_of(device_id))
+    return is_open and _fits(work.spec, kind)

@@ -6,6 +6,7 @@ device that another worker holds is waited for. Workers outlive a supervisor tha
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,9 +28,11 @@ log = logging.getLogger(__name__)
 QUICK_DEATH = 15.0
 """A life shorter than this, in seconds, counts as a failure to start."""
 GIVE_UP_AFTER = 5
-NOT_A_WORKERS = ("CELERY_", "TORCHELASTIC_", "RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_")
-"""How variables begin that a worker is not given: by torchrun's its libraries would take it for a part of something."""
 FIRST_PAUSE = 1.0
+NOT_FOR_WORKERS = re.compile(
+    "CELERY_.*|TORCHELASTIC_.*|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)"
+)
+"""Variables that are not for workers: settings of Celery's own, and which rank of a training started them."""
 LONGEST_PAUSE = 60.0
 
 
@@ -98,23 +101,28 @@ class Fleet:
         if seat.waits:
             seat.next_start = time.monotonic() + 2.0
             return
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(NOT_A_WORKERS)}
-        environ["VIDEVAL_DEVICES"] = seat.text
-        if self.settings.max_rss_gb is not None:
-            environ["VIDEVAL_MAX_RSS_GB"] = str(self.settings.max_rss_gb)
-        if self.tied:
-            environ["VIDEVAL_TIED_TO"] = str(os.getpid())
         command = [sys.executable, "-P", "-m", "workers", "worker", "--loglevel", self.loglevel]
         output = None if self.show_logs else seat.log_file.open("ab")
         try:
             seat.process = subprocess.Popen(
-                command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command,
+                env=self._environ(seat),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         finally:
             if output is not None:
                 output.close()
         seat.started_at = time.monotonic()
         seat.restarts += 1
+
+    def _environ(self, seat: Seat) -> dict[str, str]:
+        """What a worker is told: these settings whole, however they were made, and nothing that is not for it."""
+        environ = {name: value for name, value in os.environ.items() if not NOT_FOR_WORKERS.fullmatch(name)}
+        environ |= self.settings.as_environ() | {"VIDEVAL_DEVICES": seat.text}
+        return environ | ({"VIDEVAL_TIED_TO": str(os.getpid())} if self.tied else {})
 
     def _on_death(self, seat: Seat) -> None:
         assert seat.process is not None

@@ -133,7 +133,8 @@ class Serving:
         failures = self._failures.get(work.load_key, (0, 0.0))[0] + 1
         pause = min(LOAD_BACKOFF * 2 ** (failures - 1), LONGEST_BACKOFF)
         self._failures[work.load_key] = (failures, time.monotonic() + pause)
-        said = f"{work.spec.name} cannot be loaded: {error}" + (f" ({error.hint})" if error.hint else "")
+        what = str(error) if str(error).startswith(work.spec.name) else f"{work.spec.name} cannot be loaded: {error}"
+        said = what + (f" ({error.hint})" if error.hint else "")
         self._worker.ledger.note(Trouble.MODEL, said)
         log.error("%s; trying again in %.0f s", said, pause)
         self.load_key = None

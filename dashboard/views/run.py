@@ -42,7 +42,7 @@ def _top(run: RunInfo) -> None:
         st.header(plain(headline(status)), width="content")
         state_badge(status)
         as_of(answer)
-    st.text(f"{status.run.variant} on {status.run.model}")
+    st.text(f"{status.run.variant} on {status.run.model}" + f", {status.run.origin}" * status.run.is_imported)
     bar(status.counts, height=18)
     numbers(status, score)
     if score is not None and score.needs:

@@ -63,7 +63,7 @@ def _card(status: RunStatus, score: ScoreReport | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link("views/run.py", label=f"**{plain(status.run.name)}**", query_params={"run": status.run.name})
             state_badge(status)
-            st.caption(plain(f"{status.run.variant} on {status.run.model}"))
+            st.caption(plain(f"{status.run.variant} on {status.run.model}" + ", imported" * status.run.is_imported))
         bar(status.counts)
         numbers(status, score)
 
@@ -86,6 +86,7 @@ def _row(status: RunStatus, score: ScoreReport | None) -> Row:
         "benchmark": status.run.variant,
         "model": status.run.model,
         "enqueued": when(status.run.created_at),
+        "from": "imported" if status.run.is_imported else None,
     }
     return Row(cells=cells, id=status.run.name, href=link("run", run=status.run.name))
 

@@ -124,6 +124,15 @@ def test_a_model_that_cannot_be_loaded_is_the_workers_failure_and_the_request_st
     assert home.status()["counts"]["queued"] == 1
 
 
+def test_run_ends_with_the_reason_when_its_workers_cannot_load_the_model_again_and_again(
+    home: Home, clips: list[str]
+) -> None:
+    home.environ["VIDEVAL_FAKE_LOAD_FAULT"] = "error"
+    done = home.run("run", home.questions([row(clips)]), "fake", "--devices", "cpu:0", expect=3)
+    assert "the fake model was asked not to load" in done.stderr
+    assert home.status()["counts"]["queued"] == 1, "nothing is lost"
+
+
 def test_an_unreachable_database_is_a_clear_error(home: Home, clips: list[str]) -> None:
     home.environ["VIDEVAL_DATABASE_URL"] = "postgresql+psycopg://u:secret@127.0.0.1:1/none"
     done = home.run("enqueue", home.questions([row(clips)]), "fake", expect=3)

@@ -64,6 +64,63 @@ def test_a_checkpoint_without_a_chat_template_says_where_to_put_one(checkpoint: 
     assert "no chat template" in str(error) and "chat_template.jinja" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for message in %}", "cannot be used: Expected an expression"),
+        ("{% if messages %}<|im_start|>", "cannot be used: Unexpected end of template"),
+        ("{{ messages[0].role }}", "cannot be used: it leaves the question out"),
+    ],
+)
+def test_a_chat_template_that_is_cut_is_refused(checkpoint: Path, template: str, said: str) -> None:
+    (checkpoint / "chat_template.jinja").write_text(template)
+    error = refused(checkpoint)
+    assert said in str(error) and "chat_template.jinja" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("generation_config.json", '{"eos_token_id": [2', "generation_config.json cannot be read"),
+        ("generation_config.json", "null", "'NoneType' object is not a mapping"),
+        ("config.json", "null", "NoneType"),
+        ("tokenizer.json", "{}", "KeyError: 'added_tokens'"),
+        ("processor_config.json", "[]", "'list' object has no attribute"),
+    ],
+)
+def test_files_that_hold_something_else_are_no_traceback_and_no_other_answers(
+    checkpoint: Path, name: str, text: str, said: str
+) -> None:
+    (checkpoint / name).write_text(text)
+    assert said in str(refused(checkpoint))
+
+
+def test_weights_of_other_sizes_than_the_config_says_are_named(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    changed(checkpoint, "config.json", text_config=config["text_config"] | {"hidden_size": 48})
+    assert "of its weights are absent or misshapen, the first lm_head.weight" in str(refused(checkpoint))
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("You are trying to access a gated repo.\nMake sure", "accept its terms at https://huggingface.co/Some/Body"),
+        ("Some/Body is not a local folder and is not a valid model identifier", "is the name right"),
+        ("We couldn't connect to 'https://huggingface.co'", "hf download Some/Body"),
+    ],
+)
+def test_a_checkpoint_that_the_hub_does_not_give_says_what_to_do(said: str, hint: str) -> None:
+    spec = ModelSpec(name="it", adapter="hf_chat", checkpoint="Some/Body")
+    with pytest.raises(ModelUnavailable) as caught, hf.explained_load(spec):
+        raise OSError(said)
+    assert caught.value.hint.startswith(hint)
+
+
+def test_an_architecture_of_a_newer_transformers_says_how_to_get_it(checkpoint: Path) -> None:
+    changed(checkpoint, "config.json", model_type="next_year")
+    assert refused(checkpoint).hint == "pip install --upgrade transformers"
+
+
 def test_the_tokenizers_chat_template_will_do(checkpoint: Path) -> None:
     template = (checkpoint / "chat_template.jinja").read_text()
     (checkpoint / "chat_template.jinja").unlink()
@@ -143,8 +200,24 @@ def test_a_checkpoint_with_code_of_its_own_is_not_trusted_by_itself(checkpoint: 
     assert "--trust-remote-code" in error.hint
 
 
+def test_nobody_is_asked_on_the_terminal_whether_code_may_run(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(checkpoint, "config.json", model_type="its_own", auto_map={"AutoConfig": "code.Config"})
+    (checkpoint / "code.py").write_text("raise SystemExit('this ran')")
+    monkeypatch.setattr("builtins.input", lambda prompt="": "yes")
+    assert "--trust-remote-code" in refused(checkpoint).hint
+
+
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory"), MemoryError()]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("can't allocate memory"),
+        MemoryError(),
+        ValueError("The current `device_map` had weights offloaded to the disk, which needed to be re-saved."),
+        ValueError("Some modules are dispatched on the CPU or the disk. Make sure you have enough GPU RAM"),
+    ],
 )
 def test_too_little_memory_at_load_is_no_request_of_anybody(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException

@@ -55,3 +55,15 @@ def test_with_thinking_off_what_is_said_is_the_answer(loaded: Loaded, clip: Make
     said = answer(loaded("qwen3_5"), four(clip), settings=GenerationSettings(max_new_tokens=1, thinking=False))
     assert said.thinking is None
     assert said.text
+
+
+def test_the_first_words_of_an_answer_are_not_put_into_the_thinking_before_it(loaded: Loaded, clip: MakeClip) -> None:
+    parts = (Video(), Text(text="What?"), Text(text="Best option:(", role="assistant"))
+    prompt = Prompt(parts=parts, clips=(four(clip),))
+
+    def rendered(thinking: bool) -> str:
+        settings = GenerationSettings(max_new_tokens=1, thinking=thinking)
+        return str(loaded("qwen3_5").prepare(prompt, settings).rendered)
+
+    assert rendered(True).endswith("<think>\n")
+    assert rendered(False).endswith("</think>\n\nBest option:(")

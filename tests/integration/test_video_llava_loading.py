@@ -34,7 +34,7 @@ def test_a_checkpoint_that_is_not_on_this_machine_says_how_to_get_it(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelUnavailable) as caught:
         load_model(MODELS["Video-LLaVA-7B"], devices=["cpu"])
-    assert caught.value.hint == "hf download LanguageBind/Video-LLaVA-7B-hf --revision main"
+    assert caught.value.hint == "hf download LanguageBind/Video-LLaVA-7B-hf"
 
 
 def test_torn_weights_are_unavailable(checkpoint: Path) -> None:

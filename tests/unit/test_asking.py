@@ -11,10 +11,21 @@ from videval.asking import One, Pack, asking, is_pack, one_by_one, packed
 from videval.benchmarks.table import TableBenchmark
 from videval.errors import UsageError
 from videval.models.catalog import model_spec
-from videval.models.limits import refused
+from videval.models.limits import refuse_thinking, refused
 from videval.plain import plain, restored
 from videval.runkey import snapshot_digest
-from videval.types import ClipRef, FrameSampling, Generation, PredictionState, Said, Sample, Sound, Verdict
+from videval.types import (
+    ClipRef,
+    FrameSampling,
+    Generation,
+    GenerationSettings,
+    ModelSpec,
+    PredictionState,
+    Said,
+    Sample,
+    Sound,
+    Verdict,
+)
 
 A, B = ClipRef(video="a.mp4"), ClipRef(video="b.mp4", start=1.0, end=2.0)
 BENCH = TableBenchmark()
@@ -161,6 +172,46 @@ def test_what_a_model_cannot_be_shown_is_said_before_it_is_asked(values: dict[st
     with pytest.raises(UsageError, match=words):
         refused(spec, [odd, odd])
     assert refused(spec, [plain]) == refused(model_spec("fake"), [odd]) == []
+
+
+@pytest.mark.parametrize(
+    ("family", "frames", "own", "words"),
+    [
+        ("qwen3_vl", 1, None, r"a clip of 1 frame\(s\), and it takes 2 or more"),
+        ("glm4v", 4, 1, r"a clip of 1 frame\(s\), and it takes 2 or more"),
+        ("internvl", 8, 4, "clips of 4 and 8 frames, and it takes clips of one number of frames"),
+    ],
+)
+def test_what_the_processor_of_a_family_cannot_be_shown_is_said_before_it_is_asked(
+    family: str, frames: int, own: int | None, words: str
+) -> None:
+    spec = ModelSpec(name="it", adapter="hf_chat", checkpoint="X/Y", family=family)
+    sampling, other = FrameSampling(policy="uniform", num_frames=frames), B
+    if own:
+        other = replace(B, sampling=replace(sampling, num_frames=own))
+    asked = question(0, A, other)
+    with pytest.raises(UsageError, match=words):
+        refused(spec, [asked], sampling=sampling)
+    assert refused(replace(spec, family="qwen2_5_vl"), [asked], sampling=sampling) == []
+    assert refused(spec, [question(0, A, B)], sampling=FrameSampling(policy="rate", fps=1.0)) == []
+
+
+@pytest.mark.parametrize(
+    "model", ["Video-LLaVA-tiny", "Qwen/Qwen2.5-VL-7B-Instruct", "llava-hf/LLaVA-NeXT-Video-7B-hf"]
+)
+@pytest.mark.parametrize("told", [{"thinking": True}, {"thinking_budget": 100}])
+def test_a_model_that_does_not_think_is_not_told_to(model: str, told: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="does not think"):
+        refuse_thinking(model_spec(model), GenerationSettings(**told))
+    refuse_thinking(model_spec(model), GenerationSettings(thinking=False))
+    refuse_thinking(model_spec("Qwen/Qwen3.5-9B"), GenerationSettings(**told))
+
+
+def test_a_thinking_budget_leaves_room_for_the_answer() -> None:
+    spec = model_spec("Qwen/Qwen3.5-9B")
+    with pytest.raises(UsageError, match="a thinking budget of 512 leaves nothing of 512 new tokens") as caught:
+        refuse_thinking(spec, GenerationSettings(max_new_tokens=512, thinking_budget=512))
+    assert caught.value.hint == "--max-new-tokens 1024, or a smaller budget"
 
 
 def test_no_clip_has_more_frames_of_its_own_than_are_allowed() -> None:

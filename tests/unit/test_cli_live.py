@@ -28,6 +28,7 @@ from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem
 from videval.report import RunStatus, ScoreReport, run_status, score_report
 from videval.runs import find
+from workers.device import Device, parse_devices
 
 SCORE = "score 61.0 % (55.2 % to 66.5 %)"
 
@@ -114,6 +115,7 @@ class FakeFleet:
     stop: threading.Event = field(default_factory=threading.Event)
     hopeless: str = ""
     ticks: int = 0
+    devices: tuple[Device, ...] = tuple(parse_devices("cpu"))
 
     def tick(self) -> None:
         """The second one is when somebody presses Ctrl-C."""
@@ -129,10 +131,35 @@ def test_when_it_is_stopped_one_line_stays(
     if on_terminal:
         terminal(monkeypatch, 80)
     fleet = FakeFleet()
-    counts = progress.watch(database, find(database, "going"), fleet, fleet.stop)  # type: ignore[arg-type]
+    (counts,) = progress.watch(database, [find(database, "going")], fleet, fleet.stop)  # type: ignore[arg-type]
     assert not counts.finished
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
     assert plain.splitlines()[-1] == "7/20 done, stopped" and plain.count("done, stopped") == 1
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_of_several_runs_each_has_a_line_of_its_own_at_the_end(
+    on_terminal: bool, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if on_terminal:
+        terminal(monkeypatch, 80)
+    fleet, names = FakeFleet(), ("going", "longvideobench")
+    runs = [find(database, name) for name in names]
+    counts = progress.watch(database, runs, fleet, fleet.stop, named=True)  # type: ignore[arg-type]
+    assert [count.total for count in counts] == [20, 8]
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
+    assert [line.partition(": ")[0] for line in plain.splitlines()[-2:]] == [run.name for run in runs]
+
+
+def test_where_others_come_after_it_is_enough_that_nothing_waits(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = find(database, "going")
+    database.write(lambda c: c.exec_driver_sql("UPDATE requests SET status = 'running' WHERE status = 'queued'"))
+    fleet = FakeFleet()
+    (counts,) = progress.watch(database, [run], fleet, fleet.stop, is_last=False, named=True)  # type: ignore[arg-type]
+    assert (fleet.ticks, counts.finished, counts.queued) == (1, False, 0)
+    assert capsys.readouterr().out == "", "it is looked at again with those that come after it"
 
 
 def test_what_is_looked_at_often_is_read_now_and_then() -> None:
@@ -176,7 +203,7 @@ def test_while_answers_come_the_score_is_not_made_anew_with_every_look(
 def test_a_fleet_that_can_never_start_is_an_error(database: Database) -> None:
     fleet = FakeFleet(hopeless="cpu0: no such model")
     with pytest.raises(EnvironmentProblem, match="no such model"):
-        progress.watch(database, find(database, "going"), fleet, fleet.stop)  # type: ignore[arg-type]
+        progress.watch(database, [find(database, "going")], fleet, fleet.stop)  # type: ignore[arg-type]
 
 
 # above the live area

@@ -49,7 +49,7 @@ def found(videval: Call, *words: str) -> Any:
         (["clip.mp4", "What?", "fake", "--policy", "qwen"], "unknown sampling policy", "qwen3_vl", 2),
         (["clip.mp4", "What?", "fake", "--start", "2"], "a start and a later end", "--start 10 --end 20", 2),
         (["clip.mp4", "What?", "fake", "--start", "2", "--end", "1"], "a later end", "--start 10 --end 20", 2),
-        (["clip.mp4", "What?", "Video-LLaVA-tiny", "--frames", "4"], "takes exactly 8 frames", "_8frame", 2),
+        (["clip.mp4", "What?", "Video-LLaVA-tiny", "--frames", "4"], "takes exactly 8 frames", "--frames 8", 2),
         (["clip.mp4", "What?", "fake", "--devices", "tpu"], "'tpu' is not a device", "auto", 2),
     ],
 )
@@ -152,3 +152,21 @@ def test_what_is_asked_otherwise_than_the_recipe_says_is_said(videval: Call) -> 
     assert said.code == 0, said.err
     assert "frames.policy 'qwen3_vl' in place of 'qwen_vl_utils'" in said.err
     assert "frames.fps 1.0 in place of 2.0" in said.err
+
+
+def test_a_video_of_ones_own_is_asked_about_without_the_subtitles_of_a_recipe(videval: Call) -> None:
+    recipe('variant = "Video-MME_2fps_subs"\nsampling = { policy = "qwen_vl_utils", fps = 2.0 }')
+    said = videval("try", "clip.mp4", "What?", "--recipe", "./mine.toml")
+    assert said.code == 0, said.err
+    assert "variant 'Video-MME_2fps' in place of 'Video-MME_2fps_subs'" in said.err
+    both = videval("try", "clip.mp4", "What?", "--recipe", "./mine.toml", "--frames", "8", "--fps", "1")
+    assert both.code == 2 and "--frames and --fps exclude each other" in both.err
+
+
+def test_a_checkpoint_that_cannot_answer_is_refused_before_anything_is_decoded(
+    videval: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    said = videval("try", "clip.mp4", "What?", "Qwen/Qwen3-VL-2B-Instruct", "--sheet", "sheet.png")
+    assert said.code == 3 and "is not in this machine's cache" in said.err, said.err
+    assert not Path("sheet.png").exists()

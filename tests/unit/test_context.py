@@ -72,6 +72,20 @@ def test_what_is_only_likely_to_be_too_long_is_a_remark(looked: list[str]) -> No
     assert "they may fail" in said
 
 
+def test_the_limits_in_pixels_of_a_rule_by_length_are_counted(looked: list[str]) -> None:
+    large, small = (Pixels(max_pixels=tokens * 28 * 28) for tokens in (768, 16))
+    rules = (LengthRule(up_to=60, pixels=large), LengthRule(num_frames=16, pixels=small))
+    sampling = replace(EIGHT, by_length=rules)
+    assert too_long(replace(QWEN, context=4_000), asked(LONG, LONG, sampling=sampling, pixels=large)) == []
+    (said,) = too_long(replace(QWEN, context=3_000), asked(LONG, SHORT, sampling=sampling, pixels=small))
+    assert "1 of 2" in said and "short.mp4 is 8 frames x 360.0 tokens" in said
+
+
+def test_an_answer_as_long_as_the_context_is_refused_whatever_is_shown(looked: list[str]) -> None:
+    with pytest.raises(UsageError, match="answers may have 5,000 tokens, and intern takes 4,096 with the question"):
+        too_long(replace(INTERN, family="unknown", context=4_096), asked("absent.mp4", new=5_000))
+
+
 def test_limits_that_a_model_cannot_keep_are_left_to_the_requests(looked: list[str]) -> None:
     gemma = replace(QWEN, family="gemma4", context=1_000)
     assert too_long(gemma, asked(LONG, pixels=Pixels(max_pixels=6_000))) == []

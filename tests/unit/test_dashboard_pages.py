@@ -389,6 +389,22 @@ def test_a_runs_page_says_whether_it_reproduces_its_recipes_number(database: Dat
     assert "not as the recipe says: seed 3 in place of 0" in text and "so far, by 60 of 100 questions" in text
 
 
+def test_a_run_of_answers_from_elsewhere_is_marked(database: Database, opened: Open) -> None:
+    files = [{"name": "old.xlsx", "sha256": "0", "tool": "VLMEvalKit"}]
+    seed_run(database, Seed(done=60, card={"imported": {"files": files, "tool": "VLMEvalKit", "at": ""}}))
+    assert "imported from old.xlsx (VLMEvalKit)" in said(opened("run"))
+    assert ", imported" in said(opened("runs"))
+
+
+def test_an_answer_without_prompt_frames_and_times_is_shown(database: Database, opened: Open) -> None:
+    """So are those that were imported."""
+    seed_run(database, Seed(done=60))
+    database.write(lambda c: c.exec_driver_sql("UPDATE responses SET prompt = '[]', clips = '[]', num_frames = 0"))
+    assert "What moves in question 7?" in said(opened("samples", sample="q7"))
+    database.write(lambda c: c.exec_driver_sql("UPDATE responses SET generate_s = 0, decode_s = 0"))
+    assert not opened("run").exception
+
+
 def test_on_an_open_address_without_a_password_nothing_is_shown(database: Database, opened: Open) -> None:
     seed_run(database, Seed(done=50))
     for address in ("0.0.0.0", None, "192.168.1.5", "::"):

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -357,6 +358,12 @@ def work_of(name: str, *dtypes: str | None) -> KeyWork:
 )
 def test_api_seats_serve_what_needs_no_device_and_nobody_else_does(model: str, device_id: str, can: bool) -> None:
     assert can_serve(work_of(model), device_id) is can
+
+
+@pytest.mark.parametrize("device_id", ["cpu:0", MIG])
+def test_a_dtype_that_only_a_newer_videval_knows_is_left_to_its_workers(device_id: str) -> None:
+    work = work_of("fake")
+    assert not can_serve(replace(work, spec=replace(work.spec, dtype="float8")), device_id)
 
 
 def test_an_endpoint_s_dtype_is_the_one_asked_for() -> None:

@@ -375,3 +375,10 @@ def test_a_rule_by_length_changes_the_limits_that_it_names_by_what_is_shown_of_a
     run = replace(RESIZING, sampling=replace(RUN.sampling, by_length=rules))
     refs = (ClipRef(video="v0.mp4"), ClipRef(video="v0.mp4", start=0.0, end=0.5))
     assert pixels(root, frames, run, showing(*refs)) == (LIMITS, replace(LIMITS, max_pixels=200704))
+
+
+def test_a_rule_whose_most_is_below_the_runs_least_lowers_that_too(root: Path, frames: CacheFrames) -> None:
+    least = LIMITS.min_pixels or 0
+    assert least > 16, "the run has a least"
+    run = replace(RESIZING, sampling=replace(RUN.sampling, by_length=(LengthRule(pixels=Pixels(max_pixels=16)),)))
+    assert pixels(root, frames, run) == (replace(LIMITS, min_pixels=16, max_pixels=16),)

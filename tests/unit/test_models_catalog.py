@@ -175,3 +175,9 @@ def test_a_plug_in_adds_a_model_by_its_entry_point(monkeypatch: pytest.MonkeyPat
 def test_the_catalog_and_the_fake_import_no_torch() -> None:
     code = "import sys, videval.models.catalog, videval.models.fake; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_without_its_adapter_says_how_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName) as caught:
+        model_spec(str(tmp_path))
+    assert caught.value.hint == f"a folder is named with its adapter: hf_chat:{tmp_path}"

@@ -16,7 +16,7 @@ import videval
 from videval.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "ARCHITECTURE.md", "GLOSSARY.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = ("README.md", "ARCHITECTURE.md", "GLOSSARY.md", "CONTRIBUTING.md", "SECURITY.md", "docs/python.md")
 MARKED = re.compile(r"([\d.,]+)( s| minutes| MB| GB| %)?<!-- = (\S+) -->")
 UNITS = {" minutes": 60.0, " %": 0.01}
 NUMBER = re.compile(r"(?<![\w.])\d[\d.,]*(?!\w)")

@@ -11,9 +11,9 @@ from typer.main import get_command
 
 from tests.trees import tree
 from videval.cli.app import app
-from videval.cli.asked import takes_asked
+from videval.cli.asked import takes_suite
 from videval.models import catalog
-from videval.options import Asked, options
+from videval.options import Asked, Suite, options
 from videval.order import Order
 from videval.orders import make_order
 from videval.settings import Settings
@@ -71,11 +71,12 @@ variant = "MVBench_8frame"
 
 def asked_by(*words: str) -> Asked:
     """What a command that takes these options is handed."""
-    found: list[Asked] = []
+    found: list[Suite] = []
     commands = Typer(add_completion=False)
-    commands.command()(takes_asked(found.append))
+    commands.command()(takes_suite(found.append))
     get_command(commands).main([*words], standalone_mode=False)
-    return found[0]
+    (asked,) = found[0].cells
+    return asked
 
 
 def on_the_line(name: str) -> list[str]:
@@ -128,14 +129,15 @@ def test_every_option_reaches_the_record(name: str) -> None:
 def test_every_option_of_the_record_reaches_the_order(name: str, folder: Path) -> None:
     if name == "prompts":
         words = ["MVBench_8frame", "fake", "--data-root", "MVBench"]
-    elif name == "data":
-        words = ["fake", "--data", "asked.jsonl"]
     elif name in ("min_pixels", "total_pixels"):
         words = ["asked.jsonl", "resizes"]
     else:
         words = ["asked.jsonl", "fake"]
     settings = Settings(home=folder / "home")
-    plain, changed = (make_order(asked_by(*words, *more), settings) for more in ([], on_the_line(name)))
+    more = [*words, *on_the_line(name)]
+    if name == "data":
+        words, more = ["fake", "--data", "asked.jsonl"], ["fake", *on_the_line(name)]
+    plain, changed = (make_order(asked_by(*line), settings) for line in (words, more))
     assert facts(plain) != facts(changed)
 
 

@@ -27,6 +27,12 @@ def test_the_dtype_and_generation_that_the_user_sets_are_what_the_worker_is_told
     assert (spec.generation.max_new_tokens, spec.generation.temperature, spec.generation.seed) == (7, 0.5, 3)
 
 
+def test_a_dtype_that_does_not_exist_is_refused_before_any_worker_meets_it(table: Path) -> None:
+    with pytest.raises(UsageError, match="unknown dtype 'float8'") as caught:
+        make_order(Asked(what=str(table), model="fake", dtype="float8"), Settings())
+    assert caught.value.hint == "one of auto, bfloat16, float16, float32"
+
+
 def test_what_the_user_leaves_open_stays_the_models_own(table: Path) -> None:
     assert make_order(Asked(what=str(table), model="fake", temperature=0.0), Settings()).spec.dtype == "auto"
 

@@ -189,6 +189,11 @@ def test_a_pack_of_one_question_takes_a_plain_answer(raw: str, text: str) -> Non
     assert prediction.how.endswith("single")
 
 
+def test_ids_that_look_like_counts_are_ids_whatever_their_order() -> None:
+    found = read_pack('{"q2": "b", "q1": "a"}', ("q2", "q1", "q3"))
+    assert [p.text for p in found] == ["b", "a", None]
+
+
 def test_ids_need_not_be_numbers() -> None:
     assert [p.text for p in read_pack('{"v1_q1": "a", "v1_q2": "b"}', ("v1_q1", "v1_q2"))] == ["a", "b"]
     assert [p.text for p in read_pack('{"I1": "a", "I2": "b"}', ("I1", "I2"))] == ["a", "b"]

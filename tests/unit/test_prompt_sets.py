@@ -205,11 +205,13 @@ def test_prompts_and_protocol_are_in_the_card(settings: Settings, database: Data
         ("WorldSense_8frame", {"model": "Video-LLaVA-tiny"}, 1024),
         ("VideoMMMU_8frame", {"max_new_tokens": 64}, 64),
         ("VideoMMMU_8frame", {"max_new_tokens": 512}, 512),
+        ("VideoMMMU_8frame", {"model": "Qwen/Qwen3-VL-8B-Thinking"}, 40_960),
+        ("VideoMMMU_8frame", {"model": "Qwen/Qwen3-VL-8B-Thinking", "max_new_tokens": 64}, 64),
         ("MVBench_8frame", {}, 512),
         ("MVBench_8frame", {"model": "Video-LLaVA-tiny"}, 32),
     ],
 )
-def test_an_answer_is_as_long_as_the_user_says_else_the_benchmark_else_the_model(
+def test_an_answer_is_as_long_as_the_user_says_else_the_longer_of_what_benchmark_and_model_say(
     what: str, more: Mapping[str, Any], tokens: int, settings: Settings, database: Database
 ) -> None:
     made = asked(settings, what, **more)

@@ -52,5 +52,20 @@ def test_a_recipe_for_any_benchmark_shows_what_it_sets(videval: Call) -> None:
     assert re.search(r"pixels\.total_pixels +19267584", said.out) and "harness: VLMEvalKit" in said.out
 
 
+def test_what_a_recipe_says_and_what_it_leaves_to_others_stand_apart(videval: Call) -> None:
+    lines = videval("recipe", TEAM).lines
+    others = lines.index("it leaves to model, benchmark and policy")
+    (own,) = (i for i, line in enumerate(lines) if "pixels.max_pixels" in line)
+    (penalty,) = (i for i, line in enumerate(lines) if "generation.repetition_penalty" in line)
+    assert lines.index("it sets") < own < others < penalty
+
+
+def test_a_difference_is_of_what_is_said(videval: Call) -> None:
+    said = videval("recipe", TEAM, "--diff", "qwen2.5-vl-7b@vlmevalkit", columns=200)
+    assert "None" not in said.out and "()" not in said.out and "wording.joined" not in said.out
+    assert re.search(r"pixels\.total_pixels +- +19267584", said.out)
+    assert "without what they leave to model and benchmark" in said.out
+
+
 def test_a_tab_offers_recipes() -> None:
     assert complete.recipes("qwen2.5-vl-7b/lvb") == [TEAM]

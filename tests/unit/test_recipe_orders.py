@@ -161,6 +161,24 @@ def test_its_pixels_count_over_the_models_and_the_users_over_both(settings: Sett
     assert asked.max_pixels is None, "nothing is scaled when it is decoded"
 
 
+def test_a_limit_of_pixels_gives_way_to_the_one_that_is_asked_for(settings: Settings) -> None:
+    assert order(settings, max_pixels=500).spec.pixels == Pixels(min_pixels=500, max_pixels=500, total_pixels=5000)
+    assert order(settings, min_pixels=3000).spec.pixels == Pixels(min_pixels=3000, max_pixels=3000, total_pixels=5000)
+    with pytest.raises(UsageError, match="min_pixels 64 are more than max_pixels 32"):
+        order(settings, min_pixels=64, max_pixels=32)
+
+
+def test_what_a_model_cannot_be_shown_of_a_table_is_said_by_its_option(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="Video-LLaVA-tiny takes exactly 8 frames") as refused:
+        make_order(Asked(what="asked.jsonl", model="Video-LLaVA-tiny", frames=4), settings)
+    assert refused.value.hint == "--frames 8"
+    with pytest.raises(UsageError, match="resizes takes at most 16 frames, not 17") as refused:
+        make_order(Asked(what="asked.jsonl", model="resizes", frames=17), settings)
+    assert refused.value.hint == "--frames 16"
+    with pytest.raises(UsageError, match="--frames and --fps exclude each other"):
+        make_order(Asked(what="asked.jsonl", model="fake", frames=4, fps=1.0), settings)
+
+
 def test_the_most_pixels_are_for_decoding_where_the_model_does_not_resize(settings: Settings) -> None:
     made = order(settings, "fixed/mvbench", max_pixels=1500)
     assert made.max_pixels == 1500 and made.spec.pixels == Pixels()
@@ -185,6 +203,8 @@ def test_a_recipe_for_any_benchmark_is_run_on_the_users_own_questions(settings: 
         ({"dtype": "float16"}, ["dtype 'float16' in place of 'bfloat16'"]),
         ({"max_frames": 16}, ["frames.max_frames 16 in place of 32"]),
         ({"min_pixels": 64}, ["pixels.min_pixels 64 in place of 1000"]),
+        ({"attention": "eager"}, ["attention 'eager' in place of nothing"]),
+        ({"trust_remote_code": True}, ["trust_remote_code True in place of False"]),
         ({"prompts": "vlmevalkit"}, ["prompts 'vlmevalkit' in place of 'paper'"]),
         ({"temperature": 0.7, "max_frames": 99, "dtype": "bfloat16", "max_pixels": 2000}, []),
         ({"limit": 1, "priority": 2, "in_order": True, "max_attempts": 7}, []),
@@ -268,6 +288,15 @@ def test_a_run_that_was_made_without_its_recipe_is_gone_on_with_by_it(settings: 
     after = stored(database, make_order(replace(asked, model=None, recipe="mine.toml"), settings))
     assert before.recipe is None and after.run_id == before.run_id
     assert after.recipe is not None and after.recipe.name == "any@mine"
+
+
+def test_a_run_is_by_the_recipe_that_was_asked_for_last(settings: Settings, database: Database) -> None:
+    """So that a number mended in a file, or another's of the same setting, is what the run is compared with."""
+    before = stored(database, order(settings, allow_missing=True))
+    Path("team.toml").write_text(RECIPE.replace("value = 45.3", "value = 43.5"))
+    after = stored(database, order(settings, allow_missing=True))
+    assert after.run_id == before.run_id
+    assert after.recipe is not None and after.recipe.published[0].value == 43.5
 
 
 def test_rules_by_length_and_their_pixels_are_the_runs_sampling(settings: Settings) -> None:

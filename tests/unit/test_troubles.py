@@ -126,7 +126,8 @@ def test_pickled_weights_are_refused(folder: Path) -> None:
         ({"model_type": "qwen2", "hidden_size": 3}, "is a qwen2, which is shown nothing: it takes no video"),
         ({"model_type": "keye_vl", "auto_map": {"AutoModel": "x.Y"}}, "needs code that comes with it (keye_vl)"),
         ({"model_type": "next_year", "vision_config": {}}, "pip install --upgrade transformers"),
-        ({"hidden_size": 3}, "not named in config.json"),
+        ({"hidden_size": 3}, "its config.json names no architecture (model_type) -> was it copied whole?"),
+        ({"model_type": "../models/llama"}, "its architecture is ../models/llama"),
     ],
 )
 def test_an_architecture_that_cannot_answer_is_named(folder: Path, config: Mapping[str, Any], said: str) -> None:
@@ -148,6 +149,20 @@ def test_an_adapter_of_one_architecture_names_the_adapter_that_takes_the_others(
 def test_a_config_that_is_no_json_is_said(folder: Path) -> None:
     (folder / "config.json").write_text("{")
     assert "config.json cannot be read" in only(of(folder))
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer_config.json", "video_preprocessor_config.json"])
+@pytest.mark.parametrize("text", ['{"size": 3', "", "[]"])
+def test_settings_that_were_cut_are_said_as_without_them_it_would_answer_otherwise(
+    folder: Path, name: str, text: str
+) -> None:
+    (folder / name).write_text(text)
+    assert f"{name} cannot be read" in only(of(folder))
+
+
+def test_a_chat_template_without_a_word_is_none(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("\n")
+    assert "it has no chat template" in only(of(folder))
 
 
 # checkpoints of the hub

@@ -48,6 +48,8 @@ COMMANDS: Groups = {
             "run:run_command",
             "Enqueue, answer on this machine, score and export.",
             "videval run MVBench_8frame Video-LLaVA-7B --limit 20",
+            "videval run --data MVBench_8frame questions.tsv --model fake Video-LLaVA-7B",
+            "videval run suite.toml --dry-run",
             "videval run questions.tsv fake --devices cpu*2",
         ),
         _command(
@@ -90,7 +92,7 @@ COMMANDS: Groups = {
         _command(
             "list models",
             "lists:list_models",
-            "Models with their family, frames, context and size; NAME for the details.",
+            "Models with family, context and size; NAME for the details.",
             "videval list models",
             "videval list models Video-LLaVA-7B",
         ),
@@ -114,6 +116,20 @@ COMMANDS: Groups = {
             "Print a run's score so far, by group, with intervals.",
             "videval score mvbench",
             "videval score mvbench --protocol vlmevalkit",
+        ),
+        _command(
+            "compare",
+            "compare:compare_command",
+            "Say whether run A is as good as run B, and what differs.",
+            "videval compare mvbench-8frame--a--1 mvbench-8frame--b--1",
+            "videval compare mvbench-8frame--a--1 mvbench-8frame--b--1 --flipped 20",
+        ),
+        _command(
+            "gate",
+            "gate:gate_command",
+            "Say whether a suite's runs are as good as a baseline.",
+            "videval gate suite.toml --baseline mvbench-8frame--a--1",
+            "videval gate new.toml --baseline old.toml --margin 0.5",
         ),
         _command(
             "errors",
@@ -188,6 +204,13 @@ COMMANDS: Groups = {
             "Check a benchmark's data: counts, hashes, videos.",
             "videval verify MVBench",
             "videval verify Video-MME",
+        ),
+        _command(
+            "import",
+            "importing:import_command",
+            "Make runs of other tools' result files, scored by our rules.",
+            "videval import results/Video-LLaVA-7B_MVBench_8frame.xlsx --dry-run",
+            "videval import old.tsv --benchmark Video-MME_8frame --model Qwen/Qwen2.5-VL-7B-Instruct",
         ),
         _command(
             "merge",

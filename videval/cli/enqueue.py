@@ -2,49 +2,69 @@
 
 from typing import TYPE_CHECKING
 
-from videval.cli.asked import takes_asked
+from videval.cli.asked import takes_suite
 from videval.cli.busy import busy
 from videval.cli.console import explain, opened, say, settings_with, warn
 from videval.cli.words import frames_in_words
-from videval.options import Asked
+from videval.options import Suite
 from videval.words import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from videval.db.session import Database
     from videval.order import Order
     from videval.settings import Settings
+    from videval.suites.orders import Cell
     from workers.desk import Placed
 
-__all__ = ["enqueue_command", "ordered", "place"]
+__all__ = ["check_all", "enqueue_command", "one_of_each_model", "ordered", "place"]
 
 
-@takes_asked
-def enqueue_command(asked: Asked) -> None:
+@takes_suite
+def enqueue_command(suite: Suite) -> None:
     """Write a row and send a message for each question (for each video with packs).
 
-    The same again resumes the run and adds only what it lacks.
+    The same again resumes the run and adds only what it lacks. `--data A B --model X Y` or a suite's file: each pair is
+    a run.
     """
     from videval.models.troubles import troubles
 
     settings = settings_with()
-    order = ordered(asked, settings)
-    for trouble in troubles(order.spec):  # other machines may have what this one has not
-        warn(f"{trouble.in_words(order.spec)} (here; its workers may be elsewhere)")
+    cells = ordered(suite, settings)
+    check_all(cells)
+    for order in one_of_each_model(cells):
+        for trouble in troubles(order.spec):  # other machines may have what this one has not
+            warn(f"{trouble.in_words(order.spec)} (here; its workers may be elsewhere)")
     with opened(settings) as database:
-        placed = place(settings, database, order, new=asked.new)
-    sent = plural(placed.rung.sent, "message")
+        sent = sum(place(settings, database, c.order, new=c.asked.new).rung.sent for c in cells)
     how = "celery -A workers worker   (once per device)"
-    if not order.spec.needs_device:
+    if not any(cell.order.spec.needs_device for cell in cells):
         how = "VIDEVAL_DEVICES=api celery -A workers worker   (it needs no device)"
-    say(f"  {sent} sent; answer with: {how}")
+    say(f"  {plural(sent, 'message')} sent; answer with: {how}")
 
 
-def ordered(asked: Asked, settings: "Settings") -> "Order":
+def ordered(suite: Suite, settings: "Settings") -> "tuple[Cell, ...]":
     """Read the questions and check all that can be checked before anything is written."""
-    from videval.orders import make_order
+    from videval.suites.orders import ordered_cells
 
     with busy("reading the questions"):
-        return make_order(asked, settings)
+        return ordered_cells(suite, settings)
+
+
+def check_all(cells: "Sequence[Cell]") -> None:
+    """Check every run before the first one is placed: what is wrong with the last must not be found after hours."""
+    from videval.runs import check
+
+    for cell in cells if len(cells) > 1 else ():
+        check(cell.order)
+
+
+def one_of_each_model(cells: "Sequence[Cell]") -> "list[Order]":
+    """An order for each thing that must be loaded."""
+    from videval.suites.orders import waves
+
+    return [wave[0].order for wave in waves(cells)]
 
 
 def place(settings: "Settings", database: "Database", order: "Order", *, new: bool) -> "Placed":

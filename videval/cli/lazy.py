@@ -22,11 +22,12 @@ class LazyCommand(TyperCommand):
     """A command whose help ends in examples."""
 
     examples: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; an error knows the command that it is about."""
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, _spread(args, self.lists))
         except TyperException as error:
             error.ctx = getattr(error, "ctx", None) or ctx  # type: ignore[attr-defined]
             raise
@@ -37,6 +38,22 @@ class LazyCommand(TyperCommand):
             with formatter.section("Examples"):
                 for example in self.examples:
                     formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+
+
+def _spread(args: list[str], lists: tuple[str, ...]) -> list[str]:
+    """`--data A B --model X Y` with its option before each word; where the last of these options is not there, words
+    stand for what they always did."""
+    if not lists or not any(arg.partition("=")[0] == lists[-1] for arg in args):
+        return args
+    spread, option = list[str](), ""
+    for arg in args:
+        if arg.startswith("-"):
+            name = arg.partition("=")[0]
+            option = name if name in lists else ""
+        elif option and spread[-1] != option:
+            spread.append(option)
+        spread.append(arg)
+    return spread
 
 
 class LazyGroup(TyperGroup):
@@ -107,10 +124,10 @@ def _group(words: tuple[str, ...]) -> LazyGroup:
 def _built(command: Command) -> LazyCommand:
     module, _, function = command.target.partition(":")
     app = Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(command.words[-1], cls=LazyCommand, context_settings=HELP_OPTIONS)(
-        getattr(import_module(module), function)
-    )
+    target = getattr(import_module(module), function)
+    app.command(command.words[-1], cls=LazyCommand, context_settings=HELP_OPTIONS)(target)
     built = get_command(app)
     assert isinstance(built, LazyCommand)
     built.examples = command.examples
+    built.lists = getattr(target, "lists", ())
     return built

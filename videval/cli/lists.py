@@ -49,7 +49,7 @@ def list_runs(
 
     What goes on now: videval status. Keys of --json: README, "For scripts".
     """
-    from videval.cli.overview import HISTORY, Scores, history_rows, live, recipe_lines, run_json
+    from videval.cli.overview import HISTORY, Scores, history_rows, live, origin_lines, run_json
     from videval.report import run_statuses
 
     if state and state not in STATES:
@@ -65,7 +65,7 @@ def list_runs(
             say(f"no {state} runs" if state else "no runs yet -> videval enqueue MVBench_8frame Video-LLaVA-7B")
             return
         show_table(HISTORY, history_rows(shown, scores))
-        for line in recipe_lines(shown):
+        for line in origin_lines(shown):
             say(line)
         if len(found) > number:
             say(f"and {len(found) - number:,} older -> videval list runs -n {len(found)}")
@@ -164,7 +164,7 @@ def list_models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Models with their family, frames, context and size; NAME for the details."""
+    """Models with family, context and size; NAME for the details."""
     from videval.models.catalog import known_as, model_names, model_spec
 
     if _says_of_toolkit(name, 0, as_json=as_json):

@@ -24,7 +24,7 @@ __all__ = [
     "history_rows",
     "is_going",
     "live",
-    "recipe_lines",
+    "origin_lines",
     "run_json",
     "runs_table",
     "workers_table",
@@ -180,6 +180,7 @@ def run_json(database: Database, status: RunStatus, score: ScoreReport, alive: S
         "variant": status.run.variant,
         "model": status.run.model,
         "recipe": _recipe_json(status.run.recipe),
+        "imported": status.run.card.get("imported"),
         "questions": status.run.num_samples,
         "counts": dataclasses.asdict(status.counts) | {"total": status.counts.total},
         "finished": status.counts.finished,
@@ -203,9 +204,10 @@ def _recipe_json(recipe: RecipeUsed | None) -> dict[str, Any] | None:
     return {"name": recipe.name, "digest": recipe.digest, "deviations": list(recipe.deviations)}
 
 
-def recipe_lines(statuses: Sequence[RunStatus]) -> list[str]:
-    """Of each run that is by a recipe, which it is and what deviates from it."""
-    return [
+def origin_lines(statuses: Sequence[RunStatus]) -> list[str]:
+    """Of each run that is by a recipe, which it is and what deviates from it; of each that is imported, from where."""
+    imported = [f"{status.run.name}: {status.run.origin}" for status in statuses if status.run.is_imported]
+    return imported + [
         f"{status.run.name}: by recipe {recipe.name}"
         + (f", but {'; '.join(recipe.deviations)}" * bool(recipe.deviations))
         for status in statuses

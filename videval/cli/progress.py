@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ from videval.cli.overview import Scores
 from videval.cli.paced import Paced
 from videval.cli.words import measured, rate, time_left
 from videval.db import workers as worker_rows
+from videval.errors import ModelUnavailable
 from videval.report import run_status
+from videval.report.status import LOST_S
 
 if TYPE_CHECKING:
     from videval.db.records import RunInfo
@@ -31,30 +33,79 @@ TICK = 0.5
 """Seconds between two looks."""
 PERIOD = 5.0
 """Seconds between two plain lines."""
+MOST_DRAWN = 4
+"""Runs that the live area has room for."""
 
 
-def watch(database: "Database", run: "RunInfo", fleet: "Fleet", stop: threading.Event) -> "Counts":
-    """Show progress until the run is finished or stopped; EnvironmentProblem if no worker can ever work on it."""
-    look, scores, tell = Paced(run_status, period=TICK), Scores(database), _new_messages(database)
-    began, before = time.monotonic(), _over(look(database, run).counts)
-    next_line = began + PERIOD
+def watch(
+    database: "Database",
+    runs: Sequence["RunInfo"],
+    fleet: "Fleet",
+    stop: threading.Event,
+    *,
+    is_last: bool = True,
+    named: bool = False,
+) -> "list[Counts]":
+    """Show progress until the runs are finished or stopped, or, where others come after them, until nothing of them
+    waits; EnvironmentProblem if no worker can ever work on them. `named`: each line says of which run it is."""
+    looks = [_Look(database, run) for run in runs]
+    tell, next_line = _new_messages(database), time.monotonic() + PERIOD
+    refuse_unloadable = _unloadable(database, looks, fleet)
     with live_area() if console.is_terminal else nullcontext() as live:
         while not stop.is_set():
             fleet.tick()
-            status = look(database, run)
+            going = _going(looks)
             if live:
-                live.update(live_lines(status, _score_so_far(scores, status), console.width))
+                live.update(_area(going or looks, named=named))
             elif time.monotonic() > next_line:
                 next_line = time.monotonic() + PERIOD
-                say(plain_line(status, _score_so_far(scores, status)))
+                for look in going or looks:
+                    say(plain_line(look.status, look.score))
             tell()
-            if status.counts.finished:
+            if not going or not (is_last or any(look.status.counts.queued for look in going)):
                 break
             refuse_hopeless(fleet)
+            refuse_unloadable()
             stop.wait(TICK)
-    counts = run_status(database, run).counts
-    say(final_line(counts, _over(counts) - before, time.monotonic() - began))
-    return counts
+    return [look.end(named=named, is_over=is_last or stop.is_set()) for look in looks]
+
+
+class _Look:
+    """A run that is looked at again and again."""
+
+    def __init__(self, database: "Database", run: "RunInfo") -> None:
+        self._database, self.run = database, run
+        self._status, self._scores = Paced(run_status, period=TICK), Scores(database)
+        self.status = self._status(database, run)
+        self._began, self._before = time.monotonic(), _over(self.status.counts)
+
+    def again(self) -> "RunStatus":
+        """Where it stands now."""
+        self.status = self._status(self._database, self.run)
+        return self.status
+
+    @property
+    def score(self) -> str:
+        """Its score so far, in words."""
+        return _score_so_far(self._scores, self.status)
+
+    def end(self, *, named: bool, is_over: bool) -> "Counts":
+        """Say what became of it, if it is finished or nobody looks any more."""
+        counts = run_status(self._database, self.run).counts
+        if is_over or counts.finished:
+            said = final_line(counts, _over(counts) - self._before, time.monotonic() - self._began)
+            say(f"{self.run.name}: {said}" if named else said)
+        return counts
+
+
+def _going(looks: Sequence[_Look]) -> list[_Look]:
+    return [look for look in looks if not look.again().counts.finished]
+
+
+def _area(looks: Sequence[_Look], *, named: bool) -> Group:
+    """The lines of the first runs that go on."""
+    drawn = [live_lines(look.status, look.score, console.width, named=named) for look in looks[:MOST_DRAWN]]
+    return drawn[0] if len(drawn) == 1 else Group(*drawn)
 
 
 def _over(counts: "Counts") -> int:
@@ -67,6 +118,27 @@ def _score_so_far(scores: Scores, status: "RunStatus") -> str:
     found, top = score.overall.estimate, score.top
     interval = f"({measured(found.low, top)} to {measured(found.high, top)})"
     return f"{score.name} {measured(found.mean, top)} {interval}" if found.n else ""
+
+
+def _unloadable(database: "Database", looks: Sequence[_Look], fleet: "Fleet") -> Callable[[], None]:
+    """Raises ModelUnavailable when the fleet can load none of the models that are still waited for."""
+    from workers.refusals import Refusals
+
+    devices = {device.id for device in fleet.devices}
+    refusals = {look.run.load_key: Refusals(devices, look.run.load_key) for look in looks}
+
+    def refuse() -> None:
+        with database.read() as connection:
+            seats = worker_rows.seats(connection, silent_s=LOST_S)
+            said = {w.message for w in worker_rows.live_workers(connection) if w.message}
+        hopeless = {key for key, of_key in refusals.items() if of_key.look(seats)}
+        going = [look.run for look in looks if not look.status.counts.finished]
+        if going and all(run.load_key in hopeless for run in going):
+            raise ModelUnavailable(
+                "; ".join(sorted(said)) or f"{going[0].model} cannot be loaded", hint="videval doctor"
+            )
+
+    return refuse
 
 
 def _new_messages(database: "Database") -> Callable[[], None]:
@@ -84,7 +156,7 @@ def _new_messages(database: "Database") -> Callable[[], None]:
     return tell
 
 
-def live_lines(status: "RunStatus", score: str, columns: int) -> Group:
+def live_lines(status: "RunStatus", score: str, columns: int, *, named: bool = False) -> Group:
     """The bar with its counts, and the score below it: always two lines of at most `columns` characters."""
     counts = status.counts
     done = _over(counts)
@@ -92,7 +164,8 @@ def live_lines(status: "RunStatus", score: str, columns: int) -> Group:
     failed = Text(f"  {counts.failed:,} failed", style="red" if counts.failed else "dim")
     words = Text.assemble(f"  {done:,}/{counts.total:,}", failed, f"  {_pace(status)}")
     line = Text.assemble(_bar(share, max(columns - words.cell_len, 0)), words)
-    below = Text(score or "no score yet", style="" if score else "dim")
+    whose = f"{status.run.name}: " if named else ""
+    below = Text(f"{whose}{score or 'no score yet'}", style="" if score else "dim")
     for text in (line, below):
         text.truncate(columns, overflow="ellipsis")
     return Group(line, below)

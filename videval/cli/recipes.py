@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["list_recipes", "recipe_command"]
 
+NOTHING = (None, "", ())
+"""Values that say nothing."""
+
 RECIPES = (
     Column(title="recipe", kind="name"),
     Column(title="model", kind="name"),
@@ -123,8 +126,12 @@ def _show(recipe: "Recipe") -> None:
         warn(f"  it cannot be run here: {why_not}")
     _say_facts({"source": recipe.source, "date": recipe.date, "digest": recipe.digest, "note": recipe.note})
     _say_facts({"published": "; ".join(map(_number, recipe.published))})
-    say("it sets" if why_not or not recipe.variant else "a run has")
-    _say_facts(settled)
+    said = {name for name, value in _own(recipe).items() if value not in NOTHING}
+    say("it sets")
+    _say_facts({name: value for name, value in settled.items() if name in said})
+    if others := {name: value for name, value in settled.items() if name not in said and value not in NOTHING}:
+        say("it leaves to model, benchmark and policy")
+        _say_facts(others)
     if made_with := recipe.made_with.said():
         say("the published number was made with")
         for fact in made_with:
@@ -139,7 +146,7 @@ def _number(published: "Published") -> str:
 
 def _say_facts(facts: dict[str, Any]) -> None:
     for name, value in facts.items():
-        if value not in (None, "", ()):
+        if value not in NOTHING:
             explain(f"  {name:<30}{_in_words(value)}")
 
 
@@ -149,10 +156,11 @@ def _in_words(value: Any) -> str:
 
 
 def _show_difference(recipe: "Recipe", other: "Recipe", as_json: bool) -> None:
-    (first, why_not), (second, why_not_other) = _settled(recipe), _settled(other)
-    if why_not or why_not_other or not (recipe.variant and other.variant):
+    (first, first_why), (second, second_why) = _settled(recipe), _settled(other)
+    if first_why or second_why or not (recipe.variant and other.variant):
         first, second = _own(recipe), _own(other)
-    names = [name for name in dict.fromkeys((*first, *second)) if first.get(name) != second.get(name)]
+    known = dict.fromkeys((*first, *second))
+    names = [name for name in known if _something(first.get(name)) != _something(second.get(name))]
     if as_json:
         say_json({name: [first.get(name), second.get(name)] for name in names})
         return
@@ -160,4 +168,12 @@ def _show_difference(recipe: "Recipe", other: "Recipe", as_json: bool) -> None:
         say(f"{recipe.name} and {other.name} set the same")
         return
     columns = [Column(title="field", kind="name"), *(Column(title=r.name, kind="words") for r in (recipe, other))]
-    show_table(columns, [[name, *(_in_words(side.get(name, "")) for side in (first, second))] for name in names])
+    rows = [[name, *(_in_words(_something(side.get(name))) for side in (first, second))] for name in names]
+    show_table(columns, rows)
+    if first_why or second_why or not (recipe.variant and other.variant):
+        say("as both say it, without what they leave to model and benchmark")
+
+
+def _something(value: Any) -> Any:
+    """A value, "-" where nothing is said."""
+    return "-" if value in NOTHING else value

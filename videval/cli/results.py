@@ -9,6 +9,7 @@ import typer
 from videval.cli import complete
 from videval.cli.busy import busy
 from videval.cli.console import explain, opened_run, say, say_json, settings_with, warn
+from videval.cli.suite_table import show_scores_of
 from videval.cli.table import Column, show_table
 from videval.cli.words import measured, percent
 from videval.errors import Incomplete, UsageError
@@ -129,7 +130,9 @@ def _score_json(report: "ScoreReport") -> dict[str, Any]:
 
 
 def score_command(
-    run: Run,
+    run: Annotated[
+        str, typer.Argument(help="a run, the beginning of its name, or a suite's file", autocompletion=complete.runs)
+    ],
     protocol: Annotated[
         str, typer.Option(help="videval, or vlmevalkit for the score as VLMEvalKit computes it")
     ] = "videval",
@@ -140,10 +143,15 @@ def score_command(
 ) -> None:
     """Print a run's score so far, by group, with intervals.
 
-    Coverage says how much of the benchmark it rests on. Keys of --json: README, "For scripts".
+    Coverage says how much of the benchmark it rests on. Of a suite's file: all its scores as a table. Keys of --json:
+    README, "For scripts".
     """
     from videval.report import score_report, vlmevalkit_rating
+    from videval.suites.files import names_a_suite
 
+    if names_a_suite(run) and protocol == "videval":
+        show_scores_of(Path(run), as_json=as_json)
+        return
     if protocol not in ("videval", "vlmevalkit"):
         raise UsageError(f"unknown protocol {protocol!r}", hint="videval or vlmevalkit")
     with opened_run(run) as (database, info):

@@ -1,4 +1,4 @@
-"""run: enqueue, a local fleet, progress, score, export."""
+"""run: enqueue, a local fleet, progress, score, export; of one run, of lists that are crossed, or of a suite."""
 
 import signal
 import threading
@@ -9,76 +9,116 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videval.cli.asked import takes_asked
-from videval.cli.console import opened, say, settings_with, warn
-from videval.cli.enqueue import ordered, place
-from videval.options import Asked
+from videval.cli.asked import takes_suite
+from videval.cli.console import explain, opened, say, settings_with, warn
+from videval.cli.enqueue import check_all, one_of_each_model, ordered, place
+from videval.errors import UsageError
+from videval.options import Suite
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from videval.db.records import RunInfo
-    from videval.db.runs import Counts
     from videval.db.session import Database
+    from videval.settings import Settings
+    from videval.suites.orders import Cell
     from workers.fleet import Fleet
 
 __all__ = ["run_command"]
 
+MODES = ("all", "infer", "eval")
 
-@takes_asked
+
+@takes_suite
 def run_command(
-    asked: Asked,
+    suite: Suite,
     *,
     devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, api, ...")] = None,
     output: Annotated[Path | None, typer.Option(help="folder of the export")] = None,
+    mode: Annotated[str, typer.Option(help="infer: answer only; eval: score and export what is there")] = "all",
+    reuse: Annotated[bool, typer.Option("--reuse", help="changes nothing: no answer is ever made twice")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what it will cost, and ask nothing")] = False,
 ) -> None:
     """Enqueue, answer on this machine, score and export.
 
     The whole evaluation in one command, with one worker per device. The same again goes on where it was stopped.
+    `--data A B --model X Y` or a suite's file: each pair is a run, and one fleet serves them all, model by model.
     """
-    from videval.cli.errors import show_failures
-    from videval.cli.results import export_run, show_score
+    if mode not in MODES:
+        raise UsageError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODES)}")
+    settings = settings_with(devices=devices)
+    cells = ordered(suite, settings)
+    if reuse:
+        explain("--reuse changes nothing: answers are kept and never made again (--new makes another run)")
+    if dry_run:
+        from videval.cli.estimates import show_estimates
+
+        show_estimates(settings, cells)
+    else:
+        raise typer.Exit(_evaluate(settings, cells, mode, output or settings.output_dir))
+
+
+def _evaluate(settings: "Settings", cells: "Sequence[Cell]", mode: str, folder: Path) -> int:
+    """Answer, score and export as far as the mode says; returns the exit code."""
+    from videval.cli.evaluated import evaluated, runs_that_are_there
+
+    fleet = None if mode == "eval" else _fleet(settings, cells)
+    with opened(settings) as database:
+        runs = _answered(settings, database, cells, fleet) if fleet else runs_that_are_there(database, cells)
+        if runs is None:
+            say("nothing is lost, the same command goes on")
+            return 130
+        if mode == "infer":
+            explain("answers only, as --mode infer says; with --mode eval the same command scores and exports them")
+        return evaluated(database, cells, runs, None if mode == "infer" else folder)
+
+
+def _fleet(settings: "Settings", cells: "Sequence[Cell]") -> "Fleet":
+    """The workers of this machine that serve every model of these runs, in turn; raises what speaks against a run."""
     from videval.models.troubles import refuse_troubles
-    from workers.broker import using
     from workers.device import devices_for
     from workers.fleet import Fleet
 
-    settings = settings_with(devices=devices)
-    order = ordered(asked, settings)
-    fleet = Fleet(settings=settings, devices=devices_for(order.spec, settings.devices), tied=True)
-    for remark in refuse_troubles(order.spec):
-        warn(remark)
-    with opened(settings) as database, using(settings):
-        run = place(settings, database, order, new=asked.new).run
-        counts = _run_fleet(database, run, fleet)
-        if not counts.finished:
-            say("nothing is lost, the same command goes on")
-            raise typer.Exit(130)
-        show_score(database, run)
-        show_failures(database, run)
-        if counts.done:
-            export_run(database, run, output or settings.output_dir)
-        _point(run, counts)
-        raise typer.Exit(1 if counts.failed else 0)
+    check_all(cells)
+    specs = [order.spec for order in one_of_each_model(cells)]
+    devices = {device.id: device for spec in specs for device in devices_for(spec, settings.devices)}
+    fleet = Fleet(settings=settings, devices=list(devices.values()), tied=True)
+    for spec in specs:
+        for remark in refuse_troubles(spec):
+            warn(remark)
+    return fleet
 
 
-def _point(run: "RunInfo", counts: "Counts") -> None:
-    """Where to look next."""
-    say("look:   videval dashboard")
-    say(f"share:  videval report {run.name}")
-    if counts.failed:
-        say(f"failed: videval errors {run.name}")
+def _answered(
+    settings: "Settings", database: "Database", cells: "Sequence[Cell]", fleet: "Fleet"
+) -> "list[RunInfo] | None":
+    """Have all runs answered, in their order; None if somebody stops it. The workers are gone afterwards.
 
-
-def _run_fleet(database: "Database", run: "RunInfo", fleet: "Fleet") -> "Counts":
-    """Have the run answered until it is finished or somebody stops it; the workers are gone afterwards."""
+    A model's runs are placed when nothing of the models before it waits, so that each worker loads each model once.
+    """
     from videval.cli.busy import busy
     from videval.cli.progress import watch
+    from videval.db.records import RunInfo
+    from videval.suites.orders import waves
+    from workers.broker import using
 
-    with _signalled() as stop:
+    placed, open_ = dict[str, RunInfo](), list[RunInfo]()
+    with using(settings):
         try:
-            return watch(database, run, fleet, stop)
+            for wave in waves(cells):
+                for cell in wave:
+                    placed[cell.key] = place(settings, database, cell.order, new=cell.asked.new).run
+                    open_.append(placed[cell.key])
+                is_last = len(placed) == len(cells)
+                with _signalled() as stop:
+                    counts = watch(database, open_, fleet, stop, is_last=is_last, named=len(cells) > 1)
+                    open_ = [run for run, count in zip(open_, counts, strict=True) if not count.finished]
+                    if open_ if is_last else stop.is_set():
+                        return None
         finally:
             with busy("stopping the workers"):
                 fleet.stop()
+    return [placed[cell.key] for cell in cells]
 
 
 @contextmanager

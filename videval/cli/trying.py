@@ -42,11 +42,14 @@ def try_command(
     No database and no broker: it is decoded, prepared and answered here, and all that the model was shown and told is
     printed. For what a recipe does to a video of your own.
     """
+    from videval.models.troubles import refuse_troubles
     from videval.trying import order_about, try_it
     from workers.engine.here import engine_here
 
     settings = settings_with(devices=devices)
     order = order_about(asked, video.expanduser(), question, options=option or (), span=_span(start, end))
+    for remark in refuse_troubles(order.spec):
+        warn(remark)
     place = sheet or settings.output_dir / "try" / f"{video.stem}.png"
     with engine_here(order.spec, settings) as engine:
         with busy("decoding, loading, answering"):

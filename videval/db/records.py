@@ -91,6 +91,21 @@ class RunInfo:
     protocol: int = 1
     recipe: RecipeUsed | None = None
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether answers of it were read from result files."""
+        return "imported" in self.card
+
+    @property
+    def origin(self) -> str:
+        """From which files answers of it were read, in words; empty: from none."""
+        imported = self.card.get("imported")
+        if not imported:
+            return ""
+        names = [str(file["name"]) for file in imported["files"]]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return f"imported from {', '.join(names[:3])}{more} ({imported['tool']})"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredSample:

@@ -38,6 +38,7 @@ __all__ = [
     "mend_counts",
     "recount",
     "request_keys",
+    "set_imported",
     "set_recipe",
     "set_state",
 ]
@@ -121,9 +122,14 @@ def create_run(connection: Connection, new: NewRun) -> int:
 
 
 def set_recipe(connection: Connection, run_id: int, recipe: RecipeUsed) -> None:
-    """Say by which recipe a run is that was made without one: the same key is the same setting."""
-    if not connection.execute(select(RunRow.recipe).where(RunRow.id == run_id)).scalar_one():
-        connection.execute(update(RunRow).where(RunRow.id == run_id).values(recipe=plain(recipe)))
+    """Say by which recipe a run is, in place of another one: the same key is the same setting."""
+    connection.execute(update(RunRow).where(RunRow.id == run_id).values(recipe=plain(recipe)))
+
+
+def set_imported(connection: Connection, run_id: int, imported: Mapping[str, Any]) -> None:
+    """Say in a run's card which files its answers were read from."""
+    card = connection.execute(select(RunRow.card).where(RunRow.id == run_id)).scalar_one()
+    connection.execute(update(RunRow).where(RunRow.id == run_id).values(card={**card, "imported": dict(imported)}))
 
 
 def request_keys(connection: Connection, run_id: int) -> set[str]:

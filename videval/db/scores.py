@@ -35,6 +35,7 @@ __all__ = [
     "VideoScore",
     "folds",
     "forget_sums",
+    "judged",
     "lock_sums",
     "mark_counted",
     "pending_runs",
@@ -134,6 +135,17 @@ def verdicts(
     inside = (SampleScoreRow.sample_id >= low) & (SampleScoreRow.sample_id <= high)
     there = SampleScoreRow.verdict != DROPPED
     return [tuple(row) for row in connection.execute(query.where(_OF_RUN, inside, there), {"of_run": run_id})]
+
+
+def judged(connection: Connection, run_id: int, low: int, high: int) -> dict[str, tuple[str, float | None]]:
+    """The verdict and the value in 0..1 of samples with row ids low..high, by sample id."""
+    inside = (SampleScoreRow.sample_id >= low) & (SampleScoreRow.sample_id <= high)
+    query = (
+        select(SampleRow.key, SampleScoreRow.verdict, SampleScoreRow.value)
+        .join(SampleRow, SampleRow.id == SampleScoreRow.sample_id)
+        .where(_OF_RUN, inside, SampleScoreRow.verdict != DROPPED)
+    )
+    return {key: (verdict, value) for key, verdict, value in connection.execute(query, {"of_run": run_id})}
 
 
 def pending_runs(connection: Connection) -> list[int]:

@@ -115,7 +115,7 @@ def recent_costs(connection: Connection, run_id: int, *, limit: int = 500) -> li
     """(frames, seconds of decoding and generating) of the newest answers of a run."""
     rows = connection.execute(
         select(ResponseRow.num_frames, ResponseRow.decode_s + ResponseRow.generate_s)
-        .where(ResponseRow.run_id == run_id)
+        .where(ResponseRow.run_id == run_id, ResponseRow.generate_s > 0)  # imported answers took no time here
         .order_by(ResponseRow.created_at.desc())
         .limit(limit)
     )

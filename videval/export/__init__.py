@@ -23,7 +23,7 @@ from videval.export.files import (
 )
 from videval.export.parquet import write_parquet
 from videval.export.read import read_export
-from videval.export.run import run_table
+from videval.export.run import run_table, sample_rows, table_columns
 from videval.export.table import FORMATS, ExportFormat, ExportResult, Table, Written, check_table
 from videval.export.text import write_json, write_jsonl, write_tsv
 from videval.export.xlsx import write_xlsx
@@ -38,6 +38,8 @@ __all__ = [
     "owner_of",
     "read_export",
     "run_table",
+    "sample_rows",
+    "table_columns",
 ]
 
 _WRITERS: dict[ExportFormat, Callable[[Table, Draft], Written]] = {

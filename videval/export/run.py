@@ -12,7 +12,7 @@ from videval.report import metric_rows, run_card, score_report
 from videval.report.index import spans
 from videval.types import Scalar
 
-__all__ = ["run_table"]
+__all__ = ["run_table", "sample_rows", "table_columns"]
 
 RESPONSES = 500
 """Requests whose responses are in memory at once: what was thought may be long."""
@@ -20,12 +20,11 @@ RESPONSES = 500
 
 def run_table(database: Database, run: RunInfo) -> Table:
     """The table of a run, with its card, metrics and failures; rows are read while they are taken."""
-    own = [c for c in run.columns if c != "prediction"]
     with database.read() as connection:
         failed = list(results.failures(connection, run.run_id))
     return Table(
-        columns=(*(own if "index" in own else ["index", *own]), "prediction"),
-        rows=_rows(database, run),
+        columns=table_columns(run),
+        rows=(row for _, row in sample_rows(database, run)),
         card=run_card(database, run) | {"metrics": metric_rows(score_report(database, run))},
         failures=failed,
         run=run.name,
@@ -33,8 +32,15 @@ def run_table(database: Database, run: RunInfo) -> Table:
     )
 
 
-def _rows(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
-    """The samples in the benchmark's order; read in spans, so that no reader stays open while a file grows."""
+def table_columns(run: RunInfo) -> tuple[str, ...]:
+    """The benchmark's columns with `index` among them, then `prediction`."""
+    own = [c for c in run.columns if c != "prediction"]
+    return (*(own if "index" in own else ["index", *own]), "prediction")
+
+
+def sample_rows(database: Database, run: RunInfo) -> Iterator[tuple[str, dict[str, Scalar]]]:
+    """The samples by id, each with its row of the table, in the benchmark's order; read in spans, so that no reader
+    stays open while a file grows."""
     with database.read() as connection:
         bounds = stats.sample_span(connection, run.snapshot_id)
     for low, high in spans(*bounds) if bounds else ():
@@ -44,7 +50,7 @@ def _rows(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
             row = dict(sample.row)
             row.setdefault("index", sample.id)
             row["prediction"] = prediction
-            yield row
+            yield sample.id, row
 
 
 def _responses(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:

@@ -124,7 +124,9 @@ def _published(name: str) -> ModelSpec | None:
 
 def _unknown(name: str) -> UnknownName:
     error = UnknownName("model", name, [*model_names(), *(a for c in cards().values() for a in c.aliases)])
-    if HUB_ID.fullmatch(name):
+    if Path(name).expanduser().is_dir():
+        error.hint = f"a folder is named with its adapter: {ADAPTER}:{name}"
+    elif HUB_ID.fullmatch(name):
         error.hint += f"   or, as it is on the hub: {ADAPTER}:{name}"
     return error
 

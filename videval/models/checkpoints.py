@@ -19,6 +19,7 @@ __all__ = [
     "model_type_of",
     "read_json",
     "require_checkpoint",
+    "require_settings",
     "weight_files",
 ]
 
@@ -26,6 +27,8 @@ PACKAGED = "package:"
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 PROCESSOR = ("processor_config.json", "preprocessor_config.json")
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json")
+SETTINGS = (*PROCESSOR, "video_preprocessor_config.json", "tokenizer_config.json", "generation_config.json")
+"""JSON files that transformers passes over or stumbles on where they are cut."""
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
 OBJECT = "object"
@@ -74,7 +77,9 @@ def read_json(path: Path) -> Mapping[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"{path} cannot be read: {error}", hint="was it copied whole?") from error
-    return data if isinstance(data, dict) else {}
+    if not isinstance(data, dict):
+        raise ModelUnavailable(f"{path} cannot be read: it is no table of settings", hint="was it copied whole?")
+    return data
 
 
 def model_type_of(folder: Path) -> str:
@@ -96,6 +101,12 @@ def require_checkpoint(folder: Path) -> None:
     raise ModelUnavailable(f"{folder} is not a complete checkpoint: no {', no '.join(missing)}", hint=hint)
 
 
+def require_settings(folder: Path) -> None:
+    """Raise ModelUnavailable for a file of settings that is cut: without it a model would answer otherwise."""
+    for name in SETTINGS:
+        read_json(folder / name)
+
+
 def missing_files(folder: Path) -> list[str]:
     """What a checkpoint must have and this one has not; raises ModelUnavailable for an index that is none."""
     alternatives = (("config.json",), PROCESSOR, TOKENIZER)
@@ -113,5 +124,5 @@ def weight_files(folder: Path) -> dict[str, list[str]]:
         for tensor, shard in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items():
             shards.setdefault(shard, []).append(tensor)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ModelUnavailable(f"{index} is not an index of weights: {error}") from error
+        raise ModelUnavailable(f"{index} is not an index of weights: {error}", hint="was it copied whole?") from error
     return dict(sorted(shards.items()))

@@ -13,7 +13,7 @@ from videval.models.cards import processors
 from videval.models.checkpoints import here, read_json
 from videval.models.families import Family, family_of
 from videval.types import ClipRef, FrameSampling, ModelSpec, Pixels, Sample
-from videval.video.sampling import choose_frames
+from videval.video.sampling import choose_frames, pixels_for, pixels_of_any, seconds_shown
 
 if TYPE_CHECKING:  # a worker counts nothing, and imports no decoder
     from videval.video.readers import VideoInfo
@@ -75,15 +75,21 @@ class _Counter:
     def most(self, sample: Sample) -> _Need | None:
         """The most it can need, whatever its videos are; None if the number of their frames is not bound, or so many
         cannot be kept within the limits."""
-        bounds = [_bound(ref.sampling or self.asking.sampling) for ref in sample.shown]
-        frames = [bound for bound in bounds if bound is not None]
-        if len(frames) < len(bounds):
+        samplings = [ref.sampling or self.asking.sampling for ref in sample.shown]
+        bounds = [(sampling, _bound(sampling)) for sampling in samplings]
+        known = [(sampling, bound) for sampling, bound in bounds if bound is not None]
+        if len(known) < len(bounds):
             return None
         try:
-            tokens = [most_tokens(self.model_type, self.processing, self.asking.pixels, frames=n) for n in frames]
+            tokens = [self._most(sampling, frames) for sampling, frames in known]
         except ModelFailure:
             return None
-        return self._sum(sample, frames, tokens)
+        return self._sum(sample, [frames for _, frames in known], tokens)
+
+    def _most(self, sampling: FrameSampling, frames: int) -> int:
+        """The most tokens of so many frames, by whichever rule for lengths."""
+        every = pixels_of_any(self.asking.pixels, sampling)
+        return max(most_tokens(self.model_type, self.processing, pixels, frames=frames) for pixels in every)
 
     def _clip(self, ref: ClipRef) -> tuple[int, int] | None:
         info = _looked_at(self.asking.root / ref.video)
@@ -91,9 +97,11 @@ class _Counter:
             return None
         try:
             sampling = ref.sampling or self.asking.sampling
-            frames = len(choose_frames(info.total_frames, info.fps, sampling, ref.span).indices)
-            of = {"frames": frames, "height": info.height, "width": info.width}
-            return frames, visual_tokens(self.model_type, self.processing, self.asking.pixels, **of)
+            chosen = choose_frames(info.total_frames, info.fps, sampling, ref.span)
+            seconds = seconds_shown(info.total_frames, info.fps, chosen.span_frames)
+            pixels = pixels_for(self.asking.pixels, sampling, seconds)
+            of = {"frames": len(chosen.indices), "height": info.height, "width": info.width}
+            return len(chosen.indices), visual_tokens(self.model_type, self.processing, pixels, **of)
         except (ModelFailure, VideoFailure):
             return None
 
@@ -119,6 +127,11 @@ def too_long(spec: ModelSpec, asking: Asking) -> list[str]:
     Nothing is said of a model of which too little is known to count.
     """
     limit, counter = context_of(spec), _counter(spec, asking)
+    if limit is not None and asking.new_tokens >= limit:
+        raise UsageError(
+            f"answers may have {asking.new_tokens:,} tokens, and {spec.name} takes {limit:,} with the question",
+            hint=f"--max-new-tokens {max(1, limit // 8)}",
+        )
     if limit is None or counter is None or not asking.samples:
         return []
     try:

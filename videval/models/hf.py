@@ -14,8 +14,14 @@ from safetensors import SafetensorError
 from transformers import AutoConfig
 from transformers.utils import logging
 
-from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied
-from videval.models.checkpoints import checkpoint_folder, checkpoint_source
+from videval.errors import ModelFailure, ModelUnavailable, OutOfMemory, ProcessDied, VidevalError
+from videval.models.checkpoints import (
+    checkpoint_folder,
+    checkpoint_source,
+    download_line,
+    here,
+    require_settings,
+)
 from videval.types import ModelSpec
 
 __all__ = [
@@ -33,7 +39,11 @@ __all__ = [
     "use_device",
 ]
 
+TOLD = (OSError, ValueError, RuntimeError, SafetensorError)
+"""What transformers raises with a message for people."""
 CPU_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
+NOT_ALL_ON_DEVICES = ("offloaded to the disk", "dispatched on the CPU or the disk")
+"""What transformers says where the weights are more than the devices hold."""
 BFLOAT16_SINCE = (8, 0)
 """The compute capability of the first GPUs with bfloat16 (Ampere); torch emulates it on older ones, far slower."""
 
@@ -83,12 +93,15 @@ def explained_load(spec: ModelSpec) -> Iterator[None]:
         raise _too_large(spec) from error
     except ImportError as error:
         raise ModelUnavailable(f"{spec.name} needs a package: {_first_line(error)}", hint=_install(error)) from error
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if any(sign in str(error) for sign in CPU_OUT_OF_MEMORY):
+    except VidevalError:
+        raise
+    except Exception as error:  # its files may hold anything, and make transformers raise anything
+        if any(sign in str(error) for sign in (*CPU_OUT_OF_MEMORY, *NOT_ALL_ON_DEVICES)):
             raise _too_large(spec) from error
-        raise ModelUnavailable(
-            f"{spec.name} cannot be loaded: {_first_line(error)}", hint=_mends(spec, error)
-        ) from error
+        said = (
+            _first_line(error) if isinstance(error, TOLD) else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        )
+        raise ModelUnavailable(f"{spec.name} cannot be loaded: {said}", hint=_mends(spec, error)) from error
 
 
 def load_config(spec: ModelSpec) -> Any:
@@ -122,11 +135,14 @@ def load_weights(cls: Any, spec: ModelSpec, *, dtype: str, devices: Sequence[tor
         dtype=getattr(torch, dtype),
         use_safetensors=True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # which are named below
         **placing(devices),
         **({"attn_implementation": spec.attention} if spec.attention else {}),
         **_told(spec),
     )
-    absent = sorted(str(name) for key in ("missing_keys", "mismatched_keys") for name in found[key])
+    if (folder := here(spec)) is not None:
+        require_settings(folder)
+    absent = sorted([*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])])
     if absent:
         raise ModelUnavailable(
             f"{spec.name}: {len(absent)} of its weights are absent or misshapen, the first {absent[0]}",
@@ -201,17 +217,26 @@ def _commit(spec: ModelSpec) -> str:
 
 
 def _told(spec: ModelSpec) -> dict[str, Any]:
-    """What `from_pretrained` is told of the files; code of a checkpoint runs only if the spec says so."""
+    """What `from_pretrained` is told of the files; code of a checkpoint runs only if the spec says so.
+
+    That it may not is said too: transformers would else ask for it on the terminal.
+    """
     revision = {} if checkpoint_folder(spec) is not None or not spec.revision else {"revision": spec.revision}
-    return revision | ({"trust_remote_code": True} if spec.trust_remote_code else {})
+    return revision | {"trust_remote_code": spec.trust_remote_code}
 
 
 def _mends(spec: ModelSpec, error: Exception) -> str:
     """The line that mends what kept a checkpoint from loading."""
     if "trust_remote_code" in str(error):
         return "read the checkpoint's code, then add --trust-remote-code"
+    if "does not recognize this architecture" in str(error):
+        return "pip install --upgrade transformers"
+    if "gated repo" in str(error):
+        return f"accept its terms at https://huggingface.co/{spec.checkpoint}, then: hf auth login"
+    if "not a valid model identifier" in str(error):
+        return f"is the name right, and yours to read? https://huggingface.co/{spec.checkpoint}; hf auth whoami"
     if checkpoint_folder(spec) is None:
-        return f"hf download {spec.checkpoint} --revision {spec.revision}"
+        return download_line(spec)
     return "point at a folder written by save_pretrained of the model and of its processor"
 
 

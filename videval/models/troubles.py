@@ -17,6 +17,7 @@ from videval.models.checkpoints import (
     here,
     missing_files,
     read_json,
+    require_settings,
     weight_files,
 )
 from videval.models.families import family_of
@@ -66,6 +67,7 @@ def troubles(spec: ModelSpec) -> list[Trouble]:
         if folder is None:
             return [_absent(spec)]
         is_own = checkpoint_folder(spec) is not None
+        require_settings(folder)
         return [*_of_config(spec, folder), *_of_files(spec, folder, is_own=is_own)]
     except ModelUnavailable as error:
         return [Trouble(says=str(error), mend=error.hint)]
@@ -94,11 +96,13 @@ def _of_config(spec: ModelSpec, folder: Path) -> Iterator[Trouble]:
     """What config.json says against it."""
     config = read_json(folder / "config.json")
     model_type, only = str(config.get("model_type", "")), ONE_ARCHITECTURE.get(spec.adapter)
-    if not config:
+    if not (folder / "config.json").is_file():
         return
-    if only is not None and model_type != only:
+    if not model_type:
+        yield Trouble(says="its config.json names no architecture (model_type)", mend="was it copied whole?")
+    elif only is not None and model_type != only:
         yield Trouble(
-            says=f"it is a {model_type or 'nameless architecture'}, and the adapter {spec.adapter} loads {only} only",
+            says=f"it is a {model_type}, and the adapter {spec.adapter} loads {only} only",
             mend=f"hf_chat:{spec.checkpoint}",
         )
     elif not _is_native(model_type):
@@ -112,7 +116,7 @@ def _foreign(spec: ModelSpec, config: Mapping[str, Any], model_type: str) -> Ite
     if "auto_map" not in config:
         known = "your transformers is older than it" if family_of(model_type) else "your transformers does not know it"
         yield Trouble(
-            says=f"its architecture is {model_type or 'not named in config.json'}, and {known}",
+            says=f"its architecture is {model_type}, and {known}",
             mend="pip install --upgrade transformers",
         )
     elif not spec.trust_remote_code:
@@ -128,7 +132,7 @@ def _is_native(model_type: str) -> bool:
     library = find_spec("transformers")
     folders = library.submodule_search_locations if library and library.submodule_search_locations else ()
     name = model_type.replace("-", "_")
-    return bool(name) and any((Path(folder) / "models" / name).is_dir() for folder in folders)
+    return name.isidentifier() and any((Path(folder) / "models" / name).is_dir() for folder in folders)
 
 
 def _sees(config: Mapping[str, Any], model_type: str) -> bool:
@@ -155,9 +159,13 @@ def _of_files(spec: ModelSpec, folder: Path, *, is_own: bool) -> Iterator[Troubl
 
 
 def _has_template(folder: Path) -> bool:
-    if any((folder / name).is_file() for name in TEMPLATES) or (folder / "chat_templates").is_dir():
+    if any(_has_text(folder / name) for name in TEMPLATES) or (folder / "chat_templates").is_dir():
         return True
     return any(read_json(folder / name).get("chat_template") for name in TEMPLATE_HOLDERS)
+
+
+def _has_text(path: Path) -> bool:
+    return path.is_file() and bool(path.read_bytes().strip())
 
 
 def _again(spec: ModelSpec, name: str, *, is_own: bool) -> str:

@@ -46,7 +46,7 @@ def _assigned(raw: str, entries: Entries, sample_ids: Sequence[str]) -> tuple[Ma
     """Answers by sample id, and how they were read."""
     how = entries.form if entries.style is not KeyStyle.PREFIXED else f"{entries.form}, I-keys"
     own = {i: entries.answers[i] for i in sample_ids if i in entries.answers}
-    if own and entries.style is KeyStyle.KEY and len(own) == len(entries.answers):
+    if own and entries.style in (KeyStyle.KEY, KeyStyle.PREFIXED) and len(own) == len(entries.answers):
         return own, how
     if len(sample_ids) == 1 and (answer := _only_answer(entries, raw)) is not None:
         return {sample_ids[0]: answer}, f"{how}, single"

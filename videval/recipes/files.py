@@ -15,10 +15,11 @@ groups with `recipes` of their own. What stands nearer to a recipe counts; it is
     published = [{ value = 45.3, source = "where" }]
 """
 
+import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,14 +27,18 @@ from typing import Any
 
 from videval.benchmarks.wording import PLACES
 from videval.errors import UsageError
+from videval.options import options
+from videval.plain import plain
 from videval.recipes.recipe import Recipe
 from videval.recipes.typed import record, refuse_unknown
-from videval.types import Wording
+from videval.types import Published, Wording
 
 __all__ = ["read_file"]
 
 _KEYS = tuple(f.name for f in fields(Recipe))
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
+_MOST = 100.0
+"""Published numbers are printed as percentages, or on a rating's own scale, which is shorter."""
 
 
 def read_file(path: Path) -> list[Recipe]:
@@ -76,11 +81,34 @@ def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:
     made = record(Recipe, named, where)
     if not _DATE.fullmatch(made.date):
         raise UsageError(f"{where}: date {made.date!r} is not a date", hint='date = "2025-02-05", or "2025-02"')
+    _check_ranges(made, where)
+    _check_published(made.published, where)
     if made.wording and (made.prompts or made.form):
         raise UsageError(f"{where}: it has a wording of its own, and a prompt set", hint="leave prompts and form out")
     if made.wording:
         _check_places(made.wording, where)
     return made
+
+
+def _check_ranges(recipe: Recipe, where: str) -> None:
+    """Refuse a value that its option would refuse."""
+    rules = recipe.sampling.by_length if recipe.sampling else ()
+    limits = [recipe.pixels, *(rule.pixels for rule in rules if rule.pixels)]
+    for of, said in [("generation", recipe.generation.said()), *(("pixels", plain(pixels)) for pixels in limits)]:
+        for option in options():
+            if option.name in said and not option.told.allows(said[option.name]):
+                wrong = f"{where}: {of}: {option.name} cannot be {said[option.name]}"
+                raise UsageError(wrong, hint=option.told.in_words())
+    if any((pixels.min_pixels or 0) > (pixels.max_pixels or math.inf) for pixels in limits):
+        raise UsageError(f"{where}: pixels: min_pixels are more than max_pixels")
+
+
+def _check_published(numbers: Sequence[Published], where: str) -> None:
+    for number in numbers:
+        if not 0 <= number.value <= _MOST:
+            raise UsageError(f"{where}: published: value {number.value:g}", hint=f"it is of {_MOST:g}, or a rating")
+        if number.questions is not None and number.questions < 1:
+            raise UsageError(f"{where}: published: {number.questions} questions", hint="1 or more, or leave it out")
 
 
 def _check_places(wording: Wording, where: str) -> None:

@@ -57,7 +57,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if get_origin(of[0]) is None and (type(value) in of or (float in of and type(value) is int)):
         return value
     words = " or ".join(_WORDS.get(kind, "a list") for kind in of)
-    raise UsageError(f"{where} must be {words}, not {value!r}")
+    right = f'{where.rpartition(": ")[2]} = "{value}"' if of == [str] else ""
+    raise UsageError(f"{where} must be {words}, not {value!r}", hint=right)
 
 
 def _one_of(choices: Collection[Any], value: Any, where: str) -> Any:

@@ -72,6 +72,11 @@ class ScoreReport:
     published: tuple[Reproduction, ...] = ()
 
     @property
+    def value(self) -> float | None:
+        """The headline in 0..1; None while nothing is scored."""
+        return self.overall.estimate.mean
+
+    @property
     def coverage(self) -> float:
         """The share of the benchmark's scorable questions that the score rests on."""
         return self.scored / self.scorable if self.scorable else 0.0

@@ -38,6 +38,15 @@ class Pixels:
     max_pixels: int | None = None
     total_pixels: int | None = None
 
+    def over(self, others: "Pixels") -> "Pixels":
+        """These limits, and the others' where these say nothing; where the two cross, the others' give way."""
+        least = others.min_pixels if self.min_pixels is None else self.min_pixels
+        most = others.max_pixels if self.max_pixels is None else self.max_pixels
+        if least is not None and most is not None and least > most:
+            least, most = (most, most) if self.max_pixels is not None else (least, least)
+        total = others.total_pixels if self.total_pixels is None else self.total_pixels
+        return Pixels(min_pixels=least, max_pixels=most, total_pixels=total)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LengthRule:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers
+from jinja2 import TemplateError, TemplateSyntaxError
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -18,6 +19,9 @@ from videval.models.hf_chat.model import HfChat
 from videval.types import ModelSpec
 
 __all__ = ["load"]
+
+QUESTION = "What happens?"
+TEMPLATE_AGAIN = "put the publisher's chat_template.jinja into the checkpoint's folder"
 
 
 def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> HfChat:
@@ -72,9 +76,24 @@ def _processor(spec: ModelSpec) -> Any:
     if not processor.chat_template:
         raise ModelUnavailable(
             f"{spec.checkpoint} has no chat template: nobody says how it is asked",
-            hint="put the publisher's chat_template.jinja into the checkpoint's folder",
+            hint=TEMPLATE_AGAIN,
         )
+    _require_whole_template(spec, processor)
     return processor
+
+
+def _require_whole_template(spec: ModelSpec, processor: Any) -> None:
+    """Raise ModelUnavailable for a chat template that is cut: no question would be asked."""
+    asked = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
+    try:
+        if QUESTION in str(processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)):
+            return
+        why = "it leaves the question out"
+    except TemplateSyntaxError as error:
+        why = str(error)
+    except TemplateError:  # which other prompts may not make it raise
+        return
+    raise ModelUnavailable(f"{spec.checkpoint}: its chat template cannot be used: {why}", hint=TEMPLATE_AGAIN)
 
 
 def _default(template: str | dict[str, str] | None) -> str | None:

@@ -53,14 +53,16 @@ class Processing:
             said = self._chat.text(prompt, pieces, turned)
             if not turned:
                 check_unswitched(self._family.thinking, said.opening, settings.thinking)
-            made = self._made(said.text, prompt, shown)
+            opened = is_opened(self._family.thinking, said.opening)
+            text = said.opening if opened else said.text  # an answer's first words are none of a thought's
+            made = self._made(text, prompt, shown)
             self._check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
                 tensors={n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS},
                 settings=settings,
                 seen=self._seen(made, prompt, shown) if shown else (),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
-                opened=is_opened(self._family.thinking, said.opening),
+                opened=opened,
                 joined_last=self._family.joined_last,
                 places=self._family.places,
             )
@@ -75,12 +77,12 @@ class Processing:
         given = {}
         for kind in KINDS:
             own = [visual for visual in shown if visual.kind == kind]
+            frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
             if own:
-                frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         bos = self._processor.tokenizer.bos_token
-        words = {"add_special_tokens": not (bos and text.startswith(bos)), f"return_{OFFSETS}": True}
-        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, text_kwargs=words, return_tensors="pt")
+        told |= {"text_kwargs": {"add_special_tokens": not (bos and text.startswith(bos))}, f"return_{OFFSETS}": True}
+        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, return_tensors="pt")
         return made
 
     def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
@@ -113,11 +115,12 @@ class Processing:
 
     def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
-        remembered: Remembered = getattr(self._processor, f"{kind}_processor")
+        remembered: Remembered | None = getattr(self._processor, f"{kind}_processor", None)
         paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        remembered.showing = (paths, tuple((name, str(value)) for name, value in told.items()))
+        how = tuple((name, str(value)) for name, value in told.items())
+        is_known = remembered is not None and remembered.show((paths, how) if own else None)
         clips: dict[str, npt.NDArray[np.uint8]] = {}
-        return [_read(visual, prompt, clips, mapped=remembered.knows) for visual in own]
+        return [_read(visual, prompt, clips, mapped=is_known) for visual in own]
 
     def _check_shown(self, shown: Sequence[Visual], clips: Sequence[Clip]) -> None:
         if not self._family.mixed and len({visual.kind for visual in shown}) > 1:

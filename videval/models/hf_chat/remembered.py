@@ -10,31 +10,37 @@ __all__ = ["Remembered"]
 class Remembered:
     """Stands in for a processor's `video_processor` or `image_processor`, and remembers what it made last.
 
-    Whoever calls it says first, in `showing`, what it will be shown and how: the same again is not made again. Only the
-    last is kept, as the questions about one clip come one after another, and pixels are large.
+    Whoever asks says first, by `show`, what it will be shown and how: the same again is not made again. Only the last
+    is kept, as the questions about one clip come one after another, and pixels are large.
     """
 
     def __init__(self, processor: Any) -> None:
-        self.showing: Hashable = None
         self._processor = processor
         self._key: Hashable = None
-        self._made: Any = None
+        self._made: list[Any] = []
+        self._calls = 0
 
     def __getattr__(self, name: str) -> Any:
         if name == "_processor":
             raise AttributeError(name)  # of a copy, before it has any
         return getattr(self._processor, name)
 
-    @property
-    def knows(self) -> bool:
-        """Whether what is in `showing` is what it made last."""
-        return self.showing is not None and self.showing == self._key
+    def show(self, what: Hashable) -> bool:
+        """Say what it is shown next (None: nothing that is known); whether it has made that already."""
+        if what is None or what != self._key:
+            self._key, self._made = what, []
+        self._calls = 0
+        return bool(self._made)
 
     def __call__(self, *given: Any, **told: Any) -> Any:
-        """As the processor; a copy, as callers add to it and take from it, of the same tensors."""
-        if not self.knows:
-            self._made, self._key = self._processor(*given, **told), self.showing
-        return _copied(self._made)
+        """As the processor; a copy, as callers add to it and take from it, of the same tensors.
+
+        One that is called several times for a prompt makes something else each time.
+        """
+        if self._calls == len(self._made):
+            self._made.append(self._processor(*given, **told))
+        self._calls += 1
+        return _copied(self._made[self._calls - 1])
 
 
 def _copied(made: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from videval.errors import ModelFailure, ModelUnavailable, VidevalError
+from videval.errors import ModelFailure, ModelUnavailable, UsageError
 from videval.models.messages import FrameFiles, Message, Question, Told, checked, folder_of, message_of, unread
 from videval.models.objects import ObjectModel, ObjectServer, shown_as
 from videval.models.vlmevalkit.toolkit import PREFIX, require, version
@@ -145,8 +145,8 @@ def _shown(model: Any, told: Told, name: str, *, is_api: bool) -> Iterator[None]
     try:
         with shown_as(model, name, whose=told.dataset, nframe=question.nframe, fps=question.fps):
             yield
-    except VidevalError as error:
-        raise error if isinstance(error, ModelFailure) else ModelFailure(str(error)) from error
+    except UsageError as error:  # its frames are counted in another way
+        raise ModelFailure(str(error)) from error
 
 
 def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> Model | Server:

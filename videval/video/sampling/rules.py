@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from videval.errors import UsageError
-from videval.types import POLICIES, FrameSampling, LengthRule
+from videval.types import POLICIES, FrameSampling, LengthRule, Pixels
 from videval.video.sampling.policies import explicit, known
 
-__all__ = ["check_sampling", "fitting", "rule_for", "seconds_shown"]
+__all__ = ["check_sampling", "fitting", "pixels_for", "pixels_of_any", "rule_for", "seconds_shown"]
 
 _NAMES = {"num_frames": "frame count", "fps": "rate"}
 _OTHER = {"num_frames": "frames per second, not a frame count", "fps": "a frame count, not a rate"}
@@ -29,6 +29,16 @@ def rule_for(sampling: FrameSampling, seconds: float) -> LengthRule | None:
     """The rule that counts for a shown part of this length: the first that fits; None if none does."""
     rules = explicit(sampling).by_length
     return next((rule for rule in rules if rule.up_to is None or seconds <= rule.up_to), None)
+
+
+def pixels_for(pixels: Pixels, sampling: FrameSampling, seconds: float) -> Pixels:
+    """How large the frames of a shown part of this length may be: as its rule says, where it says something."""
+    return _sized(pixels, rule_for(sampling, seconds))
+
+
+def pixels_of_any(pixels: Pixels, sampling: FrameSampling) -> set[Pixels]:
+    """How large the frames may be, for whatever length."""
+    return {_sized(pixels, rule) for rule in (None, *explicit(sampling).by_length)}
 
 
 def fitting(sampling: FrameSampling, seconds: float) -> FrameSampling:
@@ -60,15 +70,19 @@ def _all_of(wanted: FrameSampling) -> Iterator[FrameSampling]:
         yield _applied(wanted, None)
 
 
+def _sized(pixels: Pixels, rule: LengthRule | None) -> Pixels:
+    return rule.pixels.over(pixels) if rule and rule.pixels else pixels
+
+
 def _applied(wanted: FrameSampling, rule: LengthRule | None) -> FrameSampling:
-    plain = replace(wanted, by_length=())
+    ruled = replace(wanted, by_length=())
     if rule is None:
-        return plain
+        return ruled
     if rule.num_frames is not None:
-        plain = replace(plain, num_frames=rule.num_frames, fps=rule.fps, min_frames=None)
+        ruled = replace(ruled, num_frames=rule.num_frames, fps=rule.fps, min_frames=None)
     elif rule.fps is not None:
-        plain = replace(plain, num_frames=None, fps=rule.fps)
-    return plain if rule.max_frames is None else replace(plain, max_frames=rule.max_frames)
+        ruled = replace(ruled, num_frames=None, fps=rule.fps)
+    return ruled if rule.max_frames is None else replace(ruled, max_frames=rule.max_frames)
 
 
 def _check_order(rules: tuple[LengthRule, ...]) -> None:
