@@ -14,8 +14,8 @@ from videval.compat.datasets import Dataset
 from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
 from videval.inference import Engine, FrameSource
-from videval.models.messages import Message, checked, parts_of, told, worded
-from videval.types import Clip, Image, Part, Prompt, Response, Sample, Stage, Timings
+from videval.models.messages import Message, below, checked, parts_of, told, worded
+from videval.types import Clip, Prompt, Response, Sample, Stage, Timings
 from videval.video.eviction import held
 
 __all__ = ["Telling"]
@@ -73,7 +73,7 @@ class Telling:
             wait=answer.wait_s,
             generate=answer.generate_s,
         )
-        stored = replace(prompt, parts=tuple(_below(root, part) for part in prompt.parts))
+        stored = replace(prompt, parts=tuple(below(root, part) for part in prompt.parts))
         return Response(text=answer.generation.text, prompt=stored, generation=answer.generation, timings=timings)
 
     def _prompt(
@@ -115,13 +115,6 @@ class Telling:
         whose, line = f"{type(model).__name__}.build_prompt", self._dataset.data.iloc[place]
         with self._lock, _failing(whose, ModelFailure):
             return checked(model.build_prompt(line, dataset=self._dataset, video_llm=video_llm), whose)
-
-
-def _below(root: Path, part: Part) -> Part:
-    """A part as it is stored: its file relative to the data root, if it lies there."""
-    if not isinstance(part, Image) or not Path(part.path).is_relative_to(root):
-        return part
-    return Image(path=str(Path(part.path).relative_to(root)))
 
 
 def _clip(frames: FrameSource, run: RunConfig, path: str) -> Clip:

@@ -28,6 +28,7 @@ __all__ = [
     "Message",
     "Question",
     "Told",
+    "below",
     "checked",
     "folder_of",
     "message_of",
@@ -105,6 +106,13 @@ def told(message: Message, *, dataset: str, prompt: Prompt | None = None) -> Tol
     parts, clips = (prompt.parts, prompt.clips) if prompt else parts_of(message, unread)
     prompts = prompt.prompts if prompt else PromptSet.VLMEVALKIT
     return Told(parts=parts, clips=clips, prompts=prompts, message=tuple(message), dataset=dataset)
+
+
+def below(root: Path, part: Part) -> Part:
+    """A part as it is stored: its file relative to the data root, if it lies there."""
+    if not isinstance(part, Image) or not Path(part.path).is_relative_to(root):
+        return part
+    return Image(path=str(Path(part.path).relative_to(root)))
 
 
 def parts_of(message: Message, clip: Callable[[str], Clip]) -> tuple[tuple[Part, ...], tuple[Clip, ...]]:
