@@ -94,7 +94,8 @@ def _worker(
         stack.callback(worker.close)
         database.write(workers.register, worker.identity)
         database.write(workers.take_seat, worker.identity.id, engine.loaded.load_key)
-        database.write(requests.expire_workers, database.write(workers.predecessors, worker.identity))
+        for lost in database.write(requests.expire_workers, database.write(workers.predecessors, worker.identity)):
+            log.warning("request %d was in work when an earlier process died; it is asked last", lost.request_id)
         worker.replay_spool()
         reconcile = _Reconcile(worker)
         loops = Loops(Heartbeat(worker, _Leaver(worker)), reconcile, on_outage=reconcile.after_outage)

@@ -1,5 +1,6 @@
 """A call that waits for workers: what it prints, and when it waits no longer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,7 @@ from videval.errors import ModelUnavailable
 from videval.settings import Settings
 from workers.device import parse_devices
 from workers.fleet import Fleet
+from workers.refusals import OFTEN
 
 
 @pytest.fixture
@@ -39,33 +41,19 @@ def test_only_answers_that_come_during_the_call_are_printed_each_once(
 
 
 def test_a_model_that_no_worker_can_load_ends_the_wait(
-    database: Database, settings: Settings, run: RunInfo, tmp_path: Path
-) -> None:
-    fleet = Fleet(settings=settings.model_copy(update={"home": tmp_path}), devices=parse_devices("cpu*2", gpus=[]))
-    watch = fleets._Watch(settings, database, run, fleet)
-    ours = [seat(f"w{n}", f"cpu:{n}", refuses=(run.load_key,)) for n in range(2)]
-    idle = [seat("w0", "cpu:0"), ours[1]]
-    for _ in range(fleets.REFUSED - 1):
-        watch._count_refusals(ours, ["w0: no memory"])
-        watch._count_refusals(ours, ["w0: no memory"])  # the same refusal, seen twice
-        watch._count_refusals(idle, [])
-    with pytest.raises(ModelUnavailable, match="no memory"):
-        watch._count_refusals(ours, ["w0: no memory"])
-
-
-def test_a_model_that_another_fleet_serves_is_waited_for(
-    database: Database, settings: Settings, run: RunInfo, tmp_path: Path
+    database: Database, settings: Settings, run: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = Fleet(settings=settings.model_copy(update={"home": tmp_path}), devices=parse_devices("cpu", gpus=[]))
     watch = fleets._Watch(settings, database, run, fleet)
-    elsewhere = seat("other", "GPU-1", load_key=run.load_key)
-    for _ in range(2 * fleets.REFUSED):
-        watch._count_refusals([seat("w0", "cpu:0", refuses=(run.load_key,)), elsewhere], [])
-        watch._count_refusals([elsewhere], [])
-
-
-def seat(name: str, device: str, *, load_key: str | None = None, refuses: tuple[str, ...] = ()) -> workers.SeatInfo:
-    return workers.SeatInfo(id=name, device=device, load_key=load_key, served_s=0.0, refuses=refuses)
+    for n in range(2 * OFTEN - 1):
+        refuses = (run.load_key,) if n % 2 else ()
+        seat = workers.SeatInfo(id="w", device="cpu:0", load_key=None, served_s=0.0, refuses=refuses)
+        monkeypatch.setattr(workers, "seats", lambda *_, silent_s, seat=seat: [seat])
+        watch._look()
+    refusing = replace(seat, refuses=(run.load_key,))
+    monkeypatch.setattr(workers, "seats", lambda *_, silent_s: [refusing])
+    with pytest.raises(ModelUnavailable, match="fake cannot be loaded"):
+        watch._look()
 
 
 def test_workers_are_told_nothing_of_torchruns_world(

@@ -34,6 +34,9 @@ MATTERS = (
 )  # fmt: skip
 """Attributes of a model that its answers depend on: another value of one is another run. Only plain values count."""
 
+STRIKES = 20
+"""Deaths of a process in the midst of a question until that is to blame, where nobody says otherwise: who starts such a
+process kills it, too, and sees how it ends."""
 SECRET = re.compile("key|token|secret|password|auth", re.IGNORECASE)
 """What is not to be read in a run card."""
 
@@ -114,7 +117,7 @@ def order_here(
         spec=replace(made, here=digest),
         dtype=made.dtype,
         generation=made.generation,
-        max_attempts=settings.max_attempts,
+        max_attempts=settings.max_attempts if "max_attempts" in settings.model_fields_set else STRIKES,
         prompts=prompts,
         allow_symlinks=settings.allow_symlinks,
         about=about,
