@@ -1,8 +1,10 @@
 """Runs of VLMEvalKit's own models and datasets, answered in this process, on the dashboard's pages."""
 
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.dashboards import PAGES, Open, its_database, opens_pages, said, settings_of_this_test
@@ -10,6 +12,7 @@ from tests.kits import kit
 from tests.questions import request_ids, take
 from videval.asking import asking
 from videval.benchmarks.catalog import find_benchmark
+from videval.compat import build_dataset, infer_data_job_video
 from videval.db import results
 from videval.db.session import Database
 from videval.errors import UsageError
@@ -66,3 +69,13 @@ def test_a_model_that_reads_videos_by_itself_has_no_frames_to_try(kit: Path, tmp
     order = order_about(Asked(what=None, model="vlmevalkit:Toy-Watcher-8f"), video, "What moves?", span=None)
     with pytest.raises(UsageError, match="reads videos by itself"):
         try_it(order, engine=EngineHere(lambda: load_model(order.spec, devices=["cpu"])), sheet=tmp_path / "s.png")
+
+
+def test_the_call_of_its_users_takes_both_by_name_and_its_own_dataset(kit: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="VLMEvalKit's own dataset"):
+        build_dataset(FILMS)
+    dataset = getattr(import_module("vlmeval.dataset"), "build_dataset")("Toy-Films_4frame")  # noqa: B009
+    for model, words in ((PICTURES, "4 images"), ("vlmevalkit:Toy-Watcher-8f", "video,text; 4 frames")):
+        infer_data_job_video(model, tmp_path / "out", model, dataset, f"{words[:1]}.tsv")
+        found = pd.read_csv(tmp_path / "out" / f"{words[:1]}.tsv", sep="\t")
+        assert all(words in text for text in found["prediction"])

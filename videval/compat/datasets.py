@@ -75,6 +75,9 @@ class Dataset:
     def __init__(self, variant: Variant, *, data_root: Path | None = None, prompts: str | None = None) -> None:
         self.settings = Settings()
         self.benchmark = find_benchmark(variant.benchmark)
+        if self.benchmark.is_foreign:
+            hint = "from vlmeval.dataset import build_dataset: what it gives is taken as it is"
+            raise UsageError(f"{variant.name} is VLMEvalKit's own dataset", hint=hint)
         self.variant = variant
         self.prompts = self._prompts(prompts)
         self.sampling = explicit(self.benchmark.sampling(variant, self.prompts))

@@ -15,6 +15,7 @@ from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
 from videval.inference import Engine, FrameSource
 from videval.models.messages import Message, below, checked, parts_of, told, worded
+from videval.telling import question_of
 from videval.types import Clip, Prompt, Response, Sample, Stage, Timings
 from videval.video.eviction import held
 
@@ -90,7 +91,7 @@ class Telling:
             return told(self._dataset.message(prompt, samples), dataset=name, prompt=prompt)
         message = self._dataset_s(samples[0].row["video"] if is_pack(key) else place, video_llm)
         if self._model is not None or run.spec.told:
-            return told(message, dataset=name)
+            return replace(told(message, dataset=name), question=question_of(samples, key, run))
         parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
         return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
 
