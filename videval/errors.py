@@ -85,10 +85,22 @@ class VidevalError(Exception):
     """Any failure that videval explains: `str()` says what is wrong and `hint` what would be right."""
 
     exit_code: ClassVar[int] = 1
+    elsewhere: str = ""
+    """The traceback in the child process that reported it; "" if it was raised in this one."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    @property
+    def hint(self) -> str:
+        """The line that mends it, or "". A traceback has it below the message, for who did not catch the error."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str) -> None:
+        self._hint = hint
+        self.__notes__ = [f"  -> {hint}"] if hint else []
 
 
 class UsageError(VidevalError):

@@ -102,7 +102,9 @@ def check(order: Order) -> set[str]:
     raise DataMissing(
         f"{plural(len(missing), 'file')} of {order.variant.name} not below {order.root}, nothing was enqueued:\n"
         f"{shown}",
-        hint="fetch them, or go on without their questions: --allow-missing",
+        hint="fetch them; no question has its videos here"
+        if all_are
+        else "fetch them, or go on without their questions: --allow-missing",
     )
 
 

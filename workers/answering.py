@@ -177,8 +177,8 @@ class Answerer:
 
     def _fail(self, held: Held, error: RequestFailure) -> None:
         delay = self._settings.retry_delay * 2**held.claim.retries * random.uniform(0.75, 1.25)
-        notes = "\n".join(getattr(error, "__notes__", [])) or traceback.format_exc()
-        fail = partial(requests.fail, delay=delay, max_retries=self._settings.max_retries, traceback=notes)
+        told = error.elsewhere or traceback.format_exc()
+        fail = partial(requests.fail, delay=delay, max_retries=self._settings.max_retries, traceback=told)
         self._note_failure(held, error, self._ledger.insist(fail, *held.pair, error))
 
     def _strike(self, held: Held, error: RequestFailure) -> None:

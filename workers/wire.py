@@ -149,7 +149,8 @@ def error_message(error: BaseException) -> dict[str, Any]:
 
 
 def error_from(data: dict[str, Any]) -> errors.VidevalError:
-    """The failure that a child reported; its traceback is kept as a note."""
+    """The failure that a child reported, with its traceback there, which is a note as well."""
     error = _FAILURES[data["failure"]](data["message"], hint=data["hint"])
-    error.add_note(data["traceback"])
+    error.elsewhere = data["traceback"]
+    error.add_note(error.elsewhere)
     return error

@@ -424,6 +424,7 @@ def test_a_dataset_that_is_none_is_refused(
 def test_what_has_no_generate_or_no_data_is_refused(infer: Infer, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="generate"):
         infer(object(), Clips(tmp_path / "clips"))
+    assert not list((tmp_path / "out").glob(".*")), "there is nothing to go on with"
     with pytest.raises(UsageError, match="data, dataset_name, build_prompt"):
         infer(Speaker(), "MVBench_8frame")
 
@@ -484,6 +485,8 @@ def test_build_dataset_takes_vlmevalkits_keywords(mvbench: Dataset) -> None:
         build_dataset("MVBench")
     with pytest.raises(UsageError, match="does not know colour"):
         build_dataset("MVBench_8frame", colour="red")
+    with pytest.raises(UsageError, match="nframe='8' is not a number"):
+        build_dataset("MVBench", nframe="8")
 
 
 def test_a_server_that_breaks_gives_back_what_it_had(mvbench: Dataset, infer: Infer, home: Path) -> None:

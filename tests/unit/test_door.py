@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -217,6 +218,7 @@ def test_what_is_wrong_is_an_error_with_its_hint(
     with pytest.raises(kind) as raised:
         call(settings, table)
     assert hint in raised.value.hint
+    assert traceback.format_exception_only(raised.value)[-1] == f"  -> {raised.value.hint}\n"
     assert capfd.readouterr() == ("", "")
 
 

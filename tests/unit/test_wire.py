@@ -80,3 +80,4 @@ def test_a_failure_crosses_the_pipe_with_its_kind_and_what_would_be_right() -> N
     assert isinstance(error, ContextExceeded)
     assert error.kind == ErrorKind.CONTEXT
     assert "9000 tokens" in str(error) and "--max-new-tokens" in error.hint
+    assert "9000 tokens" in error.elsewhere and error.__notes__[-1] == error.elsewhere

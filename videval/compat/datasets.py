@@ -52,7 +52,7 @@ def _variant(name: str, kwargs: Mapping[str, Any]) -> Variant:
         said = parse_variant(name)
     except UsageError:
         said = Variant(name=name, benchmark=find_benchmark(str(kwargs.get("dataset", name))).name)
-    frames, fps = asked.get("nframe") or 0, asked.get("fps") or 0
+    frames, fps = _amount(asked, "nframe"), _amount(asked, "fps")
     if frames > 0 and fps > 0:
         raise UsageError(f"{name}: nframe and fps are two ways to say which frames", hint="give one of them")
     if frames <= 0 and fps <= 0:
@@ -65,6 +65,14 @@ def _variant(name: str, kwargs: Mapping[str, Any]) -> Variant:
         pack=bool(asked.get("pack", said.pack)),
         subtitles=bool(asked.get("use_subtitle", said.subtitles)),
     )
+
+
+def _amount(asked: Mapping[str, Any], key: str) -> float:
+    """The number that a keyword says, 0 if it says none."""
+    said = asked.get(key) or 0
+    if not isinstance(said, int | float):
+        raise UsageError(f"{key}={said!r} is not a number", hint=f"{key}=8" if key == "nframe" else f"{key}=1.0")
+    return said
 
 
 class Dataset:

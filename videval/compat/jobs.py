@@ -121,6 +121,8 @@ class _Call:
 
     def by_objects(self, model: Any, result: ResultFile, api_nproc: int) -> RunInfo | None:
         """The run of what is here, once nothing of it is left; None if others of this call have written its file."""
+        if not isinstance(model, NamedModel):
+            check_model(model)
         ticket = result.ticket()
         if result.is_there:
             result.tear_ticket()
@@ -128,7 +130,6 @@ class _Call:
         if isinstance(model, NamedModel):
             order = self._order(ticket, spec=model.spec, model=model)
             return self._here(order, lambda: Batcher(model.here(self.settings), self.settings.batch_size), None)
-        check_model(model)
         with adjusted(model, self.dataset, self.name):
             order = self._order(ticket, spec=None, model=model)
             return self._here(order, lambda: _server_of(model, api_nproc), model)
