@@ -114,6 +114,18 @@ def test_where_nobody_is_asked_nobody_is_waited_for(videval: Call) -> None:
     assert "waiting" not in videval("status", "short").out
 
 
+def test_a_run_of_objects_waits_for_its_program_and_for_no_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.cli import caller
+
+    database = new_database(tmp_path)
+    seed_run(database, Seed(questions=4, done=2, card={"objects": {"model": {"class": "mine.Mine"}}}))
+    database.close()
+    said = caller(tmp_path, monkeypatch, capsys)("status").out
+    assert "waiting for the program that has the model" in said and "fleet" not in said
+
+
 def test_runs_are_chosen_by_state_and_number(videval: Call) -> None:
     assert [line.split()[0] for line in videval("list", "runs", "--state", "paused").lines[1:]] == ["resting_8frame"]
     two = videval("list", "runs", "-n", "2")

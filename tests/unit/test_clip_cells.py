@@ -167,6 +167,10 @@ def test_a_question_lacks_its_data_if_one_of_its_clips_or_images_is_not_there(
         enqueue(database, order(tmp_path, gone=["a.mp4"]))
     run = enqueue(database, order(tmp_path, gone=["a.mp4"], allow_missing=True)).run
     assert (run.missing, requests(database)) == (("0",), {"sample:1": "b.mp4"})
+    (tmp_path / "b.mp4").unlink()
+    with pytest.raises(DataMissing) as raised:
+        enqueue(database, order(tmp_path, gone=["a.mp4", "b.mp4"], allow_missing=True))
+    assert "--allow-missing" not in raised.value.hint, "it was given, and leaves nothing to ask"
 
 
 @pytest.mark.parametrize("cell", [["a.mp4", "link.mp4"], "link.mp4"])

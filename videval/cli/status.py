@@ -83,6 +83,8 @@ def _show(database: "Database", run: str | None) -> None:
 def _waiting(statuses: list["RunStatus"]) -> str:
     """What is to be done where nobody works on what is asked; empty if nothing is asked."""
     asked = [s for s in statuses if s.state == "active" and s.counts.waiting]
+    if asked and all("objects" in s.run.card for s in asked):
+        return "waiting for the program that has the model or the dataset -> start it again"
     return "waiting for a worker -> videval fleet" if asked else ""
 
 
