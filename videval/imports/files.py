@@ -19,7 +19,7 @@ from videval.imports.cards import card_of
 from videval.imports.frames import plain_value, table_of
 from videval.imports.logs import is_log, log_row
 from videval.imports.pickles import RefusedPickle, read_pickle
-from videval.imports.rows import ResultFile, Row, answer_of, index_of
+from videval.imports.rows import ResultFile, Row, answer_of, index_of, text_of
 
 __all__ = ["MOST_BYTES", "read_results"]
 
@@ -108,7 +108,7 @@ def _row(path: Path, where: str, record: Mapping[str, Any], tool: str) -> Row:
     if index is None:
         raise UsageError(f"{path}: {where}: its index is empty", hint="is it a result file of VLMEvalKit?")
     text, why = answer_of(record["prediction"])
-    question = None if bare else str(record["question"] if record["question"] is not None else "")
+    question = None if bare else text_of(record["question"])
     return Row(where=where, index=index, question=question, text=text, why=why)
 
 
