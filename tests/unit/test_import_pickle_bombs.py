@@ -94,5 +94,5 @@ def test_lists_without_end_are_never_written_out() -> None:
 
 @pytest.mark.parametrize("args", [("x", b"y"), (laugh(), b"y"), (Made("numpy.dtype", ("i8",)), b"\x00" * 800)])
 def test_a_scalar_that_is_none_is_refused(args: tuple[Any, ...]) -> None:
-    with pytest.raises(ValueError, match="type|bytes for 1"):
+    with pytest.raises(ValueError, match=r"type|bytes for 1"):
         plain_value(Made("numpy.core.multiarray.scalar", args))

@@ -36,7 +36,7 @@ class _Room:
 
 
 def plain_value(value: Any) -> Any:
-    """A numpy scalar or pandas' NA as a plain value; anything else as it stands. ValueError for a scalar that is none."""
+    """A numpy scalar or pandas' NA as a plain value; anything else as it stands. ValueError for no scalar."""
     if isinstance(value, Name):
         return None if value.name in _MISSING else value
     if not (isinstance(value, Made) and value.name.endswith(".scalar")):
