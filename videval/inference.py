@@ -20,6 +20,7 @@ from videval.errors import (
     RequestFailure,
     VideoFailure,
 )
+from videval.models.messages import below
 from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
 from videval.types import (
     Answer,
@@ -126,7 +127,8 @@ def infer(
         if bench.is_foreign:
             on_stage(Stage.DECODE)
             whole = partial(clip, sampling=run.sampling, span=None)
-            prompt = asked = foreign_prompt(key, samples, run, bench, whole, holding)
+            asked = foreign_prompt(key, samples, run, bench, whole, holding)
+            prompt = replace(asked, parts=tuple(below(root, part) for part in asked.parts))
         elif reads_itself(run):
             clips = tuple(unread_clip(files, ref) for ref in samples[0].shown)
         else:

@@ -94,7 +94,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     spec = _spec(asked, recipe)
     bench, variant = _asked_about(asked, recipe, spec)
     spec, wording = _with_length(asked, recipe, bench, spec), _wording(asked, recipe)
-    prompts = bench.prompt_set(asked.prompts or recipe.prompts)
+    prompts = bench.prompt_set(asked.prompts or recipe.prompts or _own_prompts(bench, spec))
     page = bench.sampling(variant, prompts)
     if recipe.variant and variant == parse_variant(recipe.variant):
         _check_amount(recipe, page)
@@ -120,6 +120,11 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         sampled=_sampled(asked, recipe, page, spec),
         recipe=None if recipe is _NONE else recipe.used((), wording),
     )
+
+
+def _own_prompts(bench: Benchmark, spec: ModelSpec) -> PromptSet | None:
+    """The wording that a model is used to: of VLMEvalKit's own, VLMEvalKit's, where the benchmark has it."""
+    return PromptSet.VLMEVALKIT if spec.told and PromptSet.VLMEVALKIT in bench.prompt_sets else None
 
 
 def _check_form(recipe: Recipe, bench: Benchmark, prompts: PromptSet) -> None:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from videval.asking import is_pack
 from videval.benchmarks.base import Benchmark
@@ -14,7 +15,7 @@ from videval.models.messages import Question, Told, parts_of, told, unread
 from videval.types import Clip, ClipRef, Prompt, Sample
 from videval.video.eviction import held
 
-__all__ = ["foreign_prompt", "reads_itself", "told_prompt", "unread_clip"]
+__all__ = ["foreign_prompt", "question_of", "reads_itself", "told_prompt", "unread_clip"]
 
 
 def reads_itself(run: RunConfig) -> bool:
@@ -34,7 +35,9 @@ def told_prompt(prompt: Prompt, samples: Sequence[Sample], key: str, run: RunCon
     """A page's prompt for a model that is told messages: the message is made of it where the model is."""
     spans = tuple(ref.span for ref in samples[0].shown) if run.form == "video" else ()
     own = {field.name: getattr(prompt, field.name) for field in fields(prompt)}
-    return Told(**own, dataset=bench.name, question=replace(_question(samples, key, run, bench), spans=spans))
+    return Told(
+        **own, dataset=bench.name, question=question_of(samples, key, run, spans=spans, folder_fps=bench.folder_fps)
+    )
 
 
 def foreign_prompt(
@@ -51,18 +54,18 @@ def foreign_prompt(
     """
     message, dataset = bench.message(samples, pack=is_pack(key), video_llm=run.form == "video")
     if run.spec.told:
-        return replace(told(message, dataset=dataset), question=_question(samples, key, run, bench))
+        return replace(told(message, dataset=dataset), question=question_of(samples, key, run, source=run.benchmark))
     parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(get, Path(path)))))
     return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
 
 
-def _question(samples: Sequence[Sample], key: str, run: RunConfig, bench: Benchmark) -> Question:
+def question_of(samples: Sequence[Sample], key: str, run: RunConfig, **more: Any) -> Question:
+    """What a model that is told messages may want to know of a request; `more`: fields of a Question."""
     return Question(
         row=samples[0].row,
         nframe=run.sampling.num_frames or 0,
         fps=run.sampling.fps or 0.0,
         kind="Video-MCQ" if samples[0].candidates else "Video-VQA",
         pack=is_pack(key),
-        source=run.benchmark if bench.is_foreign else "",
-        folder_fps=bench.folder_fps,
+        **more,
     )

@@ -52,7 +52,13 @@ def order_about(asked: Asked, video: Path, question: str, *, options: Sequence[s
 
 
 def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
-    """Decode, write the contact sheet, ask the engine. Raises RequestFailure, EnvironmentProblem."""
+    """Decode, write the contact sheet, ask the engine. Raises RequestFailure, EnvironmentProblem; UsageError for a
+    model that reads videos by itself."""
+    if order.spec.told and order.form == "video":
+        raise UsageError(
+            f"{order.spec.name} reads videos by itself: which frames it sees cannot be shown",
+            hint="ask it in a run: videval run --data questions.tsv MODEL",
+        )
     (sample,) = order.samples
     with TemporaryDirectory(prefix="videval-try-") as folder:
         response = infer(

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -121,12 +122,25 @@ class Decoders:
             return [d.pid for d in self._alive]
 
     def close(self) -> None:
-        """End all decoders."""
+        """End all decoders. Who has borrowed one hears of its death and buries it: no pipe is closed under a thread
+        that listens to it."""
         with self._lock:
             self._closed = True
             alive, self._alive = self._alive, set()
         for decoder in alive:
+            decoder.end()
+        for decoder in self._take_idle():
             decoder.kill()
+
+    def _take_idle(self) -> list["_Decoder"]:
+        """The decoders that nobody has borrowed; who comes for one later starts none."""
+        taken: list[_Decoder | None] = []
+        with suppress(queue.Empty):
+            while True:
+                taken.append(self._idle.get_nowait())
+        for _ in taken:
+            self._idle.put(None)
+        return [decoder for decoder in taken if decoder is not None]
 
     def _borrow(self) -> "_Decoder":
         decoder = self._idle.get()
@@ -203,6 +217,9 @@ class _Decoder:
                 self.reader = answer["reader"]
         except (EOFError, OSError) as error:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
+
+    def end(self) -> None:
+        self._child.end()
 
     def kill(self) -> None:
         self._child.kill()

@@ -39,6 +39,8 @@ __all__ = ["ServerHere", "serve"]
 log = logging.getLogger(__name__)
 PAUSE = 0.1
 """Seconds between two looks for work when there is none: others have it in hand, or it is not due yet."""
+JOIN = 5.0
+"""Seconds that threads of ours may take to end what they do with the database."""
 
 
 class ServerHere(Server, Protocol):
@@ -67,8 +69,15 @@ def serve(
     with _worker(settings, engine, answers, on_answer) as worker:
         worker.database.write(queue.line_up, run.run_id)
         pump = _Pump(worker, run, server)
-        threading.Thread(target=pump.run, name="claims", daemon=True).start()
-        server.run()
+        thread = threading.Thread(target=pump.run, name="claims", daemon=True)
+        thread.start()
+        try:
+            server.run()
+        except BaseException:
+            worker.drain()
+            raise
+        finally:
+            thread.join(JOIN)
         pump.finish()
 
 
@@ -85,10 +94,12 @@ def _worker(
         stack.callback(worker.close)
         database.write(workers.register, worker.identity)
         database.write(workers.take_seat, worker.identity.id, engine.loaded.load_key)
-        database.write(requests.expire_workers, database.write(workers.predecessors, worker.identity))
+        for lost in database.write(requests.expire_workers, database.write(workers.predecessors, worker.identity)):
+            log.warning("request %d was in work when an earlier process died; it is asked last", lost.request_id)
         worker.replay_spool()
         reconcile = _Reconcile(worker)
         loops = Loops(Heartbeat(worker, _Leaver(worker)), reconcile, on_outage=reconcile.after_outage)
+        stack.callback(loops.join, JOIN)
         stack.callback(loops.stop)
         loops.start()
         yield worker

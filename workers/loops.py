@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,17 +66,25 @@ class Loops:
         self._steps = steps
         self._on_outage = on_outage
         self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start a thread for each step."""
         for step in self._steps:
-            threading.Thread(target=self._run, args=(step,), name=step.name, daemon=True).start()
+            self._threads.append(threading.Thread(target=self._run, args=(step,), name=step.name, daemon=True))
+            self._threads[-1].start()
 
     def stop(self) -> None:
         """End after the step that is being done."""
         self._stopped.set()
         for step in self._steps:
             step.close()
+
+    def join(self, patience: float) -> None:
+        """Wait so many seconds at most for the steps that are being done."""
+        deadline = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, step: Step) -> None:
         while not self._stopped.is_set():

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from videval.db.workers import SeatInfo
 
-__all__ = ["Refusals"]
+__all__ = ["OFTEN", "Refusals"]
 
 OFTEN = 3
 """Times that all of them could not load it until nobody waits any longer: the pauses between are 5 and 10 seconds."""

@@ -1,6 +1,8 @@
 """The call that VLMEvalKit's documentation shows, as it stands there; and as people run and break it."""
 
+import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,10 @@ import pytest
 
 from tests.acceptance.conftest import Home
 from tests.trees import tree
+from videval.db import workers
+from videval.db.session import open_database
 from videval.errors import VidevalError
+from videval.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 AS_DOCUMENTED = """
@@ -190,6 +195,15 @@ def killed(home: Home, times: int) -> None:
     once(home, lives=times)
 
 
+def loads(home: Home) -> int:
+    """How often workers of its fleets loaded a model."""
+    database = open_database(Settings(home=Path(home.environ["VIDEVAL_HOME"])), read_only=True)
+    with database.read() as connection:
+        found = sum(worker.loads for worker in workers.list_workers(connection))
+    database.close()
+    return found
+
+
 def wait_for(home: Home, count: int) -> None:
     """Until so many questions were generated."""
     deadline = time.monotonic() + 60
@@ -204,3 +218,19 @@ def once(home: Home, *, lives: int) -> None:
     assert len(said(home)) == 40
     assert sum(said(home).values()) - 40 <= lives, said(home)
     assert max(said(home).values()) <= 2
+
+
+def test_the_page_for_users_of_vlmevalkit_runs_from_top_to_bottom(ready: Home) -> None:
+    the_7b(ready)
+    page = (REPOSITORY / "docs" / "vlmevalkit.md").read_text()
+    script = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    assert script.startswith("from videval.compat import")
+    output = ended(start(ready, script))
+    assert "40" in output  # the rating that the page prints
+    assert loads(ready) == 1  # of two calls with the model by its name
+    assert len(pd.read_csv(ready.folder / "results" / "first_four.tsv", sep="\t")) == 4
+    assert result(ready, "mine.xlsx")["prediction"][0].startswith("(A) of 8 images")
+    assert [row["prediction"] for row in json.loads((ready.folder / "results" / "clips.json").read_text())] == [
+        "(A) of 0 images, 14 letters, MyClips",
+        "(A) of 0 images, 12 letters, MyClips",
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.objects import Clips, Endpoint, Packs, Speaker
 from tests.trees import tree
-from videval.compat import Dataset, NamedModel, build_dataset, infer_data_job_video
+from videval.compat import Dataset, NamedModel, build_dataset, infer_data_job_video, jobs
 from videval.compat.ranks import my_share
 from videval.db import runs, workers
 from videval.db.records import RunInfo
@@ -124,10 +124,15 @@ def test_frames_follow_the_dataset_while_it_is_asked_and_the_model_is_as_it_was_
     infer: Infer, mvbench: Dataset
 ) -> None:
     seen: list[Any] = []
-    model = Speaker(lambda message: seen.append((model.nframe, model.fps)) or "A", nframe=16, fps=2.0)  # type: ignore[attr-defined,func-returns-value]
+
+    def look(message: list[dict[str, Any]]) -> str:
+        seen.append((model.nframe, model.fps))
+        return "A"
+
+    model: Any = Speaker(look, nframe=16, fps=2.0)
     infer(model, mvbench)
     assert set(seen) == {(8, None)}
-    assert (model.nframe, model.fps) == (16, 2.0)  # type: ignore[attr-defined]
+    assert (model.nframe, model.fps) == (16, 2.0)
 
 
 def test_a_model_that_goes_by_a_rate_only_is_refused_where_the_dataset_has_none(infer: Infer, mvbench: Dataset) -> None:
@@ -140,10 +145,9 @@ def test_an_endpoint_is_asked_so_many_messages_at_once(infer: Infer, mvbench: Da
     assert predictions(home) == ["A"] * 6
 
 
-def test_the_model_generates_in_the_thread_that_called(infer: Infer, mvbench: Dataset) -> None:
-    threads = set()
-    infer(Speaker(lambda message: threads.add(threading.current_thread()) or "A"), mvbench)  # type: ignore[func-returns-value]
-    assert threads == {threading.main_thread()}
+def test_the_model_generates_in_the_thread_that_called(infer: Infer, mvbench: Dataset, home: Path) -> None:
+    infer(Speaker(lambda message: threading.current_thread().name), mvbench)
+    assert set(predictions(home)) == {threading.main_thread().name}
 
 
 # what is not done twice, and what goes on
@@ -153,9 +157,27 @@ def test_a_finished_result_is_returned_at_once(infer: Infer, mvbench: Dataset, h
     infer(Speaker(), mvbench)
     again = Speaker()
     assert infer(again, mvbench) is again and not again.heard
-    other = Speaker()
-    infer(other, mvbench, "other.json")  # of the same run: nothing is left to be asked
-    assert not other.heard and len(json.loads((home / "out" / "other.json").read_text())) == 6
+    assert [p.name for p in (home / "out").iterdir()] == ["r.xlsx"]
+
+
+def test_another_file_is_another_run_since_nobody_knows_what_an_object_is_by_now(
+    infer: Infer, mvbench: Dataset, home: Path
+) -> None:
+    trained = Speaker()
+    infer(trained, mvbench, "epoch1.json")
+    trained.says = lambda message: "B"
+    infer(trained, mvbench, "epoch2.json")
+    (home / "out" / "epoch1.json").unlink()
+    infer(trained, mvbench, "epoch1.json")  # thrown away with what it was made of
+    for name in ("epoch1.json", "epoch2.json"):
+        assert {row["prediction"] for row in json.loads((home / "out" / name).read_text())} == {"B"}
+    assert len(all_runs()) == 3
+
+
+def test_a_secret_of_a_model_is_in_no_run_card(infer: Infer, mvbench: Dataset) -> None:
+    infer(Speaker(kwargs={"api_key": "sk-1", "temperature": 0.5}, temperature=0.5), mvbench)
+    (run,) = all_runs()
+    assert run.card["objects"]["model"]["kwargs"] == {"temperature": 0.5} and "sk-1" not in json.dumps(dict(run.card))
 
 
 def test_a_result_of_somebody_elses_making_stays_and_no_database_is_made(infer: Infer, home: Path) -> None:
@@ -291,7 +313,7 @@ def test_a_rank_without_a_device_waits_for_the_end_or_for_a_device(
     infer: Infer, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIDEVAL_DEVICES", "cpu")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(jobs, "is_one_of_several", lambda: True)  # threads for ranks, which have one environment
     dataset = Clips(tmp_path / "clips", 4, nframe=8)
     models = [NamedModel("Video-LLaVA-tiny") for _ in range(2)]
     threads = [threading.Thread(target=infer, args=(model, dataset)) for model in models]
@@ -417,6 +439,18 @@ def test_a_work_dir_that_cannot_be_written_is_found_out_first(infer: Infer, tmp_
     (tmp_path / "out").write_text("a file")
     model = Speaker()
     with pytest.raises(EnvironmentProblem, match="work_dir"):
+        infer(model, Clips(tmp_path / "clips"))
+    assert not model.heard
+
+
+def test_what_lies_beside_and_is_not_ours_is_found_out_first(infer: Infer, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "r.tsv.card.json").write_text("my own notes")
+    model = Speaker()
+    with pytest.raises(UsageError, match="no result of videval"):
+        infer(model, Clips(tmp_path / "clips"), "r.tsv")
+    (tmp_path / "out" / "r.xlsx").touch()
+    with pytest.raises(UsageError, match="no result of videval"):
         infer(model, Clips(tmp_path / "clips"))
     assert not model.heard
 

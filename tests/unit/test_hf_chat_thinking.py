@@ -88,6 +88,12 @@ def test_what_a_template_does_anyway_may_be_asked_for() -> None:
     check_unswitched(MARKS, "A:<think>\n", True)
     check_unswitched(MARKS, "A:", False)
     check_unswitched(None, "A:", False)
+    check_unswitched(MARKS, "A:", None, 100)
+
+
+def test_a_budget_for_thinking_is_refused_by_a_model_that_has_none() -> None:
+    with pytest.raises(ModelFailure, match="this model has no thinking"):
+        check_unswitched(None, "A:", None, 100)
 
 
 def test_a_prompt_opens_thinking_at_its_end_only() -> None:

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 from videval.benchmarks.base import Benchmark, Shown
 from videval.benchmarks.object_rows import samples_of_rows
 from videval.benchmarks.option_columns import LONE_LETTER
-from videval.errors import EnvironmentProblem, UsageError, VideoFailure
+from videval.errors import EnvironmentProblem, ProcessDied, UsageError, VideoFailure
 from videval.models.vlmevalkit.names import dataset_name
-from videval.models.vlmevalkit.toolkit import PREFIX, require, toolkit
+from videval.models.vlmevalkit.toolkit import PREFIX, ToolkitDied, toolkit
 from videval.types import Part, PromptSet, Sample, Variant
 
 if TYPE_CHECKING:
     from videval.models.messages import Message
 
 __all__ = ["ToolkitBenchmark", "evaluated", "toolkit_benchmark", "toolkit_variant"]
+
+MESSAGE_PATIENCE = 600.0
+"""Seconds in which a dataset words a question, its frames written; the first time it is built too."""
 
 
 class ToolkitBenchmark(Benchmark):
@@ -46,16 +49,18 @@ class ToolkitBenchmark(Benchmark):
         from videval.models.messages import checked
 
         name = self.name.removeprefix(PREFIX)
-        require()
         try:
             said = toolkit().ask(
                 "message",
+                patience=MESSAGE_PATIENCE,
                 name=name,
                 index=samples[0].id,
                 question=samples[0].question,
                 pack=pack,
                 video_llm=video_llm,
             )
+        except ToolkitDied as error:  # of this question, if it does so again
+            raise ProcessDied(str(error)) from error
         except UsageError as error:  # this host's VLMEvalKit has not what the run asks
             raise EnvironmentProblem(str(error), hint=error.hint) from error
         if "failed" in said:

@@ -164,7 +164,7 @@ def list_models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Models with their family, frames, context and size; NAME for the details."""
+    """Models with family, context and size; NAME for the details."""
     from videval.models.catalog import known_as, model_names, model_spec
 
     if _says_of_toolkit(name, 0, as_json=as_json):

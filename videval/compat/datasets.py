@@ -75,6 +75,9 @@ class Dataset:
     def __init__(self, variant: Variant, *, data_root: Path | None = None, prompts: str | None = None) -> None:
         self.settings = Settings()
         self.benchmark = find_benchmark(variant.benchmark)
+        if self.benchmark.is_foreign:
+            hint = "from vlmeval.dataset import build_dataset: what it gives is taken as it is"
+            raise UsageError(f"{variant.name} is VLMEvalKit's own dataset", hint=hint)
         self.variant = variant
         self.prompts = self._prompts(prompts)
         self.sampling = explicit(self.benchmark.sampling(variant, self.prompts))
@@ -123,10 +126,16 @@ class Dataset:
 
         With `video_llm` it names the video as a file, else frames as images.
         """
-        return self.message(*self._asked(line), video_llm=video_llm, frames=self._frames)
+        key, samples = self._asked(line)
+        return self.message(self.prompt(key, samples, video_llm=video_llm, frames=self._frames), samples)
 
-    def message(self, key: str, samples: Sequence[Sample], *, video_llm: bool, frames: FrameSource) -> Message:
-        """The message of a request about these samples. Raises VideoFailure for a video that cannot be read."""
+    def message(self, prompt: Prompt, samples: Sequence[Sample]) -> Message:
+        """A prompt about these samples as a message: frames, images and sounds as files."""
+        named = tuple(self._found(part, samples[0]) for part in prompt.parts)
+        return message_of(replace(prompt, parts=named), self._files)
+
+    def prompt(self, key: str, samples: Sequence[Sample], *, video_llm: bool, frames: FrameSource) -> Prompt:
+        """The prompt of a request about these samples. Raises VideoFailure for a video that cannot be read."""
         get = self._as_file if video_llm else self._clip
         clips = tuple(get(frames, ref) for ref in samples[0].shown)
         shown = Shown(
@@ -136,9 +145,7 @@ class Dataset:
             subtitles=self.variant.subtitles,
             prompts=self.prompts,
         )
-        parts = asking(key, self.benchmark).prompt(samples, shown)
-        named = tuple(self._found(part, samples[0]) for part in parts)
-        return message_of(Prompt(parts=named, clips=clips), self._files)
+        return Prompt(parts=asking(key, self.benchmark).prompt(samples, shown), clips=clips, prompts=self.prompts)
 
     def save_video_frames(self, line: Any, *more: Any, **named: Any) -> list[str]:
         """The paths of a question's frames as image files."""

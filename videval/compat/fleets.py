@@ -17,6 +17,7 @@ from videval.types import RunState
 from workers import desk
 from workers.broker import using
 from workers.fleet import Fleet
+from workers.refusals import Refusals
 
 __all__ = ["answer_by_fleet", "counts_of", "ended_with_failures", "print_answer"]
 
@@ -25,8 +26,6 @@ TICK = 0.5
 """Seconds between two looks at a fleet."""
 SOME = 500
 """Answers that are read at once to be printed."""
-REFUSED = 3
-"""Times that all workers could not load the model, after which nobody waits any more."""
 
 
 def answer_by_fleet(
@@ -79,8 +78,7 @@ class _Watch:
         self._run = run
         self._fleet = fleet
         self._said: set[str] = set()
-        self._refused = 0
-        self._is_refused = False
+        self._refusals = Refusals({device.id for device in fleet.devices}, run.load_key)
 
     def until_over(self, *, verbose: bool) -> None:
         """Come back when nothing of the run is left; EnvironmentProblem if no worker can ever work on it."""
@@ -106,16 +104,7 @@ class _Watch:
             if message not in self._said:
                 self._said.add(message)
                 log.warning(message)
-        self._count_refusals(seats, messages)
-
-    def _count_refusals(self, seats: list[workers.SeatInfo], messages: list[str]) -> None:
-        """A worker that could not load a model refuses it for a while, and tries again."""
-        key, own = self._run.load_key, {device.id for device in self._fleet.devices}
-        ours = [seat for seat in seats if seat.device in own]
-        is_refused = bool(ours) and all(key in s.refuses for s in ours) and not any(s.load_key == key for s in seats)
-        self._refused += is_refused and not self._is_refused
-        self._is_refused = is_refused
-        if self._refused >= REFUSED:
+        if self._refusals.look(seats):
             raise ModelUnavailable("; ".join(messages) or f"{self._run.model} cannot be loaded", hint="videval doctor")
 
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from videval import changes, runs
@@ -31,7 +31,7 @@ from videval.options import Asked
 from videval.order import Order
 from videval.orders import order_unread
 from videval.settings import Settings
-from videval.types import Response
+from videval.types import ModelSpec, Response
 from videval.words import plural
 from workers.engine.batcher import Batcher
 from workers.inprocess import ServerHere, serve
@@ -74,9 +74,11 @@ def infer_data_job_video(
     check_dataset(dataset)
     settings = Settings()
     with _opened(settings) as database:
-        answered = _answered(settings, database, model, model_name, dataset, verbose=verbose, api_nproc=api_nproc)
-        _check_end(database, answered)
-        result.write(settings, database, answered, dataset, keep_failed=keep_failed)
+        call = _Call(settings=settings, database=database, name=model_name, dataset=dataset, verbose=verbose)
+        run = call.by_objects(model, result, api_nproc) if call.is_of_objects(model) else call.by_name(model)
+        if run is not None:
+            _check_end(database, run)
+            result.write(settings, database, run, dataset, keep_failed=keep_failed)
     return model
 
 
@@ -90,63 +92,67 @@ def _opened(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def _answered(
-    settings: Settings, database: Database, model: Any, name: str, dataset: Any, *, verbose: bool, api_nproc: int
-) -> RunInfo:
-    """The run of this dataset and model, once nothing of it is left."""
-    if not isinstance(model, NamedModel):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Call:
+    """What is asked, and where it is kept."""
+
+    settings: Settings
+    database: Database
+    name: str
+    dataset: Any
+    verbose: bool
+
+    def is_of_objects(self, model: Any) -> bool:
+        """Whether only this process can answer."""
+        return not (isinstance(model, NamedModel) and isinstance(self.dataset, Dataset))
+
+    def by_name(self, model: NamedModel) -> RunInfo:
+        """The run of a variant and a model by name, once nothing of it is left."""
+        asked = Asked(what=self.dataset.variant.name, model=model.name, prompts=self.dataset.prompts)
+        order = replace(
+            order_unread(asked),
+            samples=self.dataset.samples,
+            root=self.dataset.root,
+            left_out=self.dataset.benchmark.left_out(self.dataset.root, self.dataset.variant),
+            max_attempts=self.settings.max_attempts,
+            allow_symlinks=self.settings.allow_symlinks,
+        )
+        return answer_by_fleet(self.settings, self.database, order, model, verbose=self.verbose)
+
+    def by_objects(self, model: Any, result: ResultFile, api_nproc: int) -> RunInfo | None:
+        """The run of what is here, once nothing of it is left; None if others of this call have written its file."""
+        ticket = result.ticket()
+        if result.is_there:
+            result.tear_ticket()
+            return None
+        if isinstance(model, NamedModel):
+            order = self._order(ticket, spec=model.spec, model=model)
+            return self._here(order, lambda: Batcher(model.here(self.settings), self.settings.batch_size), None)
         check_model(model)
-        with adjusted(model, dataset, name):
-            order = order_here(dataset, settings, spec=None, model=model, model_name=name)
-            telling = Telling(dataset, model)
-            return _here(settings, database, order, lambda: _server_of(model, api_nproc), telling, verbose=verbose)
-    if not isinstance(dataset, Dataset):
-        order = order_here(dataset, settings, spec=model.spec, model=model, model_name=name)
-        telling = Telling(dataset, None)
-        return _here(settings, database, order, lambda: _own_server(model, settings), telling, verbose=verbose)
-    return answer_by_fleet(settings, database, _order(model, dataset, settings), model, verbose=verbose)
+        with adjusted(model, self.dataset, self.name):
+            order = self._order(ticket, spec=None, model=model)
+            return self._here(order, lambda: _server_of(model, api_nproc), model)
 
+    def _order(self, ticket: str, *, spec: ModelSpec | None, model: Any) -> Order:
+        return order_here(self.dataset, self.settings, spec=spec, model=model, model_name=self.name, ticket=ticket)
 
-def _order(model: NamedModel, dataset: Dataset, settings: Settings) -> Order:
-    """The order of a variant by name, about the questions that the dataset has."""
-    return replace(
-        order_unread(Asked(what=dataset.variant.name, model=model.name, prompts=dataset.prompts)),
-        samples=dataset.samples,
-        root=dataset.root,
-        left_out=dataset.benchmark.left_out(dataset.root, dataset.variant),
-        max_attempts=settings.max_attempts,
-        allow_symlinks=settings.allow_symlinks,
-    )
+    def _here(self, order: Order, make: Callable[[], ServerHere], model: Any | None) -> RunInfo:
+        """Have it answered in this process, by the server that is made."""
+        run = runs.enqueue(self.database, order).run
+        if ended_with_failures(self.database, run):
+            changes.retry(self.database, run)
+        server = _when_free(self.database, run, make)
+        if server is not None:
+            tell = _print_answer if self.verbose else _say_nothing
+            telling = Telling(self.dataset, model)
+            serve(self.settings, run, server, order.spec, answers=telling, on_answer=tell)
+        return run
 
 
 def _server_of(model: Any, api_nproc: int) -> ServerHere:
     if getattr(model, "is_api", False):
         return ObjectServer(ObjectModel(model), int(api_nproc))
     return Batcher(ObjectModel(model), 1)
-
-
-def _own_server(model: NamedModel, settings: Settings) -> ServerHere:
-    return Batcher(model.here(settings), settings.batch_size)
-
-
-def _here(
-    settings: Settings,
-    database: Database,
-    order: Order,
-    make: Callable[[], ServerHere],
-    telling: Telling,
-    *,
-    verbose: bool,
-) -> RunInfo:
-    """Have it answered in this process, by the server that is made."""
-    run = runs.enqueue(database, order).run
-    if ended_with_failures(database, run):
-        changes.retry(database, run)
-    server = _when_free(database, run, make)
-    if server is not None:
-        tell = _print_answer if verbose else _say_nothing
-        serve(settings, run, server, order.spec, answers=telling, on_answer=tell)
-    return run
 
 
 def _when_free(database: Database, run: RunInfo, make: Callable[[], ServerHere]) -> ServerHere | None:

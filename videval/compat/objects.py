@@ -6,6 +6,7 @@ what is asked of them); they live in this process, and only it can answer with t
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,12 @@ MATTERS = (
     "post_process", "use_custom_prompt", "use_audio_in_video", "kwargs", "generate_kwargs", "default_kwargs",
 )  # fmt: skip
 """Attributes of a model that its answers depend on: another value of one is another run. Only plain values count."""
+
+STRIKES = 20
+"""Deaths of a process in the midst of a question until that is to blame, where nobody says otherwise: who starts such a
+process kills it, too, and sees how it ends."""
+SECRET = re.compile("key|token|secret|password|auth", re.IGNORECASE)
+"""What is not to be read in a run card."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,8 +95,11 @@ def adjusted(model: Any, dataset: Any, name: str) -> Iterator[None]:
         yield
 
 
-def order_here(dataset: Any, settings: Settings, *, spec: ModelSpec | None, model: Any, model_name: str) -> OrderHere:
-    """The order of a dataset's questions, where dataset or model is an object. `spec`: of a model by name."""
+def order_here(
+    dataset: Any, settings: Settings, *, spec: ModelSpec | None, model: Any, model_name: str, ticket: str
+) -> OrderHere:
+    """The order of a dataset's questions, where dataset or model is an object. `spec`: of a model by name; `ticket`:
+    that of the call, which it goes on with."""
     own = isinstance(dataset, Dataset)
     samples = dataset.samples if own else samples_of(dataset)
     page = dataset.benchmark if own else ObjectBenchmark(samples)
@@ -97,7 +107,7 @@ def order_here(dataset: Any, settings: Settings, *, spec: ModelSpec | None, mode
     prompts = dataset.prompts if own else page.prompt_set()
     about = {"dataset": _about_dataset(dataset), "model": spec.name if spec else _about_model(model, dataset)}
     content = snapshot_digest(page.name, samples)
-    digest = _digest({**about, "content": content, "variant": variant.name, "prompts": prompts})
+    digest = _digest({**about, "content": content, "variant": variant.name, "prompts": prompts, "ticket": ticket})
     made = spec or _spec(model, model_name)
     return OrderHere(
         benchmark=page,
@@ -107,7 +117,7 @@ def order_here(dataset: Any, settings: Settings, *, spec: ModelSpec | None, mode
         spec=replace(made, here=digest),
         dtype=made.dtype,
         generation=made.generation,
-        max_attempts=settings.max_attempts,
+        max_attempts=settings.max_attempts if "max_attempts" in settings.model_fields_set else STRIKES,
         prompts=prompts,
         allow_symlinks=settings.allow_symlinks,
         about=about,
@@ -158,7 +168,7 @@ def _about_model(model: Any, dataset: Any) -> dict[str, Any]:
 
 def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _is_plain(inner) for name, inner in value.items())
+        return all(_is_plain(inner) for inner in value.values())
     if isinstance(value, list | tuple):
         return all(_is_plain(inner) for inner in value)
     return value is None or isinstance(value, str | int | float)
@@ -166,7 +176,7 @@ def _is_plain(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {str(name): _plain(inner) for name, inner in value.items() if not SECRET.search(str(name))}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 

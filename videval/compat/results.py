@@ -4,6 +4,7 @@ import logging
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import ExportFormat, Table, export_table, owner_of, run_table
+from videval.export.files import NOT_OURS, SIDECARS, beside
 from videval.plain import scalar
 from videval.report import vlmevalkit_rating
 from videval.settings import Settings
@@ -56,8 +58,9 @@ class ResultFile:
 
     def check(self) -> None:
         """Find out now, and not after hours, whether it can be written. UsageError, EnvironmentProblem."""
-        if os.path.lexists(self.path):
-            raise UsageError(f"{self.path} is no result, and stays as it is", hint="move it away")
+        for path in (self.path, *self._beside):
+            if owner_of(path) == NOT_OURS:
+                raise UsageError(f"{path} is no result of videval, and stays as it is", hint="move it away")
         folder = self.path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -68,13 +71,54 @@ class ResultFile:
                 f"work_dir {folder}: {error.strerror}", hint="name one that can be written"
             ) from error
 
+    def ticket(self) -> str:
+        """What a call that is stopped leaves in the work_dir, and the next one goes on with; made if there is none.
+
+        Objects are code and weights that nobody can compare. So what they answered is gone on with for this file only,
+        and not once it was written, or was thrown away with the work_dir.
+        """
+        with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".videval-ticket-") as folder:
+            draft = Path(folder) / "ticket"
+            draft.write_text(uuid.uuid4().hex)
+            try:
+                self._ticket.hardlink_to(draft)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without such links
+                if not self._ticket.exists():
+                    draft.replace(self._ticket)
+        try:
+            return self._ticket.read_text()
+        except FileNotFoundError:  # another process of this call is done with it
+            return ""
+
+    def tear_ticket(self) -> None:
+        """Nothing is to be gone on with any more."""
+        self._ticket.unlink(missing_ok=True)
+
+    @property
+    def _ticket(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.videval")
+
     def write(self, settings: Settings, database: Database, run: RunInfo, dataset: Any, *, keep_failed: bool) -> None:
         """Write it, unless another process of this call does or did. Raises as `export_table` does."""
         with self._alone(settings) as is_mine:
             if is_mine and not self.is_there:
+                self._drop_orphans(run)
                 table = _table(database, run, dataset, keep_failed=keep_failed)
                 done = export_table(table, self.path, self.format)
+                self.tear_ticket()
                 log.info("%s -> %s", plural(done.rows, "row"), done.path)
+
+    @property
+    def _beside(self) -> list[Path]:
+        return [beside(self.path, suffix) for suffix in SIDECARS]
+
+    def _drop_orphans(self, run: RunInfo) -> None:
+        """What lay beside an earlier result, which is gone."""
+        for path in self._beside:
+            if owner_of(path) not in (None, NOT_OURS, run.name):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self, settings: Settings) -> Iterator[bool]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from videval.compat.datasets import Dataset
 from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
 from videval.inference import Engine, FrameSource
-from videval.models.messages import Message, checked, parts_of, told, worded
+from videval.models.messages import Message, below, checked, parts_of, told, worded
+from videval.telling import question_of
 from videval.types import Clip, Prompt, Response, Sample, Stage, Timings
 from videval.video.eviction import held
 
@@ -72,32 +74,32 @@ class Telling:
             wait=answer.wait_s,
             generate=answer.generate_s,
         )
-        return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
+        stored = replace(prompt, parts=tuple(below(root, part) for part in prompt.parts))
+        return Response(text=answer.generation.text, prompt=stored, generation=answer.generation, timings=timings)
 
     def _prompt(
         self, key: str, samples: Sequence[Sample], run: RunConfig, frames: FrameSource, holding: ExitStack
     ) -> Prompt:
+        """What the model is given."""
         video_llm = run.form == "video"
-        message, name = self._message(key, samples, frames, video_llm=video_llm)
-        if self._model is not None or run.spec.told:
-            return told(message, dataset=name)
-        parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
-        return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
-
-    def _message(
-        self, key: str, samples: Sequence[Sample], frames: FrameSource, *, video_llm: bool
-    ) -> tuple[Message, str]:
-        """The message of a request, and the name of the dataset that the model is told with it."""
         name = str(samples[0].row.get("SUB_DATASET") or self._dataset.dataset_name)
         place = self._places[samples[0].id]
         if self._has_own_words(name, key):
-            return self._own_words(place, name, video_llm), name
+            return told(self._own_words(place, name, video_llm), dataset=name)
         if isinstance(self._dataset, Dataset):
-            return self._dataset.message(key, samples, video_llm=video_llm, frames=frames), name
-        line = samples[0].row["video"] if is_pack(key) else place
+            prompt = self._dataset.prompt(key, samples, video_llm=video_llm, frames=frames)
+            return told(self._dataset.message(prompt, samples), dataset=name, prompt=prompt)
+        message = self._dataset_s(samples[0].row["video"] if is_pack(key) else place, video_llm)
+        if self._model is not None or run.spec.told:
+            return replace(told(message, dataset=name), question=question_of(samples, key, run))
+        parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
+        return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
+
+    def _dataset_s(self, line: Any, video_llm: bool) -> Message:
+        """As the dataset words it."""
         whose = f"{type(self._dataset).__name__}.build_prompt"
         with self._lock, _failing(whose, VideoFailure):
-            return checked(worded(self._dataset, line, video_llm=video_llm), whose), name
+            return checked(worded(self._dataset, line, video_llm=video_llm), whose)
 
     def _has_own_words(self, name: str, key: str) -> bool:
         model = self._model
@@ -110,10 +112,10 @@ class Telling:
         """As the model words it."""
         if getattr(self._dataset, "nframe", None) == 0:
             raise ModelFailure(f"{type(self._model).__name__} words {name} itself, which needs a number of frames")
-        whose, line = f"{type(self._model).__name__}.build_prompt", self._dataset.data.iloc[place]
+        model: Any = self._model
+        whose, line = f"{type(model).__name__}.build_prompt", self._dataset.data.iloc[place]
         with self._lock, _failing(whose, ModelFailure):
-            made = self._model.build_prompt(line, dataset=self._dataset, video_llm=video_llm)  # type: ignore[union-attr]
-        return checked(made, whose)
+            return checked(model.build_prompt(line, dataset=self._dataset, video_llm=video_llm), whose)
 
 
 def _clip(frames: FrameSource, run: RunConfig, path: str) -> Clip:

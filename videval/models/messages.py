@@ -28,6 +28,7 @@ __all__ = [
     "Message",
     "Question",
     "Told",
+    "below",
     "checked",
     "folder_of",
     "message_of",
@@ -99,10 +100,19 @@ def worded(dataset: Any, line: Any, *, video_llm: bool) -> Any:
     return dataset.build_prompt(line, **{name: value for name, value in known.items() if name in taken})
 
 
-def told(message: Message, *, dataset: str, prompts: PromptSet = PromptSet.VLMEVALKIT) -> Told:
-    """The prompt that is this message: its parts are for whoever looks at it later."""
-    parts, clips = parts_of(message, unread)
+def told(message: Message, *, dataset: str, prompt: Prompt | None = None) -> Told:
+    """The prompt that is this message; its parts are for whoever looks at it later: those of the prompt that it was
+    made of, if there is one."""
+    parts, clips = (prompt.parts, prompt.clips) if prompt else parts_of(message, unread)
+    prompts = prompt.prompts if prompt else PromptSet.VLMEVALKIT
     return Told(parts=parts, clips=clips, prompts=prompts, message=tuple(message), dataset=dataset)
+
+
+def below(root: Path, part: Part) -> Part:
+    """A part as it is stored: its file relative to the data root, if it lies there."""
+    if not isinstance(part, Image) or not Path(part.path).is_relative_to(root):
+        return part
+    return Image(path=str(Path(part.path).relative_to(root)))
 
 
 def parts_of(message: Message, clip: Callable[[str], Clip]) -> tuple[tuple[Part, ...], tuple[Clip, ...]]:

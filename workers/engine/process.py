@@ -56,6 +56,7 @@ class _Asker(Caller):
 
 
 def _load(message: Message) -> Server:
+    """The server; a Model that says so takes at most as many `together`."""
     spec = ModelSpec.from_json(message["spec"])
     loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"])
     if isinstance(loaded, Server):

@@ -52,7 +52,7 @@ class Processing:
         with self._one_at_a_time, hf.explained_run(torch.device("cpu"), "the prompt"):
             said = self._chat.text(prompt, pieces, turned)
             if not turned:
-                check_unswitched(self._family.thinking, said.opening, settings.thinking)
+                check_unswitched(self._family.thinking, said.opening, settings.thinking, settings.thinking_budget)
             opened = is_opened(self._family.thinking, said.opening)
             text = said.opening if opened else said.text  # an answer's first words are none of a thought's
             made = self._made(text, prompt, shown)

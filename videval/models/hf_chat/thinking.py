@@ -18,8 +18,10 @@ def switches(marks: Thinking | None, template: str, wanted: bool | None) -> Mapp
     return {marks.switch: wanted}
 
 
-def check_unswitched(marks: Thinking | None, prompt: str, wanted: bool | None) -> None:
-    """Raise ModelFailure if a model whose template has no switch does not think as it is wanted to."""
+def check_unswitched(marks: Thinking | None, prompt: str, wanted: bool | None, budget: int | None = None) -> None:
+    """Raise ModelFailure if a model whose template has no switch does not think as it is wanted to, or not at all and
+    has a budget for it."""
+    wanted = True if marks is None and budget is not None else wanted
     thinks = marks is not None and _thinks_after(marks, prompt)
     if wanted is not None and wanted != thinks:
         state = "always thinks" if thinks else "has no thinking"

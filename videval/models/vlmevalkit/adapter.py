@@ -1,15 +1,14 @@
 """The adapter `vlmevalkit`: a model class of VLMEvalKit's, built and asked as its own `infer_data` does it."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from videval.errors import ModelFailure, ModelUnavailable, VidevalError
-from videval.models.messages import FrameFiles, Message, Question, Told, checked, message_of, unread
+from videval.errors import ModelFailure, ModelUnavailable, UsageError
+from videval.models.messages import FrameFiles, Message, Question, Told, checked, folder_of, message_of, unread
 from videval.models.objects import ObjectModel, ObjectServer, shown_as
 from videval.models.vlmevalkit.toolkit import PREFIX, require, version
 from videval.protocols import Model, Server
@@ -26,12 +25,11 @@ _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Inputs:
-    """What a model is told, and the files of it that go with it when this is gone."""
+    """What a model is told; the files that were written for it are gone with this."""
 
     told: Told
     message: Message
-    frames: FrameFiles
-    cut: "tempfile.TemporaryDirectory[str]"
+    files: FrameFiles
 
 
 class ToolkitModel:
@@ -49,9 +47,9 @@ class ToolkitModel:
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> _Inputs:
         """The message with its files. Raises VideoFailure for a video that cannot be cut."""
         assert isinstance(prompt, Told), "a model of VLMEvalKit's is told messages"
-        frames, cut = FrameFiles(), tempfile.TemporaryDirectory(prefix="videval-cut-", ignore_cleanup_errors=True)
-        message = [dict(item) for item in prompt.message] or message_of(_with_files(prompt, Path(cut.name)), frames)
-        return _Inputs(told=prompt, message=message, frames=frames, cut=cut)
+        files = FrameFiles()
+        message = [dict(item) for item in prompt.message] or message_of(_with_files(prompt, folder_of(files)), files)
+        return _Inputs(told=prompt, message=message, files=files)
 
     def generate(self, batch: Sequence[_Inputs]) -> list[Generation]:
         """Answer each. Raises ModelFailure for what is no answer; what the model raises passes through."""
@@ -80,8 +78,9 @@ class ToolkitModel:
             raise ModelFailure(f"{kind} words {inputs.told.dataset} itself, which needs a number of frames")
         source = question.source.removeprefix(PREFIX)
         dataset = _built(source) if source else DatasetHere(inputs)
+        line = _row(dataset.data, question)
         is_video = bool(getattr(self._model, "VIDEO_LLM", False))
-        made = self._model.build_prompt(_line(question), dataset=dataset, video_llm=is_video)
+        made = self._model.build_prompt(line, dataset=dataset, video_llm=is_video)
         return checked(made, f"{kind}.build_prompt")
 
 
@@ -109,9 +108,13 @@ class DatasetHere:
         return [str(item["value"]) for item in self._inputs.message if item["type"] == "image"]
 
 
-def _line(question: Question) -> Any:
-    """The question's row, as the iloc of a frame."""
-    return _frame(question).iloc[0]
+def _row(data: Any, question: Question) -> Any:
+    """The question's row in a dataset's table: with all that it has there, not only what is stored of it."""
+    index = str(question.row.get("index"))
+    place = next((n for n, own in enumerate(data.get("index", ())) if str(own) == index), 0 if len(data) == 1 else None)
+    if place is None:
+        raise ModelFailure(f"VLMEvalKit's dataset has no question {index} here")
+    return data.iloc[place]
 
 
 def _frame(question: Question) -> Any:
@@ -142,8 +145,8 @@ def _shown(model: Any, told: Told, name: str, *, is_api: bool) -> Iterator[None]
     try:
         with shown_as(model, name, whose=told.dataset, nframe=question.nframe, fps=question.fps):
             yield
-    except VidevalError as error:
-        raise error if isinstance(error, ModelFailure) else ModelFailure(str(error)) from error
+    except UsageError as error:  # its frames are counted in another way
+        raise ModelFailure(str(error)) from error
 
 
 def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> Model | Server:

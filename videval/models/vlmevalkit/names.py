@@ -15,13 +15,11 @@ from typing import Any
 
 from videval.errors import UnknownName
 from videval.models.vlmevalkit.toolkit import PREFIX, folder, require, toolkit, version
-from videval.settings import Settings
 from videval.types import ModelSpec
 
 __all__ = ["ADAPTER", "all_names", "dataset_name", "kept_names", "spec_of"]
 
 ADAPTER = "vlmevalkit"
-_FILE = "vlmevalkit-names.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,16 +106,22 @@ def _stamp(place: Path) -> list[str]:
     return [str(place), version(), *times]
 
 
+def _file() -> Path:
+    from videval.settings import Settings  # which the engine's process does without
+
+    return Settings().home_path / "vlmevalkit-names.json"
+
+
 def _kept(place: Path) -> _Names | None:
     try:
-        said = json.loads((Settings().home_path / _FILE).read_text(encoding="utf-8"))
+        said = json.loads(_file().read_text(encoding="utf-8"))
         return _read(said) if said["of"] == _stamp(place) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _keep(said: Mapping[str, Any]) -> None:
-    path = Settings().home_path / _FILE
+    path = _file()
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(said), encoding="utf-8")

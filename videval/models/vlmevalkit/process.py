@@ -7,10 +7,14 @@ prints goes to standard error, so that it is no answer.
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from videval.models.messages import worded
 from videval.models.vlmevalkit.toolkit import version
@@ -59,7 +63,9 @@ def _dataset_names() -> list[str]:
 
 @cache
 def _dataset(name: str) -> Any:
-    found = attribute("vlmeval.dataset", "build_dataset")(name)
+    build = attribute("vlmeval.dataset", "build_dataset")
+    with FileLock(Path(tempfile.gettempdir()) / f"videval-vlmevalkit-{os.getuid()}.lock"):  # it may fetch and unpack
+        found = build(name)
     if found is None:
         raise _Refused(f"VLMEvalKit builds no dataset {name!r}")
     lacking = [needed for needed in ("data", "build_prompt") if not hasattr(found, needed)]

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -18,7 +20,7 @@ from typing import IO, Any
 
 from videval.errors import EnvironmentProblem, UsageError
 
-__all__ = ["INSTALL", "PREFIX", "Toolkit", "folder", "require", "toolkit", "version"]
+__all__ = ["INSTALL", "PREFIX", "Toolkit", "ToolkitDied", "folder", "require", "toolkit", "version"]
 
 PREFIX = "vlmevalkit:"
 """How names of VLMEvalKit's models and datasets begin here."""
@@ -56,6 +58,10 @@ def require() -> Path:
     return found
 
 
+class ToolkitDied(EnvironmentProblem):
+    """The child died, or said nothing for too long and was ended; the next question starts another one."""
+
+
 class Toolkit:
     """A child process that has imported vlmeval, started when it is first asked; one question at a time.
 
@@ -67,14 +73,18 @@ class Toolkit:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
-    def ask(self, op: str, **values: Any) -> Any:
-        """What `process` answers. UsageError and EnvironmentProblem as it says; also if it dies, with its last words.
+    def ask(self, op: str, *, patience: float = PATIENCE, **values: Any) -> Any:
+        """What `process` answers within so many seconds.
 
-        What its libraries raise is an EnvironmentProblem.
+        UsageError as it says, EnvironmentProblem for what its libraries raise; ToolkitDied, with its last words.
         """
         require()
         with self._lock:
-            reply = self._reply(json.dumps({"op": op, **values}).encode() + b"\n")
+            try:
+                reply = self._reply(json.dumps({"op": op, **values}).encode() + b"\n", patience)
+            except BaseException:  # also Ctrl-C: its answer would be taken for that to the next question
+                self.close()
+                raise
         if "usage" in reply:
             raise UsageError(reply["usage"], hint=reply["hint"])
         if "error" in reply:
@@ -85,20 +95,21 @@ class Toolkit:
         """End the child."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             for pipe in (process.stdin, process.stdout, self._log):
                 if pipe is not None:
                     pipe.close()
 
-    def _reply(self, question: bytes) -> dict[str, Any]:
+    def _reply(self, question: bytes, patience: float) -> dict[str, Any]:
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(question)
             process.stdin.flush()
-            if not select.select([process.stdout], [], [], PATIENCE)[0]:
-                raise self._dead(f"said nothing for {PATIENCE:.0f} s")
+            if not select.select([process.stdout], [], [], patience)[0]:
+                raise self._dead(f"said nothing for {patience:.0f} s")
             line = process.stdout.readline()
         except BrokenPipeError:
             line = b""
@@ -121,15 +132,14 @@ class Toolkit:
             )
         return self._process
 
-    def _dead(self, how: str) -> EnvironmentProblem:
+    def _dead(self, how: str) -> "ToolkitDied":
         """What to say of a child that is of no use any more."""
         said = ""
         if self._log is not None:
             size = self._log.seek(0, os.SEEK_END)
             self._log.seek(max(0, size - _TAIL))
             said = self._log.read().decode(errors="replace").strip()
-        self.close()
-        return EnvironmentProblem(f"the process of VLMEvalKit {how}" + (f":\n{said}" if said else ""))
+        return ToolkitDied(f"the process of VLMEvalKit {how}" + (f":\n{said}" if said else ""))
 
 
 @cache
