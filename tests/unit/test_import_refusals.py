@@ -95,7 +95,7 @@ def test_a_model_that_nobody_knows_is_asked_for(videval: Call, tmp_path: Path, d
     folder.mkdir()
     said = refused(videval, results(folder, data, name=f"Nobodys-Model_{VARIANT}.xlsx"))
     assert "no model is called 'Nobodys-Model'" in said and "--model NAME" in said and "--unknown-model" in said
-    nameless = results(folder, data, name="results.xlsx")
+    nameless = results(tmp_path, data, name="results.xlsx")
     said = refused(videval, nameless, "--benchmark", VARIANT, "--unknown-model")
     assert "any name beside --unknown-model" in said
 
