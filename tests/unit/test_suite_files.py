@@ -274,7 +274,7 @@ def test_the_home_of_nobody_is_a_path_that_is_not_there(
     settings = '[settings]\nframes = 4\ndata_root = "~nobody-here/videos"\n'
     (here / "of_root.toml").write_text(lists.format("a.tsv") + settings)
     said = caller(here / "home", monkeypatch, capsys)(*words)
-    assert said.code == 2 and "~nobody-here" in said.err
+    assert said.code in (2, 3) and "~nobody-here" in said.err  # 3: data that is not there
 
 
 def test_a_number_that_no_column_holds_is_refused(here: Path) -> None:
