@@ -239,7 +239,8 @@ def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchma
     is_file = what is not None and names_a_table(what)
     file = asked.data or (Path(what).expanduser() if what and is_file else None)
     if (file is None) == (what is None or is_file):
-        raise UsageError("name either a variant or a file", hint="videval enqueue MVBench_8frame MODEL, or --data FILE")
+        whose = f"--recipe {asked.recipe}" if asked.recipe else "MODEL"
+        raise UsageError("name either a variant or a file", hint=f"videval run MVBench_8frame {whose}, or --data FILE")
     if file is not None:
         return _table(asked, recipe, file, spec)
     return _published(asked, recipe, what or "")

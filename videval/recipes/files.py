@@ -25,6 +25,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from videval.benchmarks.table_text import names_a_table
 from videval.benchmarks.wording import PLACES
 from videval.errors import UsageError
 from videval.options import options
@@ -81,6 +82,9 @@ def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:
     made = record(Recipe, named, where)
     if not _DATE.fullmatch(made.date):
         raise UsageError(f"{where}: date {made.date!r} is not a date", hint='date = "2025-02-05", or "2025-02"')
+    if names_a_table(made.variant):
+        right = f'variant = "", and name the file beside it: videval run {made.variant} --recipe FILE'
+        raise UsageError(f"{where}: variant {made.variant!r} is a file of questions, not a variant", hint=right)
     _check_ranges(made, where)
     _check_published(made.published, where)
     if made.wording and (made.prompts or made.form):
@@ -100,7 +104,7 @@ def _check_ranges(recipe: Recipe, where: str) -> None:
                 wrong = f"{where}: {of}: {option.name} cannot be {said[option.name]}"
                 raise UsageError(wrong, hint=option.told.in_words())
     if any((pixels.min_pixels or 0) > (pixels.max_pixels or math.inf) for pixels in limits):
-        raise UsageError(f"{where}: pixels: min_pixels are more than max_pixels")
+        raise UsageError(f"{where}: pixels: min_pixels are more than max_pixels", hint="max_pixels is the larger one")
 
 
 def _check_published(numbers: Sequence[Published], where: str) -> None:
