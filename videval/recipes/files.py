@@ -32,7 +32,7 @@ from videval.options import options
 from videval.plain import plain
 from videval.recipes.recipe import Recipe
 from videval.recipes.typed import record, refuse_unknown
-from videval.types import Published, Wording
+from videval.types import POLICIES, Published, Wording
 
 __all__ = ["read_file"]
 
@@ -96,6 +96,10 @@ def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:
 
 def _check_ranges(recipe: Recipe, where: str) -> None:
     """Refuse a value that its option would refuse."""
+    if recipe.sampling and (policy := recipe.sampling.policy) not in POLICIES:
+        close = get_close_matches(policy, POLICIES, n=1)
+        right = f'policy = "{close[0]}"' if close else f"known are {', '.join(POLICIES)}"
+        raise UsageError(f"{where}: unknown sampling policy {policy!r}", hint=right)
     rules = recipe.sampling.by_length if recipe.sampling else ()
     limits = [recipe.pixels, *(rule.pixels for rule in rules if rule.pixels)]
     for of, said in [("generation", recipe.generation.said()), *(("pixels", plain(pixels)) for pixels in limits)]:
