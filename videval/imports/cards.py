@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from videval.export.files import CARD, beside
+from videval.export.read import sheet_rows
 from videval.export.table import flattened
 
 __all__ = ["card_of"]
@@ -23,11 +25,5 @@ def card_of(path: Path) -> dict[str, Any]:
 
 
 def _sheet(path: Path) -> list[tuple[str, Any]]:
-    from openpyxl import load_workbook
-
-    book = load_workbook(path, read_only=True)
-    try:
-        rows = book["run card"].iter_rows(min_row=2, values_only=True)
-        return [(str(row[0]), row[1] if len(row) > 1 else None) for row in rows]
-    finally:
-        book.close()
+    rows = islice(sheet_rows(path, "run card"), 1, None)
+    return [(str(row[0]), row[1] if len(row) > 1 else None) for row in rows]
