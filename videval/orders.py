@@ -240,10 +240,9 @@ def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchma
     is_file = what is not None and names_a_table(what)
     file = asked.data or (expanded(what) if what and is_file else None)
     if (file is None) == (what is None or is_file):
-        raise UsageError("name either a variant or a file", hint="videval enqueue MVBench_8frame MODEL, or --data FILE")
-    if file is not None:
-        return _table(asked, recipe, file, spec)
-    return _published(asked, recipe, what or "")
+        by = f"--recipe {asked.recipe}" if asked.recipe else "MODEL"
+        raise UsageError("name either a variant or a file", hint=f"videval run MVBench_8frame {by}, or --data FILE")
+    return _published(asked, recipe, what or "") if file is None else _table(asked, recipe, file, spec)
 
 
 def _table(asked: Asked, recipe: Recipe, file: Path, spec: ModelSpec) -> tuple[Benchmark, Variant]:

@@ -122,8 +122,9 @@ def test_the_words_of_another_benchmark_are_none_of_its_business(settings: Setti
 
 
 def test_a_recipe_for_any_benchmark_needs_one(settings: Settings) -> None:
-    with pytest.raises(UsageError, match="name either a variant or a file"):
+    with pytest.raises(UsageError, match="name either a variant or a file") as refused:
         order(settings, "fixed")
+    assert refused.value.hint.startswith("videval run MVBench_8frame --recipe ") and "MODEL" not in refused.value.hint
 
 
 def test_a_pack_cannot_be_put_by_a_recipe(settings: Settings) -> None:

@@ -61,6 +61,12 @@ def test_a_number_inside_a_wide_interval_proves_nothing_and_how_many_questions_w
     assert "20 questions leave too wide: about 400 would tell" in said.said
 
 
+def test_a_number_outside_of_a_wide_interval_is_not_said_to_lie_in_it() -> None:
+    said = judged(figure(0.2, reach=0.2, n=9), number(50.0, questions=9))
+    assert said.outcome == Outcome.UNKNOWN
+    assert "of only 9 questions may fit 0.0 % to 40.0 %, which 9 questions leave too wide" in said.said
+
+
 def test_a_wide_interval_can_tell_all_the_same_that_a_number_is_not_reproduced() -> None:
     assert judged(figure(0.44, reach=0.2, n=20), number(80.0)).outcome == Outcome.NOT_REPRODUCED
 

@@ -25,13 +25,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from videval.benchmarks.table_text import names_a_table
 from videval.benchmarks.wording import PLACES
 from videval.errors import UsageError
 from videval.options import options
 from videval.plain import plain
 from videval.recipes.recipe import Recipe
 from videval.recipes.typed import record, refuse_unknown
-from videval.types import Published, Wording
+from videval.types import POLICIES, Published, Wording
 
 __all__ = ["read_file"]
 
@@ -81,6 +82,9 @@ def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:
     made = record(Recipe, named, where)
     if not _DATE.fullmatch(made.date):
         raise UsageError(f"{where}: date {made.date!r} is not a date", hint='date = "2025-02-05", or "2025-02"')
+    if names_a_table(made.variant):
+        right = f'variant = "", and name the file beside it: videval run {made.variant} --recipe FILE'
+        raise UsageError(f"{where}: variant {made.variant!r} is a file of questions, not a variant", hint=right)
     _check_ranges(made, where)
     _check_published(made.published, where)
     if made.wording and (made.prompts or made.form):
@@ -92,6 +96,10 @@ def _recipe(where: str, table: Mapping[str, Any], setting: str) -> Recipe:
 
 def _check_ranges(recipe: Recipe, where: str) -> None:
     """Refuse a value that its option would refuse."""
+    if recipe.sampling and (policy := recipe.sampling.policy) not in POLICIES:
+        close = get_close_matches(policy, POLICIES, n=1)
+        right = f'policy = "{close[0]}"' if close else f"known are {', '.join(POLICIES)}"
+        raise UsageError(f"{where}: unknown sampling policy {policy!r}", hint=right)
     rules = recipe.sampling.by_length if recipe.sampling else ()
     limits = [recipe.pixels, *(rule.pixels for rule in rules if rule.pixels)]
     for of, said in [("generation", recipe.generation.said()), *(("pixels", plain(pixels)) for pixels in limits)]:
@@ -100,7 +108,7 @@ def _check_ranges(recipe: Recipe, where: str) -> None:
                 wrong = f"{where}: {of}: {option.name} cannot be {said[option.name]}"
                 raise UsageError(wrong, hint=option.told.in_words())
     if any((pixels.min_pixels or 0) > (pixels.max_pixels or math.inf) for pixels in limits):
-        raise UsageError(f"{where}: pixels: min_pixels are more than max_pixels")
+        raise UsageError(f"{where}: pixels: min_pixels are more than max_pixels", hint="max_pixels is the larger one")
 
 
 def _check_published(numbers: Sequence[Published], where: str) -> None:

@@ -98,7 +98,8 @@ def _outcome(
     reach = max(found.high - found.mean, found.mean - found.low)
     if reach > NEAR:
         would = math.ceil(found.n * (reach / NEAR) ** 2 / 100) * 100
-        return Outcome.UNKNOWN, f"fits {span}, which {found.n:,} questions leave too wide: about {would:,} would tell"
+        fits = f"fits {span}" if inside else f"of only {published.questions:,} questions may fit {span}"
+        return Outcome.UNKNOWN, f"{fits}, which {found.n:,} questions leave too wide: about {would:,} would tell"
     if inside:
         return Outcome.REPRODUCED, f"lies inside this run's {span}"
     return Outcome.REPRODUCED, f"is as near to this run's {span} as its own {published.questions:,} questions can tell"

@@ -125,7 +125,7 @@ def device_here(spec: ModelSpec, settings: Settings) -> Iterator[Device]:
     try:
         held = claim_device(settings.lock_path, devices_for(spec, settings.devices))
     except NoFreeDevice as error:
-        error.hint = "name a free one: --devices 1, or cpu:9; videval status shows who has them"
+        error.hint = "wait for it, or name another: --devices cpu:9, or 1 for a second GPU; see: videval status"
         raise
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = held.device.visible
