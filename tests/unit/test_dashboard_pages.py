@@ -396,6 +396,14 @@ def test_a_run_of_answers_from_elsewhere_is_marked(database: Database, opened: O
     assert ", imported" in said(opened("runs"))
 
 
+def test_a_run_of_answers_from_elsewhere_has_no_answers_per_second(database: Database, opened: Open) -> None:
+    files = [{"name": "old.xlsx", "sha256": "0", "tool": "VLMEvalKit"}]
+    card = {"imported": {"files": files, "tool": "VLMEvalKit", "at": ""}}
+    seed_run(database, Seed(questions=60, done=60, card=card))
+    (rate,) = (m.value for m in opened("run").metric if m.label == "Rate")
+    assert rate == "–"
+
+
 def test_an_answer_without_prompt_frames_and_times_is_shown(database: Database, opened: Open) -> None:
     """So are those that were imported."""
     seed_run(database, Seed(done=60))
