@@ -344,6 +344,20 @@ def test_with_actions_a_file_of_questions_is_enqueued(
     assert names[-1] == "mine-8frame--fake--1"
 
 
+def test_what_the_form_refuses_is_said_with_what_would_be_right_set_apart(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_ALLOW_ACTIONS", "1")
+    seed_run(database, Seed(done=5))
+    at = opened("runs")
+    box = {b.label: b for b in at.text_input}
+    box["Variant or file of questions"].set_value("MovingShapes_8frame")
+    box["Model"].set_value("fak")
+    next(b for b in at.button if b.label == "Enqueue").click().run()
+    (told,) = (t.value for t in at.toast)
+    assert "unknown model" in told and " → did you mean fake?" in told
+
+
 def test_the_form_has_a_box_for_each_option_of_enqueue_and_hands_all_of_them_on(
     database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
