@@ -13,6 +13,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 __all__ = ["TEXTS", "Asked", "Option", "OptionField", "Suite", "options"]
 
 TEXTS = tuple[str, ...]
+MOST = 10**9
+"""Of a number that becomes a column of a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +57,7 @@ class Asked:
     min_frames: Annotated[int | None, Option(least=1, help="fewest frames, for variants by rate")] = None
     max_frames: Annotated[int | None, Option(least=1, help="cap on frames, for variants by rate")] = None
     multiple: Annotated[int | None, Option(least=1, help="the frames are a multiple of this, for rates")] = None
-    max_pixels: Annotated[int | None, Option(least=16, help="cap on pixels per frame")] = None
+    max_pixels: Annotated[int | None, Option(least=16, most=MOST, help="cap on pixels per frame")] = None
     min_pixels: Annotated[int | None, Option(least=16, help="least pixels per frame, if the model resizes")] = None
     total_pixels: Annotated[int | None, Option(least=16, help="cap on pixels of a video, if the model resizes")] = None
     prompts: Annotated[str | None, Option(help="wording of paper, vlmevalkit or lmms-eval")] = None
@@ -75,10 +77,13 @@ class Asked:
     dtype: Annotated[str, Option(help="auto, bfloat16, float16 or float32")] = "auto"
     priority: Annotated[int, Option(least=-3, most=3, help="0 is normal, higher is sooner")] = 0
     limit: Annotated[
-        int | None, Option(least=1, help="only N requests, as a trial that can grow; its videos are a sample")
+        int | None,
+        Option(least=1, most=MOST, help="only N requests, as a trial that can grow; its videos are a sample"),
     ] = None
     in_order: Annotated[bool, Option(is_switch=True, help="in the benchmark's order, videos not shuffled")] = False
-    max_attempts: Annotated[int | None, Option(least=1, help="strikes until a request counts as poison")] = None
+    max_attempts: Annotated[int | None, Option(least=1, most=MOST, help="strikes until a request counts as poison")] = (
+        None
+    )
     allow_missing: Annotated[bool, Option(help="go on without the questions whose videos are missing")] = False
     new: Annotated[bool, Option(is_switch=True, help="another run, although one exists")] = False
 

@@ -20,6 +20,7 @@ from videval.errors import DataMissing, UsageError
 from videval.models.catalog import concrete_dtype, model_spec
 from videval.options import Asked
 from videval.order import Order
+from videval.paths import expanded
 from videval.recipes import Recipe, find_recipe
 from videval.settings import Settings
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, Pixels, PromptSet, Variant, Wording
@@ -237,7 +238,7 @@ def _asked_about(asked: Asked, recipe: Recipe, spec: ModelSpec) -> tuple[Benchma
     """The benchmark, or the user's table, in the variant that is asked for."""
     what = asked.what or (recipe.variant or None if asked.data is None else None)
     is_file = what is not None and names_a_table(what)
-    file = asked.data or (Path(what).expanduser() if what and is_file else None)
+    file = asked.data or (expanded(what) if what and is_file else None)
     if (file is None) == (what is None or is_file):
         raise UsageError("name either a variant or a file", hint="videval enqueue MVBench_8frame MODEL, or --data FILE")
     if file is not None:

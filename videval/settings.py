@@ -11,6 +11,7 @@ from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationErro
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videval.errors import EnvironmentProblem
+from videval.paths import expanded
 from videval.words import what_is_right
 
 __all__ = ["Settings"]
@@ -108,12 +109,12 @@ class Settings(BaseSettings):
     @property
     def home_path(self) -> Path:
         """`home`, absolute, with ~ expanded."""
-        return self.home.expanduser().absolute()
+        return expanded(self.home).absolute()
 
     @property
     def frame_cache_path(self) -> Path:
         """The folder of decoded clips, absolute."""
-        return (self.frame_cache or self.home_path / "frames").expanduser().absolute()
+        return expanded(self.frame_cache or self.home_path / "frames").absolute()
 
     @property
     def spool_path(self) -> Path:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.cli import Call, caller
 from tests.seeding import Seed, new_database, seed_run, snapshot_of
@@ -46,6 +47,29 @@ def test_the_exit_code_says_whether_a_is_as_good_as_b(call: Call, a: str, b: str
     found = call("compare", run(a), run(b))
     assert found.code == code
     assert said in found.out
+
+
+def worth_more_in_turns(home: Path, **runs: int) -> None:
+    """Half of 60 wrong answers are worth something in one run, and half in the other."""
+    number = "SELECT sample_id, row_number() OVER (ORDER BY sample_id) AS n FROM sample_scores"
+    database = new_database(home)
+    for parity, run_id in enumerate(runs.values()):
+        chosen = f"SELECT sample_id FROM ({number} WHERE run_id = {run_id} AND value = 0) WHERE n % 2 = {parity}"
+        more = f"UPDATE sample_scores SET value = 0.4 WHERE run_id = {run_id} AND sample_id IN ({chosen} AND n <= 60)"
+        database.write(Connection.exec_driver_sql, more)
+    database.close()
+
+
+def test_values_that_only_cancel_out_are_not_called_equal(call: Call, tmp_path: Path) -> None:
+    worth_more_in_turns(tmp_path, of_even=1, of_odd=3)  # "good" and "same"
+    found = call("compare", run("good"), run("same"))
+    assert (found.code, "judged otherwise" in found.out) == (4, False)
+    assert "0 right only in A, 0 only in B" in found.out
+
+
+def test_a_run_of_a_part_of_the_questions_is_said_to_be_one(call: Call) -> None:
+    assert "200 of 400 questions are scored in both" in call("compare", run("half"), run("good")).err
+    assert "questions are scored in both" not in call("compare", run("good"), run("bad")).err
 
 
 def test_questions_of_another_snapshot_are_refused_with_what_differs(call: Call) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import pytest
 
@@ -299,6 +299,20 @@ def test_an_export_goes_where_it_is_told(seeded: Settings, tmp_path: Path) -> No
     with pytest.raises(Incomplete, match="not answered yet"):
         videval.run("going", settings=seeded).export(tmp_path / "other.tsv")
     assert videval.run("going", settings=seeded).export(tmp_path / "other.tsv", partial=True).rows == 20
+
+
+def test_an_export_that_cannot_be_is_an_error_with_its_hint(seeded: Settings, tmp_path: Path) -> None:
+    run = videval.list_runs(settings=seeded)[0]
+    with pytest.raises(UsageError, match="unknown format 'csv'"):
+        run.export(tmp_path, format=cast(Any, "csv"), partial=True)
+    with pytest.raises(EnvironmentProblem, match="cannot write /proc"):  # no folder in which files can be made
+        run.export("/proc/a.xlsx", partial=True)
+
+
+@pytest.mark.parametrize("period", [0, -1.0, float("nan")])
+def test_looks_without_a_pause_are_refused(seeded: Settings, period: float) -> None:
+    with pytest.raises(UsageError, match="must be more than 0"):
+        videval.list_runs(settings=seeded)[0].progress(period=period)
 
 
 def test_a_run_is_paused_resumed_cancelled_and_tried_again(seeded: Settings) -> None:

@@ -1,7 +1,9 @@
 """`videval import` and what is no result file, or not of these questions: refused or listed, and never guessed."""
 
 import json
+import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -94,6 +96,9 @@ def test_a_model_that_nobody_knows_is_asked_for(videval: Call, tmp_path: Path, d
     folder.mkdir()
     said = refused(videval, results(folder, data, name=f"Nobodys-Model_{VARIANT}.xlsx"))
     assert "no model is called 'Nobodys-Model'" in said and "--model NAME" in said and "--unknown-model" in said
+    nameless = results(tmp_path, data, name="results.xlsx")
+    said = refused(videval, nameless, "--benchmark", VARIANT, "--unknown-model")
+    assert "any name beside --unknown-model" in said
 
 
 def test_a_model_that_nobody_knows_can_be_kept_to_be_compared(
@@ -228,3 +233,29 @@ def test_an_export_whose_run_card_was_taken_out_is_told_so_and_not_called_torn(
     book.save(out)
     said = videval("import", str(out), "--dry-run")
     assert said.code == 2 and "without its sheet 'run card'" in said.err and "MODEL_VARIANT.tsv" in said.err
+
+
+@pytest.mark.parametrize("place", [-90, 0.1, 0.5])
+def test_a_damaged_archive_is_refused(place: float, videval: Call, tmp_path: Path, data: Path) -> None:
+    file = results(tmp_path, data)
+    damaged = bytearray(file.read_bytes())
+    start = len(damaged) + int(place) if place < 0 else int(len(damaged) * place)
+    damaged[start : start + 40] = b"\xff" * 40
+    file.write_bytes(damaged)
+    assert "not a whole xlsx file" in refused(videval, file)
+
+
+@pytest.mark.timeout(60)
+def test_a_sheet_that_numbers_its_rows_without_end_is_refused(
+    videval: Call, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videval.export.read.MOST_ROWS", 100)
+    file = results(tmp_path, data)
+    with zipfile.ZipFile(file) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    sheet = re.sub(rb"<dimension[^>]*/>", b"", re.sub(rb'(<row r=")5"', rb'\g<1>5000000000"', sheet))
+    with zipfile.ZipFile(file, "w") as book:
+        for name, content in (parts | {"xl/worksheets/sheet1.xml": sheet}).items():
+            book.writestr(name, content)
+    assert "more than 100 rows" in refused(videval, file)

@@ -254,3 +254,29 @@ def test_options_of_the_command_line_count_before_the_file(here: Path) -> None:
     commands.command()(takes_suite(found.append))
     get_command(commands).main(["suite.toml", "--limit", "3"], standalone_mode=False)
     assert [(c.limit, c.frames) for c in found[0].cells] == [(3, 2)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "~nobody-here/suite.toml", "--dry-run"),
+        ("run", "of_table.toml", "--dry-run"),
+        ("run", "of_root.toml", "--dry-run"),
+        ("enqueue", "--data", "~nobody-here/a.tsv", "fake", "--frames", "4"),
+        ("import", "~nobody-here/a.tsv"),
+    ],
+)
+def test_the_home_of_nobody_is_a_path_that_is_not_there(
+    words: tuple[str, ...], here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = 'models = ["fake"]\nvariants = ["{}"]\n'
+    (here / "of_table.toml").write_text(lists.format("~nobody-here/a.tsv"))
+    settings = '[settings]\nframes = 4\ndata_root = "~nobody-here/videos"\n'
+    (here / "of_root.toml").write_text(lists.format("a.tsv") + settings)
+    said = caller(here / "home", monkeypatch, capsys)(*words)
+    assert said.code in (2, 3) and "~nobody-here" in said.err  # 3: data that is not there
+
+
+def test_a_number_that_no_column_holds_is_refused(here: Path) -> None:
+    with pytest.raises(UsageError, match="limit is at most 1e\\+09"):
+        suite(here, 'models = ["fake"]\nvariants = ["a.tsv"]\n[settings]\nlimit = 99999999999999999999\n')

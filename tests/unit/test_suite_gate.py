@@ -103,6 +103,11 @@ def test_a_run_that_is_a_baseline_itself_is_left_out(made: Runs) -> None:
         made.gate([made.cell("a")], [old], [old])
 
 
+def test_a_baseline_that_is_named_twice_is_one(made: Runs) -> None:
+    old, new = made.add("cars", "old", GOOD), made.add("cars", "fake", GOOD)
+    assert made.gate([made.cell("cars")], [new], [old, old]).opinion == Opinion.EQUAL
+
+
 def test_two_baselines_that_could_both_be_meant_are_refused(made: Runs) -> None:
     old = [made.add("a", "x", GOOD), made.add("a", "y", BAD)]
     with pytest.raises(UsageError, match=r"has 2 baselines; there are:\n  a_4frame--x--1\n  a_4frame--y--2"):

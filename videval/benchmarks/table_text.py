@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from videval.errors import EnvironmentProblem, InvalidTable, UsageError
+from videval.paths import expanded
 
 __all__ = ["SUFFIXES", "names_a_table", "read_text"]
 
@@ -49,7 +50,7 @@ _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
 
 def names_a_table(text: str) -> bool:
     """Whether a word of the command line names a question file, be it one to convert first, or the folder of one."""
-    is_folder = "/" in text and Path(text).expanduser().is_dir()
+    is_folder = "/" in text and expanded(text).is_dir()
     return is_folder or Path(text).suffix.casefold() in (*SUFFIXES, *_CONVERSIONS)
 
 

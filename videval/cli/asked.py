@@ -4,7 +4,6 @@ it of one, of lists, or of a file."""
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Concatenate, TypeVar
 
 import typer
@@ -13,6 +12,7 @@ from typer.models import ArgumentInfo
 from videval.cli import complete
 from videval.errors import UsageError
 from videval.options import TEXTS, Asked, OptionField, Suite, options
+from videval.paths import expanded
 
 __all__ = ["takes_files", "takes_setting", "takes_suite"]
 
@@ -123,7 +123,7 @@ def _suite(
     if names_a_suite(variant):
         if model or models or data:
             raise UsageError(f"{variant} names its models and variants itself", hint=f"videval run {variant}")
-        return over(read_suite(Path(variant or "").expanduser()), shared)
+        return over(read_suite(expanded(variant or "")), shared)
     if data and variant and not model and not models:
         variant, model = None, variant
     if model and models:

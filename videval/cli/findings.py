@@ -13,6 +13,7 @@ from videval.db.session import open_database
 from videval.db.trial import try_writing
 from videval.errors import VidevalError
 from videval.models.vlmevalkit import toolkit
+from videval.paths import expanded
 from videval.settings import Settings
 from workers import broker
 from workers.address import broker_address
@@ -122,7 +123,7 @@ def _disk(what: str, folder: Path) -> Finding:
 def _data_root(settings: Settings) -> Finding:
     named = [os.environ[n] for n in ("LMUData",) if os.environ.get(n)]
     roots = [str(settings.data_root)] if settings.data_root else []
-    missing = [r for r in (*roots, *named) if not Path(r).expanduser().is_dir()]
+    missing = [r for r in (*roots, *named) if not expanded(r).is_dir()]
     if missing:
         return Finding(
             what="data roots", ok=False, says=f"not a folder: {', '.join(missing)}", mend="VIDEVAL_DATA_ROOT"

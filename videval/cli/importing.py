@@ -10,6 +10,7 @@ from videval.cli.asked import takes_files
 from videval.cli.busy import busy
 from videval.cli.console import explain, opened, say, say_json, settings_with, warn
 from videval.options import TEXTS, Asked, options
+from videval.paths import expanded
 from videval.words import plural
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def import_command(
 
     settings = settings_with()
     with busy("reading and matching"):
-        found = gather([file.expanduser() for file in files], asked, settings, unknown_model=unknown_model)
+        found = gather([expanded(file) for file in files], asked, settings, unknown_model=unknown_model)
     if not as_json:
         for each in found:
             _explain(each)

@@ -11,6 +11,7 @@ from videval.cli.console import explain, say, say_json, settings_with, warn
 from videval.cli.words import frames_in_words
 from videval.errors import UsageError
 from videval.options import Asked
+from videval.paths import expanded
 
 if TYPE_CHECKING:
     from videval.order import Order
@@ -47,7 +48,7 @@ def try_command(
     from workers.engine.here import engine_here
 
     settings = settings_with(devices=devices)
-    order = order_about(asked, video.expanduser(), question, options=option or (), span=_span(start, end))
+    order = order_about(asked, expanded(video), question, options=option or (), span=_span(start, end))
     for remark in refuse_troubles(order.spec):
         warn(remark)
     place = sheet or settings.output_dir / "try" / f"{video.stem}.png"

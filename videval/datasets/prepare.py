@@ -17,6 +17,7 @@ from videval.benchmarks.published import Download, PublishedBenchmark, write_tab
 from videval.datasets.archives import unpack, write_file
 from videval.datasets.hub import download
 from videval.errors import DataMissing, InvalidTable, VideoFailure
+from videval.paths import expanded
 from videval.settings import Settings
 from videval.types import Sample
 from videval.video.paths import absent, is_there
@@ -231,7 +232,7 @@ def _write_table(benchmark: PublishedBenchmark, root: Path, progress: Progress) 
 
 def _own_root(benchmark: PublishedBenchmark, settings: Settings) -> Path:
     """Where to fetch to: below the data root, else below VIDEVAL_HOME; files, not the hub cache's links."""
-    root = settings.data_root.expanduser() if settings.data_root else settings.home_path / "data"
+    root = expanded(settings.data_root) if settings.data_root else settings.home_path / "data"
     return root / benchmark.name
 
 
@@ -249,13 +250,13 @@ def _own_folder(benchmark: Benchmark, settings: Settings) -> Path | None:
     """The folder of a benchmark that is not one of the published: below the data root, by its name."""
     if settings.data_root is None:
         return None
-    folder = settings.data_root.expanduser() / benchmark.name
+    folder = expanded(settings.data_root) / benchmark.name
     return folder if folder.is_dir() else None
 
 
 def _places(benchmark: PublishedBenchmark, settings: Settings) -> Iterator[Path]:
     if settings.data_root:
-        yield settings.data_root.expanduser() / benchmark.name
+        yield expanded(settings.data_root) / benchmark.name
     lmu = Path(os.environ.get("LMUData") or Path.home() / "LMUData")  # noqa: SIM112 (its name)
     for folder in dict.fromkeys((benchmark.name, benchmark.lmu_folder or benchmark.name)):
         yield lmu / "datasets" / folder

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from videval.db.address import shown
 from videval.db.reasons import READ_ONLY
 from videval.errors import DatabaseUnavailable, EnvironmentProblem
+from videval.paths import expanded
 
 __all__ = [
     "HASTY",
@@ -78,7 +79,7 @@ def _mounts() -> list[tuple[str, str]]:
 
 def refuse_network_file_system(folder: Path, mounts: list[tuple[str, str]] | None = None) -> None:
     """Raise EnvironmentProblem if `folder` lies on a network file system, where SQLite loses data."""
-    path = folder.expanduser().absolute()
+    path = expanded(folder).absolute()
     above = [(m, t) for m, t in (_mounts() if mounts is None else mounts) if path.is_relative_to(m)]
     mount, kind = max(above, key=lambda pair: len(pair[0]), default=("/", ""))
     if kind in NETWORK_FILE_SYSTEMS:

@@ -79,6 +79,8 @@ def export_run(
         )
     path, chosen = target, _format_of(target)
     if chosen is None:
+        if format not in FORMATS:
+            raise UsageError(f"unknown format {format!r}", hint=f"one of {', '.join(FORMATS)}")
         path, chosen = export_path(target, run.model, run.variant, run.name, format), format
     return export_table(run_table(database, run), path, chosen)
 

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from videval import report
@@ -18,9 +17,10 @@ from videval.db.stats import FailureGroup
 from videval.door.frame import export_run, frame_of
 from videval.door.local import trouble_with
 from videval.door.opened import ask
-from videval.errors import DatabaseUnavailable, EnvironmentProblem, Incomplete, UnknownName
+from videval.errors import DatabaseUnavailable, EnvironmentProblem, Incomplete, UnknownName, UsageError
 from videval.export import ExportFormat, ExportResult
 from videval.merge import Merged, merge
+from videval.paths import expanded
 from videval.report import RunStatus, ScoreReport
 from videval.settings import Settings
 from videval.types import RunState
@@ -109,7 +109,7 @@ class Run:
         """Write the table that VLMEvalKit's evaluators accept, to a file whose ending says the format, or into a
         folder (None: VIDEVAL_OUTPUT_DIR). Incomplete unless all is answered or `partial`; UsageError for another's
         file; EnvironmentProblem for a full disk."""
-        target = self.settings.output_dir if path is None else Path(path).expanduser()
+        target = self.settings.output_dir if path is None else expanded(path)
         return self._ask(lambda database, info: export_run(database, info, target, format, partial=partial))
 
     def merge(self) -> Merged:
@@ -137,7 +137,12 @@ class Run:
         )
 
     def progress(self, *, period: float = PERIOD, timeout: float | None = None) -> "Progress":
-        """Its status every `period` seconds until it is finished, for `for` and `async for`."""
+        """Its status every `period` seconds until it is finished, for `for` and `async for`. UsageError for a period
+        that is none."""
+        if not period > 0:
+            raise UsageError(
+                f"period={period!r}: must be more than 0", hint=f"seconds between two looks, {PERIOD:g} say"
+            )
         return Progress(run=self, period=period, timeout=timeout)
 
     def wait(self, timeout: float | None = None) -> "Run":

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 from videval.door.opened import unknown_name
 from videval.errors import UsageError
 from videval.options import TEXTS, Asked, OptionField, options
+from videval.paths import expanded
 
 __all__ = ["Options", "Unpack", "asked_of"]
 
@@ -92,7 +93,7 @@ def _texts(value: Any) -> tuple[str, ...] | None:
 
 
 def _path(value: Any) -> Path:
-    return Path(value).expanduser()
+    return expanded(value)
 
 
 def _number(value: Any) -> float:

@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,12 +21,23 @@ from videval.export.table import ExportFormat
 FULL, CARD, FAILURES, RESPONSES = ".full.jsonl", ".card.json", ".failures.jsonl", ".responses.jsonl"
 SIDECARS = (FULL, CARD, FAILURES, RESPONSES)
 RUN_KEY = "videval_run"
+TORN_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
+"""What zipfile raises of a damaged or encrypted archive (RuntimeError: also NotImplementedError)."""
 NOT_OURS = ""
 
 _DRAFT = ".videval-export-"
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+_REFUSED = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+}
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _PIECE_BYTES = 72  # three pieces, a suffix and a sidecar's suffix stay under the 255 bytes of a file name
 
@@ -77,7 +89,7 @@ def owner_of(path: Path) -> str | None:
                 return str(json.loads(file.readline())[RUN_KEY])
         card = path if path.name.endswith(CARD) else beside(path, CARD)
         return str(json.loads(card.read_text(encoding="utf-8"))[RUN_KEY]) if path.is_file() else NOT_OURS
-    except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile, ElementTree.ParseError):
+    except (OSError, ValueError, LookupError, TypeError, ElementTree.ParseError, *TORN_ZIP):
         return NOT_OURS
 
 

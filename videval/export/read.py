@@ -2,18 +2,19 @@
 
 import json
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from videval.errors import DataMissing, UsageError
 from videval.export.cells import MARK, line_check, restored
-from videval.export.files import CARD, FULL, beside
+from videval.export.files import CARD, FULL, TORN_ZIP, beside
 from videval.types import Scalar
 
 Grid = Iterator[list[Scalar]]
-_BROKEN = (ValueError, TypeError, LookupError, OSError, SyntaxError, StopIteration, zipfile.BadZipFile)
+MOST_ROWS = 1 << 20
+"""Of a sheet, as spreadsheets have it; a damaged one may number its rows without end."""
+_BROKEN = (ValueError, TypeError, LookupError, OSError, SyntaxError, StopIteration, *TORN_ZIP)
 _TSV_CELL = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^\t\n"]*))([\t\n]|\Z)')
 
 
@@ -67,14 +68,30 @@ class _Whole:
         return record
 
 
-def _read_xlsx(path: Path) -> Grid:
+class NoSheet(LookupError):
+    """A workbook has no sheet of that name."""
+
+
+def sheet_rows(path: Path, sheet: int | str = 0) -> Iterator[list[Scalar]]:
+    """The rows of a workbook's sheet, by its place or name; raises what openpyxl and zipfile raise, NoSheet where there
+    is none of that name, and ValueError for one with more rows than a sheet has."""
     from openpyxl import load_workbook
 
     book = load_workbook(path, read_only=True)
     try:
-        rows: list[list[Scalar]] = [list(r) for r in book.worksheets[0].iter_rows(values_only=True)]
+        if isinstance(sheet, str) and sheet not in book.sheetnames:
+            raise NoSheet(sheet)
+        found = book[sheet] if isinstance(sheet, str) else book.worksheets[sheet]
+        for number, row in enumerate(found.iter_rows(values_only=True), 1):
+            if number > MOST_ROWS:
+                raise ValueError(f"more than {MOST_ROWS:,} rows")
+            yield list(row)
     finally:
         book.close()
+
+
+def _read_xlsx(path: Path) -> Grid:
+    rows = list(sheet_rows(path))
     return iter([row + [None] * (len(rows[0]) - len(row)) for row in rows])
 
 

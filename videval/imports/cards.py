@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from videval.errors import UsageError
 from videval.export.files import CARD, beside
+from videval.export.read import NoSheet, sheet_rows
 from videval.export.table import flattened
 
 __all__ = ["card_of"]
@@ -27,13 +29,8 @@ def card_of(path: Path) -> dict[str, Any]:
 
 
 def _sheet(path: Path) -> list[tuple[str, Any]]:
-    from openpyxl import load_workbook
-
-    book = load_workbook(path, read_only=True)
+    rows = islice(sheet_rows(path, CARD_SHEET), 1, None)
     try:
-        if CARD_SHEET not in book.sheetnames:
-            raise UsageError(f"{path}: an export of videval without its sheet {CARD_SHEET!r}", hint=_WITHOUT)
-        rows = book[CARD_SHEET].iter_rows(min_row=2, values_only=True)
         return [(str(row[0]), row[1] if len(row) > 1 else None) for row in rows]
-    finally:
-        book.close()
+    except NoSheet as error:
+        raise UsageError(f"{path}: an export of videval without its sheet {CARD_SHEET!r}", hint=_WITHOUT) from error

@@ -14,12 +14,13 @@ from typing import Any
 from videval.benchmarks.table_file import LONGEST_CELL
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import read_export
-from videval.export.files import NOT_OURS, SIDECARS, owner_of
+from videval.export.files import NOT_OURS, SIDECARS, TORN_ZIP, owner_of
+from videval.export.read import sheet_rows
 from videval.imports.cards import card_of
 from videval.imports.frames import plain_value, table_of
 from videval.imports.logs import is_log, log_row
 from videval.imports.pickles import RefusedPickle, read_pickle
-from videval.imports.rows import ResultFile, Row, answer_of, index_of
+from videval.imports.rows import ResultFile, Row, answer_of, index_of, text_of
 
 __all__ = ["MOST_BYTES", "read_results"]
 
@@ -27,7 +28,8 @@ MOST_BYTES = 1 << 30
 """Of a file, and of what is in a workbook when it is unpacked: a benchmark's answers are a hundredth of it."""
 NEEDED = ("index", "question", "prediction")
 """The columns without which a table is no result file."""
-_BROKEN = (ValueError, TypeError, LookupError, SyntaxError, zipfile.BadZipFile, RecursionError, csv.Error, EOFError)
+_OURS = (".xlsx", ".tsv", ".json", ".jsonl", ".parquet")
+_BROKEN = (ValueError, TypeError, LookupError, SyntaxError, csv.Error, EOFError, *TORN_ZIP)
 
 Records = Iterable[tuple[str, Mapping[str, Any]]]
 """Rows with where each stands."""
@@ -36,10 +38,10 @@ Records = Iterable[tuple[str, Mapping[str, Any]]]
 def read_results(path: Path) -> ResultFile:
     """Read a result file of VLMEvalKit, lmms-eval or videval. UsageError if it is none, or torn; EnvironmentProblem
     if it cannot be read."""
-    suffix = _checked(path)
-    ours = suffix in (".xlsx", ".tsv", ".json", ".jsonl", ".parquet") and owner_of(path) not in (None, NOT_OURS)
+    suffix = _suffix_of(path)
     try:
-        if ours:
+        _refuse_large(path, suffix)
+        if suffix in _OURS and owner_of(path) not in (None, NOT_OURS):
             return _result(path, "videval", _numbered(read_export(path)), card=card_of(path))
         tool, records = _READERS[suffix](path)
         return _result(path, tool, records)
@@ -54,7 +56,7 @@ def read_results(path: Path) -> ResultFile:
 _DATA_ONLY = "a result file holds texts and numbers; write it as xlsx, tsv or json where you trust it"
 
 
-def _checked(path: Path) -> str:
+def _suffix_of(path: Path) -> str:
     """The ending of a file that may be read; UsageError says what is in its place."""
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.suffix in _READERS and not p.name.endswith(SIDECARS))
@@ -66,13 +68,16 @@ def _checked(path: Path) -> str:
     suffix = path.suffix.casefold()
     if suffix not in _READERS:
         raise UsageError(f"{path}: not a result file", hint=f"its name ends in {', '.join(_READERS)}")
+    return suffix
+
+
+def _refuse_large(path: Path, suffix: str) -> None:
     size = path.stat().st_size
     if suffix == ".xlsx" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as book:
             size = max(size, sum(member.file_size for member in book.infolist()))
     if size > MOST_BYTES:
         raise UsageError(f"{path}: {size:,} bytes, {MOST_BYTES:,} are the most", hint="is it a result file?")
-    return suffix
 
 
 def _result(path: Path, tool: str, records: Records, card: Mapping[str, Any] | None = None) -> ResultFile:
@@ -108,7 +113,7 @@ def _row(path: Path, where: str, record: Mapping[str, Any], tool: str) -> Row:
     if index is None:
         raise UsageError(f"{path}: {where}: its index is empty", hint="is it a result file of VLMEvalKit?")
     text, why = answer_of(record["prediction"])
-    question = None if bare else str(record["question"] if record["question"] is not None else "")
+    question = None if bare else text_of(record["question"])
     return Row(where=where, index=index, question=question, text=text, why=why)
 
 
@@ -125,16 +130,10 @@ def _workbook(path: Path) -> tuple[str, Records]:
 
 def _grid(path: Path) -> Iterator[list[Any]]:
     """The first sheet, row by row, its cells as pandas reads them."""
-    from openpyxl import load_workbook
-
-    book = load_workbook(path, read_only=True)
     width = 0
-    try:
-        for row in book.worksheets[0].iter_rows(values_only=True):
-            width = width or len(row)
-            yield [*row, *[None] * (width - len(row))]  # a spreadsheet may leave empty cells at a row's end away
-    finally:
-        book.close()
+    for row in sheet_rows(path):
+        width = width or len(row)
+        yield [*row, *[None] * (width - len(row))]  # a spreadsheet may leave empty cells at a row's end away
 
 
 def _separated(path: Path) -> tuple[str, Records]:

@@ -34,7 +34,8 @@ def asked_of(file: ResultFile, given: Asked, settings: Settings, *, unknown_mode
     model = given.model or known_model(named) or (by_name[0] if unknown_model else None)
     if not model:
         said = f"no model is called {by_name[0]!r}" if by_name[0] else "its name does not say of which model it is"
-        hint = "--model NAME (videval list models), or to compare it only: --unknown-model"
+        more = "any name beside --unknown-model" if unknown_model else "or to compare it only: --unknown-model"
+        hint = f"--model NAME (videval list models), {more}"
         raise UsageError(f"{file.name}: {said}", hint=hint)
     return replace(given, what=what, model=model)
 

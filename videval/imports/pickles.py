@@ -122,6 +122,8 @@ class _Machine:
 
     def name(self, module: Any, name: Any) -> None:
         """Note a name on the stack if it is one of data."""
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise RefusedPickle("it names what is no name")
         if name not in _DATA.get(module, ()):
             raise RefusedPickle(f"it names {module}.{name}: that is code, or an object of a program, and no data")
         self.stack.append(Name(f"{module}.{name}"))

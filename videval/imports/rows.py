@@ -7,7 +7,7 @@ from typing import Any
 
 from videval.words import FAIL_MSG
 
-__all__ = ["ResultFile", "Row", "answer_of", "index_of"]
+__all__ = ["ResultFile", "Row", "answer_of", "index_of", "text_of"]
 
 _FAILED = FAIL_MSG.partition(" via")[0]
 _MISSING = ("nan", "None")
@@ -69,4 +69,12 @@ def index_of(cell: Any) -> str | None:
         return None
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip() or None
+    return text_of(cell).strip() or None
+
+
+def text_of(cell: Any) -> str:
+    """A cell as text; of what is no text and no number only its kind, since a pickle's objects written out may have no
+    end."""
+    if cell is None:
+        return ""
+    return str(cell) if isinstance(cell, str | int | float) else f"a {type(cell).__name__}"

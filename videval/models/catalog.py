@@ -13,7 +13,6 @@ A name of the hub may end in `@REVISION`.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import quote
 
 from videval import registry
@@ -21,6 +20,7 @@ from videval.errors import UnknownName, UsageError
 from videval.models.cards import ADAPTER, cards, family_facts
 from videval.models.checkpoints import model_type_of, require_checkpoint
 from videval.models.vlmevalkit import names as toolkit_names
+from videval.paths import expanded
 from videval.protocols import Model, Server
 from videval.types import GenerationSettings, ModelSpec, Variant
 
@@ -124,7 +124,7 @@ def _published(name: str) -> ModelSpec | None:
 
 def _unknown(name: str) -> UnknownName:
     error = UnknownName("model", name, [*model_names(), *(a for c in cards().values() for a in c.aliases)])
-    if Path(name).expanduser().is_dir():
+    if expanded(name).is_dir():
         error.hint = f"a folder is named with its adapter: {ADAPTER}:{name}"
     elif HUB_ID.fullmatch(name):
         error.hint += f"   or, as it is on the hub: {ADAPTER}:{name}"
@@ -187,7 +187,7 @@ def _local_spec(adapter: str, path: str) -> ModelSpec:
         template = ModelSpec(name=adapter, adapter=adapter, checkpoint="")
     if adapter in FAKES:
         return replace(template, name=f"{adapter}-{path}", checkpoint=path)
-    folder = Path(path).expanduser().resolve()
+    folder = expanded(path).resolve()
     named, _, revision = path.partition("@")
     if HUB_ID.fullmatch(named) and not folder.exists():
         return _hub_spec(template, named, revision)

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from videval.errors import UnknownName, UsageError
+from videval.paths import expanded
 from videval.recipes.files import read_file
 from videval.recipes.recipe import Given, MadeWith, Recipe
 
@@ -32,7 +33,7 @@ def find_recipe(name: str) -> Recipe:
     """
     path, is_file, rest = name.partition(_FILE)
     if is_file and rest[:1] in ("", ":"):
-        return _of_file(Path(f"{path}{_FILE}").expanduser(), rest[1:])
+        return _of_file(expanded(f"{path}{_FILE}"), rest[1:])
     for recipe in recipes():
         if recipe.name == name:
             return recipe

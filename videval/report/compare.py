@@ -45,9 +45,9 @@ class Comparison:
     """Two runs, question by question over the `difference.n` that both answered and had scored.
 
     `only_a` / `only_b`: row ids of questions that only one of them got right (the first `MOST_FLIPPED`), counted in
-    `num_only_a`, `num_only_b`; `p` McNemar's exact p-value. `mean_a`, `mean_b` are over the shared questions.
-    `difference` is of the mean over questions (`top`: see `Figure`), `metrics` of what else the benchmark declares and
-    has one.
+    `num_only_a`, `num_only_b`; `num_unlike`: how many are worth another value in each, right or not; `p` McNemar's
+    exact p-value. `mean_a`, `mean_b` are over the shared questions. `difference` is of the mean over questions (`top`:
+    see `Figure`), `metrics` of what else the benchmark declares and has one.
     """
 
     difference: Difference
@@ -59,6 +59,7 @@ class Comparison:
     num_only_a: int
     num_only_b: int
     both_right: int
+    num_unlike: int
     only_a: tuple[int, ...]
     only_b: tuple[int, ...]
     groups: Mapping[str, tuple[GroupDifference, ...]]
@@ -98,6 +99,7 @@ def compare(database: Database, a: RunInfo, b: RunInfo, index: SampleIndex) -> C
         num_only_a=len(only_a),
         num_only_b=len(only_b),
         both_right=int(np.count_nonzero(right_a & right_b)),
+        num_unlike=int(np.count_nonzero(of_a.values != of_b.values)),
         only_a=tuple(map(int, only_a[:MOST_FLIPPED])),
         only_b=tuple(map(int, only_b[:MOST_FLIPPED])),
         groups={

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from videval.benchmarks.catalog import parse_variant
 from videval.benchmarks.table_text import names_a_table
 from videval.errors import UsageError
 from videval.options import Asked, Suite
+from videval.paths import expanded
 
 __all__ = ["crossed", "one", "over", "refuse_twice", "source", "words_of"]
 
@@ -32,7 +32,7 @@ def crossed(shared: Asked, *, what: Sequence[str], models: Sequence[str | None],
 
 def source(word: str) -> dict[str, Any]:
     """What a word behind --data means: a file is a table of questions, a variant's name is the variant."""
-    path = Path(word).expanduser()
+    path = expanded(word)
     if names_a_table(word) or path.is_file() or (path.exists() and not _is_variant(word)):
         return {"what": None, "data": path}
     return {"what": word, "data": None}

@@ -26,6 +26,7 @@ from typing import Any
 from videval.benchmarks.table_text import names_a_table
 from videval.errors import UsageError
 from videval.options import TEXTS, Asked, OptionField, Suite, options
+from videval.paths import expanded
 from videval.recipes.typed import refuse_unknown
 from videval.suites.crossing import refuse_twice, source
 
@@ -120,7 +121,7 @@ def _value(field: OptionField, value: Any, where: str, folder: Path) -> Any:
     _refuse_beyond(field, value, where)
     if field.type is float:
         return float(value)  # as the command line has it: 1 and 1.0 are one run
-    return folder / Path(str(value)).expanduser() if field.type is Path else value
+    return folder / expanded(str(value)) if field.type is Path else value
 
 
 def _refuse_beyond(field: OptionField, value: Any, where: str) -> None:
@@ -183,7 +184,7 @@ def _beside(word: str | None, folder: Path) -> str | None:
     adapter, colon, rest = word.partition(":")
     if rest.startswith(("./", "../")):
         return f"{adapter}{colon}{folder / rest}"
-    path = folder / Path(word).expanduser()
+    path = folder / expanded(word)
     is_recipes = ".toml" in word  # mine.toml:NAME
     if word.startswith(("./", "../")) or names_a_table(word) or is_recipes or path.is_file():
         return str(path)

@@ -54,11 +54,14 @@ def gated(
 
     UsageError where a run has no baseline or several, or one that it cannot be compared with.
     """
-    ids = {run.run_id for run in baselines}
+    others = list(
+        {run.run_id: run for run in baselines}.values()
+    )  # a run may be named, and be of a suite that is named
+    ids = {run.run_id for run in others}
     new = [(cell, run) for cell, run in zip(cells, runs, strict=True) if run is None or run.run_id not in ids]
     if not new:
         raise UsageError("every run of the suite is a baseline itself", hint="--baseline with the runs of another")
-    pairs = [(cell, run, _baseline_of(cell, baselines)) for cell, run in new]
+    pairs = [(cell, run, _baseline_of(cell, others)) for cell, run in new]
     return Gate(found=tuple(_gated(database, cell, run, base, rule) for cell, run, base in pairs))
 
 

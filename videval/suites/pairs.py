@@ -10,6 +10,7 @@ from videval.db.session import Database
 from videval.errors import UsageError
 from videval.metrics import Difference
 from videval.report import CardDifference, Comparison, card_differences, compare, index_columns, load_index
+from videval.report.index import SampleIndex
 from videval.report.scores import score_of_questions
 from videval.suites.verdict import Evidence, Judgement, Rule, judge
 
@@ -44,12 +45,13 @@ class Pair:
 def compared(database: Database, a: RunInfo, b: RunInfo, rule: Rule) -> Pair:
     """Compare two runs and judge A against B. UsageError if they cannot be compared, with what differs."""
     refuse_other_questions(a, b)
-    found = compare(database, a, b, load_index(database, a.snapshot_id, index_columns(a)))
+    index = load_index(database, a.snapshot_id, index_columns(a))
+    found = compare(database, a, b, index)
     headline = _headline(found, a)
     answered = [_answered(database, run) for run in (a, b)]
     evidence = Evidence(
         difference=headline.difference,
-        differs=bool(found.num_only_a or found.num_only_b or headline.difference.mean),
+        differs=bool(found.num_unlike),
         answered_a=answered[0],
         answered_b=answered[1],
         top=headline.top,
@@ -61,7 +63,7 @@ def compared(database: Database, a: RunInfo, b: RunInfo, rule: Rule) -> Pair:
         headline=headline,
         judgement=judge(evidence, rule),
         cards=tuple(card_differences(a, b)),
-        cautions=tuple(_cautions(database, a, b)),
+        cautions=(*_cautions(database, a, b), *_not_shared(found, index)),
     )
 
 
@@ -101,6 +103,12 @@ def _answered(database: Database, run: RunInfo) -> float:
     with database.read() as connection:
         counts = runs.counts(connection, run.run_id)
     return counts.done / counts.total if counts.total else 0.0
+
+
+def _not_shared(found: Comparison, index: SampleIndex) -> Iterator[str]:
+    """A run may be of a part of the questions: with a limit, or imported from a file that lacks some."""
+    if found.difference.n < index.scorable:
+        yield f"{found.difference.n:,} of {index.scorable:,} questions are scored in both"
 
 
 def _cautions(database: Database, a: RunInfo, b: RunInfo) -> Iterator[str]:
