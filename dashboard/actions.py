@@ -74,7 +74,7 @@ def attempt(action: Callable[[], str]) -> None:
     try:
         st.toast(plain(action()), icon=":material/check:")
     except VidevalError as error:
-        st.toast(plain(f"{error} {error.hint}"), icon=":material/error:")
+        st.toast(plain(f"{error} → {error.hint}" if error.hint else error), icon=":material/error:")
     except OSError as error:
         st.toast(plain(error), icon=":material/error:")
 

@@ -80,7 +80,7 @@ def progress(course: Sequence[Moment], total: int) -> Chart:
         "encoding": {
             "x": TIME_AXIS,
             "y": _field("requests", "quantitative", "requests", stack=True, scale={"domain": [0, max(total, 1)]}),
-            "color": _field("what", "nominal", scale=colours, legend={"orient": "top-left"}),
+            "color": _field("what", "nominal", scale=colours, legend={"orient": "top"}),
             "order": _field("what", "nominal"),
             "tooltip": [CLOCK, _name("what"), _tip("requests", ",")],
         },
@@ -174,7 +174,7 @@ def convergence(points: Sequence[Point], top: float | None = None) -> Chart:
     """The score after ever more answers, with its interval closing around it. `top`: of ratings."""
     scale, format = top or 1.0, ".1%" if top is None else ".2f"
     rows: Rows = [{"n": p.n, "mean": scale * p.mean, "low": scale * p.low, "high": scale * p.high} for p in points]
-    x = _field("n", "quantitative", "scored answers")
+    x = _field("n", "quantitative", "scored answers", axis={"tickMinStep": 1})
     axis = {"format": ".0%" if top is None else ".1f"}
     y = _field("low", "quantitative", "score", axis=axis, scale={"zero": False})
     tips = [_tip("n", ","), *(_tip(f, format) for f in ("mean", "low", "high"))]

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import psutil
 
+from videval import __version__
 from videval.db.records import WorkerIdentity
 from videval.settings import Settings
 from workers.device import Kind
@@ -17,7 +18,7 @@ from workers.locks import HeldDevice, lock_domain
 
 __all__ = ["activity", "identity", "rss_mb"]
 
-VERSIONS = ("videval", "av")
+OF_DECODING = ("av",)
 OF_MODELS = ("torch", "transformers", "decord")
 """Packages that matter where a model runs here."""
 
@@ -38,7 +39,9 @@ def identity(settings: Settings, held: HeldDevice) -> WorkerIdentity:
 
 
 def _versions(kind: Kind) -> dict[str, str]:
-    return {name: version(name) for name in (*VERSIONS, *(OF_MODELS if kind is not Kind.API else ()))}
+    """Of videval the one that runs: what an editable install is registered as may be older."""
+    packages = (*OF_DECODING, *(OF_MODELS if kind is not Kind.API else ()))
+    return {"videval": __version__} | {name: version(name) for name in packages}
 
 
 def activity(held: Sequence[Held]) -> dict[str, dict[str, object]]:

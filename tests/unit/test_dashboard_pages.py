@@ -344,6 +344,20 @@ def test_with_actions_a_file_of_questions_is_enqueued(
     assert names[-1] == "mine-8frame--fake--1"
 
 
+def test_what_the_form_refuses_is_said_with_what_would_be_right_set_apart(
+    database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIDEVAL_DASHBOARD_ALLOW_ACTIONS", "1")
+    seed_run(database, Seed(done=5))
+    at = opened("runs")
+    box = {b.label: b for b in at.text_input}
+    box["Variant or file of questions"].set_value("MovingShapes_8frame")
+    box["Model"].set_value("fak")
+    next(b for b in at.button if b.label == "Enqueue").click().run()
+    (told,) = (t.value for t in at.toast)
+    assert "unknown model" in told and " → did you mean fake?" in told
+
+
 def test_the_form_has_a_box_for_each_option_of_enqueue_and_hands_all_of_them_on(
     database: Database, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,6 +408,14 @@ def test_a_run_of_answers_from_elsewhere_is_marked(database: Database, opened: O
     seed_run(database, Seed(done=60, card={"imported": {"files": files, "tool": "VLMEvalKit", "at": ""}}))
     assert "imported from old.xlsx (VLMEvalKit)" in said(opened("run"))
     assert ", imported" in said(opened("runs"))
+
+
+def test_a_run_of_answers_from_elsewhere_has_no_answers_per_second(database: Database, opened: Open) -> None:
+    files = [{"name": "old.xlsx", "sha256": "0", "tool": "VLMEvalKit"}]
+    card = {"imported": {"files": files, "tool": "VLMEvalKit", "at": ""}}
+    seed_run(database, Seed(questions=60, done=60, card=card))
+    (rate,) = (m.value for m in opened("run").metric if m.label == "Rate")
+    assert rate == "–"
 
 
 def test_an_answer_without_prompt_frames_and_times_is_shown(database: Database, opened: Open) -> None:

@@ -497,6 +497,12 @@ def test_every_chart_is_drawn_from_what_the_report_says(database: Database) -> N
         assert fields(chart.spec) <= set(chart.data.columns)
 
 
+def test_a_legend_stands_beside_what_is_drawn_and_questions_are_counted_in_whole_numbers() -> None:
+    assert charts.progress([], 100).spec["encoding"]["color"]["legend"]["orient"] == "top"
+    band, line = charts.convergence([]).spec["layer"]
+    assert {layer["encoding"]["x"]["axis"]["tickMinStep"] for layer in (band, line)} == {1}
+
+
 def fields(spec: Any) -> set[str]:
     """Every column that a Vega-Lite specification names."""
     if isinstance(spec, dict):

@@ -18,7 +18,7 @@ from typing import Any, cast, get_type_hints
 import pytest
 
 import videval
-from tests.seeding import Seed, new_database, seed_run, settings_for
+from tests.seeding import Seed, add_worker, new_database, seed_run, settings_for
 from tests.trees import clip, tree
 from videval import door
 from videval.db.records import RunInfo
@@ -363,6 +363,12 @@ def test_a_timeout_keeps_the_run_and_says_what_keeps_it(seeded: Settings) -> Non
     error = raised.value
     assert isinstance(error, videval.TimedOut) and isinstance(error, VidevalError) and error.exit_code == 4
     assert error.run == run and "7 of 20" in str(error) and "no worker has its model" in str(error) and error.hint
+    database = open_database(seeded)
+    add_worker(database, "0@a", state="loading", load_key="other|other")
+    add_worker(database, "1@a", load_key="other|other", message="no space left")
+    database.close()
+    with pytest.raises(TimeoutError, match="no worker has its model: 1@a: no space left; 1 worker loading"):
+        run.wait(timeout=0)
     run.pause()
     with pytest.raises(videval.TimedOut, match="the run is paused"):
         asyncio.run(run.wait_async(timeout=0.01))

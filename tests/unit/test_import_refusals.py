@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -219,6 +220,19 @@ def test_an_export_that_was_made_with_other_settings_is_refused(
     export_table(run_table(database, the_run(database)), out, "tsv")
     said = videval("import", str(out), "--max-new-tokens", "78", "--dry-run")
     assert said.code == 2 and "generation.max_new_tokens 77, here 78" in said.err
+
+
+def test_an_export_whose_run_card_was_taken_out_is_told_so_and_not_called_torn(
+    videval: Call, database: Database, tmp_path: Path, data: Path
+) -> None:
+    videval("import", str(results(tmp_path, data)))
+    out = tmp_path / "ours.xlsx"
+    export_table(run_table(database, the_run(database)), out, "xlsx")
+    book = openpyxl.load_workbook(out)
+    del book["run card"]
+    book.save(out)
+    said = videval("import", str(out), "--dry-run")
+    assert said.code == 2 and "without its sheet 'run card'" in said.err and "MODEL_VARIANT.tsv" in said.err
 
 
 @pytest.mark.parametrize("place", [-90, 0.1, 0.5])

@@ -136,6 +136,13 @@ def test_two_runs_are_compared_over_what_both_answered(database: Database) -> No
     assert [d.what for d in report.card_differences(a, b)] == ["model.name"]
 
 
+def test_what_one_card_leaves_empty_and_the_other_out_is_no_difference(database: Database) -> None:
+    first = seed_run(database, Seed(card={"model": {"family": "", "revision": None}}))
+    second = seed_run(database, Seed(card={"model": {"revision": "main"}}), snapshot=snapshot_of(database, first))
+    (found,) = report.card_differences(info(database, first), info(database, second))
+    assert (found.what, found.a, found.b) == ("model.revision", "-", "main")
+
+
 def test_further_metrics_are_compared_where_they_have_a_difference(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

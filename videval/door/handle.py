@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -23,6 +24,7 @@ from videval.paths import expanded
 from videval.report import RunStatus, ScoreReport
 from videval.settings import Settings
 from videval.types import RunState
+from videval.words import plural
 from workers import desk
 from workers.desk import Done
 
@@ -253,6 +255,9 @@ class _Watch:
 
 
 def _messages(database: Database) -> list[str]:
-    """What live workers say of themselves."""
+    """What live workers say of themselves, and how many that say nothing do what."""
     with database.read() as connection:
-        return [f"{w.name}: {w.message}" for w in worker_rows.live_workers(connection) if w.message]
+        live = worker_rows.live_workers(connection)
+    silent = Counter(w.state for w in live if not w.message)
+    counted = [f"{plural(number, 'worker')} {state}" for state, number in silent.items()]
+    return [f"{w.name}: {w.message}" for w in live if w.message] + counted

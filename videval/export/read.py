@@ -68,13 +68,19 @@ class _Whole:
         return record
 
 
+class NoSheet(LookupError):
+    """A workbook has no sheet of that name."""
+
+
 def sheet_rows(path: Path, sheet: int | str = 0) -> Iterator[list[Scalar]]:
-    """The rows of a workbook's sheet, by its place or name; raises what openpyxl and zipfile raise, and ValueError for
-    one with more rows than a sheet has."""
+    """The rows of a workbook's sheet, by its place or name; raises what openpyxl and zipfile raise, NoSheet where there
+    is none of that name, and ValueError for one with more rows than a sheet has."""
     from openpyxl import load_workbook
 
     book = load_workbook(path, read_only=True)
     try:
+        if isinstance(sheet, str) and sheet not in book.sheetnames:
+            raise NoSheet(sheet)
         found = book[sheet] if isinstance(sheet, str) else book.worksheets[sheet]
         for number, row in enumerate(found.iter_rows(values_only=True), 1):
             if number > MOST_ROWS:

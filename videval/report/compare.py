@@ -137,7 +137,7 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
         return {
             k: v for name, inner in value.items() for k, v in _flat(inner, f"{key}.{name}" if key else name).items()
         }
-    return {key: "-" if value is None else str(value)}
+    return {key: "-" if value in (None, "") else str(value)}
 
 
 def _asked(run: RunInfo) -> dict[str, Any]:
@@ -152,5 +152,5 @@ def card_differences(a: RunInfo, b: RunInfo) -> list[CardDifference]:
     return [
         CardDifference(what=key, a=left.get(key, "-"), b=right.get(key, "-"))
         for key in sorted(left.keys() | right.keys())
-        if left.get(key) != right.get(key)
+        if left.get(key, "-") != right.get(key, "-")
     ]

@@ -87,7 +87,7 @@ def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, al
         run=run,
         counts=counts,
         rate_now=rate_now,
-        rate=pace.answered / pace.elapsed_s if pace.elapsed_s > 0 else 0.0,
+        rate=pace.answered / pace.elapsed_s if pace.elapsed_s > 0 and not run.is_imported else 0.0,
         eta_s=_time_left(counts.waiting, seconds, len(mine), pace, rate_now),
         live=len(mine),
         efficiency=busy_share(mine) if going else None,
