@@ -37,7 +37,7 @@ class Option:
         """The range; empty if it has no ends."""
         if self.least is None:
             return ""
-        return f"{self.least:g} or more" if self.most is None else f"{self.least:g} to {self.most:g}"
+        return f"{self.least:,.10g} or more" if self.most is None else f"{self.least:,.10g} to {self.most:,.10g}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -85,7 +85,7 @@ def changed(path: Path, old: str, new: str) -> str:
         ("temperature = 0.5", "top_p = nan", "generation: top_p cannot be nan", "0 to 1"),
         ("temperature = 0.5", "max_new_tokens = 0", "generation: max_new_tokens cannot be 0", "1 or more"),
         ("max_pixels = 100352", "total_pixels = -5", "pixels: total_pixels cannot be -5", "16 or more"),
-        ("fps = 4 }", "pixels = { max_pixels = 1 } }", "pixels: max_pixels cannot be 1", "16 to 1e+09"),
+        ("fps = 4 }", "pixels = { max_pixels = 1 } }", "pixels: max_pixels cannot be 1", "16 to 1,000,000,000"),
         ("{ max_pixels = 100352", "{ min_pixels = 99, max_pixels = 98", "min_pixels are more than max", "larger"),
         ("value = 50.0", "value = nan", "published: value nan", "of 100"),
         ("value = 50.0", "value = 453", "published: value 453", "of 100"),

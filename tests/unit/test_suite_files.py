@@ -278,5 +278,5 @@ def test_the_home_of_nobody_is_a_path_that_is_not_there(
 
 
 def test_a_number_that_no_column_holds_is_refused(here: Path) -> None:
-    with pytest.raises(UsageError, match="limit is at most 1e\\+09"):
+    with pytest.raises(UsageError, match="limit is at most 1,000,000,000"):
         suite(here, 'models = ["fake"]\nvariants = ["a.tsv"]\n[settings]\nlimit = 99999999999999999999\n')

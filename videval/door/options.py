@@ -75,9 +75,9 @@ def _value(field: OptionField, value: Any) -> Any:
         raise UsageError(f"{field.name}={value!r}: must be {_WORDS[field.type]}") from None
     least, most = field.told.least, field.told.most
     if least is not None and not found >= least:
-        raise UsageError(f"{field.name}={value!r}: must be at least {least:g}")
+        raise UsageError(f"{field.name}={value!r}: must be at least {least:,.10g}")
     if most is not None and not found <= most:
-        raise UsageError(f"{field.name}={value!r}: must be at most {most:g}")
+        raise UsageError(f"{field.name}={value!r}: must be at most {most:,.10g}")
     return found
 
 

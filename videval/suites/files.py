@@ -129,9 +129,9 @@ def _refuse_beyond(field: OptionField, value: Any, where: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{where} must be a finite number, not {value!r}")
     if least is not None and value < least:
-        raise UsageError(f"{where} is at least {least:g}, not {value!r}")
+        raise UsageError(f"{where} is at least {least:,.10g}, not {value!r}")
     if most is not None and value > most:
-        raise UsageError(f"{where} is at most {most:g}, not {value!r}")
+        raise UsageError(f"{where} is at most {most:,.10g}, not {value!r}")
 
 
 _Exception = tuple[Mapping[str, str], Mapping[str, Any], bool]

@@ -23,6 +23,10 @@ __all__ = ["EngineHere", "device_here", "engine_here"]
 _Heard = SimpleQueue[Server | Answer | BaseException]
 
 
+LONGEST_END = 5.0
+"""Seconds that a model may take to come to an end."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asker(Caller):
     """Whoever waits in `ask`."""
@@ -52,6 +56,7 @@ class EngineHere:
         self._heard: _Heard = SimpleQueue()
         self._ids = itertools.count()
         self._server: Server | None = None
+        self._serving: threading.Thread | None = None
 
     def ask(
         self,
@@ -73,16 +78,18 @@ class EngineHere:
     def loaded(self) -> Server:
         """The server, loaded if it is not. Raises ModelUnavailable."""
         if self._server is None:
-            threading.Thread(target=self._serve, name="serve", daemon=True).start()
+            self._serving = threading.Thread(target=self._serve, name="serve", daemon=True)
+            self._serving.start()
             server = self._next()
             assert isinstance(server, Server)
             self._server = server
         return self._server
 
     def close(self) -> None:
-        """Let the model go, if it answers batches."""
-        if isinstance(self._server, Batcher):
+        """Let the model go, if it answers batches; its thread is waited for, as torch must not outlive this process."""
+        if isinstance(self._server, Batcher) and self._serving is not None:
             self._server.close()
+            self._serving.join(LONGEST_END)
 
     def describe(self) -> Mapping[str, str]:
         """What the numbers depend on, as the model says it."""
