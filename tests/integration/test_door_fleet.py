@@ -134,7 +134,8 @@ def closing_fleet(fleet: videval.LocalFleet) -> Iterator[None]:
 
 
 PROGRAM = """
-import sys, videval
+import signal, videval
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
 settings = {{"home": {home!r}, "lock_dir": {locks!r}}}
 with videval.fleet("cpu", settings=settings):
     run = videval.enqueue({table!r}, "fake", settings=settings)
