@@ -108,7 +108,7 @@ def claimed(database: Database, run_id: int, load_key: str) -> Claim:
 def test_a_set_that_a_benchmark_does_not_have_is_refused_with_those_it_has(
     what: str, name: str, has: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=f"no prompt set '{name}'; it has {has}$") as raised:
+    with pytest.raises(UsageError, match=f"no prompt set '{name}'; it has {has}\n") as raised:
         make_order(Asked(what=what, model="fake", prompts=name), Settings(home=tmp_path))
     assert raised.value.hint == f"--prompts {has.split(',')[0]}"
 
