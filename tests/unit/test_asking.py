@@ -218,3 +218,9 @@ def test_no_clip_has_more_frames_of_its_own_than_are_allowed() -> None:
     many = question(0, replace(A, sampling=FrameSampling(policy="interior", num_frames=9)))
     with pytest.raises(UsageError, match="a clip of 9 frames, and at most 8 are allowed"):
         refused(model_spec("fake"), [many], max_frames=8)
+
+
+def test_a_budget_for_thinking_that_is_turned_off_is_refused_and_not_ignored() -> None:
+    told = GenerationSettings(thinking=False, thinking_budget=10)
+    with pytest.raises(UsageError, match="means nothing without thinking"):
+        refuse_thinking(model_spec("Qwen/Qwen3.5-9B"), told)

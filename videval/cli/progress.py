@@ -130,10 +130,11 @@ def _unloadable(database: "Database", looks: Sequence[_Look], fleet: "Fleet") ->
     def refuse() -> None:
         with database.read() as connection:
             seats = worker_rows.seats(connection, silent_s=LOST_S)
-            said = {w.message for w in worker_rows.live_workers(connection) if w.message}
         hopeless = {key for key, of_key in refusals.items() if of_key.look(seats)}
         going = [look.run for look in looks if not look.status.counts.finished]
         if going and all(run.load_key in hopeless for run in going):
+            with database.read() as connection:
+                said = {w.message for w in worker_rows.live_workers(connection) if w.message}
             raise ModelUnavailable(
                 "; ".join(sorted(said)) or f"{going[0].model} cannot be loaded", hint="videval doctor"
             )

@@ -28,12 +28,15 @@ def refused(
 
 
 def refuse_thinking(spec: ModelSpec, generation: GenerationSettings) -> None:
-    """Raise UsageError if a model that does not think is told to, or is given longer to think than to answer."""
+    """Raise UsageError if a model that does not think is told to, one that is told not to think is given a budget for
+    it, or one longer to think than to answer."""
     wanted, budget = bool(generation.thinking), generation.thinking_budget
     named = spec.family or spec.adapter
     cannot = (spec.family or named in FAMILIES) and (family_of(named) or Family()).thinking is None
     if cannot and (wanted or budget is not None):
         raise UsageError(f"{spec.name} does not think", hint="leave --thinking and --thinking-budget out")
+    if budget is not None and generation.thinking is False:
+        raise UsageError("a thinking budget means nothing without thinking", hint="leave one of them out")
     if budget is not None and budget >= generation.max_new_tokens:
         raise UsageError(
             f"a thinking budget of {budget} leaves nothing of {generation.max_new_tokens} new tokens for the answer",
