@@ -2,6 +2,7 @@
 
 from videval.types.answers import (
     STAGES,
+    Allowance,
     Answer,
     Ask,
     Generation,
@@ -22,6 +23,7 @@ from videval.types.states import AttemptOutcome, PredictionState, RequestStatus,
 __all__ = [
     "POLICIES",
     "STAGES",
+    "Allowance",
     "Answer",
     "Ask",
     "AttemptOutcome",
