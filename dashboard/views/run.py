@@ -15,7 +15,6 @@ from dashboard.show import as_of, bar, chart, fragment, headline, interval, numb
 from dashboard.table import Figure, Row, Value, link, metric, table
 from dashboard.words import count, duration, measured, plain, plural, shortened
 from videval.db.records import RunInfo
-from videval.db.scores import VERDICTS
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
 from videval.metrics import Figure as Metric
@@ -100,9 +99,9 @@ def _by_group(score: ScoreReport) -> None:
     if len(groups) > 1:
         chart(charts.scores(groups, overall, score.top), "score of each group with its interval")
     dashed = "; dashed: all of them" if len(groups) > 1 else ""
-    verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in VERDICTS)
+    verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in score.verdicts)
     st.caption(f"{verdicts} of {count(overall.scored)} in {plural(overall.videos, 'video')}{dashed}")
-    for said in filter(None, (score.outdated, score.too_short, score.caution)):
+    for said in filter(None, (score.outdated, *score.remarks)):
         st.caption(plain(said))
     _metrics(score.metrics)
     _published(score)
@@ -154,7 +153,7 @@ def _score_table(rows: Sequence[GroupScore], score: ScoreReport) -> None:
             "high": metric(g.estimate.high, score.top),
             "n": g.estimate.n,
             "videos": g.estimate.clusters,
-            **{verdict: getattr(g, verdict) for verdict in VERDICTS},
+            **{verdict: getattr(g, verdict) for verdict in score.verdicts},
         }
 
     lines = [Row(cells=line(g), id=f"{g.column} {g.group}") for g in rows]

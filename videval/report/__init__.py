@@ -27,6 +27,7 @@ from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
 from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
 from videval.report.sums import fold, fold_all
+from videval.report.used import halted_in_words, is_paid, used_in_words
 
 __all__ = [
     "CardDifference",
@@ -52,8 +53,10 @@ __all__ = [
     "fold",
     "fold_all",
     "group_columns",
+    "halted_in_words",
     "heard_workers",
     "index_columns",
+    "is_paid",
     "load_index",
     "load_verdicts",
     "metric_rows",
@@ -63,5 +66,6 @@ __all__ = [
     "score_report",
     "time_spent",
     "timeline",
+    "used_in_words",
     "vlmevalkit_rating",
 ]
