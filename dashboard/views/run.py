@@ -11,7 +11,19 @@ from dashboard import actions, charts
 from dashboard.backend import data
 from dashboard.choose import choose_run, title
 from dashboard.files import TABLES, files
-from dashboard.show import as_of, bar, chart, fragment, headline, interval, numbers, short_title, state_badge, unwrapped
+from dashboard.show import (
+    as_of,
+    bar,
+    chart,
+    fragment,
+    headline,
+    interval,
+    numbers,
+    paid,
+    short_title,
+    state_badge,
+    unwrapped,
+)
 from dashboard.table import Figure, Row, Value, link, metric, table
 from dashboard.words import count, duration, measured, plain, plural, shortened
 from videval.db.records import RunInfo
@@ -44,6 +56,7 @@ def _top(run: RunInfo) -> None:
     st.text(f"{status.run.variant} on {status.run.model}" + f", {status.run.origin}" * status.run.is_imported)
     bar(status.counts, height=18)
     numbers(status, score)
+    paid(status)
     if score is not None and score.needs:
         st.info(plain(score.needs), icon=":material/info:")
     actions.buttons(status.run, waiting=status.counts.waiting, failed=status.counts.failed)
