@@ -15,12 +15,22 @@ from videval.db import runs as run_rows
 from videval.db import workers as worker_rows
 from videval.db.session import Database
 from videval.db.workers import WorkerInfo
-from videval.report import RunStatus, ScoreBook, ScoreReport, halted_in_words, is_paid, used_in_words
+from videval.report import (
+    RunStatus,
+    ScoreBook,
+    ScoreReport,
+    endpoint_in_words,
+    endpoints_asked,
+    halted_in_words,
+    is_paid,
+    used_in_words,
+)
 from videval.types import RecipeUsed
 
 __all__ = [
     "HISTORY",
     "Scores",
+    "endpoint_lines",
     "history_rows",
     "is_going",
     "lines_below",
@@ -222,6 +232,13 @@ def lines_below(statuses: Sequence[RunStatus]) -> list[str]:
         *(f"{s.run.name}: {said}" for s in used if (said := used_in_words(s.usage, s.run))),
         *(f"{s.run.name} was {said}" for s in statuses if (said := halted_in_words(s))),
     ]
+
+
+def endpoint_lines(database: Database, statuses: Sequence[RunStatus]) -> list[str]:
+    """How the endpoints are that these runs ask, and those that others ask right now."""
+    mine = {status.run.endpoint for status in statuses if is_going(status)}
+    asked = [found for found in endpoints_asked(database) if found.name in mine or not found.is_stale]
+    return [f"endpoint {endpoint_in_words(found)}" for found in asked]
 
 
 def origin_lines(statuses: Sequence[RunStatus]) -> list[str]:

@@ -98,7 +98,12 @@ class RunInfo:
     @property
     def currency(self) -> str:
         """What its answers are paid in, by the prices of its endpoint; empty where these say nothing."""
-        return str(self.card.get("endpoint", {}).get("currency", ""))
+        return str(self.card.get("endpoint", {}).get("currency") or "")
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that its model runs at; empty: at none."""
+        return str(self.card.get("endpoint", {}).get("name", ""))
 
     @property
     def is_imported(self) -> bool:

@@ -22,6 +22,7 @@ from videval.report.details import (
     timeline,
     vlmevalkit_rating,
 )
+from videval.report.endpoints import BUDGET, endpoint_cost, endpoint_in_words, endpoints_asked, of_limit
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
@@ -30,6 +31,7 @@ from videval.report.sums import fold, fold_all
 from videval.report.used import halted_in_words, is_paid, used_in_words
 
 __all__ = [
+    "BUDGET",
     "CardDifference",
     "Comparison",
     "GroupDifference",
@@ -48,6 +50,9 @@ __all__ = [
     "card_differences",
     "compare",
     "converging",
+    "endpoint_cost",
+    "endpoint_in_words",
+    "endpoints_asked",
     "failed_videos",
     "failures",
     "fold",
@@ -60,6 +65,7 @@ __all__ = [
     "load_index",
     "load_verdicts",
     "metric_rows",
+    "of_limit",
     "run_card",
     "run_status",
     "run_statuses",

@@ -29,5 +29,7 @@ def halted_in_words(status: RunStatus) -> str:
     """Why a run was paused that nobody paused, and what lets it go on; empty if it goes on."""
     if not status.halted:
         return ""
-    then = "; then" if "->" in status.halted else " -> mend that, then"
-    return f"halted: {status.halted}{then} videval resume {status.run.name}"
+    said = " ".join(status.halted.split())
+    if "videval resume" in said:
+        return f"halted: {said}"
+    return f"halted: {said}{'; then' if '->' in said else ' -> mend that, then'} videval resume {status.run.name}"
