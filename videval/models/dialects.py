@@ -9,9 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from videval.types import Remote
+from videval.types import GenerationSettings, Remote
 
-__all__ = ["SERVERS", "TRANSPORTS", "Dialect", "Transport", "dialect_of", "transport_of"]
+__all__ = [
+    "SERVERS",
+    "TRANSPORTS",
+    "Dialect",
+    "Transport",
+    "dialect_of",
+    "goes_on",
+    "settings_of",
+    "transport_of",
+    "untold",
+]
 
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p", "seed": "seed", "stop": "stop"}
 _ALL_SAMPLING = {
@@ -45,12 +55,16 @@ class Transport:
 class Dialect:
     """What a server takes in a body: generation setting -> field (a dot goes down), the field of max_new_tokens.
 
-    `goes_on`: the fields by which it goes on with an answer whose beginning is the last message, `begun`: those of that
-    message; both None: it cannot.
+    `explicit`: whether a setting is sent at its default too, as the server would fill in the checkpoint's own (vLLM:
+    generation_config.json) where ours means "off"; `all_tokens`: what it calls a top_k that is off (None: nothing is
+    sent). `goes_on`: the fields by which it goes on with an answer whose beginning is the last message, `begun`: those
+    of that message; both None: it cannot.
     """
 
     fields: Mapping[str, str] = field(default_factory=lambda: _SAMPLING)
     longest: str = "max_tokens"
+    explicit: bool = False
+    all_tokens: int | None = None
     goes_on: Mapping[str, Any] | None = None
     begun: Mapping[str, Any] | None = None
 
@@ -98,10 +112,17 @@ SERVERS: Mapping[str, Dialect] = {
     ),
     "vllm": Dialect(
         fields={**_ALL_SAMPLING, **_TEMPLATE_THINKS},
+        explicit=True,
+        all_tokens=0,
         goes_on={"continue_final_message": True, "add_generation_prompt": False},
     ),
-    "sglang": Dialect(fields={**_ALL_SAMPLING, **_TEMPLATE_THINKS}, goes_on={"continue_final_message": True}),
-    "lmdeploy": Dialect(fields={**_ALL_SAMPLING, **_TEMPLATE_THINKS}),
+    "sglang": Dialect(
+        fields={**_ALL_SAMPLING, **_TEMPLATE_THINKS},
+        explicit=True,
+        all_tokens=-1,
+        goes_on={"continue_final_message": True},
+    ),
+    "lmdeploy": Dialect(fields={**_ALL_SAMPLING, **_TEMPLATE_THINKS}, explicit=True, all_tokens=0),
     "gemini": Dialect(fields={**_SAMPLING, "thinking_budget": "extra_body.google.thinking_config.thinking_budget"}),
     "dashscope": Dialect(
         fields={
@@ -112,9 +133,12 @@ SERVERS: Mapping[str, Dialect] = {
             "thinking": "enable_thinking",
             "thinking_budget": "thinking_budget",
         },
+        explicit=True,
         begun={"partial": True},
     ),
 }
+_OF_CHANCE = ("top_p", "seed", "top_k", "min_p")
+"""What means nothing where the likeliest token is always taken."""
 
 
 def transport_of(remote: Remote) -> Transport:
@@ -125,3 +149,51 @@ def transport_of(remote: Remote) -> Transport:
 def dialect_of(remote: Remote) -> Dialect:
     """What its server takes: as the entry says, else as the transport's servers do."""
     return SERVERS[remote.server or transport_of(remote).servers[0]]
+
+
+def goes_on(remote: Remote) -> bool:
+    """Whether an answer that is begun is gone on with; else its beginning stands below the question."""
+    return dialect_of(remote).continues and remote.prefix != "question"
+
+
+def settings_of(settings: GenerationSettings, remote: Remote) -> Mapping[str, Any]:
+    """The body's fields that say how to generate; those that the entry omits are not among them."""
+    dialect, body = dialect_of(remote), dict[str, Any]()
+    for name, value in _said(settings, dialect).items():
+        if name in dialect.fields:
+            _put(body, dialect.fields[name], value)
+    body[remote.longest or dialect.longest] = settings.max_new_tokens
+    return {name: value for name, value in body.items() if name not in remote.omit}
+
+
+def untold(settings: GenerationSettings, remote: Remote) -> list[str]:
+    """The settings that mean something and cannot be said to this server."""
+    mean = _said(settings, Dialect())
+    return [name for name in mean if name not in dialect_of(remote).fields]
+
+
+def _said(settings: GenerationSettings, dialect: Dialect) -> dict[str, Any]:
+    """Setting -> value, of those that mean something, and of an explicit dialect those that are off too."""
+    usual = GenerationSettings()
+    names = [*_ALL_SAMPLING, "thinking", "thinking_budget"]
+    values = {name: getattr(settings, name) for name in names}
+    said = {name: value for name, value in values.items() if value != getattr(usual, name) or _is_due(name, dialect)}
+    if settings.temperature == 0:
+        said = {name: value for name, value in said.items() if name not in _OF_CHANCE}
+    if said.get("top_k") == 0:
+        said["top_k"] = dialect.all_tokens
+    if "stop" in said:
+        said["stop"] = list(settings.stop)
+    return {name: value for name, value in said.items() if value is not None and value != []}
+
+
+def _is_due(name: str, dialect: Dialect) -> bool:
+    """Whether a setting is sent at its default too."""
+    return name in ("temperature", "seed") or (dialect.explicit and name in _ALL_SAMPLING)
+
+
+def _put(body: dict[str, Any], path: str, value: Any) -> None:
+    *folders, name = path.split(".")
+    for folder in folders:
+        body = body.setdefault(folder, {})
+    body[name] = value

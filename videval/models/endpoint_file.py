@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from videval.errors import UsageError
-from videval.models.dialects import transport_of
+from videval.models.dialects import dialect_of, transport_of
 from videval.typed import record, refuse_unknown
 from videval.types import Remote
 
@@ -72,8 +72,8 @@ class Prices:
 class Endpoint:
     """An endpoint's entry; `remote` is what answers depend on, all else may change in the middle of a run.
 
-    `key_env`: the variable that has the key (empty: it needs none); `images`, `sound`: whether its model can be shown a
-    question's own images, and hear; `timeout_s`: of one request; `ca_file`: certificates to trust in place of the
+    `key_env`: the variable that has the key (empty: it needs none); `images`: whether its model can be shown a
+    question's own images; `timeout_s`: of one request; `ca_file`: certificates to trust in place of the
     machine's.
     """
 
@@ -83,7 +83,6 @@ class Endpoint:
     remote: Remote
     key_env: str = ""
     images: bool = True
-    sound: bool = False
     timeout_s: float = 600.0
     ca_file: str = ""
     limits: Limits = field(default_factory=Limits)
@@ -147,6 +146,8 @@ def _check(found: Endpoint, where: str) -> None:
         raise UsageError(f"{where}: {server} takes no {remote.transport}", hint=right)
     if not 1 <= remote.quality <= 100:
         raise UsageError(f"{where}: quality {remote.quality}", hint="1 to 100, of JPEG; png is lossless")
+    if remote.prefix == "continue" and not dialect_of(remote).continues:
+        raise UsageError(f"{where}: this server cannot go on with an answer", hint='prefix = "question"')
     _check_mark(remote.frame_mark, where)
     _check_numbers(found, where)
 

@@ -80,7 +80,6 @@ def spec_of(name: str, settings: Settings | None = None) -> ModelSpec:
         form=transport.form,
         clips=transport.clips,
         images=found.images,
-        sound=found.sound,
         max_frames=_most_frames(found),
         needs_device=False,
         context=found.limits.context,

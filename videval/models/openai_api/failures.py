@@ -1,0 +1,202 @@
+"""What an endpoint's error means: whose it is, whether waiting mends it, and the line that does.
+
+A key never stands in what is said: a server may send it back.
+"""
+
+import json
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from videval.errors import ApiFailure, ApiRefused, ContextExceeded, RunHalted, VidevalError
+
+__all__ = ["Asked", "Filtered", "Throttled", "connection_failure", "excerpt", "retry_after", "status_failure"]
+
+SHOWN = 200
+"""Characters of what a server sent that are told."""
+LONGEST_PAUSE = 600.0
+"""Seconds; a server that asks for more is asked again after that."""
+_CONTEXT = re.compile(
+    r"context_length_exceeded|context.{0,20}length|context.{0,20}window|max_model_len|maximum model length"
+    r"|input is too long|prompt is too long|too many (input )?tokens|input token count|range of input length"
+    r"|longer than the model",
+    re.IGNORECASE,
+)
+_FILTER = re.compile(
+    r"content_filter|content_policy|data_inspection_failed|ResponsibleAIPolicy|content management policy"
+    r"|prohibited_content|flagged as potentially violating",
+    re.IGNORECASE,
+)
+_SPENT = re.compile(r"insufficient_quota|billing|exceeded your current quota|insufficient.{0,10}(balance|credit)", re.I)
+_FIELD = re.compile(r"unsupported_(parameter|value)|unknown_parameter|unrecognized request argument", re.IGNORECASE)
+_TRUST = re.compile(r"trust.request.mm.kwargs", re.IGNORECASE)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+"""What OpenSSL calls an answer that is no TLS."""
+RESUME = "videval resume RUN"
+PASSING = (408, 409, 425)
+"""Statuses below 500 that are tried again."""
+
+
+class Throttled(Exception):
+    """429: there are too many; `retry_after` seconds, if the endpoint says how many."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
+class Filtered(Exception):
+    """The endpoint holds the prompt back: that is an answer of its kind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What was asked where; `key` is only to be left out of what is said, `is_only`: there is no other address."""
+
+    endpoint: str
+    url: str
+    model: str
+    key_env: str = ""
+    key: str = ""
+    is_only: bool = True
+
+    def safe(self, text: str) -> str:
+        """The text without the key, in one line, cut."""
+        return excerpt(text.replace(self.key, "***") if self.key else text)
+
+
+def excerpt(text: str) -> str:
+    """The beginning of what came, in one line."""
+    line = " ".join(text[: 10 * SHOWN].split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
+def status_failure(
+    status: int, body: bytes, headers: Mapping[str, str], asked: Asked
+) -> VidevalError | Throttled | Filtered:
+    """What a status that is not 2xx means."""
+    code, said = _told(body, asked)
+    where = f"{asked.endpoint} ({asked.url})"
+    if status == 429 and not _SPENT.search(f"{code} {said}"):
+        return Throttled(retry_after(headers))
+    halted = _halted(status, code, said, where, asked)
+    if halted is not None:
+        return halted
+    if status >= 500 or status in PASSING:
+        failure = ApiFailure(f"{where} answered {status}: {said}", hint="see the server's own log")
+        failure.status = status
+        return failure
+    if _FILTER.search(f"{code} {said}"):
+        return Filtered(said)
+    if _CONTEXT.search(f"{code} {said}"):
+        return ContextExceeded(f"{where}: {said}", hint="fewer frames, fewer pixels, or a lower --max-new-tokens")
+    if status == 413:
+        right = 'fewer frames, smaller ones (--max-pixels), or image = "jpeg"; max_body_mb says it at enqueue'
+        return ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
+    return ApiRefused(f"{where} refuses the request ({status}): {said}", hint="see the endpoint's entry: server, omit")
+
+
+def _halted(status: int, code: str, said: str, where: str, asked: Asked) -> RunHalted | None:
+    """What no request of the run would be spared."""
+    about, entry = f"{code} {said}", f"[endpoints.{asked.endpoint}]"
+    if status in (401, 403, 407):
+        right = f"export {asked.key_env}=..." if asked.key_env else f'key_env = "VARIABLE" in {entry}'
+        return RunHalted(f"{where} does not accept the key ({status}): {said}", hint=f"{right}, then {RESUME}")
+    if status == 402 or (status == 429 and _SPENT.search(about)):
+        return RunHalted(f"{where} wants to be paid ({status}): {said}", hint=f"pay, then {RESUME}")
+    if status in (404, 405):
+        return _absent(status, about, said, where, asked)
+    if status in (400, 422) and _TRUST.search(about):
+        return RunHalted(f"{where}: {said}", hint=f"start vLLM with --trust-request-mm-kwargs, then {RESUME}")
+    if status in (400, 422) and _FIELD.search(about):
+        return RunHalted(f"{where}: {said}", hint=f'omit = ["FIELD"] in {entry}, then enqueue again')
+    return None
+
+
+def _absent(status: int, about: str, said: str, where: str, asked: Asked) -> RunHalted:
+    """A model that the server does not have, or an address where no API is."""
+    if "model" in about.lower():
+        right = "model in the endpoint's entry as the server calls it, then enqueue again"
+        return RunHalted(f"{where} has no model {asked.model}: {said}", hint=right)
+    right = "base_url up to /v1" if "/v1" in asked.url else f'base_url = "{asked.url}/v1"'
+    return RunHalted(f"{asked.url}/chat/completions is not there ({status}): {said}", hint=right)
+
+
+def connection_failure(error: BaseException, asked: Asked) -> VidevalError:
+    """What a connection that did not come about, or broke, means; all causes of it are looked at."""
+    causes = list(_causes(error))
+    words = dict.fromkeys(text for text in (str(cause) for cause in causes[-2:]) if text)
+    said = asked.safe(": ".join(words) or type(error).__name__)
+    where = f"{asked.endpoint} ({asked.url})"
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if tls is not None and asked.is_only and (halted := _misconfigured(tls, said, where, asked)):
+        return halted
+    plain = asked.url.startswith("http:") and "disconnected" in said.lower()
+    right = "does it speak https?" if plain else "does it run, and can it be reached from here?"
+    return ApiFailure(f"{where} cannot be asked: {said}", hint=right)
+
+
+def _misconfigured(tls: ssl.SSLError, said: str, where: str, asked: Asked) -> RunHalted | None:
+    """What TLS will say again each time."""
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        right = f'ca_file = "/path/of/its/authority.pem" in [endpoints.{asked.endpoint}]'
+        return RunHalted(f"the certificate of {where} is not trusted: {said}", hint=right)
+    if tls.reason in _NO_TLS:
+        right = f'base_url = "{asked.url.replace("https:", "http:", 1)}"'
+        return RunHalted(f"{where} speaks no TLS: {said}", hint=right)
+    return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the endpoint asks to wait; None if it does not say, or not in a way that can be meant."""
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    said = headers.get("retry-after", "")
+    seconds = milliseconds / 1000 if milliseconds is not None else _number(said)
+    if seconds is None and said:
+        seconds = _until(said, headers.get("date", ""))
+    return None if seconds is None or seconds < 0 else min(seconds, LONGEST_PAUSE)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value == value else None
+
+
+def _until(said: str, date: str) -> float | None:
+    """Seconds until a date, by the server's own clock where it says what that is."""
+    try:
+        now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        return (parsedate_to_datetime(said) - now).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def _told(body: bytes, asked: Asked) -> tuple[str, str]:
+    """The code and the words of an error's body."""
+    text = body.decode(errors="replace")
+    try:
+        whole: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", asked.safe(text) or "nothing"
+    found = whole[0] if isinstance(whole, list) and whole else whole
+    error = found.get("error", found) if isinstance(found, Mapping) else found
+    if not isinstance(error, Mapping):
+        return "", asked.safe(str(error))
+    inner = error.get("innererror")
+    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
+    message = error.get("message") or error.get("detail") or error.get("msg") or text
+    return asked.safe(" ".join(str(code) for code in codes if code)), asked.safe(str(message))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,132 @@
+"""The Server: an event loop in which each request is a task, as many at once as there are slots."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from videval.errors import as_failure
+from videval.models.dialects import transport_of
+from videval.models.endpoint_file import Endpoint
+from videval.models.openai_api.addresses import Addresses
+from videval.models.openai_api.asking import Asking
+from videval.models.openai_api.body import Body, body_of, check_size
+from videval.models.openai_api.content import spoken
+from videval.models.openai_api.media import Encoder
+from videval.protocols import Caller, Gate, OpenGate
+from videval.types import Answer, Ask, Stage
+
+__all__ = ["ApiServer"]
+
+SLOTS = 32
+"""Requests in flight where the endpoint's entry does not say how many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    """An Ask that has not begun, since `asked_at` on the monotonic clock."""
+
+    ask: Ask
+    caller: Caller
+    asked_at: float
+
+
+class ApiServer:
+    """Asks an endpoint; one Ask that is `alone` waits until nothing else runs, and all others wait for it.
+
+    `gate`: what stands before the endpoint; another may be put there before anything is asked.
+    """
+
+    def __init__(self, endpoint: Endpoint, addresses: Addresses, about: Mapping[str, str]) -> None:
+        self.slots = endpoint.limits.in_flight or SLOTS
+        self.gate: Gate = OpenGate()
+        self._endpoint, self._about, self._addresses = endpoint, about, addresses
+        self._encoder = Encoder(endpoint.remote, exact=transport_of(endpoint.remote).exact)
+        self._asking = Asking(endpoint, addresses)
+        self._loop = asyncio.new_event_loop()
+        self._waiting: dict[int, _Waiting] = {}
+        self._running: dict[int, tuple[Ask, asyncio.Task[None]]] = {}
+
+    def ask(self, ask: Ask, caller: Caller) -> None:
+        """Take a prompt on."""
+        waiting = _Waiting(ask=ask, caller=caller, asked_at=time.monotonic())
+        self._loop.call_soon_threadsafe(self._take, waiting)
+
+    def forget(self, id: int) -> None:
+        """Drop an Ask; a request that is under way is broken off."""
+        self._loop.call_soon_threadsafe(self._drop, id)
+
+    def describe(self) -> Mapping[str, str]:
+        """The endpoint, and how it is asked."""
+        return dict(self._about)
+
+    def close(self) -> None:
+        """Have `run` return."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def run(self) -> None:
+        """Answer until somebody closes it."""
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._end())
+            self._loop.close()
+            asyncio.set_event_loop(None)
+
+    async def _end(self) -> None:
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._addresses.close()
+        self._encoder.close()
+        await self._loop.shutdown_asyncgens()
+
+    def _take(self, waiting: _Waiting) -> None:
+        self._waiting[waiting.ask.id] = waiting
+        self._begin()
+
+    def _drop(self, id: int) -> None:
+        self._waiting.pop(id, None)
+        if id in self._running:
+            self._running[id][1].cancel()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin what has a place, the oldest first."""
+        for waiting in list(self._waiting.values()):
+            running = [ask.alone for ask, _ in self._running.values()]
+            if len(running) >= self.slots or any(running) or (waiting.ask.alone and running):
+                return
+            del self._waiting[waiting.ask.id]
+            task = self._loop.create_task(self._answer(waiting))
+            self._running[waiting.ask.id] = waiting.ask, task
+            task.add_done_callback(partial(self._ended, waiting.ask.id))
+
+    def _ended(self, id: int, _: asyncio.Task[None]) -> None:
+        del self._running[id]
+        self._begin()
+
+    async def _answer(self, waiting: _Waiting) -> None:
+        ask, caller = waiting.ask, waiting.caller
+        try:
+            began = time.monotonic()
+            caller.entered(Stage.PREPARE)
+            body = await self._prepared(ask)
+            prepare_s = time.monotonic() - began
+            answered = await self._asking.answer(body, ask, self.gate, caller.entered)
+        except Exception as error:  # noqa: BLE001 - this request's failure, as a library's would be
+            caller.failed(as_failure(error))
+            return
+        wait_s = time.monotonic() - waiting.asked_at - prepare_s - answered.generate_s
+        times = {"prepare_s": prepare_s, "wait_s": max(0.0, wait_s), "generate_s": answered.generate_s}
+        caller.answered(Answer(generation=answered.generation, **times))
+
+    async def _prepared(self, ask: Ask) -> Body:
+        remote = self._endpoint.remote
+        said = spoken(ask.prompt, await self._encoder.media(ask.prompt), remote)
+        body = body_of(self._endpoint.model, said, ask.settings, remote)
+        check_size(body, self._endpoint.limits)
+        return body
