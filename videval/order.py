@@ -10,6 +10,7 @@ from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.models.context import Asking, too_long
+from videval.models.endpoint_card import endpoint_card
 from videval.models.limits import refuse_thinking, refused
 from videval.plain import plain
 from videval.runkey import KeyParts, run_key, sampling_of_key
@@ -184,6 +185,7 @@ class Order:
                 "remarks": self.remarks(),
             },
             "model": asdict(self.spec) | {"dtype": self.dtype},
+            **({"endpoint": endpoint_card(self.spec)} if self.spec.remote else {}),
             "frames": asdict(self.sampling()) | {"form": self.form, "max_pixels": self.max_pixels},
             "generation": asdict(self.generation),
         }

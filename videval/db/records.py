@@ -67,7 +67,8 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
-    """A run as people see it; `prompts`: whose wording, `protocol`: which version of the benchmark's page."""
+    """A run as people see it; `prompts`: whose wording, `protocol`: which version of the benchmark's page; `halted`,
+    `max_cost`, `max_tokens`: see `RunRow`."""
 
     run_id: int
     name: str
@@ -90,6 +91,19 @@ class RunInfo:
     prompts: str = PromptSet.PAPER
     protocol: int = 1
     recipe: RecipeUsed | None = None
+    halted: str | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
+
+    @property
+    def currency(self) -> str:
+        """What its answers are paid in, by the prices of its endpoint; empty where these say nothing."""
+        return str(self.card.get("endpoint", {}).get("currency") or "")
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that its model runs at; empty: at none."""
+        return str(self.card.get("endpoint", {}).get("name", ""))
 
     @property
     def is_imported(self) -> bool:
