@@ -88,7 +88,7 @@ class Permit(Protocol):
         """The endpoint works and does not take this request (4xx)."""
 
     def dropped(self) -> None:
-        """Nobody waits for it any more, or it was not sent: nothing is known of the endpoint."""
+        """Nobody waits for it any more: nothing is known of the endpoint, and it counts as if it took all it might."""
 
 
 class Gate(Protocol):

@@ -128,7 +128,7 @@ def test_it_opens_by_itself(server: TcpRedis, settings: Settings) -> None:
         await entered(gate)
 
     through(server.url, body, LAB)
-    assert look(LAB, settings).state == EndpointState.OK
+    assert look(LAB, settings).state == EndpointState.OPEN
 
 
 def test_a_429_that_does_not_say_how_long_closes_it_longer_each_time(server: TcpRedis) -> None:
@@ -192,7 +192,7 @@ def test_an_endpoint_that_only_fails_is_left_alone_then_asked_once(
         await entered(other)
 
     through(server.url, body, LAB, LAB)
-    assert look(LAB, settings).state == EndpointState.OK
+    assert look(LAB, settings).state == EndpointState.OPEN
 
 
 def test_a_probe_that_fails_keeps_it_closed_for_longer(
@@ -222,7 +222,7 @@ def test_what_an_endpoint_refuses_is_no_failure_of_its(server: TcpRedis, setting
             (await entered(gate)).refused()
 
     through(server.url, body, LAB)
-    assert look(LAB, settings).state == EndpointState.OK
+    assert look(LAB, settings).state == EndpointState.OPEN
 
 
 def test_places_of_a_worker_that_died_are_free_when_their_lease_ends(
@@ -317,7 +317,7 @@ def test_figures_are_of_all_workers(server: TcpRedis, settings: Settings) -> Non
         await entered(one, 100)
         figures = standing().figures
         assert (figures["in_flight"], figures["done"], figures["spent"]) == (1, 2, 0.75)
-        assert figures["requests_per_minute"] == 600
+        assert figures["limits"] == {"requests_minute": 600}
 
     through(server.url, body, limited(requests=600), limited(requests=600))
 

@@ -74,10 +74,10 @@ class WorkerState(StrEnum):
 
 class EndpointState(StrEnum):
     """How an endpoint is. CLOSED: it said that there are too many requests; PAUSED: it failed again and again and is
-    left alone; PROBING: one request is sent to see; AWAY: the Redis that keeps its budget is away. Only while it is OK
-    all that have room are sent."""
+    left alone; PROBING: one request is sent to see; AWAY: the Redis that keeps its budget is away. OPEN: it is asked as
+    the budget allows."""
 
-    OK = "ok"
+    OPEN = "open"
     CLOSED = "closed"
     PAUSED = "paused"
     PROBING = "probing"

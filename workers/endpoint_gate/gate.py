@@ -64,8 +64,9 @@ class _Pass(Permit):
         self.gate.end(self, "refused")
 
     def dropped(self) -> None:
-        """Nobody knows."""
-        self.gate.end(self, "dropped")
+        """Nobody knows: what was sent may be paid for."""
+        tokens, cost = (self.tokens, self.cost) if self.sent_at is not None else (0, 0.0)
+        self.gate.end(self, "dropped", tokens=tokens, cost=cost)
 
 
 class RedisGate(Gate):

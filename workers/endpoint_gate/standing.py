@@ -24,9 +24,9 @@ __all__ = ["Standing", "look"]
 class Standing:
     """Its state, in words what keeps it (None: nothing), and figures.
 
-    Figures: `requests`, `tokens` (of this minute), `in_flight`, each with what the entry allows (`requests_per_minute`,
-    `tokens_per_minute`, `most_in_flight`; None: anything); `at_once`: how many are sent at once now; `spent`, in
-    `currency`; `done`, `throttled`, `failed`, `refused`: how many ended so.
+    Figures: `requests_minute`, `tokens_minute`, `in_flight`, and what the entry allows of each (`limits`; none: as much
+    as one likes); `at_once`: how many are sent at once now; `spent`, in `currency`; `done`, `throttled`, `failed`,
+    `refused`: how many ended so.
     """
 
     state: EndpointState
@@ -53,7 +53,7 @@ def _standing(endpoint: Endpoint, client: redis.Redis) -> Standing:
         state=state,
         message=message,
         figures=_limits(endpoint)
-        | {"requests": int(requests), "tokens": int(tokens), "in_flight": in_flight}
+        | {"requests_minute": int(requests), "tokens_minute": int(tokens), "in_flight": in_flight}
         | {"at_once": max(1, int(float(found.get("at_once", min(START, endpoint.limits.in_flight or START)))))}
         | {"spent": float(found.get("spent", 0)), "currency": endpoint.prices.currency if endpoint.prices else None}
         | {how: int(found.get(how, 0)) for how in ("done", "throttled", "failed", "refused")},
@@ -61,12 +61,12 @@ def _standing(endpoint: Endpoint, client: redis.Redis) -> Standing:
 
 
 def _limits(endpoint: Endpoint) -> dict[str, Any]:
-    limits = endpoint.limits
-    return {
-        "requests_per_minute": limits.requests_per_minute,
-        "tokens_per_minute": limits.tokens_per_minute,
-        "most_in_flight": limits.in_flight,
+    limits = {
+        "requests_minute": endpoint.limits.requests_per_minute,
+        "tokens_minute": endpoint.limits.tokens_per_minute,
+        "in_flight": endpoint.limits.in_flight,
     }
+    return {"limits": {name: limit for name, limit in limits.items() if limit is not None}}
 
 
 def _state(found: Mapping[str, str], now: float) -> tuple[EndpointState, str | None]:
@@ -75,7 +75,7 @@ def _state(found: Mapping[str, str], now: float) -> tuple[EndpointState, str | N
     if closed > 0:
         return EndpointState.CLOSED, f"it has too many requests (429): nothing is sent for {closed:.0f} s"
     if not int(found.get("pauses", 0)):
-        return EndpointState.OK, None
+        return EndpointState.OPEN, None
     if paused > 0:
         return EndpointState.PAUSED, f"{failures} in a row: nothing is sent for {paused:.0f} s"
     return EndpointState.PROBING, f"{failures} in a row: one request is sent to see"
