@@ -36,7 +36,7 @@ __all__ = ["Cluster", "Process", "new_cluster", "questions"]
 ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).parent / "faults"
 QUICK = {
-    "VIDEVAL_LEASE": "2",
+    "VIDEVAL_LEASE": "10",  # outlasts a busy machine's pauses: who lives is not given up, and nothing is repeated
     "VIDEVAL_HEARTBEAT": "0.5",
     "VIDEVAL_RECONCILE": "0.5",
     "VIDEVAL_DISPATCH": "0.3",
