@@ -12,6 +12,7 @@
     │   ├── BrokerUnavailable
     │   │   └── BrokerRefuses       Redis is there, and its set-up or VIDEVAL_BROKER_URL must be changed
     │   ├── NoFreeDevice
+    │   ├── RunHalted               nothing of a run can be answered until somebody mends it: the run is paused
     │   ├── DataMissing             a benchmark's data or videos are not on this machine
     │   └── ModelUnavailable        a model that cannot be loaded here
     ├── NewerRun                    exit code 3   a run that a newer videval made, with what this one does not have
@@ -58,6 +59,7 @@ __all__ = [
     "ProcessDied",
     "Released",
     "RequestFailure",
+    "RunHalted",
     "SchemaMismatch",
     "StatementRefused",
     "Unforeseen",
@@ -162,6 +164,12 @@ class DataMissing(EnvironmentProblem):
 
 class ModelUnavailable(EnvironmentProblem):
     """A model cannot be loaded on this machine: no weights, no device, not enough memory."""
+
+
+class RunHalted(EnvironmentProblem):
+    """Nothing of a run can be answered until somebody mends something: a key, a model's name, a spending limit.
+
+    The run is paused with this as its reason, and what was in hand goes back at no cost."""
 
 
 class StatementRefused(VidevalError):

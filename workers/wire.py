@@ -43,6 +43,7 @@ __all__ = [
 _PARTS: dict[str, type[Part]] = {kind.__name__: kind for kind in (Text, Video, Frame, Image, Sound)}
 _FAILURES: dict[str, type[errors.VidevalError]] = {
     "EnvironmentProblem": errors.EnvironmentProblem,
+    "RunHalted": errors.RunHalted,
     "RequestFailure": errors.RequestFailure,
     "GaveUp": errors.GaveUp,
     **{c.__name__: c for c in errors.RequestFailure.__subclasses__()},

@@ -164,6 +164,10 @@ def _response(claim: Claim, response: Response) -> dict[str, Any]:
         "num_frames": sum(clip.num_frames for clip in clips),
         "prompt_tokens": response.generation.prompt_tokens,
         "new_tokens": response.generation.new_tokens,
+        "cached_tokens": response.generation.cached_tokens,
+        "reasoning_tokens": response.generation.reasoning_tokens,
+        "cost": response.generation.cost,
+        "refused": response.generation.refused,
         "created_at": db_now(),
         **timings,
     }

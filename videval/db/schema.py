@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest of `migrations/versions` (a test compares)."""
 
 

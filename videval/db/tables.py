@@ -4,7 +4,7 @@ Times are seconds since the epoch on the database's own clock (see `db_now`), ne
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text, true
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from videval.db.base import Base, ExactText
@@ -13,6 +13,7 @@ __all__ = [
     "AttemptRow",
     "Base",
     "ChoreRow",
+    "EndpointRow",
     "ExactText",
     "PredictionRow",
     "RequestRow",
@@ -69,7 +70,11 @@ class SampleRow(Base):
 
 
 class RunRow(Base):
-    """One variant x one model x one generation setting; (`key`, `copy`) is what resuming looks for."""
+    """One variant x one model x one generation setting; (`key`, `copy`) is what resuming looks for.
+
+    `max_cost`, `max_tokens`: what its answers may cost, and take, in all; `halted`: why it was paused, if nobody asked
+    for that.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (UniqueConstraint("key", "copy"), Index("ix_runs_load_key_state", "load_key", "state"))
@@ -94,6 +99,9 @@ class RunRow(Base):
     prompts: Mapped[str]
     protocol: Mapped[int]
     recipe: Mapped[dict[str, Any] | None]
+    max_cost: Mapped[float | None]
+    max_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    halted: Mapped[str | None]
     max_attempts: Mapped[int]
     state: Mapped[str]
     priority: Mapped[int]
@@ -169,7 +177,9 @@ class AttemptRow(Base):
 class ResponseRow(Base):
     """What the model said to a request, raw, with the clips it saw; timings are seconds per stage.
 
-    `seen`: what its processor made of each clip; `rendered`: the prompt as the model got it.
+    `seen`: what its processor made of each clip; `rendered`: the prompt as the model got it; `cached_tokens`,
+    `reasoning_tokens`, `cost`, `refused`: as of a Generation; `decoded`: how many of its clips were decoded for it and
+    not found in the frame cache.
     """
 
     __tablename__ = "responses"
@@ -193,6 +203,11 @@ class ResponseRow(Base):
     store_s: Mapped[float]
     prompt_tokens: Mapped[int | None]
     new_tokens: Mapped[int | None]
+    cached_tokens: Mapped[int | None]
+    reasoning_tokens: Mapped[int | None]
+    cost: Mapped[float | None]
+    refused: Mapped[str] = mapped_column(server_default="")
+    decoded: Mapped[int | None]
     created_at: Mapped[float]
 
 
@@ -277,6 +292,18 @@ class WorkerRow(Base):
     refused: Mapped[int]
     message: Mapped[str | None]
     refuses: Mapped[list[str]]
+
+
+class EndpointRow(Base):
+    """How an endpoint is, as the workers that ask it see it: what state it is in, what keeps it from answering, and
+    figures of its budget (requests and tokens of this minute, in flight, spent)."""
+
+    __tablename__ = "endpoints"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    message: Mapped[str | None]
+    figures: Mapped[dict[str, Any]]
+    updated_at: Mapped[float]
 
 
 class ChoreRow(Base):

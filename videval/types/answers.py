@@ -46,7 +46,10 @@ class Generation:
 
     `thinking`: what a reasoning model thought before it, without the marks around it (None: it did not think); `seen`:
     what its processor made of each clip; `rendered`: the prompt as the model got it, special tokens and all, a run of
-    the same token written once with its count.
+    the same token written once with its count. `cached_tokens`: of the prompt's tokens, those whose prefix was not
+    computed again; `reasoning_tokens`: of the new ones, those of its thinking; `cost`: what it cost, by the price table
+    of its endpoint, in that table's currency (None: it has none); `refused`: why a server gave no answer, as it says
+    (content_filter, ...; empty: it did not refuse).
     """
 
     text: str
@@ -56,6 +59,10 @@ class Generation:
     thinking: str | None = None
     seen: tuple[Seen, ...] = ()
     rendered: str = ""
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+    refused: str = ""
 
     @property
     def cut_thinking(self) -> bool:
@@ -65,10 +72,12 @@ class Generation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What predictions are read from: the text of a response, and whether it was cut off inside its thinking."""
+    """What predictions are read from: the text of a response, whether it was cut off inside its thinking, and why it
+    was refused (empty: it was not)."""
 
     text: str
     cut_thinking: bool = False
+    refused: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +129,8 @@ class Response:
     @property
     def said(self) -> Said:
         """What predictions are read from."""
-        return Said(text=self.text, cut_thinking=self.generation.cut_thinking)
+        generation = self.generation
+        return Said(text=self.text, cut_thinking=generation.cut_thinking, refused=generation.refused)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,21 +65,26 @@ class WorkerState(StrEnum):
 
 class PredictionState(StrEnum):
     """Whether a sample's answer could be taken from the response; TRUNCATED: the only one of a response that was cut
-    off inside its thinking (of a pack that was, each is UNPARSABLE and can be asked alone)."""
+    off inside its thinking (of a pack that was, each is UNPARSABLE and can be asked alone); REFUSED: the server gave
+    none, by a content filter."""
 
     ANSWERED = "answered"
     ABSENT = "absent"
     UNPARSABLE = "unparsable"
     TRUNCATED = "truncated"
+    REFUSED = "refused"
 
 
 class Verdict(StrEnum):
-    """What a rule-based scorer says of one prediction; UNPARSED and TRUNCATED are classes of their own, not wrong.
+    """What a rule-based scorer says of one prediction; UNPARSED, TRUNCATED and REFUSED are classes of their own, not
+    wrong.
 
-    TRUNCATED is said of an answer that was cut off inside its thinking, whatever the scorer.
+    TRUNCATED is said of an answer that was cut off inside its thinking, REFUSED of one that a server's content filter
+    held back, whatever the scorer.
     """
 
     RIGHT = "right"
     WRONG = "wrong"
     UNPARSED = "unparsed"
     TRUNCATED = "truncated"
+    REFUSED = "refused"
