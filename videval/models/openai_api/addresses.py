@@ -8,17 +8,19 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import openai
-from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, Timeout
 
 from videval.errors import ApiFailure, ModelUnavailable
 from videval.models.endpoints import OPENAI, Endpoint, key_of
-from videval.models.openai_api.body import Body
+from videval.models.openai_api.body import Body, Sending
 from videval.models.openai_api.failures import Asked, connection_failure, status_failure
 
 __all__ = ["Address", "Addresses", "addresses_of"]
 
 MOST_ANSWER = 64 * 2**20
 """Bytes of an answer; what is longer is none."""
+CONNECT = 30.0
+"""Seconds until a connection is there, TLS and all."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which an address that failed is left out; doubles as it fails again."""
 REMEMBERED = 4096
@@ -37,7 +39,7 @@ class Address:
         )  # fmt: skip
         self._client = _client(url, endpoint, key)
 
-    async def post(self, body: Body) -> tuple[bytes, str]:
+    async def post(self, body: Body) -> tuple[str, str]:
         """What is answered, with its content type. Raises VidevalError, Throttled, Filtered."""
         self.running += 1
         try:
@@ -65,32 +67,33 @@ class Address:
         """End its connections."""
         await self._client.close()
 
-    async def _posted(self, body: Body) -> tuple[bytes, str]:
+    async def _posted(self, body: Body) -> tuple[str, str]:
         """The errors of the libraries are told as ours, without them as a cause: they may have the key in them."""
+        sending = Sending(body)
         try:
-            return await self._read(await self._sent(body))
+            return await self._read(await self._sent(sending))
         except openai.APIStatusError as error:
             response = error.response
             failure = status_failure(response.status_code, response.content, response.headers, self._asked)
         except ApiFailure:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the libraries below raise of a connection
-            failure = connection_failure(error, self._asked)
+            failure = connection_failure(error, self._asked, sent=None if sending.is_whole else body.size)
         raise failure
 
-    async def _sent(self, body: Body) -> AsyncStream[object]:
+    async def _sent(self, sending: Sending) -> AsyncStream[object]:
         """The response, its body not read: it is no stream of events, but may be of any size."""
-        headers = {"Content-Type": "application/json", "Content-Length": str(body.size)}
+        headers = {"Content-Type": "application/json", "Content-Length": str(sending.body.size)}
         return await self._client.post(
             "/chat/completions",
             cast_to=object,
-            content=body.stream(),
-            options={"headers": headers, "timeout": self._endpoint.timeout_s},
+            content=sending,
+            options={"headers": headers, "timeout": Timeout(self._endpoint.timeout_s, connect=CONNECT)},
             stream=True,
             stream_cls=AsyncStream[object],
         )
 
-    async def _read(self, answered: AsyncStream[object]) -> tuple[bytes, str]:
+    async def _read(self, answered: AsyncStream[object]) -> tuple[str, str]:
         content = bytearray()
         try:
             async for piece in answered.response.aiter_bytes():
@@ -100,7 +103,7 @@ class Address:
         finally:
             with suppress(Exception):  # of a connection that broke
                 await answered.close()
-        return bytes(content), answered.response.headers.get("content-type", "")
+        return self._asked.keyless(content.decode(errors="replace")), answered.response.headers.get("content-type", "")
 
 
 class Addresses:
