@@ -11,6 +11,7 @@ from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.models.context import Asking, too_long
 from videval.models.dialects import reads_itself
+from videval.models.endpoint_card import endpoint_card
 from videval.models.limits import refuse_thinking, refused
 from videval.models.remote_limits import remarks_on_remote
 from videval.plain import plain
@@ -30,7 +31,7 @@ class Order:
     `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
     videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
     cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
-    page's.
+    page's. `max_cost`, `max_tokens`: what all answers together may cost and take, of a model at an endpoint.
     """
 
     benchmark: Benchmark
@@ -52,6 +53,8 @@ class Order:
     left_out: tuple[str, ...] = ()
     recipe: RecipeUsed | None = None
     sampled: FrameSampling | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
 
     @property
     def prompt_set(self) -> PromptSet:
@@ -192,6 +195,7 @@ class Order:
                 "remarks": self.remarks(),
             },
             "model": asdict(self.spec) | {"dtype": self.dtype},
+            **({"endpoint": endpoint_card(self.spec)} if self.spec.remote else {}),
             "frames": asdict(self.sampling()) | {"form": self.form, "max_pixels": self.max_pixels},
             "generation": asdict(self.generation),
         }

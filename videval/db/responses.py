@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Text, case, cast, func, select
+from sqlalchemy import Connection, Text, case, cast, func, or_, select
 
 from videval.db.tables import RequestRow, RequestSampleRow, ResponseRow, SampleRow
 from videval.db.timings import in_span
@@ -22,6 +22,9 @@ CUT_THINKING = ResponseRow.truncated & THOUGHT & (ResponseRow.text == "")
 """`Generation.cut_thinking` of a stored response, whose thinking need not be read for it."""
 SAW = cast(ResponseRow.seen, Text) != "[]"
 """Whether it is known what the processor made of the clips; not every adapter has one that says."""
+REFUSED = ResponseRow.refused != ""
+USAGE = ("cached_tokens", "reasoning_tokens", "cost")
+"""What servers say of an answer beside its tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +36,12 @@ class StoredResponse:
     text: str
     thinking: str | None
     truncated: bool
+    refused: str
     prompt_tokens: int | None
+    cached_tokens: int | None
     new_tokens: int | None
+    reasoning_tokens: int | None
+    cost: float | None
     seen: tuple[Seen, ...]
 
 
@@ -53,9 +60,10 @@ class SeenClips:
 
 
 def endings_in(connection: Connection, run_id: int, low: int, high: int) -> dict[str, int]:
-    """Of the responses to requests with ids low..high: how many thought, ended at the token limit, and ended there
-    while they thought."""
+    """Of the responses to requests with ids low..high: how many thought, ended at the token limit, ended there
+    while they thought, and were refused."""
     asked = {"thought": THOUGHT, "truncated": ResponseRow.truncated, "truncated_thinking": CUT_THINKING}
+    asked["refused"] = REFUSED
     counts = (func.sum(case((is_so, 1), else_=0)).label(name) for name, is_so in asked.items())
     row = connection.execute(select(*counts).where(in_span(run_id, low, high))).one()
     return {name: row._mapping[name] or 0 for name in asked}
@@ -72,15 +80,17 @@ def saw_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator
 
 
 def responses_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[StoredResponse]:
-    """The responses with thinking, or with what was seen, to requests with ids low..high, in the order of these."""
-    names = ("text", "thinking", "truncated", "prompt_tokens", "new_tokens")
+    """The responses to requests with ids low..high of which more is known than their text and tokens, in the order of
+    these: what was thought or seen, what it cost, why it was refused."""
+    names = [name for name in StoredResponse.__dataclass_fields__ if name not in ("samples", "video", "seen")]
+    told = or_(THOUGHT, SAW, REFUSED, *(getattr(ResponseRow, name).is_not(None) for name in USAGE))
     rows = connection.execute(
         select(RequestRow.id, RequestRow.video, SampleRow.key, ResponseRow.seen)
         .add_columns(*(getattr(ResponseRow, name) for name in names))
         .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
         .join(RequestSampleRow, RequestSampleRow.request_id == RequestRow.id)
         .join(SampleRow, SampleRow.id == RequestSampleRow.sample_id)
-        .where(in_span(run_id, low, high), THOUGHT | SAW)
+        .where(in_span(run_id, low, high), told)
         .order_by(RequestRow.id, RequestSampleRow.position)
     )
     for _, group in groupby(rows, key=lambda row: row.id):

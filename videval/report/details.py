@@ -1,7 +1,7 @@
 """What lies behind a run's numbers: its course over time, where the time went, what failed, its card."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from videval.benchmarks.catalog import find_benchmark
@@ -10,6 +10,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
+from videval.db.usage import usage_of_runs
 from videval.errors import UsageError
 from videval.plain import plain
 from videval.report.index import spans
@@ -143,10 +144,11 @@ def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:
 
 def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
     """All that the numbers depend on: what was asked, every combination of hardware and versions that answered, how the
-    answers ended, and what the model's processor made of the clips."""
+    answers ended, what they took and cost, and what the model's processor made of the clips."""
     environments = _environments(database, run)
     with database.read() as connection:
         counts = runs.counts(connection, run.run_id)
+        used = usage_of_runs(connection, [run.run_id]).get(run.run_id)
     return {
         "run": run.name,
         **run.card,
@@ -156,5 +158,6 @@ def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
         "missing_videos": len(run.missing),
         "answered_on": environments,
         "answers": endings(database, run),
+        **({"usage": asdict(used) | {"reused": used.reused, "currency": run.currency or None}} if used else {}),
         "seen": seen_summary(database, run),
     }
