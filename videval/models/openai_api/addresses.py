@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 import openai
@@ -41,14 +41,23 @@ class Address:
         """What is answered, with its content type. Raises VidevalError, Throttled, Filtered."""
         self.running += 1
         try:
+            return await self._in_time(self._sent(body))
+        finally:
+            self.running -= 1
+
+    async def models(self) -> tuple[bytes, str]:
+        """Its list of models, with its content type. Raises as `post` does."""
+        listed = self._client.get("/models", cast_to=object, stream=True, stream_cls=AsyncStream[object])
+        return await self._in_time(listed)
+
+    async def _in_time(self, sending: Awaitable[AsyncStream[object]]) -> tuple[bytes, str]:
+        try:
             async with asyncio.timeout(self._endpoint.timeout_s):
-                return await self._posted(body)
+                return await self._answered(sending)
         except TimeoutError:
             seconds = f"{self._endpoint.timeout_s:g} s"
             late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
             late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
-        finally:
-            self.running -= 1
         raise late
 
     def worked(self) -> None:
@@ -65,10 +74,10 @@ class Address:
         """End its connections."""
         await self._client.close()
 
-    async def _posted(self, body: Body) -> tuple[bytes, str]:
+    async def _answered(self, sending: Awaitable[AsyncStream[object]]) -> tuple[bytes, str]:
         """The errors of the libraries are told as ours, without them as a cause: they may have the key in them."""
         try:
-            return await self._read(await self._sent(body))
+            return await self._read(await sending)
         except openai.APIStatusError as error:
             response = error.response
             failure = status_failure(response.status_code, response.content, response.headers, self._asked)
