@@ -36,7 +36,10 @@ def endpoint_findings(name: str, endpoint: Endpoint) -> Iterator[Finding]:
     yield from addresses
     if not all(found.ok for found in addresses):
         return
-    yield from _models(listed, endpoint)
+    models = list(_models(listed, endpoint))
+    yield from models
+    if not all(found.ok for found in models if found.what == "model"):
+        return
     try:
         answers = ask_it(name, endpoint)
     except VidevalError as error:
@@ -110,7 +113,7 @@ def _question(answers: Answers) -> Finding:
         return Finding(what="question", ok=False, says=f"it answered nothing{why and f': {why}'}", mend=mend)
     if answers.is_right:
         return Finding(what="question", ok=True, says=f"{question.text} It answered {said[:80]!r}, which is right")
-    says = f"{question.text} It answered {said[:80]!r}, and right is {question.answer!r}"
+    says = f"{question.text} It answered {said[:80]!r}, and right is {answers.right!r}"
     mend = "a small model may be wrong; if it is a good one, what it is shown is not what is sent"
     return Finding(what="question", ok=True, says=says, mend=mend)
 
@@ -155,23 +158,24 @@ def _usage(answers: Answers) -> Finding:
 def _body(endpoint: Endpoint) -> Finding:
     """The largest body that it takes, of those that are tried: none of them is answered, or paid for."""
     most = endpoint.limits.max_body_mb
-    for size in SIZES_MB if most is None else (most,):
+    sizes = SIZES_MB if most is None else (most, *(size for size in SIZES_MB if size < most))
+    for size in sizes:
         taken = takes_body(endpoint, size)
         if taken is None:
             return Finding(what="body", ok=True, says=f"how large one may be cannot be told (tried {size:g} MB)")
         if taken:
-            return _taken(size, endpoint)
-    tried = SIZES_MB[-1] if most is None else most
-    right = f"limits = {{ max_body_mb = {tried / 2:g} }} in [endpoints.{endpoint.name}], or a larger limit of its proxy"
-    return Finding(what="body", ok=False, says=f"one of {tried:g} MB is not taken", mend=right)
+            return _taken(size, sizes[0], endpoint)
+    says = f"not even one of {sizes[-1]:g} MB is taken"
+    return Finding(what="body", ok=False, says=says, mend="a larger limit of the server, or of the proxy before it")
 
 
-def _taken(size: float, endpoint: Endpoint) -> Finding:
+def _taken(size: float, tried: float, endpoint: Endpoint) -> Finding:
     says = f"one of {size:g} MB is taken"
-    if endpoint.limits.max_body_mb is None and size < SIZES_MB[0]:
-        right = f"limits = {{ max_body_mb = {size:g} }} in [endpoints.{endpoint.name}]: what is larger fails beforehand"
-        return Finding(what="body", ok=True, says=f"{says}, one of {SIZES_MB[0]:g} MB is not", mend=right)
-    return Finding(what="body", ok=True, says=says)
+    if size == tried:
+        return Finding(what="body", ok=True, says=says)
+    right = f"limits = {{ max_body_mb = {size:g} }} in [endpoints.{endpoint.name}]: what is larger fails beforehand"
+    is_well = endpoint.limits.max_body_mb is None
+    return Finding(what="body", ok=is_well, says=f"{says}, one of {tried:g} MB is not", mend=right)
 
 
 def _price(answers: Answers, endpoint: Endpoint) -> Finding:

@@ -1,7 +1,7 @@
 """The questions of `videval endpoint check`: about a clip of moving shapes, shown in few and in many frames."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ from videval.asking import rule_scorer
 from videval.benchmarks.shapes.clips import demo_clips
 from videval.benchmarks.shapes.questions import Question
 from videval.benchmarks.shapes.scenes import FPS
-from videval.errors import ApiFailure
+from videval.errors import ApiFailure, ApiRefused
 from videval.models.dialects import transport_of
 from videval.models.endpoints import Endpoint
 from videval.models.openai_api.addresses import addresses_of
@@ -31,6 +31,7 @@ MOST_IMAGES, SOME_IMAGES = 32, 16
 TASK = "Action Sequence"
 """Which shape is shown first? Only who sees several frames in their order can tell."""
 MOST_THROTTLED = 3
+Ask = Callable[[int], Response]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,12 @@ class Answers:
     most: Response
     is_right: bool
 
+    @property
+    def right(self) -> str:
+        """The right option, as the question has it."""
+        letter = "ABCDEFGH"[self.question.options.index(self.question.answer)]
+        return f"({letter}) {self.question.answer}"
+
 
 class _Impatient(OpenGate):
     """Gives up on an endpoint that has too many requests: nobody waits for a check for hours."""
@@ -54,7 +61,9 @@ class _Impatient(OpenGate):
 
     async def enter(self, tokens: int, *, cost: float = 0.0, allowance: Allowance | None = None) -> Permit:
         if self._throttled >= MOST_THROTTLED:
-            raise ApiFailure(f"{self._name} says again and again that it has too many requests (429)", hint="later")
+            raise ApiFailure(
+                f"{self._name} says again and again that it has too many requests (429)", hint="try again later"
+            )
         return await super().enter(tokens, cost=cost, allowance=allowance)
 
     def throttled(self, retry_after: float | None = None) -> None:
@@ -63,8 +72,38 @@ class _Impatient(OpenGate):
 
 
 def ask_it(name: str, endpoint: Endpoint) -> Answers:
-    """Ask the model of this name, twice. Raises RequestFailure, EnvironmentProblem."""
+    """Ask the model of this name, twice. Raises RequestFailure, EnvironmentProblem; of an endpoint that takes fewer
+    frames, with how many it took."""
     few, many = _amounts(endpoint)
+    with _asking(name, endpoint) as (question, ask):
+        try:
+            least = ask(few)
+            most = least if many == few else ask(many)
+        except ApiRefused as error:
+            error.hint = _fewer(ask, few, endpoint) or error.hint
+            raise
+    is_right = _is_right(question, most)
+    return Answers(question=question, few_frames=few, many_frames=many, least=least, most=most, is_right=is_right)
+
+
+def _fewer(ask: Ask, refused: int, endpoint: Endpoint) -> str:
+    """What mends it if fewer frames are taken, or not even one is; empty where frames travel as a video."""
+    if transport_of(endpoint.remote).form != "frames":
+        return ""
+    frames = refused
+    while frames := frames // 2:
+        with suppress(ApiRefused):
+            ask(frames)
+            return (
+                f"limits = {{ max_images = {frames} }} in [endpoints.{endpoint.name}]: {frames} are taken; or have the "
+                "server take more (vLLM: --limit-mm-per-prompt)"
+            )
+    return "it takes no image at all: does this model see?"
+
+
+@contextmanager
+def _asking(name: str, endpoint: Endpoint) -> Iterator[tuple[Question, Ask]]:
+    """The question, and what asks it about so many frames of its clip."""
     clip = next(c for c in demo_clips(clips=20, asked=60) if c.questions[0].task == TASK and c.codec == "h264")
     question = clip.questions[0]
     with TemporaryDirectory(prefix="videval-check-") as folder, _engine(endpoint) as engine:
@@ -76,10 +115,7 @@ def ask_it(name: str, endpoint: Endpoint) -> Answers:
             order = order_about(asked, video, question.text, options=question.options, span=None)
             return try_it(order, engine=engine, sheet=Path(folder) / "sheet.png").response
 
-        least = ask(few)
-        most = least if many == few else ask(many)
-    is_right = _is_right(question, most)
-    return Answers(question=question, few_frames=few, many_frames=many, least=least, most=most, is_right=is_right)
+        yield question, ask
 
 
 def _amounts(endpoint: Endpoint) -> tuple[int, int]:
