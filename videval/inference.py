@@ -23,6 +23,7 @@ from videval.errors import (
 from videval.models.messages import below
 from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
 from videval.types import (
+    Allowance,
     Answer,
     Clip,
     ClipRef,
@@ -76,10 +77,12 @@ class Engine(Protocol):
         together: str,
         load_key: str,
         on_stage: Callable[[Stage], None],
+        allowance: Allowance | None = None,
     ) -> Answer:
-        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem, Released, DiedInCompany.
+        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem, RunHalted, Released, DiedInCompany.
 
-        `on_stage` hears from another thread where it is, and must not block.
+        `allowance`: of a run that may take only so much. `on_stage` hears from another thread where it is, and must
+        not block.
         """
 
 
@@ -146,6 +149,7 @@ def infer(
             together="\n".join(clip.path for clip in prompt.clips),
             load_key=run.load_key,
             on_stage=on_stage,
+            allowance=run.allowance,
         )
     timings = Timings(
         queue=queue_s,

@@ -29,7 +29,7 @@ class Order:
     `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
     videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
     cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
-    page's.
+    page's. `max_cost`, `max_tokens`: what all answers together may cost and take, of a model at an endpoint.
     """
 
     benchmark: Benchmark
@@ -51,6 +51,8 @@ class Order:
     left_out: tuple[str, ...] = ()
     recipe: RecipeUsed | None = None
     sampled: FrameSampling | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
 
     @property
     def prompt_set(self) -> PromptSet:

@@ -18,6 +18,7 @@ from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import concrete_dtype, model_spec
+from videval.models.endpoints import endpoint_of
 from videval.options import Asked
 from videval.order import Order
 from videval.paths import expanded
@@ -94,6 +95,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     spec = _spec(asked, recipe)
     bench, variant = _asked_about(asked, recipe, spec)
     spec, wording = _with_length(asked, recipe, bench, spec), _wording(asked, recipe)
+    _check_limits(asked, spec)
     prompts = bench.prompt_set(asked.prompts or recipe.prompts or _own_prompts(bench, spec))
     page = bench.sampling(variant, prompts)
     if recipe.variant and variant == parse_variant(recipe.variant):
@@ -119,7 +121,27 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         prompts=prompts,
         sampled=_sampled(asked, recipe, page, spec),
         recipe=None if recipe is _NONE else recipe.used((), wording),
+        max_cost=asked.max_cost,
+        max_tokens=asked.max_tokens_total,
     )
+
+
+def _check_limits(asked: Asked, spec: ModelSpec) -> None:
+    """Raise UsageError for a limit of what answers take or cost where nobody counts that."""
+    if asked.max_cost is None and asked.max_tokens_total is None:
+        return
+    if spec.remote is None:
+        raise UsageError(
+            f"--max-cost and --max-tokens-total are for models at an endpoint; {spec.name} runs on devices here",
+            hint="leave them out; --limit N asks only so many requests",
+        )
+    endpoint = endpoint_of(spec)
+    if asked.max_cost is not None and endpoint.prices is None:
+        table = f"[endpoints.{endpoint.name}]"
+        raise UsageError(
+            f"--max-cost: endpoint {endpoint.name} has no prices",
+            hint=f"prices = {{ prompt = 0.2, new = 0.8 }} (of a million tokens) in {table}, or --max-tokens-total",
+        )
 
 
 def _own_prompts(bench: Benchmark, spec: ModelSpec) -> PromptSet | None:

@@ -85,7 +85,10 @@ class Permit(Protocol):
         """The endpoint failed: 5xx, or no whole answer at all (None: connection, time-out, half a body)."""
 
     def refused(self) -> None:
-        """The endpoint works and does not take this request (4xx), or nothing was sent: the permit is given back."""
+        """The endpoint works and does not take this request (4xx)."""
+
+    def dropped(self) -> None:
+        """Nobody waits for it any more: nothing is known of the endpoint, and it counts as if it took all it might."""
 
 
 class Gate(Protocol):
@@ -126,6 +129,9 @@ class OpenGate(Gate, Permit):
         """Nothing is kept."""
 
     def refused(self) -> None:
+        """Nothing is kept."""
+
+    def dropped(self) -> None:
         """Nothing is kept."""
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from videval.db.session import db_now
+from videval.db.session import db_now, upsert
 from videval.db.tables import EndpointRow
+from videval.types import EndpointState
 
-__all__ = ["OPEN", "STALE_S", "EndpointHealth", "endpoint_health"]
+__all__ = ["OPEN", "STALE_S", "EndpointHealth", "endpoint_health", "note_endpoint"]
 
-OPEN = "open"
+OPEN = EndpointState.OPEN
 """The state of an endpoint that is asked as the budget allows."""
 STALE_S = 60.0
 """Seconds after which nobody is taken to ask an endpoint any more."""
@@ -36,6 +37,14 @@ class EndpointHealth:
     def is_well(self) -> bool:
         """Whether nothing keeps it from answering."""
         return self.state == OPEN and not self.message
+
+
+def note_endpoint(
+    connection: Connection, name: str, *, state: str, message: str | None, figures: Mapping[str, Any]
+) -> None:
+    """Write down how an endpoint is now, over what any worker wrote before."""
+    row = {"name": name, "state": state, "message": message, "figures": dict(figures), "updated_at": db_now()}
+    upsert(connection, EndpointRow, [row], keys=["name"])
 
 
 def endpoint_health(connection: Connection) -> list[EndpointHealth]:

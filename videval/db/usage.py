@@ -1,14 +1,17 @@
-"""What the answers of a run took and cost, as sums that are kept: no look at them reads an answer."""
+"""What the answers of a run took and cost, as sums that are kept: no look at them reads an answer; and what it may
+take."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from videval.db import sums
-from videval.types import Generation
+from videval.db.records import RunConfig
+from videval.db.tables import RunRow
+from videval.types import Allowance, Generation
 
-__all__ = ["Usage", "count_usage", "usage_of_runs"]
+__all__ = ["Usage", "allowance_of", "count_usage", "set_limits", "usage_of_runs"]
 
 _PREFIX = "usage:"
 
@@ -54,6 +57,24 @@ def count_usage(connection: Connection, run_id: int, generation: Generation) -> 
 def usage_of_runs(connection: Connection, run_ids: Sequence[int] | None = None) -> dict[int, Usage]:
     """What the answers of runs took by run id; of all runs if `run_ids` is None, without those that took nothing."""
     return {run_id: _usage(found) for run_id, found in sums.of_runs(connection, run_ids, prefix=_PREFIX).items()}
+
+
+def allowance_of(connection: Connection, run: RunConfig) -> Allowance | None:
+    """What a run may take and has taken; None if it may take as much as it likes."""
+    limits = select(RunRow.max_tokens, RunRow.max_cost).where(RunRow.id == run.run_id)
+    max_tokens, max_cost = connection.execute(limits).one()
+    if max_tokens is None and max_cost is None:
+        return None
+    took = usage_of_runs(connection, [run.run_id]).get(run.run_id, Usage())
+    tokens, cost = took.prompt + took.new, took.cost or 0.0
+    return Allowance(run=run.name, max_tokens=max_tokens, max_cost=max_cost, tokens=tokens, cost=cost)
+
+
+def set_limits(connection: Connection, run_id: int, *, max_tokens: int | None, max_cost: float | None) -> None:
+    """Say what a run may take in all; None leaves a limit as it is."""
+    values = {name: value for name, value in (("max_tokens", max_tokens), ("max_cost", max_cost)) if value is not None}
+    if values:
+        connection.execute(update(RunRow).where(RunRow.id == run_id).values(values))
 
 
 def _usage(amounts: Mapping[str, float]) -> Usage:

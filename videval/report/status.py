@@ -73,8 +73,9 @@ def run_statuses(database: Database) -> list[RunStatus]:
 
 
 def run_status(database: Database, run: RunInfo, counts: Counts | None = None) -> RunStatus:
-    """Where one run stands."""
+    """Where one run stands now, whatever it was when `run` was read."""
     with database.read() as connection:
+        run = runs.get_run(connection, run.run_id)
         counts = counts or runs.counts(connection, run.run_id)
         pace = timings.pace(connection, run.run_id)
         usage = usage_of_runs(connection, [run.run_id]).get(run.run_id, Usage())

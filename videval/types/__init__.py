@@ -18,7 +18,16 @@ from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, R
 from videval.types.questions import POLICIES, ClipRef, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
 from videval.types.recipes import Published, RecipeUsed, Wording
 from videval.types.specs import GenerationSettings, ModelSpec, Remote, Variant
-from videval.types.states import AttemptOutcome, PredictionState, RequestStatus, RunState, Stage, Verdict, WorkerState
+from videval.types.states import (
+    AttemptOutcome,
+    EndpointState,
+    PredictionState,
+    RequestStatus,
+    RunState,
+    Stage,
+    Verdict,
+    WorkerState,
+)
 
 __all__ = [
     "POLICIES",
@@ -29,6 +38,7 @@ __all__ = [
     "AttemptOutcome",
     "Clip",
     "ClipRef",
+    "EndpointState",
     "Frame",
     "FrameSampling",
     "Generation",

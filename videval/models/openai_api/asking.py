@@ -95,7 +95,7 @@ class Asking:
             self._failed(address, permit, error)
             raise
         except asyncio.CancelledError:
-            permit.done()
+            permit.dropped()
             raise
         else:
             self._done(body, permit, generation)

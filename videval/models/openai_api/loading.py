@@ -23,7 +23,7 @@ def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> ApiServer:
     settings = Settings()
     found = endpoint_of(spec, settings)
     endpoint = replace(found, timeout_s=min(found.timeout_s, OF_DEADLINE * settings.generate_deadline))
-    return ApiServer(endpoint, addresses_of(endpoint), _about(endpoint))
+    return ApiServer(endpoint, addresses_of(endpoint), _about(endpoint), slots=settings.api_nproc)
 
 
 def _about(endpoint: Endpoint) -> Mapping[str, str]:

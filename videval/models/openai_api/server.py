@@ -20,7 +20,7 @@ from videval.types import Answer, Ask, Stage
 __all__ = ["ApiServer"]
 
 SLOTS = 32
-"""Requests in flight where the endpoint's entry does not say how many."""
+"""Requests in flight, or as many as the endpoint's entry allows, where nobody says how many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,10 @@ class ApiServer:
     `gate`: what stands before the endpoint; another may be put there before anything is asked.
     """
 
-    def __init__(self, endpoint: Endpoint, addresses: Addresses, about: Mapping[str, str]) -> None:
-        self.slots = endpoint.limits.in_flight or SLOTS
+    def __init__(
+        self, endpoint: Endpoint, addresses: Addresses, about: Mapping[str, str], *, slots: int = SLOTS
+    ) -> None:
+        self.slots = min(slots, endpoint.limits.in_flight or slots)
         self.gate: Gate = OpenGate()
         self._endpoint, self._about, self._addresses = endpoint, about, addresses
         self._encoder = Encoder(endpoint.remote, exact=transport_of(endpoint.remote).exact)
