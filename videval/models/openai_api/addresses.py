@@ -8,17 +8,19 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 import openai
-from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, Timeout
 
 from videval.errors import ApiFailure, ModelUnavailable
 from videval.models.endpoints import OPENAI, Endpoint, key_of
-from videval.models.openai_api.body import Body
+from videval.models.openai_api.body import Body, Sending
 from videval.models.openai_api.failures import Asked, connection_failure, status_failure
 
 __all__ = ["Address", "Addresses", "addresses_of"]
 
 MOST_ANSWER = 64 * 2**20
 """Bytes of an answer; what is longer is none."""
+CONNECT = 30.0
+"""Seconds until a connection is there, TLS and all."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which an address that failed is left out; doubles as it fails again."""
 REMEMBERED = 4096
@@ -36,29 +38,27 @@ class Address:
             is_only=len(endpoint.base_urls) == 1,
         )  # fmt: skip
         self._client = _client(url, endpoint, key)
+        self._timeout = Timeout(endpoint.timeout_s, connect=CONNECT)
 
-    async def post(self, body: Body) -> tuple[bytes, str]:
+    async def post(self, body: Body) -> tuple[str, str]:
         """What is answered, with its content type. Raises VidevalError, Throttled, Filtered."""
+        sending = Sending(body)
         self.running += 1
         try:
-            return await self._in_time(self._sent(body))
+            return await self._in_time(self._sent(sending), sending)
         finally:
             self.running -= 1
 
-    async def models(self) -> tuple[bytes, str]:
+    async def models(self) -> tuple[str, str]:
         """Its list of models, with its content type. Raises as `post` does."""
-        listed = self._client.get("/models", cast_to=object, stream=True, stream_cls=AsyncStream[object])
-        return await self._in_time(listed)
-
-    async def _in_time(self, sending: Awaitable[AsyncStream[object]]) -> tuple[bytes, str]:
-        try:
-            async with asyncio.timeout(self._endpoint.timeout_s):
-                return await self._answered(sending)
-        except TimeoutError:
-            seconds = f"{self._endpoint.timeout_s:g} s"
-            late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
-            late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
-        raise late
+        list_them = self._client.get(
+            "/models",
+            cast_to=object,
+            options={"timeout": self._timeout},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+        return await self._in_time(list_them)
 
     def worked(self) -> None:
         """It answers, whatever it said."""
@@ -74,32 +74,43 @@ class Address:
         """End its connections."""
         await self._client.close()
 
-    async def _answered(self, sending: Awaitable[AsyncStream[object]]) -> tuple[bytes, str]:
+    async def _in_time(self, asked: Awaitable[AsyncStream[object]], sending: Sending | None = None) -> tuple[str, str]:
+        try:
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                return await self._told(asked, sending)
+        except TimeoutError:
+            seconds = f"{self._endpoint.timeout_s:g} s"
+            late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
+            late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
+        raise late
+
+    async def _told(self, asked: Awaitable[AsyncStream[object]], sending: Sending | None) -> tuple[str, str]:
         """The errors of the libraries are told as ours, without them as a cause: they may have the key in them."""
         try:
-            return await self._read(await sending)
+            return await self._read(await asked)
         except openai.APIStatusError as error:
             response = error.response
             failure = status_failure(response.status_code, response.content, response.headers, self._asked)
         except ApiFailure:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the libraries below raise of a connection
-            failure = connection_failure(error, self._asked)
+            cut_off = sending.body.size if sending and not sending.is_whole else None
+            failure = connection_failure(error, self._asked, sent=cut_off)
         raise failure
 
-    async def _sent(self, body: Body) -> AsyncStream[object]:
+    async def _sent(self, sending: Sending) -> AsyncStream[object]:
         """The response, its body not read: it is no stream of events, but may be of any size."""
-        headers = {"Content-Type": "application/json", "Content-Length": str(body.size)}
+        headers = {"Content-Type": "application/json", "Content-Length": str(sending.body.size)}
         return await self._client.post(
             "/chat/completions",
             cast_to=object,
-            content=body.stream(),
-            options={"headers": headers, "timeout": self._endpoint.timeout_s},
+            content=sending,
+            options={"headers": headers, "timeout": self._timeout},
             stream=True,
             stream_cls=AsyncStream[object],
         )
 
-    async def _read(self, answered: AsyncStream[object]) -> tuple[bytes, str]:
+    async def _read(self, answered: AsyncStream[object]) -> tuple[str, str]:
         content = bytearray()
         try:
             async for piece in answered.response.aiter_bytes():
@@ -109,7 +120,7 @@ class Address:
         finally:
             with suppress(Exception):  # of a connection that broke
                 await answered.close()
-        return bytes(content), answered.response.headers.get("content-type", "")
+        return self._asked.keyless(content.decode(errors="replace")), answered.response.headers.get("content-type", "")
 
 
 class Addresses:

@@ -66,6 +66,11 @@ class Encoder:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="encode")
         self._made: OrderedDict[str, asyncio.Future[Encoded]] = OrderedDict()
 
+    @property
+    def made(self) -> list[str]:
+        """What is kept, the oldest first."""
+        return list(self._made)
+
     async def media(self, prompt: Prompt) -> Media:
         """What a prompt shows. Raises EnvironmentProblem, ModelFailure, VideoFailure."""
         paths = dict.fromkeys(part.path for part in prompt.parts if isinstance(part, Image))

@@ -58,12 +58,12 @@ async def _listed(address: Address, endpoint: Endpoint) -> Listed:
     return _read(content, kind, address.url, endpoint)
 
 
-def _read(content: bytes, kind: str, url: str, endpoint: Endpoint) -> Listed:
+def _read(content: str, kind: str, url: str, endpoint: Endpoint) -> Listed:
     try:
         whole = json.loads(content)
         entries = {str(entry["id"]): entry for entry in whole["data"]}
     except (ValueError, LookupError, TypeError, RecursionError):
-        came = excerpt(content.decode(errors="replace")) or "nothing"
+        came = excerpt(content) or "nothing"
         right = f"base_url up to /v1 in [endpoints.{endpoint.name}]; a proxy may answer in its place"
         failure = ApiFailure(f"{url} sent {kind or 'something'}, and no list of models: {came}", hint=right)
         return Listed(url=url, failure=failure)
