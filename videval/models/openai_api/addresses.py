@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 import openai
@@ -38,20 +38,27 @@ class Address:
             is_only=len(endpoint.base_urls) == 1,
         )  # fmt: skip
         self._client = _client(url, endpoint, key)
+        self._timeout = Timeout(endpoint.timeout_s, connect=CONNECT)
 
     async def post(self, body: Body) -> tuple[str, str]:
         """What is answered, with its content type. Raises VidevalError, Throttled, Filtered."""
+        sending = Sending(body)
         self.running += 1
         try:
-            async with asyncio.timeout(self._endpoint.timeout_s):
-                return await self._posted(body)
-        except TimeoutError:
-            seconds = f"{self._endpoint.timeout_s:g} s"
-            late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
-            late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
+            return await self._in_time(self._sent(sending), sending)
         finally:
             self.running -= 1
-        raise late
+
+    async def models(self) -> tuple[str, str]:
+        """Its list of models, with its content type. Raises as `post` does."""
+        list_them = self._client.get(
+            "/models",
+            cast_to=object,
+            options={"timeout": self._timeout},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+        return await self._in_time(list_them)
 
     def worked(self) -> None:
         """It answers, whatever it said."""
@@ -67,18 +74,28 @@ class Address:
         """End its connections."""
         await self._client.close()
 
-    async def _posted(self, body: Body) -> tuple[str, str]:
-        """The errors of the libraries are told as ours, without them as a cause: they may have the key in them."""
-        sending = Sending(body)
+    async def _in_time(self, asked: Awaitable[AsyncStream[object]], sending: Sending | None = None) -> tuple[str, str]:
         try:
-            return await self._read(await self._sent(sending))
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                return await self._told(asked, sending)
+        except TimeoutError:
+            seconds = f"{self._endpoint.timeout_s:g} s"
+            late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
+            late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
+        raise late
+
+    async def _told(self, asked: Awaitable[AsyncStream[object]], sending: Sending | None) -> tuple[str, str]:
+        """The errors of the libraries are told as ours, without them as a cause: they may have the key in them."""
+        try:
+            return await self._read(await asked)
         except openai.APIStatusError as error:
             response = error.response
             failure = status_failure(response.status_code, response.content, response.headers, self._asked)
         except ApiFailure:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the libraries below raise of a connection
-            failure = connection_failure(error, self._asked, sent=None if sending.is_whole else body.size)
+            cut_off = sending.body.size if sending and not sending.is_whole else None
+            failure = connection_failure(error, self._asked, sent=cut_off)
         raise failure
 
     async def _sent(self, sending: Sending) -> AsyncStream[object]:
@@ -88,7 +105,7 @@ class Address:
             "/chat/completions",
             cast_to=object,
             content=sending,
-            options={"headers": headers, "timeout": Timeout(self._endpoint.timeout_s, connect=CONNECT)},
+            options={"headers": headers, "timeout": self._timeout},
             stream=True,
             stream_cls=AsyncStream[object],
         )

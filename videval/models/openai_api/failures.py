@@ -101,7 +101,9 @@ def status_failure(
         return ContextExceeded(f"{where}: {said}", hint="fewer frames, fewer pixels, or a lower --max-new-tokens")
     if status == 413:
         right = 'fewer frames, smaller ones (--max-pixels), or image = "jpeg"; max_body_mb says it at enqueue'
-        return ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
+        too_large = ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
+        too_large.status = status
+        return too_large
     return ApiRefused(f"{where} refuses the request ({status}): {said}", hint="see the endpoint's entry: server, omit")
 
 
