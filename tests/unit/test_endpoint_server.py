@@ -1,6 +1,7 @@
 """The Server of an endpoint against a server at its worst: what is answered, failed, refused, and never sent again."""
 
 import asyncio
+import itertools
 import socketserver
 import threading
 import time
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.endpoints import Driven, Heard, clip_at, endpoint_at
+from tests.endpoints import ENDED, Driven, Heard, clip_at, endpoint_at
 from tests.servers import wait_for
 from tests.standin import Plan, StandIn, stand_in
 from videval.errors import (
@@ -70,6 +71,9 @@ class Noted(OpenGate):
 
     def refused(self) -> None:
         self.heard.append(("refused", None))
+
+    def dropped(self) -> None:
+        self.heard.append(("dropped", None))
 
 
 def gated(driven: Driven) -> Noted:
@@ -183,18 +187,17 @@ def test_a_gate_that_halts_the_run_is_heard_by_the_caller(driven: Driven) -> Non
 def test_no_more_than_its_slots_are_in_flight(standin: StandIn) -> None:
     with Driven(endpoint_at(standin.url, limits=Limits(in_flight=2))) as driven:
         assert driven.server.slots == 2
-        heard = [driven.ask(f"[[stall 0.2]] slot {n}?") for n in range(4)]
-        wait_for("the second to be sent", lambda: Stage.GENERATE in heard[1].stages)
-        assert not heard[2].stages or heard[0].outcome.done() or heard[1].outcome.done()
+        heard = [driven.ask(f"[[stall 0.1]] slot {n}?") for n in range(5)]
         assert all(one.answer for one in heard)
+    steps = [{Stage.PREPARE: 1, ENDED: -1}.get(what, 0) for _, what in driven.log]
+    assert max(itertools.accumulate(steps)) == 2
 
 
 def test_one_that_is_alone_shares_its_time_with_nobody(driven: Driven) -> None:
-    first, alone = driven.ask("[[stall 0.3]] first?"), driven.ask("alone?", alone=True)
-    last = driven.ask("last?")
-    wait_for("the one that is alone", lambda: bool(alone.stages))
-    assert first.outcome.done() and not last.stages
-    assert alone.answer and last.answer
+    heard = [driven.ask("[[stall 0.1]] first?"), driven.ask("alone?", alone=True), driven.ask("last?")]
+    assert all(one.answer for one in heard)
+    assert driven.log.index((1, ENDED)) < driven.log.index((2, Stage.PREPARE))
+    assert driven.log.index((2, ENDED)) < driven.log.index((3, Stage.PREPARE))
 
 
 def test_what_is_forgotten_is_broken_off_and_makes_room(standin: StandIn) -> None:
@@ -205,7 +208,7 @@ def test_what_is_forgotten_is_broken_off_and_makes_room(standin: StandIn) -> Non
         driven.forget(2)
         driven.forget(1)
         assert last.answer and not waiting.stages
-        assert not stalled.outcome.done() and gate.heard[0] == ("done", None)
+        assert not stalled.outcome.done() and gate.heard[0] == ("dropped", None)
 
 
 def test_a_clip_is_encoded_once_for_all_its_questions(
