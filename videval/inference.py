@@ -20,8 +20,9 @@ from videval.errors import (
     RequestFailure,
     VideoFailure,
 )
+from videval.models.dialects import reads_itself
 from videval.models.messages import below
-from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
+from videval.telling import foreign_prompt, told_prompt, unread_clip
 from videval.types import (
     Allowance,
     Answer,
@@ -132,7 +133,7 @@ def infer(
             whole = partial(clip, sampling=run.sampling, span=None)
             asked = foreign_prompt(key, samples, run, bench, whole, holding)
             prompt = replace(asked, parts=tuple(below(root, part) for part in asked.parts))
-        elif reads_itself(run):
+        elif reads_itself(run.spec):
             clips = tuple(unread_clip(files, ref) for ref in samples[0].shown)
         else:
             clips = _clips(samples[0].shown, get, holding)

@@ -10,8 +10,10 @@ from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.models.context import Asking, too_long
+from videval.models.dialects import reads_itself
 from videval.models.endpoint_card import endpoint_card
 from videval.models.limits import refuse_thinking, refused
+from videval.models.remote_limits import remarks_on_remote
 from videval.plain import plain
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
@@ -117,6 +119,12 @@ class Order:
         """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
         refuse_thinking(self.spec, self.generation)
         said = refused(self.spec, self.samples, max_frames=self.max_frames, sampling=self.sampling())
+        if self.benchmark.is_foreign and self.spec.remote and reads_itself(self.spec):
+            raise UsageError(
+                f"{self.spec.name} is sent files, and the questions of {self.benchmark.name} come with frames",
+                hint='transport = "frames" in the endpoint\'s entry',
+            )
+        said += remarks_on_remote(self.spec, self.generation, self._asking(), max_pixels=self.max_pixels)
         return [*said, *too_long(self.spec, self._asking())]
 
     def _asking(self) -> Asking:

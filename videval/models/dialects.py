@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from videval.types import GenerationSettings, Remote
+from videval.types import GenerationSettings, ModelSpec, Remote
 
 __all__ = [
     "SERVERS",
@@ -18,6 +18,7 @@ __all__ = [
     "Transport",
     "dialect_of",
     "goes_on",
+    "reads_itself",
     "settings_of",
     "transport_of",
     "untold",
@@ -149,6 +150,13 @@ def transport_of(remote: Remote) -> Transport:
 def dialect_of(remote: Remote) -> Dialect:
     """What its server takes: as the entry says, else as the transport's servers do."""
     return SERVERS[remote.server or transport_of(remote).servers[0]]
+
+
+def reads_itself(spec: ModelSpec) -> bool:
+    """Whether a model is given the files of videos and samples them by itself, so that nothing is decoded for it."""
+    if spec.remote is not None:
+        return not transport_of(spec.remote).exact
+    return spec.told and spec.form == "video"
 
 
 def goes_on(remote: Remote) -> bool:

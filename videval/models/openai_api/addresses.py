@@ -4,21 +4,27 @@ import asyncio
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
+import httpx2
 import openai
-from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, Timeout
 
 from videval.errors import ApiFailure, ModelUnavailable
 from videval.models.endpoints import OPENAI, Endpoint, key_of
-from videval.models.openai_api.body import Body
+from videval.models.openai_api.body import Body, Sending
 from videval.models.openai_api.failures import Asked, connection_failure, status_failure
 
 __all__ = ["Address", "Addresses", "addresses_of"]
 
 MOST_ANSWER = 64 * 2**20
 """Bytes of an answer; what is longer is none."""
+CONNECT = 30.0
+"""Seconds until a connection is there, TLS and all."""
+KEPT = 2.0
+"""Seconds for which an idle connection is kept: servers of uvicorn (vLLM, SGLang) end one after 5, and a request that
+meets that end is lost."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which an address that failed is left out; doubles as it fails again."""
 REMEMBERED = 4096
@@ -36,20 +42,27 @@ class Address:
             is_only=len(endpoint.base_urls) == 1,
         )  # fmt: skip
         self._client = _client(url, endpoint, key)
+        self._timeout = Timeout(endpoint.timeout_s, connect=CONNECT)
 
-    async def post(self, body: Body) -> tuple[bytes, str]:
+    async def post(self, body: Body) -> tuple[str, str]:
         """What is answered, with its content type. Raises VidevalError, Throttled, Filtered."""
+        sending = Sending(body)
         self.running += 1
         try:
-            async with asyncio.timeout(self._endpoint.timeout_s):
-                return await self._posted(body)
-        except TimeoutError:
-            seconds = f"{self._endpoint.timeout_s:g} s"
-            late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
-            late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
+            return await self._in_time(self._sent(sending), sending)
         finally:
             self.running -= 1
-        raise late
+
+    async def models(self) -> tuple[str, str]:
+        """Its list of models, with its content type. Raises as `post` does."""
+        list_them = self._client.get(
+            "/models",
+            cast_to=object,
+            options={"timeout": self._timeout},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+        return await self._in_time(list_them)
 
     def worked(self) -> None:
         """It answers, whatever it said."""
@@ -65,32 +78,41 @@ class Address:
         """End its connections."""
         await self._client.close()
 
-    async def _posted(self, body: Body) -> tuple[bytes, str]:
+    async def _in_time(self, asked: Awaitable[AsyncStream[object]], sending: Sending | None = None) -> tuple[str, str]:
+        try:
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                return await self._told(asked, sending)
+        except TimeoutError:
+            seconds = f"{self._endpoint.timeout_s:g} s"
+            late = ApiFailure(f"{self._asked.endpoint} ({self.url}) gave no whole answer within {seconds}")
+            late.hint = f"timeout_s in [endpoints.{self._asked.endpoint}], or is it overloaded?"
+        raise late
+
+    async def _told(self, asked: Awaitable[AsyncStream[object]], sending: Sending | None) -> tuple[str, str]:
         """The errors of the libraries are told as ours, without them as a cause: they may have the key in them."""
         try:
-            return await self._read(await self._sent(body))
+            return await self._read(await asked)
         except openai.APIStatusError as error:
             response = error.response
             failure = status_failure(response.status_code, response.content, response.headers, self._asked)
-        except ApiFailure:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the libraries below raise of a connection
-            failure = connection_failure(error, self._asked)
+        except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
+            cut_off = sending.body.size if sending and not sending.is_whole else None
+            failure = connection_failure(error, self._asked, sent=cut_off)
         raise failure
 
-    async def _sent(self, body: Body) -> AsyncStream[object]:
+    async def _sent(self, sending: Sending) -> AsyncStream[object]:
         """The response, its body not read: it is no stream of events, but may be of any size."""
-        headers = {"Content-Type": "application/json", "Content-Length": str(body.size)}
+        headers = {"Content-Type": "application/json", "Content-Length": str(sending.body.size)}
         return await self._client.post(
             "/chat/completions",
             cast_to=object,
-            content=body.stream(),
-            options={"headers": headers, "timeout": self._endpoint.timeout_s},
+            content=sending,
+            options={"headers": headers, "timeout": self._timeout},
             stream=True,
             stream_cls=AsyncStream[object],
         )
 
-    async def _read(self, answered: AsyncStream[object]) -> tuple[bytes, str]:
+    async def _read(self, answered: AsyncStream[object]) -> tuple[str, str]:
         content = bytearray()
         try:
             async for piece in answered.response.aiter_bytes():
@@ -98,9 +120,9 @@ class Address:
                 if len(content) > MOST_ANSWER:
                     raise ApiFailure(f"{self._asked.endpoint} sent more than {MOST_ANSWER / 2**20:.0f} MB")
         finally:
-            with suppress(Exception):  # of a connection that broke
+            with suppress(httpx2.HTTPError, OSError):  # of a connection that broke
                 await answered.close()
-        return bytes(content), answered.response.headers.get("content-type", "")
+        return self._asked.keyless(content.decode(errors="replace")), answered.response.headers.get("content-type", "")
 
 
 class Addresses:
@@ -131,12 +153,9 @@ class Addresses:
 
 
 def _client(url: str, endpoint: Endpoint, key: str) -> AsyncOpenAI:
-    client = AsyncOpenAI(
-        api_key=key or "none",
-        base_url=url,
-        max_retries=0,
-        http_client=DefaultAsyncHttpxClient(verify=_trusted(endpoint)) if endpoint.ca_file else None,
-    )
+    limits = httpx2.Limits(max_connections=None, keepalive_expiry=KEPT)
+    http = DefaultAsyncHttpxClient(limits=limits, verify=_trusted(endpoint) if endpoint.ca_file else True)
+    client = AsyncOpenAI(api_key=key or "none", base_url=url, max_retries=0, http_client=http)
     if endpoint.name != OPENAI:  # what OPENAI_ORG_ID and OPENAI_PROJECT_ID say is nobody else's business
         client.organization = client.project = None
     return client

@@ -30,7 +30,7 @@ class _Usage:
     reasoning: int | None
 
 
-def read_answer(content: bytes, kind: str, prices: Prices | None) -> Generation:
+def read_answer(content: str, kind: str, prices: Prices | None) -> Generation:
     """The answer in a body of this content type. ApiFailure, with what came, if there is none in it."""
     whole = _parsed(content, kind)
     choices = whole.get("choices")
@@ -55,7 +55,7 @@ def read_answer(content: bytes, kind: str, prices: Prices | None) -> Generation:
     )
 
 
-def _parsed(content: bytes, kind: str) -> Mapping[str, Any]:
+def _parsed(content: str, kind: str) -> Mapping[str, Any]:
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError):
@@ -66,11 +66,10 @@ def _parsed(content: bytes, kind: str) -> Mapping[str, Any]:
     return whole
 
 
-def _malformed(what: str, content: bytes) -> ApiFailure:
-    came = excerpt(content.decode(errors="replace")) or "nothing"
-    return ApiFailure(
-        f"the endpoint sent {what}: {came}", hint="is it the API's address, and does a proxy stand before it?"
-    )
+def _malformed(what: str, content: str) -> ApiFailure:
+    came = excerpt(content) or "nothing"
+    right = "is it the API's address, and does a proxy stand before it?"
+    return ApiFailure(f"the endpoint sent {what}: {came}", hint=right)
 
 
 def _refused(message: Mapping[str, Any], reason: str) -> str:

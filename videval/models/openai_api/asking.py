@@ -1,6 +1,5 @@
 """One request from its body to its answer: through the gate, to an address, as often as it takes."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from videval.types import Ask, Generation, Stage
 
 __all__ = ["Answered", "Asking", "Estimate"]
 
-BYTES_PER_TOKEN = 3
-"""Of English text a tokenizer makes fewer tokens than a third of its bytes."""
+CHARACTERS_PER_TOKEN = 3
+"""Of English text a tokenizer makes fewer tokens than a third of its characters."""
 PIXELS_PER_TOKEN = 28 * 28
 """A patch of 14 pixels, two by two merged, is a token of Qwen2.5-VL (its processor's patch_size and merge_size)."""
 
@@ -39,13 +38,13 @@ class Estimate:
 
     def tokens(self, body: Body) -> int:
         """At most so many, prompt and longest answer."""
-        return body.text // BYTES_PER_TOKEN + round(body.pixels * self._per_pixel) + body.longest
+        return body.text // CHARACTERS_PER_TOKEN + round(body.pixels * self._per_pixel) + body.longest
 
     def learn(self, body: Body, prompt_tokens: int | None) -> None:
         """The endpoint counted so many in the prompt."""
         if prompt_tokens is None or not body.pixels:
             return
-        counted = max(0, prompt_tokens - body.text // BYTES_PER_TOKEN) / body.pixels
+        counted = max(0, prompt_tokens - body.text // CHARACTERS_PER_TOKEN) / body.pixels
         self._per_pixel = max(self._per_pixel, counted) if self._is_counted else counted
         self._is_counted = True
 
@@ -94,7 +93,7 @@ class Asking:
         except VidevalError as error:
             self._failed(address, permit, error)
             raise
-        except asyncio.CancelledError:
+        except BaseException:  # it is forgotten, or a library failed: nobody knows what the endpoint did
             permit.dropped()
             raise
         else:

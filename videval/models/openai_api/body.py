@@ -13,7 +13,7 @@ from videval.models.endpoint_file import Limits
 from videval.models.openai_api.content import Blob, Spoken
 from videval.types import GenerationSettings, Remote
 
-__all__ = ["Body", "body_of", "check_size"]
+__all__ = ["Body", "Sending", "body_of", "check_size"]
 
 MEGA = 1_000_000
 _SECRET = secrets.token_hex(16)
@@ -23,7 +23,7 @@ _HOLE = re.compile(_SECRET + r"<(\d+)>")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """The bytes of a request in pieces, and of how many texts' bytes, images, pixels and longest answer it is."""
+    """The bytes of a request in pieces, and of how many characters of text, images, pixels and new tokens it is."""
 
     pieces: tuple[bytes, ...]
     text: int
@@ -36,10 +36,17 @@ class Body:
         """All its bytes."""
         return sum(map(len, self.pieces))
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Its pieces, as an HTTP library sends them."""
-        for piece in self.pieces:
+
+class Sending:
+    """A body on its way: its pieces as an HTTP library takes them, and whether it took them all."""
+
+    def __init__(self, body: Body) -> None:
+        self.body, self.is_whole = body, False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self.body.pieces:
             yield piece
+        self.is_whole = True
 
 
 def body_of(model: str, said: Spoken, settings: GenerationSettings, remote: Remote) -> Body:
@@ -52,7 +59,7 @@ def body_of(model: str, said: Spoken, settings: GenerationSettings, remote: Remo
         raise ModelFailure(f"the prompt is not valid Unicode: {error.reason} at {error.start}") from error
     return Body(
         pieces=tuple(_filled(text.decode(), blobs)),
-        text=len(text),
+        text=said.text,
         images=said.images,
         pixels=said.pixels,
         longest=settings.max_new_tokens,

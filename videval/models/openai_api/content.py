@@ -40,13 +40,15 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spoken:
-    """A prompt for an endpoint: messages, what the body says besides, and how many images and frames it shows.
+    """A prompt for an endpoint: messages, what the body says besides, and of how many characters, images, frames
+    and pixels it is.
 
     A Blob may stand where a text does, or a list of texts and Blobs, which is their concatenation.
     """
 
     messages: list[Content]
     body: Mapping[str, Any] = field(default_factory=dict)
+    text: int = 0
     images: int = 0
     frames: int = 0
     pixels: int = 0
@@ -66,7 +68,8 @@ def spoken(prompt: Prompt, media: Media, remote: Remote) -> Spoken:
     if is_begun:
         messages.append({"role": "assistant", "content": begun, **(dialect.begun or {})})
     body = {**content.body, **((dialect.goes_on or {}) if is_begun else {})}
-    counts = {"images": content.images, "frames": content.frames, "pixels": content.pixels}
+    text = sum(len(prompt.text(role)) for role in ("system", "user", "assistant"))
+    counts = {"text": text, "images": content.images, "frames": content.frames, "pixels": content.pixels}
     return Spoken(messages=messages, body=body, **counts)
 
 

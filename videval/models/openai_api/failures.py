@@ -18,6 +18,7 @@ __all__ = ["Asked", "Filtered", "Throttled", "connection_failure", "excerpt", "r
 
 SHOWN = 200
 """Characters of what a server sent that are told."""
+SHORTEST_KEY = 8
 LONGEST_PAUSE = 600.0
 """Seconds; a server that asks for more is asked again after that."""
 _CONTEXT = re.compile(
@@ -64,9 +65,13 @@ class Asked:
     key: str = ""
     is_only: bool = True
 
+    def keyless(self, text: str) -> str:
+        """The text without the key; one that is too short to be one may be anybody's word."""
+        return text.replace(self.key, "***") if len(self.key) >= SHORTEST_KEY else text
+
     def safe(self, text: str) -> str:
         """The text without the key, in one line, cut."""
-        return excerpt(text.replace(self.key, "***") if self.key else text)
+        return excerpt(self.keyless(text))
 
 
 def excerpt(text: str) -> str:
@@ -96,7 +101,9 @@ def status_failure(
         return ContextExceeded(f"{where}: {said}", hint="fewer frames, fewer pixels, or a lower --max-new-tokens")
     if status == 413:
         right = 'fewer frames, smaller ones (--max-pixels), or image = "jpeg"; max_body_mb says it at enqueue'
-        return ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
+        too_large = ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
+        too_large.status = status
+        return too_large
     return ApiRefused(f"{where} refuses the request ({status}): {said}", hint="see the endpoint's entry: server, omit")
 
 
@@ -126,8 +133,11 @@ def _absent(status: int, about: str, said: str, where: str, asked: Asked) -> Run
     return RunHalted(f"{asked.url}/chat/completions is not there ({status}): {said}", hint=right)
 
 
-def connection_failure(error: BaseException, asked: Asked) -> VidevalError:
-    """What a connection that did not come about, or broke, means; all causes of it are looked at."""
+def connection_failure(error: BaseException, asked: Asked, *, sent: int | None = None) -> VidevalError:
+    """What a connection that did not come about, or broke, means; all causes of it are looked at.
+
+    `sent`: the bytes of a body that it did not take as a whole.
+    """
     causes = list(_causes(error))
     words = dict.fromkeys(text for text in (str(cause) for cause in causes[-2:]) if text)
     said = asked.safe(": ".join(words) or type(error).__name__)
@@ -137,6 +147,9 @@ def connection_failure(error: BaseException, asked: Asked) -> VidevalError:
         return halted
     plain = asked.url.startswith("http:") and "disconnected" in said.lower()
     right = "does it speak https?" if plain else "does it run, and can it be reached from here?"
+    if sent is not None and any(isinstance(cause, BrokenPipeError | ConnectionResetError) for cause in causes):
+        said += f" while a body of {sent / 1e6:.1f} MB was sent"
+        right = f"does it take bodies of that size? max_body_mb in [endpoints.{asked.endpoint}] says it at enqueue"
     return ApiFailure(f"{where} cannot be asked: {said}", hint=right)
 
 
