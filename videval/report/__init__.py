@@ -3,6 +3,7 @@
 Command line and dashboard show the same numbers from these functions.
 """
 
+from videval.report.arrived import frames_lost
 from videval.report.book import ScoreBook
 from videval.report.compare import (
     CardDifference,
@@ -57,6 +58,7 @@ __all__ = [
     "failures",
     "fold",
     "fold_all",
+    "frames_lost",
     "group_columns",
     "halted_in_words",
     "heard_workers",
