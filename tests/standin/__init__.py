@@ -83,7 +83,7 @@ def most_within(seconds: float, arrivals: list[Arrival]) -> int:
 def stand_in(folder: Path, plan: Plan = Plan(), *, tls: bool = False) -> Iterator[StandIn]:  # noqa: B008 (frozen)
     """A stand-in with its log in this folder; `tls`: with a certificate that it signed itself."""
     log = folder / f"stand-in-{next(_names)}.jsonl"
-    log.touch()
+    log.write_text("")
     plan = replace(plan, tls=str(_certificate(folder))) if tls else plan
     command = [sys.executable, "-m", "tests.standin", plan.to_json(), str(log)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

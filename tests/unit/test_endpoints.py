@@ -1,5 +1,7 @@
 """The file of endpoints, and the models that run there: names, limits, and what cannot be meant."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -184,6 +186,15 @@ def test_a_key_is_read_when_it_is_used_and_stands_in_no_record(home: Path, monke
 def test_an_endpoint_without_a_key_needs_none(home: Path) -> None:
     write(home, LAB)
     assert key_of(endpoint_of("endpoint:lab")) == ""
+
+
+def test_naming_a_model_at_an_endpoint_imports_no_client(home: Path) -> None:
+    write(home, LAB)
+    code = (
+        "import sys, videval.orders; from videval.models.catalog import model_spec;"
+        "model_spec('endpoint:lab'); model_spec('openai:gpt-x'); sys.exit('openai' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_price_counts_cached_tokens_as_the_table_says(home: Path) -> None:

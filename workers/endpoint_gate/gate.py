@@ -21,7 +21,7 @@ from workers.endpoint_gate.budget import LEASE, Budget
 __all__ = ["RedisGate"]
 
 log = logging.getLogger(__name__)
-SIGN = 5.0
+SIGN = 1.0
 """Seconds between two signs of life of who waits."""
 PATIENCE = 1.0
 """Seconds until Redis is asked again when it was away."""

@@ -21,7 +21,7 @@ from videval.errors import ModelFailure, VideoFailure
 from videval.types import Clip, Image, Prompt, Remote
 from videval.video.clips import load_frames
 
-__all__ = ["MEMORY", "Encoded", "Encoder", "Media"]
+__all__ = ["MEMORY", "Encoded", "Encoder", "Media", "encoded_frames"]
 
 MEMORY = 2**29
 """Bytes of base64 that are kept for questions to come; what is being sent is not counted."""
@@ -84,7 +84,8 @@ class Encoder:
 
     async def _once(self, key: str, make: Callable[[], Encoded]) -> Encoded:
         """What was made of it before, is being made, or is made now; who waits may be cancelled, the others go on."""
-        if key not in self._made:
+        is_new = key not in self._made
+        if is_new:
             self._made[key] = asyncio.get_running_loop().run_in_executor(self._threads, make)
         self._made.move_to_end(key)
         try:
@@ -93,7 +94,8 @@ class Encoder:
             self._made.pop(key, None)
             raise
         finally:
-            self._forget_oldest()
+            if is_new:
+                self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         sizes = {key: made.result().size for key, made in self._made.items() if _is_made(made)}
@@ -105,11 +107,15 @@ class Encoder:
             del self._made[key]
 
     def _clip(self, clip: Clip) -> Encoded:
-        return self._frames(clip) if self._exact else _video_file(Path(clip.path), self._remote.transport)
+        if self._exact:
+            return encoded_frames(clip, self._remote)
+        return _video_file(Path(clip.path), self._remote.transport)
 
-    def _frames(self, clip: Clip) -> Encoded:
-        pieces = tuple(_picture(frame, self._remote) for frame in load_frames(clip))
-        return Encoded(mime=f"image/{self._remote.image}", pieces=pieces)
+
+def encoded_frames(clip: Clip, remote: Remote) -> Encoded:
+    """All frames of a clip. Raises EnvironmentProblem if it is no longer there."""
+    pieces = tuple(_picture(frame, remote) for frame in load_frames(clip))
+    return Encoded(mime=f"image/{remote.image}", pieces=pieces)
 
 
 def _is_made(made: asyncio.Future[Encoded]) -> bool:
