@@ -262,6 +262,10 @@ class Data:
         """How busy one worker's device is."""
         return self._meter.of([worker])
 
+    def frames_lost(self, run: RunInfo) -> str:
+        """What is to be said of frames that did not arrive where a run's model is; empty: nothing, or not known yet."""
+        return self._get(("lost", run.run_id), lambda: report.frames_lost(self._database, run), SLOW_S).value or ""
+
     def endpoints(self) -> Fetched[list[EndpointHealth]]:
         """How every endpoint is."""
         return self._get("endpoints", lambda: report.endpoints_asked(self._database))

@@ -83,9 +83,9 @@ class Driven:
         self.server.ask(Ask(id=self._asked, prompt=prompt, **how), heard)
         return heard
 
-    def forget(self, number: int) -> None:
-        """Forget the question that was asked as number so many, from 1."""
-        self.server.forget(number)
+    def forget(self, number: int) -> bool:
+        """Forget the question that was asked as number so many, from 1; whether it was not under way."""
+        return self.server.forget(number)
 
 
 def endpoint_at(*urls: str, model: str = "stand-in", **more: Any) -> Endpoint:

@@ -13,7 +13,7 @@ from dashboard.table import Figure, Row, Value, share, table
 from dashboard.words import ago, count, duration, percent, plain, plural, rate
 from videval.db.health import EndpointHealth
 from videval.db.workers import LIVE_STATES, WorkerInfo
-from videval.report import BUDGET, endpoint_cost, of_limit
+from videval.report import BUDGET, ended_in_words, endpoint_cost, of_limit
 from videval.types import WorkerState
 
 SILENT_S = 30.0
@@ -141,6 +141,7 @@ def _endpoint(found: EndpointHealth) -> Row:
         "endpoint": found.name,
         "state": found.state if not found.is_stale else f"{found.state}, and not asked now",
         **{what: _of_limit(of_limit(found, name)) for name, what in BUDGET.items()},
+        "requests ended": ended_in_words(found) or None,
         "cost": endpoint_cost(found) or None,
         "last asked": Figure(text=ago(found.silent_s), value=found.silent_s),
         "says": found.message or None,

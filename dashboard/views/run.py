@@ -57,6 +57,8 @@ def _top(run: RunInfo) -> None:
     bar(status.counts, height=18)
     numbers(status, score)
     paid(status)
+    if lost := data().frames_lost(run):
+        st.warning(plain(lost), icon=":material/warning:")
     if score is not None and score.needs:
         st.info(plain(score.needs), icon=":material/info:")
     actions.buttons(status.run, waiting=status.counts.waiting, failed=status.counts.failed)

@@ -20,6 +20,7 @@ __all__ = ["its_database", "opens_pages", "settings_of_this_test"]
 
 LIMITS = {"requests_minute": 600, "in_flight": 64}
 FIGURES = {"requests_minute": 120, "tokens_minute": 12000, "in_flight": 12, "spent": 3.21, "currency": "USD"}
+FIGURES |= {"done": 1200, "throttled": 3, "failed": 0}
 ENTRY = """
 [endpoints.lab]
 base_url = "http://127.0.0.1:9/v1"
@@ -92,6 +93,7 @@ def test_the_fleet_page_shows_endpoints_and_warns_of_those_that_do_not_answer(
     assert ("**lab** LAB_KEY is refused (401)" in said(at)) is (ago == 0.0)
     line = table(at, "Endpoints").iloc[0]
     assert (line["endpoint"], line["state"], line["cost"]) == ("lab", state, "3.21 USD")
+    assert line["requests ended"] == "1,200 answered, 3 too many (429)"
     assert (line["requests this minute"], line["tokens this minute"]) == ("120 of 600", "12,000")
 
 

@@ -200,15 +200,20 @@ def test_one_that_is_alone_shares_its_time_with_nobody(driven: Driven) -> None:
     assert driven.log.index((2, ENDED)) < driven.log.index((3, Stage.PREPARE))
 
 
-def test_what_is_forgotten_is_broken_off_and_makes_room(standin: StandIn) -> None:
+def test_what_is_forgotten_before_it_is_sent_makes_room_and_what_is_under_way_is_answered(standin: StandIn) -> None:
     with Driven(endpoint_at(standin.url, limits=Limits(in_flight=1))) as driven:
-        gate = gated(driven)
-        stalled, waiting, last = driven.ask("[[stall 60]] stalled?"), driven.ask("waiting?"), driven.ask("last?")
-        wait_for("the first to be sent", lambda: stalled.stages[-1:] == [Stage.GENERATE])
-        driven.forget(2)
-        driven.forget(1)
-        assert last.answer and not waiting.stages
-        assert not stalled.outcome.done() and gate.heard[0] == ("dropped", None)
+        first, waiting, last = driven.ask("[[stall 1]] under way?"), driven.ask("waiting?"), driven.ask("last?")
+        wait_for("the first to be sent", lambda: first.stages[-1:] == [Stage.GENERATE])
+        assert driven.forget(2) and not driven.forget(1) and not driven.forget(99)
+        assert first.answer and last.answer and not waiting.stages
+
+
+def test_what_waits_at_the_gate_is_forgotten_at_once(driven: Driven) -> None:
+    gate = gated(driven)
+    gate.throttled(3600)
+    heard = driven.ask("What?")
+    wait_for("the gate", lambda: heard.stages[-1:] == [Stage.WAIT])
+    assert driven.forget(1) and not heard.outcome.done()
 
 
 def test_a_clip_is_encoded_once_for_all_its_questions(

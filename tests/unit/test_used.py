@@ -137,7 +137,7 @@ def test_a_run_that_goes_on_or_is_over_is_halted_no_more(database: Database, run
 def test_the_card_has_what_was_used(database: Database, run: RunInfo) -> None:
     assert report.run_card(database, run)["usage"] == {
         "prompt": 2500, "new": 42, "told": 2000, "cached": 1660, "reasoning": 24, "priced": 2, "cost": 0.004,
-        "reused": 0.83, "currency": "EUR",
+        "reused": 0.83, "currency": "EUR", "warnings": [],
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from videval.report import (
     ScoreReport,
     endpoint_in_words,
     endpoints_asked,
+    frames_lost,
     halted_in_words,
     is_paid,
     used_in_words,
@@ -235,10 +236,11 @@ def lines_below(statuses: Sequence[RunStatus]) -> list[str]:
 
 
 def endpoint_lines(database: Database, statuses: Sequence[RunStatus]) -> list[str]:
-    """How the endpoints are that these runs ask, and those that others ask right now."""
+    """How the endpoints are that these runs ask, and those that others ask right now; where frames were lost there."""
+    lost = [f"{s.run.name}: {said}" for s in statuses if (said := frames_lost(database, s.run))]
     mine = {status.run.endpoint for status in statuses if is_going(status)}
     asked = [found for found in endpoints_asked(database) if found.name in mine or not found.is_stale]
-    return [f"endpoint {endpoint_in_words(found)}" for found in asked]
+    return [*(f"endpoint {endpoint_in_words(found)}" for found in asked), *lost]
 
 
 def origin_lines(statuses: Sequence[RunStatus]) -> list[str]:

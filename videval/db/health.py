@@ -10,10 +10,8 @@ from videval.db.session import db_now, upsert
 from videval.db.tables import EndpointRow
 from videval.types import EndpointState
 
-__all__ = ["OPEN", "STALE_S", "EndpointHealth", "endpoint_health", "note_endpoint"]
+__all__ = ["STALE_S", "EndpointHealth", "endpoint_health", "note_endpoint"]
 
-OPEN = EndpointState.OPEN
-"""The state of an endpoint that is asked as the budget allows."""
 STALE_S = 60.0
 """Seconds after which nobody is taken to ask an endpoint any more."""
 
@@ -35,8 +33,8 @@ class EndpointHealth:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing keeps it from answering."""
-        return self.state == OPEN and not self.message
+        """Whether it answers as fast as its budget and its own limits let it."""
+        return self.state in (EndpointState.OPEN, EndpointState.CLOSED)
 
 
 def note_endpoint(

@@ -15,7 +15,17 @@ from videval.db.timings import in_span
 from videval.plain import Unreadable, restored
 from videval.types import Seen
 
-__all__ = ["CUT_THINKING", "SeenClips", "StoredResponse", "endings_in", "responses_in", "saw_in", "seen_of"]
+__all__ = [
+    "CUT_THINKING",
+    "PromptCost",
+    "SeenClips",
+    "StoredResponse",
+    "endings_in",
+    "prompt_costs",
+    "responses_in",
+    "saw_in",
+    "seen_of",
+]
 
 THOUGHT = ResponseRow.thinking.is_not(None)
 CUT_THINKING = ResponseRow.truncated & THOUGHT & (ResponseRow.text == "")
@@ -43,6 +53,16 @@ class StoredResponse:
     reasoning_tokens: int | None
     cost: float | None
     seen: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptCost:
+    """The tokens of a prompt as the server counted them, with the frames that it had, in pixels."""
+
+    frames: int
+    width: int
+    height: int
+    tokens: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +97,17 @@ def saw_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator
     )
     for row in connection.execute(query.where(in_span(run_id, low, high), SAW, ResponseRow.num_frames > 0)):
         yield SeenClips(**(dict(row._mapping) | {"seen": seen_of(row.seen)}))
+
+
+def prompt_costs(connection: Connection, run_id: int, *, limit: int) -> list[PromptCost]:
+    """What the prompts of a run's newest answers took, as far as the server said it; of several clips, none."""
+    size = {name: ResponseRow.clips[(0, name)].as_integer() for name in ("width", "height")}
+    another = ResponseRow.clips[(1, "width")].as_integer().label("another")
+    query = select(ResponseRow.num_frames.label("frames"), ResponseRow.prompt_tokens.label("tokens"))
+    query = query.add_columns(another, *(column.label(name) for name, column in size.items()))
+    newest = query.where(ResponseRow.run_id == run_id).order_by(ResponseRow.created_at.desc()).limit(limit)
+    found = [dict(row._mapping) for row in connection.execute(newest)]
+    return [PromptCost(**row) for row in found if row.pop("another") is None and None not in row.values()]
 
 
 def responses_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[StoredResponse]:

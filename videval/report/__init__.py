@@ -3,6 +3,7 @@
 Command line and dashboard show the same numbers from these functions.
 """
 
+from videval.report.arrived import frames_lost
 from videval.report.book import ScoreBook
 from videval.report.compare import (
     CardDifference,
@@ -22,7 +23,7 @@ from videval.report.details import (
     timeline,
     vlmevalkit_rating,
 )
-from videval.report.endpoints import BUDGET, endpoint_cost, endpoint_in_words, endpoints_asked, of_limit
+from videval.report.endpoints import BUDGET, ended_in_words, endpoint_cost, endpoint_in_words, endpoints_asked, of_limit
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
@@ -50,6 +51,7 @@ __all__ = [
     "card_differences",
     "compare",
     "converging",
+    "ended_in_words",
     "endpoint_cost",
     "endpoint_in_words",
     "endpoints_asked",
@@ -57,6 +59,7 @@ __all__ = [
     "failures",
     "fold",
     "fold_all",
+    "frames_lost",
     "group_columns",
     "halted_in_words",
     "heard_workers",

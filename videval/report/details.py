@@ -10,9 +10,10 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
-from videval.db.usage import usage_of_runs
+from videval.db.usage import Usage, usage_of_runs
 from videval.errors import UsageError
 from videval.plain import plain
+from videval.report.arrived import frames_lost
 from videval.report.index import spans
 from videval.report.seen import endings, seen_summary
 from videval.scorers import vlmevalkit
@@ -142,10 +143,14 @@ def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:
     return [distinct[k] for k in sorted(distinct)]
 
 
+def _used(usage: Usage, run: RunInfo) -> dict[str, Any]:
+    return asdict(usage) | {"reused": usage.reused, "currency": run.currency or None}
+
+
 def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
     """All that the numbers depend on: what was asked, every combination of hardware and versions that answered, how the
     answers ended, what they took and cost, and what the model's processor made of the clips."""
-    environments = _environments(database, run)
+    environments, lost = _environments(database, run), frames_lost(database, run)
     with database.read() as connection:
         counts = runs.counts(connection, run.run_id)
         used = usage_of_runs(connection, [run.run_id]).get(run.run_id)
@@ -158,6 +163,6 @@ def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
         "missing_videos": len(run.missing),
         "answered_on": environments,
         "answers": endings(database, run),
-        **({"usage": asdict(used) | {"reused": used.reused, "currency": run.currency or None}} if used else {}),
+        **({"usage": _used(used, run) | {"warnings": [lost] if lost else []}} if used else {}),
         "seen": seen_summary(database, run),
     }

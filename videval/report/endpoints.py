@@ -6,7 +6,7 @@ from videval.db.health import EndpointHealth, endpoint_health
 from videval.db.session import Database
 from videval.words import duration, price
 
-__all__ = ["BUDGET", "endpoint_cost", "endpoint_in_words", "endpoints_asked", "of_limit"]
+__all__ = ["BUDGET", "ended_in_words", "endpoint_cost", "endpoint_in_words", "endpoints_asked", "of_limit"]
 
 BUDGET = {
     "requests_minute": "requests this minute",
@@ -14,6 +14,8 @@ BUDGET = {
     "in_flight": "in flight",
 }
 """Figures that have a limit, and what they count."""
+ENDED = {"done": "answered", "throttled": "too many (429)", "failed": "failed", "refused": "refused"}
+"""Figures of how requests ended."""
 
 
 def endpoints_asked(database: Database) -> list[EndpointHealth]:
@@ -39,8 +41,14 @@ def endpoint_in_words(found: EndpointHealth) -> str:
 
 def endpoint_cost(found: EndpointHealth) -> str:
     """What it cost so far; empty where that is not known."""
-    cost = found.figures.get("spent")
-    return "" if cost is None else price(float(cost), str(found.figures.get("currency") or ""))
+    cost, currency = found.figures.get("spent"), found.figures.get("currency")
+    return "" if cost is None or not (cost or currency) else price(float(cost), str(currency or ""))
+
+
+def ended_in_words(found: EndpointHealth) -> str:
+    """How many requests ended how, of those that are known."""
+    counts = {ENDED[name]: found.figures.get(name) for name in ENDED}
+    return ", ".join(f"{count:,} {how}" for how, count in counts.items() if count)
 
 
 def _used(found: EndpointHealth) -> Iterator[str]:
