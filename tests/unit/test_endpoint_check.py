@@ -128,6 +128,34 @@ def test_what_is_wrong_is_said_with_what_mends_it(
     assert found.code == 3 and says in found.bad()[what], found.findings
 
 
+@pytest.mark.parametrize("transport", ["inline", "file", "gemini"])
+def test_a_server_that_samples_by_itself_is_asked_once_and_its_scores_are_said_to_be_its_own(
+    tmp_path: Path, check: Check, transport: str
+) -> None:
+    with server(tmp_path) as well:
+        found = check(well.url, f'transport = "{transport}"')
+        assert [arrival.outcome for arrival in well.arrivals()] == ["ok", "404"]
+    assert found.code == 0 and "the server chooses them" in found.findings["frames"]["says"]
+
+
+def test_one_frame_at_a_time_and_few_frames_are_looked_at_as_far_as_they_go(tmp_path: Path, check: Check) -> None:
+    with server(tmp_path, media_kwargs=False) as well:
+        one = check(well.url, "limits = { max_frames = 1 }")
+        few = check(well.url, 'transport = "video"\nlimits = { max_frames = 20 }')
+    assert one.findings["frames"]["says"] == "one is shown at a time: none can be missing"
+    assert "20 frames cost" in few.findings["frames"]["says"] and few.code == 0
+
+
+def test_a_model_of_openai_needs_no_entry(
+    tmp_path: Path, check: Check, videval: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with server(tmp_path, key=KEY) as well:
+        monkeypatch.setenv("OPENAI_BASE_URL", well.url)
+        shown = videval("endpoint", "check", "openai:stand-in")
+    assert shown.code == 0 and "OPENAI_API_KEY is set" in shown.out and KEY not in shown.out + shown.err
+
+
 def test_a_smaller_body_than_the_entry_knows_of_is_a_note(tmp_path: Path, check: Check) -> None:
     with server(tmp_path, max_body=3_000_000) as small:
         found = check(small.url)

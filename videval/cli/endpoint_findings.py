@@ -125,7 +125,9 @@ def _frames(answers: Answers, endpoint: Endpoint) -> Finding:
         says = "the server chooses them: scores cannot be compared with those of runs whose frames videval chose"
         return Finding(what="frames", ok=True, says=says, mend='transport = "frames" shows what videval chooses')
     low, high = answers.least.generation.prompt_tokens, answers.most.generation.prompt_tokens
-    if low is None or high is None or few == many:
+    if few == many:
+        return Finding(what="frames", ok=True, says="one is shown at a time: none can be missing")
+    if low is None or high is None:
         says = "whether all arrive cannot be told: the server does not say how many tokens a prompt has"
         return Finding(what="frames", ok=True, says=says, mend="see its log for what it makes of a question")
     says = f"{many} frames cost {high:,} tokens of the prompt, {few} cost {low:,}"
@@ -141,6 +143,8 @@ def _kept(answers: Answers, endpoint: Endpoint) -> str:
     """What makes a server keep all frames."""
     if endpoint.transport == "video":
         return 'start vLLM with --trust-request-mm-kwargs, or transport = "frames"'
+    if transport_of(endpoint.remote).form == "video":
+        return f'does it take transport "{endpoint.transport}"? transport = "frames" shows each frame as an image'
     return "does the model take images, and as many? see the server's own flags (docs/servers.md)"
 
 

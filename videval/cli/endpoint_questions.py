@@ -17,7 +17,7 @@ from videval.models.openai_api.addresses import addresses_of
 from videval.models.openai_api.server import ApiServer
 from videval.options import Asked
 from videval.protocols import OpenGate, Permit
-from videval.trying import order_about, try_it
+from videval.trying import answered, order_about
 from videval.types import Allowance, Response, Sample, Verdict
 from videval.video.encode import write_video
 from workers.engine.here import EngineHere
@@ -113,15 +113,17 @@ def _asking(name: str, endpoint: Endpoint) -> Iterator[tuple[Question, Ask]]:
         def ask(frames: int) -> Response:
             asked = Asked(what=None, model=name, frames=frames)
             order = order_about(asked, video, question.text, options=question.options, span=None)
-            return try_it(order, engine=engine, sheet=Path(folder) / "sheet.png").response
+            return answered(order, engine=engine)
 
         yield question, ask
 
 
 def _amounts(endpoint: Endpoint) -> tuple[int, int]:
-    """How many frames are shown at first, and then."""
-    limits = endpoint.limits
-    if transport_of(endpoint.remote).form == "frames":
+    """How many frames are shown at first, and then; where the server chooses, it is asked once."""
+    limits, transport = endpoint.limits, transport_of(endpoint.remote)
+    if not transport.exact:
+        return 1, 1
+    if transport.form == "frames":
         asked = min(limits.max_images or SOME_IMAGES, limits.max_frames or MOST_IMAGES, MOST_IMAGES)
         return max(1, asked // 2), asked
     asked = min(limits.max_frames or SILENTLY_KEPT + 8, SILENTLY_KEPT + 8)
