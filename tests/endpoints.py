@@ -14,26 +14,31 @@ from videval.models.openai_api.addresses import addresses_of
 from videval.models.openai_api.server import ApiServer
 from videval.types import Answer, Ask, Clip, GenerationSettings, Part, Prompt, Remote, Stage, Text, Video
 
-__all__ = ["Driven", "Heard", "clip_at", "endpoint_at"]
+__all__ = ["ENDED", "Driven", "Heard", "clip_at", "endpoint_at"]
 
+ENDED = "ended"
 PATIENCE = 60.0
 """Seconds until a test gives up, on a machine under load."""
 
 
 class Heard:
-    """A caller that notes what it hears."""
+    """A caller that notes what it hears; `log` has what all of them heard, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, log: list[tuple[int, str]]) -> None:
         self.stages: list[Stage] = []
         self.outcome: Future[Answer] = Future()
+        self._number, self._log = number, log
 
     def entered(self, stage: Stage) -> None:
+        self._log.append((self._number, stage))
         self.stages.append(stage)
 
     def answered(self, answer: Answer) -> None:
+        self._log.append((self._number, ENDED))
         self.outcome.set_result(answer)
 
     def failed(self, error: VidevalError) -> None:
+        self._log.append((self._number, ENDED))
         self.outcome.set_exception(error)
 
     @property
@@ -56,6 +61,8 @@ class Driven:
         self.server = ApiServer(endpoint, addresses_of(endpoint), {})
         before(self.server)
         self._asked = 0
+        self.log: list[tuple[int, str]] = []
+        """What the callers heard, by the number of their question from 1."""
         self._thread = threading.Thread(target=self.server.run, daemon=True)
 
     def __enter__(self) -> "Driven":
@@ -72,13 +79,13 @@ class Driven:
         self._asked += 1
         shown: list[Part] = [Video(clip=number) for number in range(len(clips))]
         prompt = Prompt(parts=(*shown, Text(text=text)), clips=clips)
-        heard, how = Heard(), {"settings": GenerationSettings(max_new_tokens=8)} | how
+        heard, how = Heard(self._asked, self.log), {"settings": GenerationSettings(max_new_tokens=8)} | how
         self.server.ask(Ask(id=self._asked, prompt=prompt, **how), heard)
         return heard
 
-    def forget(self, number: int) -> None:
-        """Forget the question that was asked as number so many, from 1."""
-        self.server.forget(number)
+    def forget(self, number: int) -> bool:
+        """Forget the question that was asked as number so many, from 1; whether it was not under way."""
+        return self.server.forget(number)
 
 
 def endpoint_at(*urls: str, model: str = "stand-in", **more: Any) -> Endpoint:

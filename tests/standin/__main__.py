@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ async def _serve(plan: Plan, log: Path) -> None:
         sys.stdout.write(f"{listening.sockets[0].getsockname()[1]}\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.read)
+        os._exit(0)  # whatever is under way: nobody is there any more
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The Server of an endpoint against a server at its worst: what is answered, failed, refused, and never sent again."""
 
 import asyncio
+import itertools
 import socketserver
 import threading
 import time
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.endpoints import Driven, Heard, clip_at, endpoint_at
+from tests.endpoints import ENDED, Driven, Heard, clip_at, endpoint_at
 from tests.servers import wait_for
 from tests.standin import Plan, StandIn, stand_in
 from videval.errors import (
@@ -70,6 +71,9 @@ class Noted(OpenGate):
 
     def refused(self) -> None:
         self.heard.append(("refused", None))
+
+    def dropped(self) -> None:
+        self.heard.append(("dropped", None))
 
 
 def gated(driven: Driven) -> Noted:
@@ -183,29 +187,33 @@ def test_a_gate_that_halts_the_run_is_heard_by_the_caller(driven: Driven) -> Non
 def test_no_more_than_its_slots_are_in_flight(standin: StandIn) -> None:
     with Driven(endpoint_at(standin.url, limits=Limits(in_flight=2))) as driven:
         assert driven.server.slots == 2
-        heard = [driven.ask(f"[[stall 0.2]] slot {n}?") for n in range(4)]
-        wait_for("the second to be sent", lambda: Stage.GENERATE in heard[1].stages)
-        assert not heard[2].stages or heard[0].outcome.done() or heard[1].outcome.done()
+        heard = [driven.ask(f"[[stall 0.1]] slot {n}?") for n in range(5)]
         assert all(one.answer for one in heard)
+    steps = [{Stage.PREPARE: 1, ENDED: -1}.get(what, 0) for _, what in driven.log]
+    assert max(itertools.accumulate(steps)) == 2
 
 
 def test_one_that_is_alone_shares_its_time_with_nobody(driven: Driven) -> None:
-    first, alone = driven.ask("[[stall 0.3]] first?"), driven.ask("alone?", alone=True)
-    last = driven.ask("last?")
-    wait_for("the one that is alone", lambda: bool(alone.stages))
-    assert first.outcome.done() and not last.stages
-    assert alone.answer and last.answer
+    heard = [driven.ask("[[stall 0.1]] first?"), driven.ask("alone?", alone=True), driven.ask("last?")]
+    assert all(one.answer for one in heard)
+    assert driven.log.index((1, ENDED)) < driven.log.index((2, Stage.PREPARE))
+    assert driven.log.index((2, ENDED)) < driven.log.index((3, Stage.PREPARE))
 
 
-def test_what_is_forgotten_is_broken_off_and_makes_room(standin: StandIn) -> None:
+def test_what_is_forgotten_before_it_is_sent_makes_room_and_what_is_under_way_is_answered(standin: StandIn) -> None:
     with Driven(endpoint_at(standin.url, limits=Limits(in_flight=1))) as driven:
-        gate = gated(driven)
-        stalled, waiting, last = driven.ask("[[stall 60]] stalled?"), driven.ask("waiting?"), driven.ask("last?")
-        wait_for("the first to be sent", lambda: stalled.stages[-1:] == [Stage.GENERATE])
-        driven.forget(2)
-        driven.forget(1)
-        assert last.answer and not waiting.stages
-        assert not stalled.outcome.done() and gate.heard[0] == ("done", None)
+        first, waiting, last = driven.ask("[[stall 1]] under way?"), driven.ask("waiting?"), driven.ask("last?")
+        wait_for("the first to be sent", lambda: first.stages[-1:] == [Stage.GENERATE])
+        assert driven.forget(2) and not driven.forget(1) and not driven.forget(99)
+        assert first.answer and last.answer and not waiting.stages
+
+
+def test_what_waits_at_the_gate_is_forgotten_at_once(driven: Driven) -> None:
+    gate = gated(driven)
+    gate.throttled(3600)
+    heard = driven.ask("What?")
+    wait_for("the gate", lambda: heard.stages[-1:] == [Stage.WAIT])
+    assert driven.forget(1) and not heard.outcome.done()
 
 
 def test_a_clip_is_encoded_once_for_all_its_questions(

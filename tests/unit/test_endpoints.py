@@ -183,6 +183,15 @@ def test_a_key_is_read_when_it_is_used_and_stands_in_no_record(home: Path, monke
     assert "LAB_KEY is not set" in str(caught.value) and "export LAB_KEY" in caught.value.hint
 
 
+@pytest.mark.parametrize("key", ["sk-very secret", "sk-very\nsecret", "sk-verÿ-secret"])
+def test_a_key_that_cannot_be_sent_is_said_without_it(home: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    write(home, LAB + 'key_env = "LAB_KEY"')
+    monkeypatch.setenv("LAB_KEY", key)
+    with pytest.raises(ModelUnavailable) as caught:
+        key_of(endpoint_of("endpoint:lab"))
+    assert "LAB_KEY" in str(caught.value) and "sk-" not in str(caught.value)
+
+
 def test_an_endpoint_without_a_key_needs_none(home: Path) -> None:
     write(home, LAB)
     assert key_of(endpoint_of("endpoint:lab")) == ""

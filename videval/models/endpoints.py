@@ -96,6 +96,8 @@ def key_of(endpoint: Endpoint) -> str:
             f"endpoint {endpoint.name} needs a key, and {endpoint.key_env} is not set",
             hint=f"export {endpoint.key_env}=... where the workers run",
         )
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ModelUnavailable(f"{endpoint.key_env} has a space or a character that no key has", hint="copy it again")
     return key
 
 

@@ -3,6 +3,7 @@ again. Raises what redis-py and throttled-py raise; who waits is `gate.py`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
@@ -14,18 +15,18 @@ from workers.endpoint_gate import scripts
 from workers.endpoint_gate.keys import Keys, run_keys
 from workers.endpoint_gate.rates import Rate, Store
 
-__all__ = ["LEASE", "LONGEST_PAUSE", "START", "Budget"]
+__all__ = ["LEASE", "START", "Budget", "End"]
 
 LEASE = 30.0
 """Seconds after which the places of a worker that died are free again; one that lives renews them."""
-START = 8
+START = 16
 """Requests at once with an endpoint of which nothing is known yet; one more for each answer, until it had enough."""
-ROW, SILENT = 10, 2.0
+ROW, SILENT = 10, 10.0
 """Failures in a row, and seconds without an answer, after which an endpoint is left alone."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds for which it is left alone, twice as many each time; then one request is sent to see."""
-BETWEEN_CUTS = 5.0
-"""Seconds in which all failures count as one: they halve how many may be sent at once."""
+LOOK, FLOOD = 5.0, 8
+"""Seconds after which it is looked how many were too much for it; at once if more than half of so many were."""
 SLOWER = 3.0
 """Times its best: how long an answer usually takes where too much is sent at once."""
 LONGEST_CLOSED = 3600.0
@@ -33,6 +34,20 @@ LONGEST_CLOSED = 3600.0
 FULL = 0.5
 """Seconds until it is asked again whether what is out has left a run something."""
 TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """How a request ended: `how` is done, throttled, failed, refused or dropped, after `took` seconds; `after`: seconds
+    to send nothing; `is_too_much`: the endpoint says, or shows, that too much is sent at once."""
+
+    id: str
+    how: str
+    took: float = 0.0
+    after: float | None = None
+    tokens: int = 0
+    cost: float = 0.0
+    is_too_much: bool = False
 
 
 class Budget:
@@ -61,11 +76,12 @@ class Budget:
         why, pause = await self._run(scripts.ENTER, self._keys.all, values)
         return float(pause) if why else None
 
-    async def leave(self, id_: str, how: str, *, took: float, after: float | None, cost: float) -> None:
-        """A request is over: done, throttled, failed, refused or dropped."""
-        closes = -1.0 if after is None else min(max(after, 0.0), LONGEST_CLOSED)
-        tuning = [ROW, SILENT, BETWEEN_CUTS, FIRST_PAUSE, LONGEST_PAUSE, SLOWER]
-        await self._run(scripts.LEAVE, self._keys.all[:2], [id_, how, took, closes, cost, *self._at_once, *tuning])
+    async def leave(self, end: End) -> None:
+        """A request is over."""
+        closes = -1.0 if end.after is None else min(max(end.after, 0.0), LONGEST_CLOSED)
+        said = [end.id, end.how, int(end.is_too_much), end.took, closes, end.cost]
+        tuning = [ROW, SILENT, LOOK, FLOOD, FIRST_PAUSE, LONGEST_PAUSE, SLOWER]
+        await self._run(scripts.LEAVE, self._keys.all[:2], [*said, *self._at_once, *tuning])
 
     async def hold(self, id_: str, tokens: int, cost: float, allowance: Allowance) -> float | None:
         """So much of what a run may take. RunHalted if that was taken already."""
@@ -76,9 +92,9 @@ class Budget:
             raise used_up(allowance, tokens, cost, int(float(spent_tokens)), float(spent_cost))
         return FULL if why else None
 
-    async def settle(self, id_: str, allowance: Allowance, tokens: int, cost: float) -> None:
-        """What was held was not needed, or took so much."""
-        await self._run(scripts.SETTLE, run_keys(allowance.run), [id_, tokens, cost])
+    async def settle(self, end: End, allowance: Allowance) -> None:
+        """What was held of a run's was not needed, or took so much."""
+        await self._run(scripts.SETTLE, run_keys(allowance.run), [end.id, end.tokens, end.cost])
 
     async def renew(self, sent: Sequence[str], held: Sequence[tuple[str, Allowance]]) -> None:
         """The leases of all that is out."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from redis.exceptions import RedisError
 from throttled.exceptions import BaseThrottledError
@@ -16,7 +17,7 @@ from videval.errors import ContextExceeded
 from videval.models.endpoints import Endpoint
 from videval.protocols import Gate, Permit
 from videval.types import Allowance
-from workers.endpoint_gate.budget import LEASE, Budget
+from workers.endpoint_gate.budget import LEASE, Budget, End
 
 __all__ = ["RedisGate"]
 
@@ -41,32 +42,31 @@ class _Pass(Permit):
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     sent_at: float | None = None
 
-    @property
-    def took(self) -> float:
-        """Seconds since it was sent."""
-        return 0.0 if self.sent_at is None else time.monotonic() - self.sent_at
-
     def done(self, *, tokens: int | None = None, cost: float | None = None) -> None:
         """It is answered."""
-        used = self.tokens if tokens is None else tokens
-        self.gate.end(self, "done", tokens=used, cost=self.cost if cost is None else cost)
+        used, paid = self.tokens if tokens is None else tokens, self.cost if cost is None else cost
+        self._end("done", tokens=used, cost=paid)
 
     def throttled(self, retry_after: float | None = None) -> None:
         """Too many."""
-        self.gate.end(self, "throttled", after=retry_after)
+        self._end("throttled", after=retry_after, is_too_much=True)
 
     def failed(self, status: int | None = None) -> None:
-        """The endpoint failed."""
-        self.gate.end(self, "failed")
+        """The endpoint failed; an error of its own may be of too much, a broken connection says nothing of that."""
+        self._end("failed", is_too_much=status is not None)
 
     def refused(self) -> None:
         """The endpoint works."""
-        self.gate.end(self, "refused")
+        self._end("refused")
 
     def dropped(self) -> None:
         """Nobody knows: what was sent may be paid for."""
         tokens, cost = (self.tokens, self.cost) if self.sent_at is not None else (0, 0.0)
-        self.gate.end(self, "dropped", tokens=tokens, cost=cost)
+        self._end("dropped", tokens=tokens, cost=cost)
+
+    def _end(self, how: str, **more: Any) -> None:
+        took = 0.0 if self.sent_at is None else time.monotonic() - self.sent_at
+        self.gate.end(self, End(id=self.id, how=how, took=took, **more))
 
 
 class RedisGate(Gate):
@@ -99,11 +99,11 @@ class RedisGate(Gate):
             raise
         return pass_
 
-    def end(self, pass_: _Pass, how: str, *, after: float | None = None, tokens: int = 0, cost: float = 0.0) -> None:
+    def end(self, pass_: _Pass, end: End) -> None:
         """A request is over, or was given up; only the first word on it counts."""
         if self._out.pop(pass_.id, None) is None:
             return
-        leaving = asyncio.create_task(self._leave(pass_, how, after, tokens, cost))
+        leaving = asyncio.create_task(self._leave(end, pass_.allowance))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
@@ -154,16 +154,15 @@ class RedisGate(Gate):
         self._is_away = False
         return said
 
-    async def _leave(self, pass_: _Pass, how: str, after: float | None, tokens: int, cost: float) -> None:
+    async def _leave(self, end: End, allowance: Allowance | None) -> None:
         """Say it in Redis, as long as that would not know by itself: then the lease has run out."""
         until = time.monotonic() + LEASE
-        took = pass_.took
 
         async def leave() -> None:
             async with self._writing:
-                await self._budget.leave(pass_.id, how, took=took, after=after, cost=cost)
-                if pass_.allowance is not None:
-                    await self._budget.settle(pass_.id, pass_.allowance, tokens, cost)
+                await self._budget.leave(end)
+                if allowance is not None:
+                    await self._budget.settle(end, allowance)
 
         while await self._asked(leave) is not None and time.monotonic() < until:
             await asyncio.sleep(PATIENCE)

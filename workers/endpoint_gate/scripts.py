@@ -42,57 +42,72 @@ LEAVE = (
     _NOW
     + """
 -- KEYS: leases, state
--- ARGV: id, how (done, throttled, failed, refused, dropped), seconds it took, seconds to close for (-1: not said),
---       cost, most at once (0: unknown), start, failures in a row, seconds without an answer, seconds between two
---       cuts, first pause, longest pause, how much slower is slow
-local id, how, took, after = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local most, start, row, silent = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local between, first, longest, slower = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local running = redis.call('ZCARD', KEYS[1])
+-- ARGV: id, how (done, throttled, failed, refused, dropped), whether that is a sign of too much (1, 0), seconds it
+--       took, seconds to close for (-1: not said), cost, most at once (0: unknown), start, failures in a row, seconds
+--       without an answer, seconds of a look, fewest in a flood, first pause, longest pause, how much slower is slow
+local id, how, much, took, after = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
+local most, start, row, silent = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local look, flood, first, longest = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local slower, running = tonumber(ARGV[15]), redis.call('ZCARD', KEYS[1])
 redis.call('ZREM', KEYS[1], id)
 local s = {}
 local flat = redis.call('HGETALL', KEYS[2])
 for i = 1, #flat, 2 do s[flat[i]] = flat[i + 1] end
 local function n(name, other) return tonumber(s[name] or other) end
-local function set(name, value) s[name] = value; redis.call('HSET', KEYS[2], name, tostring(value)) end
-local function cut()
-    if now - n('cut_at', 0) >= between then
-        set('at_once', math.max(1, n('at_once', start) / 2))
-        set('cut_at', now)
-    end
-end
-local function pause()
-    set('paused_until', now + math.min(longest, first * 2 ^ n('pauses', 0)))
-    set('pauses', n('pauses', 0) + 1)
-end
+local function set(name, value) s[name] = tostring(value); redis.call('HSET', KEYS[2], name, tostring(value)) end
 local is_probe = s['probe'] == id
 if is_probe then redis.call('HDEL', KEYS[2], 'probe') end
 redis.call('HINCRBY', KEYS[2], how, 1)
-redis.call('HINCRBYFLOAT', KEYS[2], 'spent', ARGV[5])
-if how == 'done' or how == 'refused' then
-    set('failures', 0); set('throttles', 0); set('pauses', 0); set('heard_at', now)
+redis.call('HINCRBYFLOAT', KEYS[2], 'spent', ARGV[6])
+if how == 'dropped' then return 0 end
+
+-- how long an answer takes: the median of the last ones, and its best
+local usual = n('usual', took)
+if how == 'done' or took > usual then
+    usual = took > usual and usual * 1.05 or usual / 1.05
+    set('usual', usual)
+    set('best', math.min(n('best', usual) * 1.001, usual))
+    much = much or usual > slower * n('best', usual)
 end
-if how == 'done' then
-    local usual = n('usual', took)
-    set('usual', took > usual and usual * 1.05 or usual / 1.05)
-    set('best', math.min(n('best', usual) * 1.001, n('usual', took)))
-    if n('usual', took) > slower * n('best', took) then
-        cut()
-    elseif running * 2 > n('at_once', start) then
-        local more = n('at_once', start) + (s['cut_at'] and 1 / n('at_once', start) or 1)
-        set('at_once', most > 0 and math.min(most, more) or more)
+
+-- how many at once: fewer by half of the share of what was too much, one more for each round of answers
+if not s['look_at'] then set('look_at', now) end
+set('seen', n('seen', 0) + 1)
+if much then set('much', n('much', 0) + 1) end
+local share = n('much', 0) / n('seen', 1)
+if now - n('look_at', now) >= look or (n('seen', 0) >= flood and share > 0.5) then
+    if share > 0 then
+        set('at_once', math.max(1, n('at_once', start) * (1 - share / 2)))
+        set('is_known', 1)
     end
-elseif how == 'throttled' then
-    if after < 0 then after = math.min(longest, 2 ^ n('throttles', 0)) end
-    set('throttles', n('throttles', 0) + 1)
+    set('seen', 0); set('much', 0); set('look_at', now)
+elseif how == 'done' and not much and running * 2 > n('at_once', start) then
+    local more = n('at_once', start) + (s['is_known'] and 1 / n('at_once', start) or 1)
+    set('at_once', most > 0 and math.min(most, more) or more)
+end
+
+-- whether it is closed for now, or left alone
+if how == 'throttled' then
+    if n('closed_until', 0) > now then
+        after = math.max(after, 0)
+    else
+        if after < 0 then after = math.min(longest, 2 ^ n('throttles', 0)) end
+        set('throttles', n('throttles', 0) + 1)
+    end
     set('closed_until', math.max(n('closed_until', 0), now + after))
-    cut()
-elseif how == 'failed' then
-    if n('failures', 0) == 0 then set('failing_since', now) end
-    set('failures', n('failures', 0) + 1)
-    cut()
-    local since = math.max(n('heard_at', 0), n('failing_since', now))
-    if is_probe or (n('pauses', 0) == 0 and n('failures', 0) >= row and now - since >= silent) then pause() end
+    return 0
+end
+set('throttles', 0)
+if how ~= 'failed' then
+    set('failures', 0); set('pauses', 0); set('heard_at', now)
+    return 0
+end
+if n('failures', 0) == 0 then set('failing_since', now) end
+set('failures', n('failures', 0) + 1)
+local since = math.max(n('heard_at', 0), n('failing_since', now))
+if is_probe or (n('pauses', 0) == 0 and n('failures', 0) >= row and now - since >= silent) then
+    set('paused_until', now + math.min(longest, first * 2 ^ n('pauses', 0)))
+    set('pauses', n('pauses', 0) + 1)
 end
 return 0
 """

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
+import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, Timeout
 
@@ -21,6 +22,9 @@ MOST_ANSWER = 64 * 2**20
 """Bytes of an answer; what is longer is none."""
 CONNECT = 30.0
 """Seconds until a connection is there, TLS and all."""
+KEPT = 2.0
+"""Seconds for which an idle connection is kept: servers of uvicorn (vLLM, SGLang) end one after 5, and a request that
+meets that end is lost."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds for which an address that failed is left out; doubles as it fails again."""
 REMEMBERED = 4096
@@ -91,9 +95,7 @@ class Address:
         except openai.APIStatusError as error:
             response = error.response
             failure = status_failure(response.status_code, response.content, response.headers, self._asked)
-        except ApiFailure:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever the libraries below raise of a connection
+        except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
             cut_off = sending.body.size if sending and not sending.is_whole else None
             failure = connection_failure(error, self._asked, sent=cut_off)
         raise failure
@@ -118,7 +120,7 @@ class Address:
                 if len(content) > MOST_ANSWER:
                     raise ApiFailure(f"{self._asked.endpoint} sent more than {MOST_ANSWER / 2**20:.0f} MB")
         finally:
-            with suppress(Exception):  # of a connection that broke
+            with suppress(httpx2.HTTPError, OSError):  # of a connection that broke
                 await answered.close()
         return self._asked.keyless(content.decode(errors="replace")), answered.response.headers.get("content-type", "")
 
@@ -151,12 +153,9 @@ class Addresses:
 
 
 def _client(url: str, endpoint: Endpoint, key: str) -> AsyncOpenAI:
-    client = AsyncOpenAI(
-        api_key=key or "none",
-        base_url=url,
-        max_retries=0,
-        http_client=DefaultAsyncHttpxClient(verify=_trusted(endpoint)) if endpoint.ca_file else None,
-    )
+    limits = httpx2.Limits(max_connections=None, keepalive_expiry=KEPT)
+    http = DefaultAsyncHttpxClient(limits=limits, verify=_trusted(endpoint) if endpoint.ca_file else True)
+    client = AsyncOpenAI(api_key=key or "none", base_url=url, max_retries=0, http_client=http)
     if endpoint.name != OPENAI:  # what OPENAI_ORG_ID and OPENAI_PROJECT_ID say is nobody else's business
         client.organization = client.project = None
     return client

@@ -1,6 +1,5 @@
 """One request from its body to its answer: through the gate, to an address, as often as it takes."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ class Asking:
         except VidevalError as error:
             self._failed(address, permit, error)
             raise
-        except asyncio.CancelledError:
+        except BaseException:  # it is forgotten, or a library failed: nobody knows what the endpoint did
             permit.dropped()
             raise
         else:

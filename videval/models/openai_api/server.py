@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,15 @@ class _Waiting:
     asked_at: float
 
 
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    """An Ask in its task; `is_sent`: it is under way, or answered."""
+
+    ask: Ask
+    task: asyncio.Task[None]
+    is_sent: bool = False
+
+
 class ApiServer:
     """Asks an endpoint; one Ask that is `alone` waits until nothing else runs, and all others wait for it.
 
@@ -48,16 +58,18 @@ class ApiServer:
         self._asking = Asking(endpoint, addresses)
         self._loop = asyncio.new_event_loop()
         self._waiting: dict[int, _Waiting] = {}
-        self._running: dict[int, tuple[Ask, asyncio.Task[None]]] = {}
+        self._running: dict[int, _Running] = {}
 
     def ask(self, ask: Ask, caller: Caller) -> None:
         """Take a prompt on."""
         waiting = _Waiting(ask=ask, caller=caller, asked_at=time.monotonic())
         self._loop.call_soon_threadsafe(self._take, waiting)
 
-    def forget(self, id: int) -> None:
-        """Drop an Ask; a request that is under way is broken off."""
-        self._loop.call_soon_threadsafe(self._drop, id)
+    def forget(self, id: int) -> bool:
+        """Drop an Ask that is not under way, and say whether it was."""
+        dropped: Future[bool] = Future()
+        self._loop.call_soon_threadsafe(lambda: dropped.set_result(self._drop(id)))
+        return dropped.result()
 
     def describe(self) -> Mapping[str, str]:
         """The endpoint, and how it is asked."""
@@ -78,7 +90,7 @@ class ApiServer:
             asyncio.set_event_loop(None)
 
     async def _end(self) -> None:
-        tasks = [task for _, task in self._running.values()]
+        tasks = [running.task for running in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,21 +102,24 @@ class ApiServer:
         self._waiting[waiting.ask.id] = waiting
         self._begin()
 
-    def _drop(self, id: int) -> None:
-        self._waiting.pop(id, None)
-        if id in self._running:
-            self._running[id][1].cancel()
-        self._begin()
+    def _drop(self, id: int) -> bool:
+        if self._waiting.pop(id, None) is not None:
+            self._begin()
+            return True
+        running = self._running.get(id)
+        if running is None or running.is_sent:
+            return False
+        return running.task.cancel()
 
     def _begin(self) -> None:
         """Begin what has a place, the oldest first."""
         for waiting in list(self._waiting.values()):
-            running = [ask.alone for ask, _ in self._running.values()]
+            running = [other.ask.alone for other in self._running.values()]
             if len(running) >= self.slots or any(running) or (waiting.ask.alone and running):
                 return
             del self._waiting[waiting.ask.id]
             task = self._loop.create_task(self._answer(waiting))
-            self._running[waiting.ask.id] = waiting.ask, task
+            self._running[waiting.ask.id] = _Running(ask=waiting.ask, task=task)
             task.add_done_callback(partial(self._ended, waiting.ask.id))
 
     def _ended(self, id: int, _: asyncio.Task[None]) -> None:
@@ -112,13 +127,18 @@ class ApiServer:
         self._begin()
 
     async def _answer(self, waiting: _Waiting) -> None:
-        ask, caller = waiting.ask, waiting.caller
+        ask, caller, running = waiting.ask, waiting.caller, self._running[waiting.ask.id]
+
+        def entered(stage: Stage) -> None:
+            running.is_sent = stage is Stage.GENERATE
+            caller.entered(stage)
+
         try:
             began = time.monotonic()
             caller.entered(Stage.PREPARE)
             body = await self._prepared(ask)
             prepare_s = time.monotonic() - began
-            answered = await self._asking.answer(body, ask, self.gate, caller.entered)
+            answered = await self._asking.answer(body, ask, self.gate, entered)
         except Exception as error:  # noqa: BLE001 - this request's failure, as a library's would be
             caller.failed(as_failure(error))
             return
