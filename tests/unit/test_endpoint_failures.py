@@ -41,6 +41,7 @@ CONTEXT = [
 ]
 FILTERED = [
     openai_error("The response was filtered by Azure OpenAI's content management policy.", "content_filter"),
+    openai_error("Your chosen model requires moderation and your input was flagged for violence."),
     {"error": {"code": "data_inspection_failed", "message": "Input data may contain inappropriate content."}},
 ]
 
@@ -52,7 +53,7 @@ def test_a_prompt_that_is_too_long_is_known_in_every_servers_words(body: Any) ->
 
 @pytest.mark.parametrize("body", FILTERED)
 def test_a_prompt_that_is_held_back_is_no_failure(body: Any) -> None:
-    assert isinstance(failure(400, body), Filtered)
+    assert isinstance(failure(400, body), Filtered) and isinstance(failure(403, body), Filtered)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,8 @@ def test_a_prompt_that_is_held_back_is_no_failure(body: Any) -> None:
         (404, {"detail": "Not Found"}, "chat/completions is not there", "base_url"),
         (404, b"<!doctype html><h1>404</h1>", "chat/completions is not there", "base_url"),
         (400, openai_error("Unsupported value: 'temperature'", "unsupported_value"), "temperature", "omit"),
-        (400, openai_error("media_io_kwargs need --trust-request-mm-kwargs"), "media_io", "--trust-request-mm-kwargs"),
+        (400, openai_error("not below `--allowed-local-media-path`"), "below", "--allowed-local-media-path"),
+        (400, openai_error("x" * 900 + " --trust-request-mm-kwargs"), "xxx", "--trust-request-mm-kwargs"),
     ],
 )
 def test_what_all_requests_would_meet_halts_the_run(status: int, body: Any, said: str, right: str) -> None:
@@ -94,6 +96,7 @@ def test_a_server_in_trouble_is_asked_again(status: int) -> None:
 def test_a_request_that_is_not_taken_is_not_sent_again() -> None:
     found = failure(400, openai_error("At most 2 image(s) may be provided in one prompt."))
     assert isinstance(found, ApiRefused) and found.permanent and "At most 2 image(s)" in str(found)
+    assert "--limit-mm-per-prompt" in found.hint
     large = failure(413, b"<h1>Request Entity Too Large</h1>")
     assert isinstance(large, ApiRefused) and "max_body_mb" in large.hint
 

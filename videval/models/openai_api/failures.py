@@ -19,6 +19,9 @@ __all__ = ["Asked", "Filtered", "Throttled", "connection_failure", "excerpt", "r
 SHOWN = 200
 """Characters of what a server sent that are told."""
 SHORTEST_KEY = 8
+RESUME = "videval resume RUN"
+LONGEST_ERROR = 2**16
+"""Bytes of an error's body that are looked at."""
 LONGEST_PAUSE = 600.0
 """Seconds; a server that asks for more is asked again after that."""
 _CONTEXT = re.compile(
@@ -29,15 +32,24 @@ _CONTEXT = re.compile(
 )
 _FILTER = re.compile(
     r"content_filter|content_policy|data_inspection_failed|ResponsibleAIPolicy|content management policy"
-    r"|prohibited_content|flagged as potentially violating",
+    r"|prohibited_content|flagged as potentially violating|input was flagged",
     re.IGNORECASE,
 )
 _SPENT = re.compile(r"insufficient_quota|billing|exceeded your current quota|insufficient.{0,10}(balance|credit)", re.I)
-_FIELD = re.compile(r"unsupported_(parameter|value)|unknown_parameter|unrecognized request argument", re.IGNORECASE)
-_TRUST = re.compile(r"trust.request.mm.kwargs", re.IGNORECASE)
+_SETTINGS: Mapping[re.Pattern[str], str] = {
+    re.compile(r"unsupported_(parameter|value)|unknown_parameter|unrecognized request argument", re.IGNORECASE): (
+        'omit = ["FIELD"] in the endpoint\'s entry, then enqueue again'
+    ),
+    re.compile(r"trust.request.mm.kwargs"): f"start vLLM with --trust-request-mm-kwargs, then {RESUME}",
+    re.compile(r"allowed.local.media.path"): f"start vLLM with --allowed-local-media-path FOLDER, then {RESUME}",
+}
+"""What a server says in a 400 that no request of the run is spared -> the line that mends it."""
+_AT_MOST = re.compile(r"at most \d+ (image|video)", re.IGNORECASE)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 """What OpenSSL calls an answer that is no TLS."""
-RESUME = "videval resume RUN"
+_MODEL = re.compile(r"model", re.IGNORECASE)
+HELD_BACK = (400, 403, 422, 451)
+"""Statuses by which a content filter answers."""
 PASSING = (408, 409, 425)
 """Statuses below 500 that are tried again."""
 
@@ -65,6 +77,11 @@ class Asked:
     key: str = ""
     is_only: bool = True
 
+    @property
+    def entry(self) -> str:
+        """Where it is set."""
+        return f"[endpoints.{self.endpoint}]"
+
     def keyless(self, text: str) -> str:
         """The text without the key; one that is too short to be one may be anybody's word."""
         return text.replace(self.key, "***") if len(self.key) >= SHORTEST_KEY else text
@@ -84,49 +101,53 @@ def status_failure(
     status: int, body: bytes, headers: Mapping[str, str], asked: Asked
 ) -> VidevalError | Throttled | Filtered:
     """What a status that is not 2xx means."""
-    code, said = _told(body, asked)
-    where = f"{asked.endpoint} ({asked.url})"
-    if status == 429 and not _SPENT.search(f"{code} {said}"):
+    about = _told(body, asked)
+    said, where = excerpt(about.message) or "nothing", f"{asked.endpoint} ({asked.url})"
+    if status == 429 and not about.has(_SPENT):
         return Throttled(retry_after(headers))
-    halted = _halted(status, code, said, where, asked)
-    if halted is not None:
-        return halted
-    if status >= 500 or status in PASSING:
-        failure = ApiFailure(f"{where} answered {status}: {said}", hint="see the server's own log")
-        failure.status = status
-        return failure
-    if _FILTER.search(f"{code} {said}"):
+    if status in HELD_BACK and about.has(_FILTER):
         return Filtered(said)
-    if _CONTEXT.search(f"{code} {said}"):
+    failure: VidevalError | None = _halted(status, about, said, where, asked)
+    failure = failure or _passing(status, said, where) or _refused(status, about, said, where)
+    if isinstance(failure, ApiFailure):
+        failure.status = status
+    return failure
+
+
+def _passing(status: int, said: str, where: str) -> ApiFailure | None:
+    """What another try may mend."""
+    is_passing = status >= 500 or status in PASSING
+    return ApiFailure(f"{where} answered {status}: {said}", hint="see the server's own log") if is_passing else None
+
+
+def _refused(status: int, about: "_Told", said: str, where: str) -> VidevalError:
+    """What this request would meet again."""
+    if about.has(_CONTEXT):
         return ContextExceeded(f"{where}: {said}", hint="fewer frames, fewer pixels, or a lower --max-new-tokens")
     if status == 413:
         right = 'fewer frames, smaller ones (--max-pixels), or image = "jpeg"; max_body_mb says it at enqueue'
-        too_large = ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
-        too_large.status = status
-        return too_large
-    return ApiRefused(f"{where} refuses the request ({status}): {said}", hint="see the endpoint's entry: server, omit")
+        return ApiRefused(f"{where} takes no body of that size: {said}", hint=right)
+    right = 'fewer frames, more of the server (--limit-mm-per-prompt), or transport = "video"'
+    right = right if about.has(_AT_MOST) else "see the endpoint's entry: server, omit"
+    return ApiRefused(f"{where} refuses the request ({status}): {said}", hint=right)
 
 
-def _halted(status: int, code: str, said: str, where: str, asked: Asked) -> RunHalted | None:
+def _halted(status: int, about: "_Told", said: str, where: str, asked: Asked) -> RunHalted | None:
     """What no request of the run would be spared."""
-    about, entry = f"{code} {said}", f"[endpoints.{asked.endpoint}]"
     if status in (401, 403, 407):
-        right = f"export {asked.key_env}=..." if asked.key_env else f'key_env = "VARIABLE" in {entry}'
+        right = f"export {asked.key_env}=..." if asked.key_env else f'key_env = "VARIABLE" in {asked.entry}'
         return RunHalted(f"{where} does not accept the key ({status}): {said}", hint=f"{right}, then {RESUME}")
-    if status == 402 or (status == 429 and _SPENT.search(about)):
+    if status == 402 or (status == 429 and about.has(_SPENT)):
         return RunHalted(f"{where} wants to be paid ({status}): {said}", hint=f"pay, then {RESUME}")
     if status in (404, 405):
         return _absent(status, about, said, where, asked)
-    if status in (400, 422) and _TRUST.search(about):
-        return RunHalted(f"{where}: {said}", hint=f"start vLLM with --trust-request-mm-kwargs, then {RESUME}")
-    if status in (400, 422) and _FIELD.search(about):
-        return RunHalted(f"{where}: {said}", hint=f'omit = ["FIELD"] in {entry}, then enqueue again')
-    return None
+    right = next((mend for words, mend in _SETTINGS.items() if about.has(words)), "")
+    return RunHalted(f"{where}: {said}", hint=right) if right and status in (400, 422) else None
 
 
-def _absent(status: int, about: str, said: str, where: str, asked: Asked) -> RunHalted:
+def _absent(status: int, about: "_Told", said: str, where: str, asked: Asked) -> RunHalted:
     """A model that the server does not have, or an address where no API is."""
-    if "model" in about.lower():
+    if about.has(_MODEL):
         right = "model in the endpoint's entry as the server calls it, then enqueue again"
         return RunHalted(f"{where} has no model {asked.model}: {said}", hint=right)
     right = "base_url up to /v1" if "/v1" in asked.url else f'base_url = "{asked.url}/v1"'
@@ -149,14 +170,14 @@ def connection_failure(error: BaseException, asked: Asked, *, sent: int | None =
     right = "does it speak https?" if plain else "does it run, and can it be reached from here?"
     if sent is not None and any(isinstance(cause, BrokenPipeError | ConnectionResetError) for cause in causes):
         said += f" while a body of {sent / 1e6:.1f} MB was sent"
-        right = f"does it take bodies of that size? max_body_mb in [endpoints.{asked.endpoint}] says it at enqueue"
+        right = f"does it take bodies of that size? max_body_mb in {asked.entry} says it at enqueue"
     return ApiFailure(f"{where} cannot be asked: {said}", hint=right)
 
 
 def _misconfigured(tls: ssl.SSLError, said: str, where: str, asked: Asked) -> RunHalted | None:
     """What TLS will say again each time."""
     if isinstance(tls, ssl.SSLCertVerificationError):
-        right = f'ca_file = "/path/of/its/authority.pem" in [endpoints.{asked.endpoint}]'
+        right = f'ca_file = "/path/of/its/authority.pem" in {asked.entry}'
         return RunHalted(f"the certificate of {where} is not trusted: {said}", hint=right)
     if tls.reason in _NO_TLS:
         right = f'base_url = "{asked.url.replace("https:", "http:", 1)}"'
@@ -191,21 +212,32 @@ def _until(said: str, date: str) -> float | None:
         return None
 
 
-def _told(body: bytes, asked: Asked) -> tuple[str, str]:
-    """The code and the words of an error's body."""
-    text = body.decode(errors="replace")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Told:
+    """What an error's body says: its codes, and its words in full."""
+
+    codes: str = ""
+    message: str = ""
+
+    def has(self, words: re.Pattern[str]) -> bool:
+        """Whether these words are in it."""
+        return words.search(f"{self.codes} {self.message}") is not None
+
+
+def _told(body: bytes, asked: Asked) -> _Told:
+    text = asked.keyless(body[:LONGEST_ERROR].decode(errors="replace"))
     try:
         whole: Any = json.loads(text)
     except (ValueError, RecursionError):
-        return "", asked.safe(text) or "nothing"
+        return _Told(message=text)
     found = whole[0] if isinstance(whole, list) and whole else whole
     error = found.get("error", found) if isinstance(found, Mapping) else found
     if not isinstance(error, Mapping):
-        return "", asked.safe(str(error))
+        return _Told(message=str(error))
     inner = error.get("innererror")
     codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
     message = error.get("message") or error.get("detail") or error.get("msg") or text
-    return asked.safe(" ".join(str(code) for code in codes if code)), asked.safe(str(message))
+    return _Told(codes=" ".join(str(code) for code in codes if code), message=str(message))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
