@@ -190,10 +190,10 @@ def test_an_endpoint_that_only_fails_is_left_alone_then_asked_once(
         await said(one)
         assert look(LAB, settings).state in (EndpointState.PAUSED, EndpointState.PROBING)
         probe = await entered(one)
-        assert await waits(other)
+        assert probe.is_probe and await waits(other)
         assert look(LAB, settings).state == EndpointState.PROBING
         probe.done(tokens=1)
-        await entered(other)
+        assert not (await entered(other)).is_probe
 
     through(server.url, body, LAB, LAB)
     assert look(LAB, settings).state == EndpointState.OPEN

@@ -35,6 +35,8 @@ Step = Callable[[], Awaitable[float | None]]
 class _Pass(Permit):
     """A request on its way through the gate and back. `sent_at`: of time.monotonic(), None before it may be sent."""
 
+    is_probe: bool = False
+
     gate: "RedisGate"
     tokens: int
     cost: float
@@ -129,8 +131,12 @@ class RedisGate(Gate):
         async with self._line:  # first come, first served; and of each worker one at most waits with a minute's grant
             await self._until(partial(budget.take_tokens, tokens))
             await self._until(budget.take_request)
-            await self._until(partial(budget.admit, pass_.id, tokens))
+            await self._until(partial(self._admit, pass_))
         pass_.sent_at = time.monotonic()
+
+    async def _admit(self, pass_: _Pass) -> float | None:
+        pause, pass_.is_probe = await self._budget.admit(pass_.id, pass_.tokens)
+        return pause
 
     async def _until(self, step: Step) -> None:
         """Ask until it is granted; somebody who leaves may be what it waits for."""
