@@ -18,6 +18,7 @@ from videval.db.tables import RunRow
 from videval.db.usage import Usage, usage_of_runs
 from videval.export import export_table
 from videval.export.run import run_table
+from videval.report.page import run_page
 from videval.runs import find
 from videval.types import Generation, RunState
 from videval.words import price
@@ -132,6 +133,12 @@ def test_a_run_that_goes_on_or_is_over_is_halted_no_more(database: Database, run
     say(database, run, 3, UNTOLD)
     halt(database, KEY_GONE)
     assert report.run_statuses(database)[0].halted == ""
+
+
+def test_score_and_report_say_what_a_run_cost(database: Database, run: RunInfo, videval: Callable[..., Said]) -> None:
+    line = "took 2,500 tokens in (83 % reused), 42 out (24 of thinking); 0.004 EUR"
+    assert line in " ".join(videval("score", run.name).out.split())
+    assert "<div>cost<b>0.004 EUR</b><p>2,500 tokens in, 42 out</p></div>" in run_page(database, run)
 
 
 def test_the_card_has_what_was_used(database: Database, run: RunInfo) -> None:

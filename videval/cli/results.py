@@ -90,10 +90,10 @@ def _show_metrics(figures: "Sequence[Figure]") -> None:
 
 
 def show_score(database: "Database", run: "RunInfo") -> None:
-    """Print the score with its interval, by group, and what it rests on."""
-    from videval.report import score_report
+    """Print the score with its interval, by group, what it rests on, and what it cost where that is known."""
+    from videval.report import is_paid, run_status, score_report, used_in_words
 
-    report = score_report(database, run)
+    report, status = score_report(database, run), run_status(database, run)
     for said in filter(None, (report.needs, report.outdated)):
         warn(f"  {said}")
     if not report.scorable:
@@ -109,6 +109,8 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
     for said in report.remarks:
         explain(said)
+    if is_paid(status):
+        explain(f"took {used_in_words(status.usage, run)}")
     _show_published(report)
 
 

@@ -13,7 +13,7 @@ from videval.report.details import failed_videos, failures, run_card, time_spent
 from videval.report.index import group_columns, load_index, load_verdicts
 from videval.report.scores import ScoreReport, converging, score_report
 from videval.report.status import RunStatus, run_status
-from videval.words import measured, percent
+from videval.words import measured, percent, price
 
 __all__ = ["run_page"]
 
@@ -55,6 +55,9 @@ def _figures(status: RunStatus, score: ScoreReport) -> str:
         ("coverage", percent(score.coverage), f"{score.scored:,} of {score.scorable:,} scored"),
         ("videos", f"{score.overall.videos:,}", f"of {score.videos:,}"),
     ]
+    if status.usage.cost is not None:
+        tokens = f"{status.usage.prompt:,} tokens in, {status.usage.new:,} out"
+        figures.append(("cost", price(status.usage.cost, status.run.currency), tokens))
     return "".join(f"<div>{escape(n)}<b>{escape(v)}</b><p>{escape(b)}</p></div>" for n, v, b in figures)
 
 
