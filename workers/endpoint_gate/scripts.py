@@ -61,6 +61,7 @@ local is_probe = s['probe'] == id
 if is_probe then redis.call('HDEL', KEYS[2], 'probe') end
 redis.call('HINCRBY', KEYS[2], how, 1)
 redis.call('HINCRBYFLOAT', KEYS[2], 'spent', ARGV[6])
+redis.call('EXPIRE', KEYS[2], 604800)
 if how == 'dropped' then return 0 end
 
 -- how long an answer takes: the median of the last ones, and its best
