@@ -108,6 +108,13 @@ def test_fields_are_left_out_renamed_and_added_as_the_entry_says() -> None:
     assert body["reasoning_effort"] == "low"
 
 
+def test_a_video_that_is_shorter_than_what_is_shown_of_it_is_told_to_have_as_many_frames() -> None:
+    short = replace(CLIP, frame_numbers=(0, 0, 1), total_frames=2)
+    said = spoken(Prompt(parts=PARTS, clips=(short,)), media_of("video"), remote(transport="video"))
+    told = said.body["media_io_kwargs"]["video"]
+    assert (told["total_num_frames"], told["frames_indices"]) == (3, [0, 0, 1])
+
+
 def test_a_mark_stands_before_each_frame_that_is_an_image() -> None:
     asked = remote(frame_mark="Frame {n} at {time:.1f} s: ", detail="low")
     content = posted(asked)["messages"][1]["content"]

@@ -162,7 +162,7 @@ def _frames_as_video(clip: Clip, encoded: Encoded, remote: Remote) -> _Shown:
         "num_frames": -1,
         "fps": clip.fps,
         "frames_indices": list(clip.frame_numbers),
-        "total_num_frames": clip.total_frames,
+        "total_num_frames": max(clip.total_frames, clip.num_frames),  # fewer than are sent vLLM refuses
         "duration": clip.total_frames / clip.fps if clip.fps else 0.0,
         "do_sample_frames": False,
     }
