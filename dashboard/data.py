@@ -19,7 +19,7 @@ from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.workers import WorkerInfo
 from videval.errors import BrokerUnavailable
-from videval.report import Comparison, Moment, Point, RunStatus, ScoreBook, ScoreReport, TimeSpent
+from videval.report import Comparison, Moment, Point, RunStatus, ScoreBook, ScoreReport, Spent, TimeSpent
 from videval.settings import Settings
 from workers import broker
 from workers.bell import queue_length, queue_name
@@ -156,6 +156,10 @@ class Data:
     def time_spent(self, run: RunInfo) -> Fetched[TimeSpent]:
         """Where the time of a run went."""
         return self._get(("spent", run.run_id), lambda: report.time_spent(self._database, run), SLOW_S / 2)
+
+    def held_up(self, run: RunInfo) -> Fetched[Spent]:
+        """What a run's devices did and waited for."""
+        return self._get(("held up", run.run_id), lambda: report.spent_of_run(self._database, run), SLOW_S)
 
     def failures(self, run: RunInfo) -> Fetched[list[FailureGroup]]:
         """What failed in a run."""

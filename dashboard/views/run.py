@@ -24,7 +24,7 @@ from dashboard.show import (
     state_badge,
     unwrapped,
 )
-from dashboard.table import Figure, Row, Value, link, metric, table
+from dashboard.table import Figure, Row, Value, link, metric, share, table
 from dashboard.words import count, duration, measured, plain, plural, shortened
 from videval.db.records import RunInfo
 from videval.db.stats import FailureGroup
@@ -34,6 +34,8 @@ from videval.metrics import figure_table
 from videval.report import GroupScore, Outcome, ScoreReport, failed_videos
 
 MOST_GROUPS, MOST_VIDEOS = 20, 20
+LEAST_SHOWN = 0.001
+"""The share of the devices' time below which a cause has no column."""
 _OUTCOMES: dict[Outcome, tuple[Literal["green", "red", "gray"], str]] = {
     Outcome.REPRODUCED: ("green", ":material/check:"),
     Outcome.NOT_REPRODUCED: ("red", ":material/close:"),
@@ -192,6 +194,30 @@ def _time(run: RunInfo) -> None:
     with right:
         st.subheader("Slowest requests")
         _slowest(run, spent.slowest)
+    _held_up(run)
+
+
+def _held_up(run: RunInfo) -> None:
+    """What held the run up, and what each worker's device did."""
+    spent = unwrapped(data().held_up(run), "what held the run up")
+    if spent is None or not spent.answers:
+        return
+    st.text(" -> ".join(filter(None, spent.in_words)))
+    causes = [cause for cause, lost in spent.lost.items() if lost >= LEAST_SHOWN]
+    whole = spent.elapsed_s or 1.0
+    rows = [
+        Row(
+            cells={
+                "worker": w.worker,
+                "answers": w.answers,
+                "busy": share(w.busy_s / whole),
+                **{str(cause): share(w.gaps[cause] / whole) for cause in causes},
+            },
+            id=w.worker,
+        )
+        for w in spent.workers
+    ]
+    table(rows, name="What each device did", key="devices", height=400)
 
 
 def _slowest(run: RunInfo, slowest: Sequence[Slow]) -> None:

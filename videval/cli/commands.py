@@ -153,6 +153,13 @@ COMMANDS: Groups = {
             "videval card mvbench > card.json",
         ),
         _command(
+            "stats",
+            "stats:stats_command",
+            "Say where a run's time went, and what held it up.",
+            "videval stats mvbench",
+            "videval stats mvbench --json",
+        ),
+        _command(
             "report",
             "report:report_command",
             "Write one HTML page with a run's charts and tables.",

@@ -27,6 +27,7 @@ from videval.report.endpoints import BUDGET, ended_in_words, endpoint_cost, endp
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
+from videval.report.spent import Spent, WorkerTime, spent_of_run
 from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
 from videval.report.sums import fold, fold_all
 from videval.report.used import halted_in_words, is_paid, used_in_words
@@ -46,7 +47,9 @@ __all__ = [
     "SampleIndex",
     "ScoreBook",
     "ScoreReport",
+    "Spent",
     "TimeSpent",
+    "WorkerTime",
     "busy_share",
     "card_differences",
     "compare",
@@ -73,6 +76,7 @@ __all__ = [
     "run_status",
     "run_statuses",
     "score_report",
+    "spent_of_run",
     "time_spent",
     "timeline",
     "used_in_words",

@@ -1,0 +1,81 @@
+"""When each answer of a run was claimed, got ready, generated and stored, and by whom: read in spans of request ids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from videval.db.tables import AttemptRow, RequestRow, ResponseRow
+from videval.db.timings import in_span
+from videval.types import AttemptOutcome
+
+__all__ = ["AnswerTimes", "answer_times_in", "endings_of_attempts_in"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerTimes:
+    """One answer's way, in seconds: moments since the epoch, the rest as of a Response. `worker` is that worker's name;
+    `decoded`: how many of its clips were decoded for it, None if nobody counted."""
+
+    worker: str
+    claimed_at: float
+    stored_at: float
+    decode_s: float
+    prepare_s: float
+    wait_s: float
+    generate_s: float
+    store_s: float
+    clips: int
+    decoded: int | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+
+    @property
+    def ended_at(self) -> float:
+        """When it was generated."""
+        return self.stored_at - self.store_s
+
+    @property
+    def began_at(self) -> float:
+        """When the model began with it."""
+        return self.ended_at - self.generate_s
+
+    @property
+    def prepared_at(self) -> float:
+        """When it was ready for the model."""
+        return self.began_at - self.wait_s
+
+    @property
+    def decoded_at(self) -> float:
+        """When its frames were there."""
+        return self.prepared_at - self.prepare_s
+
+
+def answer_times_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[AnswerTimes]:
+    """The ways of the answers to requests with ids low..high; without those that were imported."""
+    taken = ("decode_s", "prepare_s", "wait_s", "generate_s", "store_s", "decoded", "prompt_tokens", "cached_tokens")
+    of_attempt = (AttemptRow.request_id == ResponseRow.request_id) & (AttemptRow.attempt == ResponseRow.attempt)
+    rows = connection.execute(
+        select(
+            AttemptRow.worker,
+            AttemptRow.started_at.label("claimed_at"),
+            ResponseRow.created_at.label("stored_at"),
+            func.json_array_length(ResponseRow.clips).label("clips"),
+            *(getattr(ResponseRow, name) for name in taken),
+        )
+        .join(AttemptRow, of_attempt)
+        .where(in_span(run_id, low, high))
+    )
+    for row in rows:
+        yield AnswerTimes(**row._mapping)
+
+
+def endings_of_attempts_in(connection: Connection, run_id: int, low: int, high: int) -> dict[AttemptOutcome, int]:
+    """How often a try at a request with ids low..high ended in which way."""
+    rows = connection.execute(
+        select(AttemptRow.outcome, func.count())
+        .join(RequestRow, RequestRow.id == AttemptRow.request_id)
+        .where(AttemptRow.request_id >= low, AttemptRow.request_id <= high, (RequestRow.run_id + 0) == run_id)
+        .group_by(AttemptRow.outcome)
+    )
+    return {AttemptOutcome(outcome): count for outcome, count in rows}

@@ -1,0 +1,194 @@
+"""Where the time of a run went: per stage, per worker, what kept devices from generating, and what held it up most.
+
+A worker's device is taken to be busy while at least one answer of the run is generated there. What lies between is a
+gap, and a gap is put down to what the request that ends it was doing meanwhile.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from videval.db import timings
+from videval.db.answer_times import AnswerTimes, answer_times_in, endings_of_attempts_in
+from videval.db.records import RunInfo
+from videval.db.session import Database
+from videval.report.index import spans
+from videval.types import AttemptOutcome
+from videval.words import duration, percent
+
+__all__ = ["Cause", "Spent", "WorkerTime", "spent_of_run", "worker_time"]
+
+WORTH_SAYING = 0.05
+"""The share of the devices' time below which nothing held a run up."""
+IN_VAIN = (AttemptOutcome.FAILED, AttemptOutcome.REQUEUED, AttemptOutcome.RELEASED, AttemptOutcome.LOST)
+
+
+class Cause(StrEnum):
+    """What kept a device from generating."""
+
+    START = "start"
+    FRAMES = "frames"
+    PREPARE = "prepare"
+    WAIT = "wait"
+    IDLE = "idle"
+    TAIL = "tail"
+
+
+SAID: Mapping[Cause, tuple[str, str]] = {
+    Cause.START: (
+        "workers that were not ready yet: models were loaded, first frames decoded",
+        "longer runs on a fleet that stays up pay this once: videval fleet",
+    ),
+    Cause.FRAMES: ("frames that were not decoded in time", "VIDEVAL_DECODERS=2 or more, if cores are free"),
+    Cause.PREPARE: ("prompts that were not prepared in time", "more CPU cores, or fewer workers on this machine"),
+    Cause.WAIT: ("requests that were ready and waited all the same", "more slots: VIDEVAL_BATCH_SIZE"),
+    Cause.IDLE: (
+        "nothing in hand: other runs had their turn, or claims were late",
+        "VIDEVAL_LOOK_AHEAD, and a database that is near",
+    ),
+    Cause.TAIL: ("workers that had ended while others went on", "fewer, or more even, long requests at the end"),
+}
+"""What each cause is in words, and what helps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerTime:
+    """One worker's part: seconds that its device was busy, and the causes of the other seconds of the run."""
+
+    worker: str
+    answers: int
+    busy_s: float
+    gaps: Mapping[Cause, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """Where the time of a run went.
+
+    `began_at`, `ended_at`: its first claim and its last answer, seconds since the epoch. `seconds`: by stage, over all
+    answers. `clips`: how many were shown; `decoded`: how many of them were decoded for it (None: nobody counted).
+    `reused`: the share of the prompts' tokens that was not computed again. `in_vain`: tries that gave no answer.
+    """
+
+    answers: int = 0
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    workers: tuple[WorkerTime, ...] = ()
+    clips: int = 0
+    decoded: int | None = None
+    reused: float | None = None
+    in_vain: Mapping[AttemptOutcome, int] = field(default_factory=dict)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds from the first claim to the last answer."""
+        return self.ended_at - self.began_at
+
+    @property
+    def device_s(self) -> float:
+        """Seconds that all its workers had."""
+        return self.elapsed_s * len(self.workers)
+
+    @property
+    def busy(self) -> float:
+        """The share of the workers' time in which their devices generated."""
+        return self.limit_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds that the same generations take if no device ever waits and all end at once."""
+        return sum(w.busy_s for w in self.workers) / len(self.workers) if self.workers else 0.0
+
+    @property
+    def lost(self) -> Mapping[Cause, float]:
+        """The share of the workers' time that each cause took, the largest first."""
+        sums = {cause: sum(w.gaps.get(cause, 0.0) for w in self.workers) for cause in Cause}
+        whole = self.device_s or 1.0
+        return {cause: sums[cause] / whole for cause in sorted(Cause, key=lambda cause: -sums[cause])}
+
+    @property
+    def in_words(self) -> tuple[str, str]:
+        """The one thing that held it up most, and what helps; nothing helps where nothing did."""
+        if not self.answers:
+            return "nothing is answered yet", ""
+        cause, share = next(iter(self.lost.items()))
+        if share < WORTH_SAYING:
+            return f"devices were busy for {percent(self.busy)} of the time: only a faster model is faster", ""
+        what, helps = SAID[cause]
+        kept = f"{percent(share)} of the devices' time ({duration(share * self.device_s)}) went to {what}"
+        return kept, helps
+
+
+@dataclass(kw_only=True)
+class _Heap:
+    """What is gathered while a run is read."""
+
+    ways: dict[str, list[AnswerTimes]] = field(default_factory=lambda: defaultdict(list))
+    tries: Counter[AttemptOutcome] = field(default_factory=Counter)
+
+
+def spent_of_run(database: Database, run: RunInfo) -> Spent:
+    """Where the time of a run's answers went; read in spans, some hundred bytes of memory for each answer."""
+    with database.read() as connection:
+        span = timings.request_span(connection, run.run_id)
+    heap = _Heap()
+    for low, high in spans(*span) if span else ():
+        with database.read() as connection:
+            for way in answer_times_in(connection, run.run_id, low, high):
+                heap.ways[way.worker].append(way)
+            heap.tries.update(endings_of_attempts_in(connection, run.run_id, low, high))
+    return _spent(heap)
+
+
+def _spent(heap: _Heap) -> Spent:
+    ways = [way for found in heap.ways.values() for way in found]
+    if not ways:
+        return Spent(in_vain=_in_vain(heap))
+    began, ended = min(w.claimed_at for w in ways), max(w.stored_at for w in ways)
+    told = [w for w in ways if w.cached_tokens is not None and w.prompt_tokens]
+    prompt = sum(w.prompt_tokens or 0 for w in told)
+    counted = [w.decoded for w in ways if w.decoded is not None]
+    stages = ("decode", "prepare", "wait", "generate", "store")
+    return Spent(
+        answers=len(ways),
+        began_at=began,
+        ended_at=ended,
+        seconds={stage: sum(getattr(w, f"{stage}_s") for w in ways) for stage in stages},
+        workers=tuple(worker_time(name, heap.ways[name], began, ended) for name in sorted(heap.ways)),
+        clips=sum(w.clips for w in ways),
+        decoded=sum(counted) if counted else None,
+        reused=sum(w.cached_tokens or 0 for w in told) / prompt if prompt else None,
+        in_vain=_in_vain(heap),
+    )
+
+
+def _in_vain(heap: _Heap) -> Mapping[AttemptOutcome, int]:
+    return {outcome: heap.tries[outcome] for outcome in IN_VAIN if heap.tries[outcome]}
+
+
+def worker_time(name: str, ways: Sequence[AnswerTimes], began: float, ended: float) -> WorkerTime:
+    """What one worker's device did between the run's first claim and its last answer."""
+    busy, gaps, free_at = 0.0, dict.fromkeys(Cause, 0.0), began
+    for i, way in enumerate(sorted(ways, key=lambda way: way.began_at)):
+        if way.began_at > free_at:
+            for cause, seconds in _gap(way, free_at, is_first=i == 0):
+                gaps[cause] += seconds
+        busy += max(0.0, way.ended_at - max(way.began_at, free_at))
+        free_at = max(free_at, way.ended_at)
+    gaps[Cause.TAIL] += max(0.0, ended - free_at)
+    return WorkerTime(worker=name, answers=len(ways), busy_s=busy, gaps=gaps)
+
+
+def _gap(way: AnswerTimes, free_at: float, *, is_first: bool) -> Iterable[tuple[Cause, float]]:
+    """What the request that ends a gap was doing in it: it was not claimed yet, decoded, prepared, or it waited."""
+    decode_at = way.decoded_at - way.decode_s
+    marks = (
+        (Cause.START if is_first else Cause.IDLE, free_at, decode_at),
+        (Cause.START if is_first else Cause.FRAMES, decode_at, way.decoded_at),
+        (Cause.PREPARE, way.decoded_at, way.prepared_at),
+        (Cause.WAIT, way.prepared_at, way.began_at),
+    )
+    for cause, begin, end in marks:
+        yield cause, max(0.0, min(end, way.began_at) - max(begin, free_at))
