@@ -17,6 +17,7 @@ from videval.types import FrameSampling, GenerationSettings, Pixels, PromptSet, 
 __all__ = ["FORMAT", "KeyParts", "run_key", "sampling_of_key", "snapshot_digest"]
 
 FORMAT = 1
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +65,18 @@ def snapshot_digest(benchmark: str, samples: Iterable[Sample]) -> str:
 
 def _content(sample: Sample) -> dict[str, Any]:
     """A cell is its text, as files have no numbers: 3 is "3", whoever read it, and 3.0 is not."""
-    cells = [(name, value if value is None else str(value)) for name, value in sample.row.items()]
-    return {**_exact(plain(replace(sample, row={}))), **({"row": cells} if cells else {})}
+    said = plain(sample)
+    cells = said.pop("row", None)
+    content: dict[str, Any] = _exact(said)
+    if cells:
+        content["row"] = [(name, value if value is None else str(value)) for name, value in cells.items()]
+    return content
 
 
 def _exact(value: Any) -> Any:
     """The same number in one way: 8.0 is 8, as it may come back from a database."""
+    if value.__class__ is str:
+        return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
@@ -78,4 +85,4 @@ def _exact(value: Any) -> Any:
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return _JSON.encode(value).encode() + b"\n"

@@ -4,8 +4,9 @@ A test that fails here says that an upgrade would make finished runs look new. D
 at a default that means "as it was", or make a new format with a migration.
 """
 
+import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import pytest
@@ -152,6 +153,48 @@ def test_every_field_of_a_sample_tells_snapshots_apart(name: str) -> None:
     one, other = SAMPLES
     value = BESIDE[name] if name in BESIDE else getattr(other, name)
     assert snapshot_digest("b", [replace(one, **{name: value})]) != snapshot_digest("b", [one])
+
+
+ODD: tuple[Sample, ...] = (
+    Sample(id="1", question="q", video="a.mp4", start=8.0, end=9.5, row={"n": 3, "x": 1.0, "b": True, "no": None}),
+    Sample(id="2", question='\ud800 \u2028 "', clips=BESIDE["clips"], images=("i.png",), sounds=BESIDE["sounds"]),
+    Sample(id="3", question="", video="", answer="", candidates=("", "A"), row={"": ""}),
+    Sample(id="4", question="q", clips=(ClipRef(video="a", sampling=FrameSampling(policy="rate", fps=2.0)),)),
+)
+"""What a file of questions may hold, and no published one does."""
+
+
+def written_out(benchmark: str, samples: tuple[Sample, ...]) -> str:
+    """A digest by its definition, step by step."""
+    lines: list[Any] = [{"format": 1, "snapshot": benchmark}]
+    for sample in samples:
+        said = json.loads(
+            json.dumps(asdict(sample)), parse_float=lambda t: int(float(t)) if float(t) % 1 == 0 else float(t)
+        )
+        cells = [[name, None if cell is None else str(cell)] for name, cell in sample.row.items()]
+        lines.append(without_defaults(sample, said) | ({"row": cells} if cells else {}))
+    text = "".join(json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n" for line in lines)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def without_defaults(record: Any, said: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record that are not at their default, records in lists too."""
+    kept = {}
+    for f in fields(record):
+        value, default = getattr(record, f.name), {} if f.name == "row" else f.default
+        if value == default:
+            continue
+        kept[f.name] = said[f.name]
+        if isinstance(value, tuple) and value and is_dataclass(value[0]):
+            kept[f.name] = [without_defaults(one, x) for one, x in zip(value, said[f.name], strict=True)]
+        elif is_dataclass(value):
+            kept[f.name] = without_defaults(value, said[f.name])
+    return kept
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, ODD, *((one,) for one in ODD)])
+def test_a_digest_is_what_its_definition_says(samples: tuple[Sample, ...]) -> None:
+    assert snapshot_digest("b", samples) == written_out("b", samples)
 
 
 def test_the_order_of_samples_and_of_their_columns_is_content_and_the_order_of_fields_is_not() -> None:

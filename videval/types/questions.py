@@ -162,4 +162,6 @@ class Sample:
 
     def beside(self) -> dict[str, Any]:
         """What is shown and heard beside one video, as JSON; empty for a question about one video."""
+        if not (self.clips or self.images or self.sounds):  # nearly every question
+            return {}
         return {name: value for name, value in plain(self).items() if name in ("clips", "images", "sounds")}
