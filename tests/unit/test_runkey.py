@@ -6,13 +6,14 @@ at a default that means "as it was", or make a new format with a migration.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import pytest
 
 from videval.plain import Unreadable, plain, restored
-from videval.runkey import KeyParts, run_key, sampling_of_key, snapshot_digest
+from videval.runkey import KeyParts, content_of, run_key, sampling_of_key, snapshot_digest
 from videval.types import (
     ClipRef,
     FrameSampling,
@@ -219,15 +220,20 @@ def test_a_cell_is_its_text_however_it_was_read() -> None:
     assert number == word and len({number, real, none}) == 3
 
 
+def in_key(sampling: FrameSampling, samples: Iterable[Sample]) -> FrameSampling:
+    """A sampling as it enters the key of a run that asks these."""
+    return sampling_of_key(sampling, has_spans=content_of("b", samples).has_spans)
+
+
 def test_what_a_second_is_matters_where_seconds_are_asked_for() -> None:
     count = FrameSampling(policy="interior", num_frames=8, times="real")
     rate = FrameSampling(policy="rate", fps=1.0, times="real")
-    assert sampling_of_key(count, SAMPLES[:1]) == replace(count, times="nominal")
-    assert sampling_of_key(count, SAMPLES) == count, "one of them has a span"
-    assert sampling_of_key(count, [replace(SAMPLES[0], clips=BESIDE["clips"])]) == count, "one of its clips has"
-    assert sampling_of_key(rate, SAMPLES[:1]) == rate
+    assert in_key(count, SAMPLES[:1]) == replace(count, times="nominal")
+    assert in_key(count, SAMPLES) == count, "one of them has a span"
+    assert in_key(count, [replace(SAMPLES[0], clips=BESIDE["clips"])]) == count, "one of its clips has"
+    assert in_key(rate, SAMPLES[:1]) == rate
     ruled = replace(rate, fps=None, by_length=(LengthRule(fps=1.0),))
-    assert sampling_of_key(ruled, SAMPLES[:1]) == ruled, "its rules have rates"
+    assert in_key(ruled, SAMPLES[:1]) == ruled, "its rules have rates"
 
 
 SPEC = ModelSpec(
