@@ -29,12 +29,14 @@ CHUNK = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueued:
-    """What `enqueue` did: the run, whether it is new, how many requests were added or reopened."""
+    """What `enqueue` did: the run, whether it is new, how many requests were added or reopened, and what is to be said
+    of its questions."""
 
     run: RunInfo
     created: bool
     added: int
     reopened: int
+    remarks: tuple[str, ...] = ()
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
@@ -51,6 +53,8 @@ def enqueue(
     `new` makes another run although one exists. Raises UsageError, DataMissing, DatabaseUnavailable before any row
     is written; when it is cut off later, the same call finishes the work.
     """
+    if not new and (run := _as_it_is(database, order)):
+        return Enqueued(run=run, created=False, added=0, reopened=0, remarks=_remarks_of(run))
     missing = check(order)
     digest = order.content.digest
     snapshot_id = _store_snapshot(database, order)
@@ -69,7 +73,24 @@ def enqueue(
             on_progress(added, len(asked))
     reopened = database.write(_activate, run_id)
     run = _read(database, rows.get_run, run_id)
-    return Enqueued(run=run, created=created, added=added, reopened=reopened)
+    remarks = _remarks_of(run) if created else tuple(order.remarks())
+    return Enqueued(run=run, created=created, added=added, reopened=reopened, remarks=remarks)
+
+
+def _remarks_of(run: RunInfo) -> tuple[str, ...]:
+    """What was to be said of a run's questions when it was made."""
+    return tuple(run.card["benchmark"].get("remarks", ()))  # runs of 0.1.0 have none
+
+
+def _as_it_is(database: Database, order: Order) -> RunInfo | None:
+    """The run of an order whose questions are remembered, if it is known without looking at these that it lacks none of
+    them."""
+    if order.remembered is None or order.missing_files():
+        return None
+    run = next(reversed(copies_of(database, order)), None)
+    if run is None or run.state != RunState.ACTIVE or run.missing or run.limit is not None or run.is_imported:
+        return None
+    return run if order.recipe in (None, run.recipe) else None
 
 
 def copies_of(database: Database, order: Order) -> list[RunInfo]:

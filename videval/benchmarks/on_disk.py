@@ -15,7 +15,7 @@ from videval.types import Sample
 
 __all__ = ["IN_MEMORY", "SamplesOnDisk", "kept"]
 
-IN_MEMORY = 50_000
+IN_MEMORY = 100_000
 """Samples that are kept in memory: about a kilobyte each."""
 _BESIDE = frozenset(("clips", "images", "sounds"))
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from videval.benchmarks.clip_cells import clips_in, files_in, foreign, is_list
+from videval.benchmarks.clip_cells import clips_in, files_in, is_list, wrong_path
 from videval.benchmarks.on_disk import kept
 from videval.benchmarks.option_cells import read_options
 from videval.benchmarks.option_columns import KNOWN, OptionColumns, find_options, suspects
@@ -19,7 +19,7 @@ from videval.benchmarks.table_file import Cell, Cells, JsonText, Line, read_cell
 from videval.errors import InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
 from videval.types import ClipRef, Sample, Scalar
-from videval.video.paths import absent, path_problem
+from videval.video.paths import absent
 
 __all__ = ["read_table"]
 
@@ -219,7 +219,7 @@ class _Row:
 
     def _path(self, name: str) -> str:
         path = self.text(name)
-        wrong = path_problem(path) or foreign(path) if path else ""
+        wrong = wrong_path(path) if path else ""
         if wrong:
             self.problem(f"{name}: {wrong}")
         return "" if wrong else path
