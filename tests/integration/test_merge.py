@@ -65,7 +65,7 @@ def test_what_is_stored_so_already_is_not_written_again(database, run, monkeypat
     [
         update(PredictionRow).where(PredictionRow.sample_id == 3).values(text="another"),
         update(PredictionRow).where(PredictionRow.sample_id == 3).values(how="another"),
-        update(SampleScoreRow).where(SampleScoreRow.sample_id == 3).values(verdict="wrong", value=0.0),
+        update(SampleScoreRow).where(SampleScoreRow.sample_id == 3).values(verdict="unparsed", value=None),
         update(SampleScoreRow).where(SampleScoreRow.sample_id == 3).values(scorer="another@1"),
         delete(SampleScoreRow).where(SampleScoreRow.sample_id == 3),
         delete(PredictionRow).where(PredictionRow.sample_id == 3),
