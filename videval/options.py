@@ -84,6 +84,12 @@ class Asked:
     max_attempts: Annotated[int | None, Option(least=1, most=MOST, help="strikes until a request counts as poison")] = (
         None
     )
+    max_cost: Annotated[float | None, Option(least=0.000001, help="all answers may cost so much, at an endpoint")] = (
+        None
+    )
+    max_tokens_total: Annotated[
+        int | None, Option(least=1, help="all prompts and answers may take so many tokens, at an endpoint")
+    ] = None
     allow_missing: Annotated[bool, Option(help="go on without the questions whose videos are missing")] = False
     new: Annotated[bool, Option(is_switch=True, help="another run, although one exists")] = False
 

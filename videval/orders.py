@@ -19,6 +19,8 @@ from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.known import with_questions
 from videval.models.catalog import concrete_dtype, model_spec
+from videval.models.dialects import reads_itself
+from videval.models.endpoints import endpoint_of
 from videval.options import Asked
 from videval.order import Order
 from videval.paths import expanded
@@ -33,7 +35,7 @@ _NONE = Recipe(name="", model="", variant="", source="", date="")
 _SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
 _UNTOLD = ("dtype", "attention", "trust_remote_code")
 _UNTOLD_OF_FRAMES = (*_SAID_OF_FRAMES, "max_frames", "max_pixels")
-"""What a model that is VLMEvalKit's own cannot be told, in all cases and where it reads videos by itself."""
+"""What a model that is not loaded here cannot be told, in all cases and where it reads videos by itself."""
 
 
 def make_order(asked: Asked, settings: Settings) -> Order:
@@ -91,6 +93,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     spec = _spec(asked, recipe)
     bench, variant = _asked_about(asked, recipe, spec)
     spec, wording = _with_length(asked, recipe, bench, spec), _wording(asked, recipe)
+    _check_limits(asked, spec)
     prompts = bench.prompt_set(asked.prompts or recipe.prompts or _own_prompts(bench, spec))
     page = bench.sampling(variant, prompts)
     if recipe.variant and variant == parse_variant(recipe.variant):
@@ -116,7 +119,27 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         prompts=prompts,
         sampled=_sampled(asked, recipe, page, spec),
         recipe=None if recipe is _NONE else recipe.used((), wording),
+        max_cost=asked.max_cost,
+        max_tokens=asked.max_tokens_total,
     )
+
+
+def _check_limits(asked: Asked, spec: ModelSpec) -> None:
+    """Raise UsageError for a limit of what answers take or cost where nobody counts that."""
+    if asked.max_cost is None and asked.max_tokens_total is None:
+        return
+    if spec.remote is None:
+        raise UsageError(
+            f"--max-cost and --max-tokens-total are for models at an endpoint; {spec.name} runs on devices here",
+            hint="leave them out; --limit N asks only so many requests",
+        )
+    endpoint = endpoint_of(spec)
+    if asked.max_cost is not None and endpoint.prices is None:
+        table = f"[endpoints.{endpoint.name}]"
+        raise UsageError(
+            f"--max-cost: endpoint {endpoint.name} has no prices",
+            hint=f"prices = {{ prompt = 0.2, new = 0.8 }} (of a million tokens) in {table}, or --max-tokens-total",
+        )
 
 
 def _own_prompts(bench: Benchmark, spec: ModelSpec) -> PromptSet | None:
@@ -155,8 +178,7 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
-    if spec.told:
-        _refuse_untold(asked, spec)
+    _refuse_untold(asked, spec)
     if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
@@ -173,15 +195,17 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
 
 
 def _refuse_untold(asked: Asked, spec: ModelSpec) -> None:
-    """Raise UsageError for what a model that generates by its own settings cannot be told."""
-    names = (*(f.name for f in fields(GenerationSettings)), *_UNTOLD)
+    """Raise UsageError for what a model that runs elsewhere, or generates by its own settings, cannot be told."""
+    names: tuple[str, ...] = _UNTOLD if spec.told or spec.remote else ()
+    names += tuple(f.name for f in fields(GenerationSettings)) if spec.told else ()
     found = [name for name in names if getattr(asked, name, None) not in (None, False, "auto", ())]
-    if spec.form == "video":
+    if reads_itself(spec):
         found += [name for name in _UNTOLD_OF_FRAMES if getattr(asked, name) is not None]
     if found:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in found)
+        why = "is VLMEvalKit's own and generates by its own settings" if spec.told else "runs at an endpoint"
         raise UsageError(
-            f"{spec.name} is VLMEvalKit's own and generates by its own settings: it cannot be told {options}",
+            f"{spec.name} {why}: it cannot be told {options}",
             hint="leave it out, or run the same checkpoint here: videval list models",
         )
 

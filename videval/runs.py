@@ -14,6 +14,7 @@ from videval.db import snapshots
 from videval.db.records import RunInfo
 from videval.db.runs import NewRun
 from videval.db.session import Connection, Database
+from videval.db.usage import set_limits
 from videval.errors import DataMissing, UnknownName, UsageError
 from videval.order import Order
 from videval.plans import Plans, plans
@@ -66,6 +67,8 @@ def enqueue(
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
         if order.recipe and copies[-1].recipe != order.recipe:
             database.write(rows.set_recipe, run_id, order.recipe)
+        if order.max_tokens is not None or order.max_cost is not None:
+            database.write(partial(set_limits, max_tokens=order.max_tokens, max_cost=order.max_cost), run_id)
     asked, added = _plans(database, order, run_id, snapshot_id, missing), 0
     for chunk in _chunks(asked):
         added += database.write(plan_rows.add_requests, run_id, chunk)
@@ -85,7 +88,8 @@ def _remarks_of(run: RunInfo) -> tuple[str, ...]:
 def _as_it_is(database: Database, order: Order) -> RunInfo | None:
     """The run of an order whose questions are remembered, if it is known without looking at these that it lacks none of
     them."""
-    if order.remembered is None or order.missing_files():
+    limits = (order.max_cost, order.max_tokens)
+    if order.remembered is None or limits != (None, None) or order.missing_files():
         return None
     run = next(reversed(copies_of(database, order)), None)
     if run is None or run.state != RunState.ACTIVE or run.missing or run.limit is not None or run.is_imported:
@@ -189,6 +193,8 @@ def _new_run(order: Order, copy: int, snapshot_id: int, missing: set[str]) -> Ne
         prompts=order.prompt_set,
         protocol=order.benchmark.protocol_version,
         recipe=order.recipe,
+        max_cost=order.max_cost,
+        max_tokens=order.max_tokens,
     )
 
 

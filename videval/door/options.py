@@ -54,6 +54,8 @@ class Options(TypedDict, total=False):
     limit: int | None
     in_order: bool
     max_attempts: int | None
+    max_cost: float | None
+    max_tokens_total: int | None
     allow_missing: bool
     new: bool
 
