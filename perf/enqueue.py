@@ -47,7 +47,8 @@ def cost(tree: Path, words: list[str], environ: dict[str, str]) -> tuple[float, 
     """Seconds, CPU seconds and MB at most of one command of a tree."""
     began = time.perf_counter()
     command = [sys.executable, "-c", PROGRAM, *words]
-    child = subprocess.Popen(command, env=environ | {"PYTHONPATH": str(tree.absolute())}, stdout=subprocess.DEVNULL)
+    own = environ | {"PYTHONPATH": str(tree.absolute())}
+    child = subprocess.Popen(command, cwd=tree, env=own, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
