@@ -94,7 +94,9 @@ def main() -> None:
         arrivals, server = measure(folder, given.requests, given.seed, given.workers)
         took = max(one.until or one.at for one in arrivals) - arrivals[0].at
         print(f"{given.requests} answered once; {len(arrivals)} sent: {dict(server.outcomes())}")
-        print(f"sent again after an answer: {len(server.sent_again())}")
+        again = {one.key for one in server.sent_again()}
+        slow = [one.until - one.at for one in arrivals if one.key in again and one.outcome == "ok" and one.until]
+        print(f"sent again after an answer: {len(again)} (answered within {[round(s, 1) for s in slow]} s)")
         print(f"most in a minute: {most_within(60, arrivals)} of {RATE} and {RATE // BURST} at once")
         print(f"makespan {took:.1f} s, at best {best(arrivals):.1f} s: {took / best(arrivals):.2f}")
     finally:

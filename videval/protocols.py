@@ -74,7 +74,13 @@ class Server(Protocol):
 
 
 class Permit(Protocol):
-    """Leave to send one request. Whoever has it says once how that went; nothing of this blocks or raises."""
+    """Leave to send one request. Whoever has it says once how that went; nothing of this blocks or raises.
+
+    `is_probe`: the endpoint failed again and again, and this one is sent to see whether it still does; that should cost
+    the request nothing.
+    """
+
+    is_probe: bool
 
     def done(self, *, tokens: int | None = None, cost: float | None = None) -> None:
         """It is answered; it took so many tokens, prompt and all (None: as many as were reserved), and cost so much."""
@@ -106,6 +112,7 @@ class Gate(Protocol):
 class OpenGate(Gate, Permit):
     """No budget: lets everything through, and nothing for as long as the endpoint has asked for, after a 429."""
 
+    is_probe = False
     PAUSE = 1.0
     """Seconds, where the endpoint does not say how many."""
 

@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     dispatch: Seconds = Field(default=1.0, description="seconds between looks at which queues have work")
     turn: Seconds = Field(default=900.0, description="seconds with one model while another one waits")
     republish: Seconds = Field(default=30.0, description="seconds until a message is presumed lost; doubles")
-    retry_delay: Seconds = Field(default=5.0, description="first wait after a passing failure; doubles")
+    retry_delay: Seconds = Field(
+        default=5.0, description="first wait after a passing failure; doubles, but at endpoints"
+    )
     max_attempts: int = Field(default=3, ge=1, description="strikes until a request is failed as poison")
     max_retries: int = Field(default=5, ge=0, description="tries again after passing failures")
     load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")

@@ -16,6 +16,7 @@ from videval.db import requests, results, runs
 from videval.db.records import Claim, RunConfig
 from videval.db.session import Connection
 from videval.errors import (
+    ApiFailure,
     DeadlineExceeded,
     EnvironmentProblem,
     ProcessDied,
@@ -180,7 +181,8 @@ class Answerer:
         return stored
 
     def _fail(self, held: Held, error: RequestFailure) -> None:
-        delay = self._settings.retry_delay * 2**held.claim.retries * random.uniform(0.75, 1.25)
+        times = 1 if isinstance(error, ApiFailure) else 2**held.claim.retries  # an endpoint's budget spares it already
+        delay = self._settings.retry_delay * times * random.uniform(0.75, 1.25)
         told = error.elsewhere or traceback.format_exc()
         fail = partial(requests.fail, delay=delay, max_retries=self._settings.max_retries, traceback=told)
         self._note_failure(held, error, self._ledger.insist(fail, *held.pair, error))

@@ -8,16 +8,28 @@ import pytest
 
 from tests.chaos.cluster import Cluster, questions
 from tests.chaos.test_outages import start_redis, stop_redis
-from tests.standin import Plan, StandIn, stand_in
+from tests.standin import Plan, StandIn, most_within, stand_in
 
 AT_ONCE = 4
-ENTRY = '[endpoints.lab]\nbase_url = "{url}"\nmodel = "stand-in"\n'
+RATE, AT_A_TIME = 1200, 60
+"""Requests a minute, and what of these may come at once."""
+ENTRY = f"""
+[endpoints.lab]
+base_url = "{{url}}"
+model = "stand-in"
+limits = {{{{ requests_per_minute = {RATE} }}}}
+"""
+
+
+BAD = ("429", "429-after 0.2", "500", "503", "half-body", "stopped-stream", "half-json", "empty", "html", "reset")
 
 
 @pytest.fixture
-def endpoint(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """A slow endpoint that this process and the cluster's workers know as endpoint:lab."""
-    with stand_in(tmp_path, Plan(latency=0.3)) as server:
+def endpoint(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[StandIn]:
+    """A slow endpoint, or one of another plan, that this process and the cluster's workers know as endpoint:lab."""
+    with stand_in(tmp_path, getattr(request, "param", Plan(latency=0.3))) as server:
         entries = tmp_path / "endpoints.toml"
         entries.write_text(ENTRY.format(url=server.url))
         monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(entries))
@@ -65,3 +77,15 @@ def test_redis_killed_in_the_middle_of_calls_holds_them_up_and_sends_nothing_twi
         stop_redis(cluster)
         start_redis(cluster)
     check(cluster, endpoint, run_id, 60, repeated=0)
+
+
+@pytest.mark.parametrize("endpoint", [Plan(seed=1, first=dict.fromkeys(BAD, 0.08))], indirect=True)
+def test_an_endpoint_at_its_worst_answers_all_once_within_the_budget(cluster: Cluster, endpoint: StandIn) -> None:
+    run_id = start(cluster, 60)
+    cluster.wait_done(run_id, 240)
+    counts = cluster.counts(run_id)
+    assert (counts.done, counts.failed) == (60, 0), cluster.failed(run_id)
+    cluster.assert_single(run_id)
+    assert not endpoint.sent_again()
+    assert most_within(60, endpoint.arrivals()) <= RATE + AT_A_TIME
+    assert endpoint.outcomes()["ok"] == 60

@@ -15,6 +15,8 @@ from videval.db.records import Claim, RunInfo
 from videval.db.session import Database, open_database
 from videval.db.usage import allowance_of, count_usage, set_limits
 from videval.errors import RunHalted, UsageError
+from videval.report import run_status
+from videval.report.used import refuse_halted
 from videval.settings import Settings
 from videval.types import Allowance, Generation, RequestStatus, RunState
 
@@ -57,6 +59,15 @@ def test_resume_clears_what_a_run_was_halted_for(database: Database, tmp_path: P
     database.write(rows.halt, run_id, "no key")
     assert changes.resume(database, run_of(database, run_id)).goes_on
     assert (run_of(database, run_id).state, run_of(database, run_id).halted) == (RunState.ACTIVE, None)
+
+
+def test_whoever_waits_for_a_halted_run_hears_why_and_what_mends_it(database: Database, tmp_path: Path) -> None:
+    run = run_of(database, make_run(database, tmp_path / "data"))
+    refuse_halted(run_status(database, run))
+    database.write(rows.halt, run.run_id, "no key -> export LAB_KEY=...")
+    with pytest.raises(RunHalted, match="is halted: no key") as halted:
+        refuse_halted(run_status(database, run))
+    assert halted.value.hint == "export LAB_KEY=..."
 
 
 def test_the_same_enqueue_goes_on_with_a_halted_run_and_sets_its_limit(

@@ -37,6 +37,10 @@ class Line:
         """Whether nobody is at the other end any more."""
         return self.reader.at_eof()
 
+    def whether(self, outcome: str) -> str:
+        """What became of it, if somebody was there to the end."""
+        return "gone" if self.is_gone else outcome
+
 
 class Server:
     """Answers requests by a plan, and writes a line into its log when each comes and one when it ends."""
@@ -108,11 +112,11 @@ class Server:
             return "gone"
         if fault is None:
             await _say(line.writer, asked, answer(number, asked, None))
-            return "ok"
+            return line.whether("ok")
         if (refusal := refused(fault)) is not None:
             raise refusal
         await _misbehave(line.writer, asked, answer(number, asked, fault), fault)
-        return "ok" if fault.name in ANSWERED else fault.name
+        return line.whether("ok") if fault.name in ANSWERED else fault.name
 
     def _write(self, **values: Any) -> None:
         self._log.write(json.dumps(values) + "\n")

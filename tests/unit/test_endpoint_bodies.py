@@ -108,6 +108,13 @@ def test_fields_are_left_out_renamed_and_added_as_the_entry_says() -> None:
     assert body["reasoning_effort"] == "low"
 
 
+def test_a_video_that_is_shorter_than_what_is_shown_of_it_is_told_to_have_as_many_frames() -> None:
+    short = replace(CLIP, frame_numbers=(0, 0, 1), total_frames=2)
+    said = spoken(Prompt(parts=PARTS, clips=(short,)), media_of("video"), remote(transport="video"))
+    told = said.body["media_io_kwargs"]["video"]
+    assert (told["total_num_frames"], told["frames_indices"]) == (3, [0, 0, 1])
+
+
 def test_a_mark_stands_before_each_frame_that_is_an_image() -> None:
     asked = remote(frame_mark="Frame {n} at {time:.1f} s: ", detail="low")
     content = posted(asked)["messages"][1]["content"]
@@ -195,4 +202,4 @@ def test_an_image_file_is_shown_under_its_own_type() -> None:
     media = Media(images={"/a.webp": Encoded(mime="image/webp", pieces=(b"WWWW",))})
     said = spoken(Prompt(parts=(Image(path="/a.webp"),)), media, remote())
     assert said.messages[0]["content"][0]["image_url"]["url"][0] == "data:image/webp;base64,"
-    assert (said.images, said.frames) == (1, 0)
+    assert said.images == 1

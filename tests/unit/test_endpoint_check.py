@@ -108,6 +108,7 @@ def test_a_server_that_cuts_to_32_frames_in_silence_is_found_with_the_flag_that_
         ({"models": ("stand-out",)}, "", "model", 'has no stand-in; it has stand-out -> model = "stand-out"'),
         ({"key": KEY}, "", "address", '(401): Incorrect API key provided. -> key_env = "VARIABLE"'),
         ({"max_images": 4}, "", "question", "-> limits = { max_images = 4 } in [endpoints.lab]: 4 are taken"),
+        ({"max_images": 8}, "", "question", "-> limits = { max_images = 8 } in [endpoints.lab]: 8 are taken"),
         ({"max_images": 0}, "", "question", "-> it takes no image at all: does this model see?"),
         ({"context": 100}, "", "question", "maximum context length is 100 tokens"),
         ({"max_body": 3_000_000}, "limits = { max_body_mb = 10 }", "body", "not -> limits = { max_body_mb = 1 }"),

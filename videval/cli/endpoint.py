@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="for scripts")]
 def endpoint_check(
     name: Annotated[str, typer.Argument(help="an endpoint of endpoints.toml, or openai:MODEL")], as_json: AsJson = False
 ) -> None:
-    """Ask an endpoint two small questions, and say what is wrong.
+    """Ask an endpoint two questions, and say what is wrong.
 
     Reachable, key, model, context, whether all frames arrive, largest body, usage, price; each with the line that mends
     it. Exit 3 if it could not answer a run. Keys of --json: README, "For scripts".
@@ -52,7 +52,10 @@ def endpoint_check(
 
 
 def list_endpoints(as_json: AsJson = False) -> None:
-    """The endpoints of endpoints.toml; a model there is endpoint:NAME."""
+    """Endpoints of endpoints.toml: model, key, address.
+
+    A model there is called endpoint:NAME. Keys of --json: README, "For scripts".
+    """
     from videval.models.endpoints import endpoints
 
     settings = settings_with()

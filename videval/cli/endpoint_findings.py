@@ -108,8 +108,9 @@ def _question(answers: Answers) -> Finding:
     """Whether it answers; a wrong answer is no fault of an endpoint by itself."""
     said, question = answers.most.text.strip(), answers.question
     if not said:
-        why = answers.most.generation.refused or "cut off while it was thinking" * answers.most.generation.truncated
-        mend = "a higher --max-new-tokens" if answers.most.generation.truncated else "ask it by hand: videval try"
+        is_cut = answers.most.generation.cut_thinking
+        why = answers.most.generation.refused or "cut off while it was thinking" * is_cut
+        mend = "a higher --max-new-tokens" if is_cut else "ask it by hand: videval try"
         return Finding(what="question", ok=False, says=f"it answered nothing{why and f': {why}'}", mend=mend)
     if answers.is_right:
         return Finding(what="question", ok=True, says=f"{question.text} It answered {said[:80]!r}, which is right")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from videval.asking import rule_scorer
 from videval.benchmarks.shapes.clips import demo_clips
 from videval.benchmarks.shapes.questions import Question
@@ -31,6 +33,8 @@ MOST_IMAGES, SOME_IMAGES = 32, 16
 TASK = "Action Sequence"
 """Which shape is shown first? Only who sees several frames in their order can tell."""
 MOST_THROTTLED = 3
+EACH = 2
+"""Times each frame of the clip is there: no frame is shown twice."""
 Ask = Callable[[int], Response]
 
 
@@ -80,7 +84,7 @@ def ask_it(name: str, endpoint: Endpoint) -> Answers:
             least = ask(few)
             most = least if many == few else ask(many)
         except ApiRefused as error:
-            error.hint = _fewer(ask, few, endpoint) or error.hint
+            error.hint = _fewer(ask, many, endpoint) or error.hint
             raise
     is_right = _is_right(question, most)
     return Answers(question=question, few_frames=few, many_frames=many, least=least, most=most, is_right=is_right)
@@ -108,7 +112,7 @@ def _asking(name: str, endpoint: Endpoint) -> Iterator[tuple[Question, Ask]]:
     question = clip.questions[0]
     with TemporaryDirectory(prefix="videval-check-") as folder, _engine(endpoint) as engine:
         video = Path(folder) / "moving_shapes.mp4"
-        write_video(video, clip.frames(), FPS)
+        write_video(video, np.repeat(clip.frames(), EACH, axis=0), EACH * FPS)
 
         def ask(frames: int) -> Response:
             asked = Asked(what=None, model=name, frames=frames)

@@ -16,8 +16,8 @@ from videval.cli.overview import Scores
 from videval.cli.paced import Paced
 from videval.cli.words import measured, rate, time_left
 from videval.db import workers as worker_rows
-from videval.errors import ModelUnavailable, RunHalted
-from videval.report import run_status
+from videval.errors import ModelUnavailable
+from videval.report import run_status, used
 from videval.report.status import LOST_S
 
 if TYPE_CHECKING:
@@ -105,9 +105,7 @@ def _going(looks: Sequence[_Look]) -> list[_Look]:
 def refuse_halted(database: "Database", runs: Sequence["RunInfo"]) -> None:
     """Raise RunHalted, with its reason and what mends that, if one of these runs was halted."""
     for run in runs:
-        if said := run_status(database, run).halted:
-            why, _, hint = said.rpartition(" -> ")
-            raise RunHalted(f"{run.name} is halted: {why or said}", hint=hint if why else f"videval resume {run.name}")
+        used.refuse_halted(run_status(database, run))
 
 
 def _area(looks: Sequence[_Look], *, named: bool) -> Group:

@@ -38,7 +38,7 @@ _TEMPLATE_THINKS = {"thinking": "chat_template_kwargs.enable_thinking"}
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transport:
     """How a clip travels: `form` as a model is shown it, `exact` if our own frames are sent (else the server reads the
-    file and samples it by itself), `clips` the most in one prompt, `spans` if it can be told which part of a file.
+    file and samples it by itself, and cannot be told which part of it), `clips` the most in one prompt.
 
     `servers`: which take it; the body has the fields of the first where the entry does not say which it is. `said`: in
     words, for the run card.
@@ -49,7 +49,6 @@ class Transport:
     said: str
     exact: bool = True
     clips: int | None = None
-    spans: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,14 +89,12 @@ TRANSPORTS: Mapping[str, Transport] = {
         servers=("vllm", "sglang", "lmdeploy"),
         said="the path of the file, which the server samples",
         exact=False,
-        spans=False,
     ),
     "inline": Transport(
         form="video",
         servers=("vllm", "sglang", "lmdeploy", "dashscope", "openai"),
         said="the file itself, which the server samples",
         exact=False,
-        spans=False,
     ),
     "gemini": Transport(
         form="video", servers=("gemini", "openai"), said="the file itself, which Gemini samples", exact=False

@@ -2,10 +2,11 @@
 
 from videval.db.records import RunInfo
 from videval.db.usage import Usage
+from videval.errors import RunHalted
 from videval.report.status import RunStatus
 from videval.words import percent, price
 
-__all__ = ["halted_in_words", "is_paid", "used_in_words"]
+__all__ = ["halted_in_words", "is_paid", "refuse_halted", "used_in_words"]
 
 
 def is_paid(status: RunStatus) -> bool:
@@ -33,3 +34,11 @@ def halted_in_words(status: RunStatus) -> str:
     if "videval resume" in said:
         return f"halted: {said}"
     return f"halted: {said}{'; then' if '->' in said else ' -> mend that, then'} videval resume {status.run.name}"
+
+
+def refuse_halted(status: RunStatus) -> None:
+    """Raise RunHalted, with its reason and what mends that, if the run was halted."""
+    if status.halted:
+        why, _, hint = status.halted.rpartition(" -> ")
+        resume = f"videval resume {status.run.name}"
+        raise RunHalted(f"{status.run.name} is halted: {why or status.halted}", hint=hint if why else resume)

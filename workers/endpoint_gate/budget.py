@@ -70,11 +70,12 @@ class Budget:
         """One of this minute's."""
         return await self._requests.take(1)
 
-    async def admit(self, id_: str, tokens: int) -> float | None:
-        """Among those that are sent at once, while the endpoint is not closed and not left alone."""
+    async def admit(self, id_: str, tokens: int) -> tuple[float | None, bool]:
+        """Among those that are sent at once, while the endpoint is not closed and not left alone; and whether it is
+        sent to see how that is."""
         values = [id_, LEASE, *self._at_once, tokens]
-        why, pause = await self._run(scripts.ENTER, self._keys.all, values)
-        return float(pause) if why else None
+        why, said = await self._run(scripts.ENTER, self._keys.all, values)
+        return (float(said), False) if why else (None, said == b"1")
 
     async def leave(self, end: End) -> None:
         """A request is over."""

@@ -13,7 +13,6 @@ from typing import Any
 from redis.exceptions import RedisError
 from throttled.exceptions import BaseThrottledError
 
-from videval.errors import ContextExceeded
 from videval.models.endpoints import Endpoint
 from videval.protocols import Gate, Permit
 from videval.types import Allowance
@@ -34,6 +33,8 @@ Step = Callable[[], Awaitable[float | None]]
 @dataclass(kw_only=True, eq=False)
 class _Pass(Permit):
     """A request on its way through the gate and back. `sent_at`: of time.monotonic(), None before it may be sent."""
+
+    is_probe: bool = False
 
     gate: "RedisGate"
     tokens: int
@@ -86,8 +87,7 @@ class RedisGate(Gate):
         self._is_away = False
 
     async def enter(self, tokens: int, *, cost: float = 0.0, allowance: Allowance | None = None) -> Permit:
-        """Wait for leave to send a request. RunHalted; ContextExceeded for more tokens than a minute's."""
-        self._check_size(tokens)
+        """Wait for leave to send a request. RunHalted if that does not fit into what its run may take."""
         pass_ = _Pass(gate=self, tokens=tokens, cost=cost, allowance=allowance)
         self._out[pass_.id] = pass_
         if self._renewing is None or self._renewing.done():
@@ -114,14 +114,6 @@ class RedisGate(Gate):
         await asyncio.gather(*self._leaving)
         await self._budget.close()
 
-    def _check_size(self, tokens: int) -> None:
-        most, name = self._endpoint.limits.tokens_per_minute, self._endpoint.name
-        if most is not None and tokens > most:
-            raise ContextExceeded(
-                f"a request of up to {tokens} tokens is more than the {most} that endpoint {name} takes in a minute",
-                hint="fewer frames, a lower --max-new-tokens, or the endpoint's true tokens_per_minute in its entry",
-            )
-
     async def _go_through(self, pass_: _Pass) -> None:
         budget, tokens = self._budget, pass_.tokens
         if pass_.allowance is not None:
@@ -129,8 +121,12 @@ class RedisGate(Gate):
         async with self._line:  # first come, first served; and of each worker one at most waits with a minute's grant
             await self._until(partial(budget.take_tokens, tokens))
             await self._until(budget.take_request)
-            await self._until(partial(budget.admit, pass_.id, tokens))
+            await self._until(partial(self._admit, pass_))
         pass_.sent_at = time.monotonic()
+
+    async def _admit(self, pass_: _Pass) -> float | None:
+        pause, pass_.is_probe = await self._budget.admit(pass_.id, pass_.tokens)
+        return pause
 
     async def _until(self, step: Step) -> None:
         """Ask until it is granted; somebody who leaves may be what it waits for."""

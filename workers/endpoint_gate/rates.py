@@ -34,9 +34,11 @@ class Rate:
         self._throttle: Throttled | None = None
 
     async def take(self, amount: int) -> float | None:
-        """Take so many: None if that is granted, else in how many seconds it may be."""
+        """Take so many: None if that is granted, else in how many seconds it may be. What is more than a minute's takes
+        a whole minute's: it is an estimate."""
         if self._per_minute is None:
             return None
+        amount = min(amount, self._per_minute)
         if self._throttle is None or amount > self._at_once:
             self._at_once = max(amount, self._per_minute // BURST)
             quota = per_duration(MINUTE, self._per_minute, burst=self._at_once)

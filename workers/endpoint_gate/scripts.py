@@ -14,9 +14,10 @@ ENTER = (
     _NOW
     + """
 -- KEYS: leases, state, this minute   ARGV: id, lease, most at once (0: unknown), start, tokens
--- says: whether it may be sent ('' if so), and for how many seconds it may not
+-- says: why it may not be sent ('' if it may), and for how many seconds; of what may, whether it is sent to see (1, 0)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'', '0'} end
+local is_probe = '0'
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'', is_probe} end
 local s = redis.call('HMGET', KEYS[2], 'closed_until', 'paused_until', 'pauses', 'probe', 'at_once')
 local closed, paused = tonumber(s[1] or 0), tonumber(s[2] or 0)
 if now < closed then return {'closed', tostring(closed - now)} end
@@ -24,6 +25,7 @@ if tonumber(s[3] or 0) > 0 then
     if now < paused then return {'paused', tostring(paused - now)} end
     if s[4] and redis.call('ZSCORE', KEYS[1], s[4]) then return {'probing', '1'} end
     redis.call('HSET', KEYS[2], 'probe', ARGV[1])
+    is_probe = '1'
 else
     local most, at_once = tonumber(ARGV[3]), tonumber(s[5] or ARGV[4])
     if most > 0 then at_once = math.min(most, at_once) end
@@ -34,7 +36,7 @@ local minute = KEYS[3] .. math.floor(now / 60)
 redis.call('HINCRBY', minute, 'requests', 1)
 redis.call('HINCRBY', minute, 'tokens', ARGV[5])
 redis.call('EXPIRE', minute, 120)
-return {'', '0'}
+return {'', is_probe}
 """
 )
 
@@ -59,6 +61,7 @@ local is_probe = s['probe'] == id
 if is_probe then redis.call('HDEL', KEYS[2], 'probe') end
 redis.call('HINCRBY', KEYS[2], how, 1)
 redis.call('HINCRBYFLOAT', KEYS[2], 'spent', ARGV[6])
+redis.call('EXPIRE', KEYS[2], 604800)
 if how == 'dropped' then return 0 end
 
 -- how long an answer takes: the median of the last ones, and its best

@@ -15,6 +15,7 @@ from videval.errors import ApiFailure, ModelUnavailable
 from videval.models.endpoints import OPENAI, Endpoint, key_of
 from videval.models.openai_api.body import Body, Sending
 from videval.models.openai_api.failures import Asked, connection_failure, status_failure
+from videval.paths import expanded
 
 __all__ = ["Address", "Addresses", "addresses_of"]
 
@@ -163,7 +164,7 @@ def _client(url: str, endpoint: Endpoint, key: str) -> AsyncOpenAI:
 
 def _trusted(endpoint: Endpoint) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=endpoint.ca_file)
+        return ssl.create_default_context(cafile=expanded(endpoint.ca_file))
     except OSError as error:
         said = f"endpoint {endpoint.name}: {endpoint.ca_file} has no certificates: {error}"
         raise ModelUnavailable(said, hint=f"ca_file in [endpoints.{endpoint.name}]") from error

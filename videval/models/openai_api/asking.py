@@ -57,8 +57,8 @@ class Asking:
         self._estimate = Estimate()
 
     async def answer(self, body: Body, ask: Ask, gate: Gate, entered: Callable[[Stage], None]) -> Answered:
-        """Wait for leave, send, and again after a 429, which costs the request nothing; one that an address did not
-        answer goes to the others. Raises VidevalError."""
+        """Wait for leave, send, and again after a 429, or if it was sent to see whether the endpoint still fails: that
+        costs the request nothing. One that an address did not answer goes to the others. Raises VidevalError."""
         tried: list[Address] = []
         while True:
             entered(Stage.WAIT)
@@ -70,6 +70,8 @@ class Asking:
             except Throttled:
                 continue
             except ApiFailure as error:
+                if permit.is_probe and not error.permanent:
+                    continue
                 tried.append(address)
                 if error.permanent or len(tried) >= len(self._addresses.every):
                     raise

@@ -53,12 +53,13 @@ def body_of(model: str, said: Spoken, settings: GenerationSettings, remote: Remo
     """What is posted. ModelFailure for a text that is no Unicode."""
     blobs: list[Blob] = []
     own = {"model": model, "messages": _with_holes(said.messages, blobs), **settings_of(settings, remote), **said.body}
+    text = json.dumps(_merged(own, remote.extra), ensure_ascii=False, separators=(",", ":"))
     try:
-        text = json.dumps(_merged(own, remote.extra), ensure_ascii=False, separators=(",", ":")).encode()
+        pieces = tuple(_filled(text, blobs))
     except UnicodeEncodeError as error:
         raise ModelFailure(f"the prompt is not valid Unicode: {error.reason} at {error.start}") from error
     return Body(
-        pieces=tuple(_filled(text.decode(), blobs)),
+        pieces=pieces,
         text=said.text,
         images=said.images,
         pixels=said.pixels,

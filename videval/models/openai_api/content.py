@@ -27,6 +27,9 @@ from videval.types import Clip, Frame, Image, Part, Prompt, Remote, Sound, Text,
 
 __all__ = ["Blob", "Spoken", "identity", "spoken"]
 
+Content = dict[str, Any]
+"""A message, or a part of one, as JSON has it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blob:
@@ -35,13 +38,10 @@ class Blob:
     pieces: tuple[bytes, ...]
 
 
-Content = dict[str, Any]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spoken:
-    """A prompt for an endpoint: messages, what the body says besides, and of how many characters, images, frames
-    and pixels it is.
+    """A prompt for an endpoint: messages, what the body says besides, and of how many characters, images and
+    pixels it is.
 
     A Blob may stand where a text does, or a list of texts and Blobs, which is their concatenation.
     """
@@ -50,7 +50,6 @@ class Spoken:
     body: Mapping[str, Any] = field(default_factory=dict)
     text: int = 0
     images: int = 0
-    frames: int = 0
     pixels: int = 0
 
 
@@ -69,7 +68,7 @@ def spoken(prompt: Prompt, media: Media, remote: Remote) -> Spoken:
         messages.append({"role": "assistant", "content": begun, **(dialect.begun or {})})
     body = {**content.body, **((dialect.goes_on or {}) if is_begun else {})}
     text = sum(len(prompt.text(role)) for role in ("system", "user", "assistant"))
-    counts = {"text": text, "images": content.images, "frames": content.frames, "pixels": content.pixels}
+    counts = {"text": text, "images": content.images, "pixels": content.pixels}
     return Spoken(messages=messages, body=body, **counts)
 
 
@@ -90,7 +89,7 @@ class _Content:
         self._clips, self._media, self._remote = clips, media, remote
         self._parts: list[Content] = []
         self.body: dict[str, Any] = {}
-        self.images = self.frames = self.pixels = 0
+        self.images = self.pixels = 0
 
     @property
     def said(self) -> str | list[Content]:
@@ -130,7 +129,6 @@ class _Content:
                 self._mark(clip, position)
                 self._frame(number, position)
             return
-        self.frames += clip.num_frames
         self.pixels += clip.num_frames * clip.width * clip.height
         part, body = _VIDEOS[self._remote.transport](clip, encoded, self._remote)
         self._parts.append(part)
@@ -142,7 +140,6 @@ class _Content:
 
     def _frame(self, number: int, position: int) -> None:
         clip, encoded = self._clips[number], self._media.clips[number]
-        self.frames += 1
         self.pixels += clip.width * clip.height
         self._image(encoded.mime, Blob(pieces=(encoded.pieces[position],)))
 
@@ -165,7 +162,7 @@ def _frames_as_video(clip: Clip, encoded: Encoded, remote: Remote) -> _Shown:
         "num_frames": -1,
         "fps": clip.fps,
         "frames_indices": list(clip.frame_numbers),
-        "total_num_frames": clip.total_frames,
+        "total_num_frames": max(clip.total_frames, clip.num_frames),  # fewer than are sent vLLM refuses
         "duration": clip.total_frames / clip.fps if clip.fps else 0.0,
         "do_sample_frames": False,
     }

@@ -7,7 +7,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -74,7 +74,7 @@ class Asked:
     url: str
     model: str
     key_env: str = ""
-    key: str = ""
+    key: str = field(default="", repr=False)
     is_only: bool = True
 
     @property

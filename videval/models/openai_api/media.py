@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Picture
-from PIL import UnidentifiedImageError
 
 from videval.errors import ModelFailure, VideoFailure
 from videval.types import Clip, Image, Prompt, Remote
@@ -142,7 +141,7 @@ def _image_file(path: str) -> Encoded:
             if picture.format in SENT_AS_THEY_ARE:
                 return Encoded(mime=f"image/{picture.format.lower()}", pieces=(_file(Path(path)),))
             return Encoded(mime="image/png", pieces=(_encoded(picture.convert("RGB"), FORMATS["png"]),))
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise VideoFailure(f"{path}: the image cannot be read: {error}") from error
 
 
