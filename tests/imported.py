@@ -90,7 +90,7 @@ def database(settings: Settings) -> Iterator[Database]:
 
 def questions(data: Path, variant: str = VARIANT) -> list[Sample]:
     asked = parse_variant(variant)
-    return find_benchmark(asked.benchmark).load(data / asked.benchmark, asked)
+    return list(find_benchmark(asked.benchmark).load(data / asked.benchmark, asked))
 
 
 def all_answered(samples: list[Sample]) -> dict[str, object]:

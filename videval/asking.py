@@ -5,6 +5,7 @@ else looks into keys. What is read is pure, so that it can be done again without
 """
 
 import json
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,7 +19,19 @@ from videval.plain import plain
 from videval.protocols import Scorer
 from videval.types import Part, Prediction, PredictionState, Reading, Said, Sample, Score, Verdict, Wording
 
-__all__ = ["Asking", "One", "Pack", "asking", "is_pack", "newer_than", "one_by_one", "one_key", "packed", "rule_scorer"]
+__all__ = [
+    "Asking",
+    "One",
+    "Pack",
+    "asking",
+    "is_pack",
+    "newer_than",
+    "one_by_one",
+    "one_key",
+    "packed",
+    "places_in_packs",
+    "rule_scorer",
+]
 
 _ONE, _PACK = "sample:", "pack:"
 _CUT = "cut off while thinking"
@@ -106,14 +119,32 @@ def packed(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     The first pack about a video is named after it, as long as videval has packed; others say all that they show.
     """
     packs: dict[str, list[Sample]] = {}
+    keys = _Keys()
     for sample in samples:
-        by_video = f"{_PACK}{sample.video}"
-        first = packs.setdefault(by_video, [sample])[0]
-        if first is sample:
-            continue
-        key = by_video if _what(first) == _what(sample) else f"{_PACK}{_what(sample)}"
-        packs.setdefault(key, []).append(sample)
+        packs.setdefault(keys.of(sample), []).append(sample)
     return packs
+
+
+def places_in_packs(samples: Iterable[Sample]) -> "dict[str, array[int]]":
+    """The same, with the places of the samples in place of them."""
+    packs: dict[str, array[int]] = {}
+    keys = _Keys()
+    for place, sample in enumerate(samples):
+        packs.setdefault(keys.of(sample), array("L")).append(place)
+    return packs
+
+
+class _Keys:
+    """The keys of packs, as their samples come."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+
+    def of(self, sample: Sample) -> str:
+        """The key of the pack that a sample belongs to."""
+        what = _what(sample)
+        first = self._first.setdefault(sample.video, what)
+        return f"{_PACK}{sample.video if what == first else what}"
 
 
 def _what(sample: Sample) -> str:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from videval.asking import asking, is_pack
 from videval.benchmarks.catalog import find_benchmark
-from videval.db import results
+from videval.db import again, results, scores
 from videval.db.records import RunInfo
-from videval.db.scores import forget_sums
 from videval.db.session import Database
 from videval.packs import pack_statistics
 from videval.report import fold
@@ -33,11 +32,11 @@ def merge(
     database: Database, run: RunInfo, *, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Merged:
     """Recompute predictions and rule scores (after a new parser, or imported rows); the same result when repeated.
+    What is stored so already is not written again.
 
     `on_progress` hears how many responses are done, and of how many. Reading and scoring hold up no writer.
     """
     bench = find_benchmark(run.benchmark)
-    database.write(forget_sums, run.run_id)
     counts: Counter[str] = Counter()
     statistics: Counter[str] = Counter()
     with database.read() as connection:
@@ -46,7 +45,10 @@ def merge(
         with database.read() as connection:
             found = results.answered(connection, ids[start : start + CHUNK])
         readings = [(answer, asking(answer.key, bench).read(answer.samples, answer.said)) for answer in found]
-        database.write(results.store_readings, run.run_id, readings)
+        with database.read() as connection:
+            changed = again.news(connection, run.run_id, readings)
+        if changed:
+            database.write(results.store_readings, run.run_id, changed)
         counts.update(
             responses=len(found),
             predictions=sum(len(r.predictions) for _, r in readings),
@@ -55,10 +57,21 @@ def merge(
         packs = [(a.said.text, [s.id for s in a.samples]) for a in found if is_pack(a.key)]
         statistics.update(pack_statistics(packs) if packs else {})
         on_progress(min(start + CHUNK, len(ids)), len(ids))
-    fold(database, run)
+    _add_up(database, run)
     return Merged(
         responses=counts["responses"],
         predictions=counts["predictions"],
         scored=counts["scored"],
         vlmevalkit=dict(statistics),
     )
+
+
+def _add_up(database: Database, run: RunInfo) -> None:
+    """Have the run's sums up to date, and all of them made anew if they are not what its rows come to."""
+    fold(database, run)
+    with database.read() as connection:
+        sums = scores.read_sums(connection, run.run_id)
+        is_right = sums is not None and sums.scorers == scores.scorers_of(connection, run.run_id)
+    if not is_right:
+        database.write(scores.forget_sums, run.run_id)
+        fold(database, run)

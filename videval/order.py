@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from videval.models.endpoint_card import endpoint_card
 from videval.models.limits import refuse_thinking, refused
 from videval.models.remote_limits import remarks_on_remote
 from videval.plain import plain
-from videval.runkey import KeyParts, run_key, sampling_of_key
+from videval.runkey import Content, KeyParts, content_of, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
 from videval.video.paths import absent, resolve_video
 from videval.video.sampling import check_sampling, explicit
@@ -23,7 +24,7 @@ from videval.video.sampling import check_sampling, explicit
 __all__ = ["Order", "flat"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """What a user asks for: these questions, sampled and worded like this, of that model.
 
@@ -32,6 +33,7 @@ class Order:
     videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
     cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
     page's. `max_cost`, `max_tokens`: what all answers together may cost and take, of a model at an endpoint.
+    `remembered`: what its questions come to, where that is known without looking at them.
     """
 
     benchmark: Benchmark
@@ -55,6 +57,12 @@ class Order:
     sampled: FrameSampling | None = None
     max_cost: float | None = None
     max_tokens: int | None = None
+    remembered: Content | None = None
+
+    @cached_property
+    def content(self) -> Content:
+        """What its questions come to; they are gone through once, if it is not remembered."""
+        return self.remembered or content_of(self.benchmark.name, self.samples)
 
     @property
     def prompt_set(self) -> PromptSet:
@@ -117,6 +125,10 @@ class Order:
 
     def refused(self) -> list[str]:
         """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
+        return list(self._refused)
+
+    @cached_property
+    def _refused(self) -> tuple[str, ...]:
         refuse_thinking(self.spec, self.generation)
         said = refused(self.spec, self.samples, max_frames=self.max_frames, sampling=self.sampling())
         if self.benchmark.is_foreign and self.spec.remote and reads_itself(self.spec):
@@ -125,7 +137,7 @@ class Order:
                 hint='transport = "frames" in the endpoint\'s entry',
             )
         said += remarks_on_remote(self.spec, self.generation, self._asking(), max_pixels=self.max_pixels)
-        return [*said, *too_long(self.spec, self._asking())]
+        return (*said, *too_long(self.spec, self._asking()))
 
     def _asking(self) -> Asking:
         """What of the order decides how many tokens a question has."""
@@ -149,7 +161,7 @@ class Order:
             KeyParts(
                 content=content,
                 variant=self.variant.name,
-                sampling=sampling_of_key(self.sampling(), self.samples),
+                sampling=sampling_of_key(self.sampling(), has_spans=self.content.has_spans),
                 load_key=self.load_key,
                 generation=self.generation,
                 form=self.form,
@@ -168,7 +180,7 @@ class Order:
         it. Of another toolkit's benchmark only that knows where they are."""
         if self.benchmark.is_foreign:
             return []
-        files = list(dict.fromkeys(file for s in self.samples for file in s.files))
+        files = self.content.files
         try:
             for file in files:
                 resolve_video(self.root, file, allow_symlinks=self.allow_symlinks)
@@ -186,7 +198,7 @@ class Order:
                 "title": self.benchmark.title,
                 "paper": self.benchmark.paper,
                 "variant": self.variant.name,
-                "questions": len(self.samples),
+                "questions": self.content.questions,
                 "content": content,
                 "pack": self.variant.pack,
                 "subtitles": self.variant.subtitles,

@@ -17,6 +17,7 @@ from videval.benchmarks.table_text import names_a_table
 from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
+from videval.known import with_questions
 from videval.models.catalog import concrete_dtype, model_spec
 from videval.models.dialects import reads_itself
 from videval.models.endpoints import endpoint_of
@@ -43,13 +44,9 @@ def make_order(asked: Asked, settings: Settings) -> Order:
     root = asked.data_root or _folder(order.benchmark, settings)
     if not root.is_dir():
         raise DataMissing(f"{root} is not a folder", hint="--data-root FOLDER")
-    return replace(
-        order,
-        root=root,
-        samples=order.benchmark.load(root, order.variant),
-        left_out=order.benchmark.left_out(root, order.variant),
-        allow_symlinks=settings.allow_symlinks,
-    )
+    left_out = order.benchmark.left_out(root, order.variant)
+    order = replace(order, root=root, left_out=left_out, allow_symlinks=settings.allow_symlinks)
+    return with_questions(order, settings)
 
 
 def order_unread(asked: Asked) -> Order:

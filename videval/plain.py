@@ -15,6 +15,8 @@ __all__ = ["Unreadable", "plain", "restored", "scalar"]
 T = TypeVar("T")
 _BARE = (int, float, str)
 """What is the same in JSON: a clip has hundreds of times, and none of them is looked at."""
+_AS_IT_STANDS = frozenset((str, int, float, bool, type(None)))
+"""What needs no second look: nearly every cell of a benchmark."""
 
 
 class Unreadable(ValueError):
@@ -23,8 +25,8 @@ class Unreadable(ValueError):
 
 def plain(record: Any) -> dict[str, Any]:
     """The fields of a frozen record that are not at their default, by name, as JSON has them."""
-    values = ((f, getattr(record, f.name)) for f in fields(record))
-    return {f.name: _plain(value) for f, value in values if value != _default(f)}
+    values = ((name, getattr(record, name), default) for name, default in _defaults(record.__class__))
+    return {name: _plain(value) for name, value, default in values if value != default}
 
 
 def restored(kind: type[T], data: Mapping[str, Any]) -> T:
@@ -38,11 +40,15 @@ def restored(kind: type[T], data: Mapping[str, Any]) -> T:
 
 
 def _plain(value: Any) -> Any:
+    if value.__class__ in _AS_IT_STANDS:
+        return value
+    if isinstance(value, list | tuple):
+        return [v if v.__class__ in _AS_IT_STANDS else _plain(v) for v in value]
+    if isinstance(value, dict):
+        return {name: v if v.__class__ in _AS_IT_STANDS else _plain(v) for name, v in value.items()}
     if is_dataclass(value):
         return plain(value)
-    if isinstance(value, Mapping):
-        return {name: _plain(v) for name, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+    return {name: _plain(v) for name, v in value.items()} if isinstance(value, Mapping) else value
 
 
 def _record(kind: Any, data: Mapping[str, Any], where: str) -> Any:
@@ -69,6 +75,12 @@ def _restored(hint: Any, value: Any, where: str) -> Any:
 
 def _default(f: "Field[Any]") -> Any:
     return f.default if f.default_factory is MISSING else f.default_factory()
+
+
+@cache
+def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The fields of a record with their defaults, which are only compared with."""
+    return tuple((f.name, _default(f)) for f in fields(kind))
 
 
 @cache

@@ -2,23 +2,22 @@
 bell for them is not known here. What else may be done to a run: `changes.py`."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar, TypeVarTuple
 
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
 from videval.db import snapshots
-from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
 from videval.db.runs import NewRun
 from videval.db.session import Connection, Database
 from videval.db.usage import set_limits
 from videval.errors import DataMissing, UnknownName, UsageError
 from videval.order import Order
-from videval.plans import plans
-from videval.runkey import snapshot_digest
+from videval.plans import Plans, plans
 from videval.types import RunState
 from videval.words import plural
 
@@ -31,17 +30,20 @@ CHUNK = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Enqueued:
-    """What `enqueue` did: the run, whether it is new, how many requests were added or reopened."""
+    """What `enqueue` did: the run, whether it is new, how many requests were added or reopened, and what is to be said
+    of its questions."""
 
     run: RunInfo
     created: bool
     added: int
     reopened: int
+    remarks: tuple[str, ...] = ()
 
 
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
 
 
 def enqueue(
@@ -52,39 +54,58 @@ def enqueue(
     `new` makes another run although one exists. Raises UsageError, DataMissing, DatabaseUnavailable before any row
     is written; when it is cut off later, the same call finishes the work.
     """
+    if not new and (run := _as_it_is(database, order)):
+        return Enqueued(run=run, created=False, added=0, reopened=0, remarks=_remarks_of(run))
     missing = check(order)
-    digest = snapshot_digest(order.benchmark.name, order.samples)
-    snapshot_id = _store_snapshot(database, order, digest)
+    digest = order.content.digest
+    snapshot_id = _store_snapshot(database, order)
     copies = _read(database, rows.find_copies, order.run_key(digest))
     created = new or not copies
     if created:
-        run_id = database.write(_create, order, _new_run(order, len(copies), snapshot_id, digest, missing))
+        run_id = database.write(_create, order, _new_run(order, len(copies), snapshot_id, missing))
     else:
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
         if order.recipe and copies[-1].recipe != order.recipe:
             database.write(rows.set_recipe, run_id, order.recipe)
         if order.max_tokens is not None or order.max_cost is not None:
             database.write(partial(set_limits, max_tokens=order.max_tokens, max_cost=order.max_cost), run_id)
-    asked, added = _plans(database, order, run_id, snapshot_id, digest, missing), 0
+    asked, added = _plans(database, order, run_id, snapshot_id, missing), 0
     for chunk in _chunks(asked):
         added += database.write(plan_rows.add_requests, run_id, chunk)
         if on_progress:
             on_progress(added, len(asked))
     reopened = database.write(_activate, run_id)
     run = _read(database, rows.get_run, run_id)
-    return Enqueued(run=run, created=created, added=added, reopened=reopened)
+    remarks = _remarks_of(run) if created else tuple(order.remarks())
+    return Enqueued(run=run, created=created, added=added, reopened=reopened, remarks=remarks)
+
+
+def _remarks_of(run: RunInfo) -> tuple[str, ...]:
+    """What was to be said of a run's questions when it was made."""
+    return tuple(run.card["benchmark"].get("remarks", ()))  # runs of 0.1.0 have none
+
+
+def _as_it_is(database: Database, order: Order) -> RunInfo | None:
+    """The run of an order whose questions are remembered, if it is known without looking at these that it lacks none of
+    them."""
+    limits = (order.max_cost, order.max_tokens)
+    if order.remembered is None or limits != (None, None) or order.missing_files():
+        return None
+    run = next(reversed(copies_of(database, order)), None)
+    if run is None or run.state != RunState.ACTIVE or run.missing or run.limit is not None or run.is_imported:
+        return None
+    return run if order.recipe in (None, run.recipe) else None
 
 
 def copies_of(database: Database, order: Order) -> list[RunInfo]:
     """The runs that are of this order, oldest first."""
-    return _read(database, rows.find_copies, order.run_key(snapshot_digest(order.benchmark.name, order.samples)))
+    return _read(database, rows.find_copies, order.run_key(order.content.digest))
 
 
 def create(database: Database, order: Order, *, more: Mapping[str, Any]) -> RunInfo:
     """Make another run of an order, which has no requests yet; `more` goes into its card."""
-    digest = snapshot_digest(order.benchmark.name, order.samples)
-    snapshot_id = _store_snapshot(database, order, digest)
-    made = _new_run(order, len(copies_of(database, order)), snapshot_id, digest, set())
+    snapshot_id = _store_snapshot(database, order)
+    made = _new_run(order, len(copies_of(database, order)), snapshot_id, set())
     run_id = database.write(_create, order, replace(made, card={**made.card, **more}))
     return _read(database, rows.get_run, run_id)
 
@@ -94,11 +115,13 @@ def check(order: Order) -> set[str]:
     there, of an order that may go on without them. Raises UsageError, DataMissing."""
     order.sampling()  # raises what the order cannot have
     order.refused()
-    if not order.samples:
+    if not order.content.questions:
         raise UsageError(f"{order.variant.name} has no questions")
     missing = order.missing_files()
+    if not missing:
+        return set()
     all_are = not any(set(missing).isdisjoint(s.files) for s in order.samples)
-    if not missing or (order.allow_missing and not all_are):
+    if order.allow_missing and not all_are:
         return set(missing)
     more = [f"  ... and {len(missing) - 20} more"] if len(missing) > 20 else []
     shown = "\n".join([*(f"  {file}" for file in missing[:20]), *more])
@@ -116,37 +139,36 @@ def _read(database: Database, query: Callable[[Connection, *Ts], T], *args: *Ts)
         return query(connection, *args)
 
 
-def _store_snapshot(database: Database, order: Order, digest: str) -> int:
-    columns = list(dict.fromkeys(c for s in order.samples for c in s.row))
+def _store_snapshot(database: Database, order: Order) -> int:
+    content = order.content
     add = partial(
         snapshots.add_snapshot,
-        digest=digest,
+        digest=content.digest,
         benchmark=order.benchmark.name,
-        columns=columns,
-        num_samples=len(order.samples),
+        columns=content.columns,
+        num_samples=content.questions,
     )
     snapshot_id = database.write(add)
-    if len(_read(database, snapshots.sample_ids, snapshot_id)) < len(order.samples):
-        for chunk in _chunks(list(enumerate(order.samples))):
+    if _read(database, snapshots.count_samples, snapshot_id) < content.questions:
+        for chunk in _chunks(enumerate(order.samples)):
             database.write(snapshots.add_samples, snapshot_id, chunk)
     return snapshot_id
 
 
-def _plans(
-    database: Database, order: Order, run_id: int, snapshot_id: int, digest: str, missing: set[str]
-) -> list[RequestPlan]:
+def _plans(database: Database, order: Order, run_id: int, snapshot_id: int, missing: set[str]) -> Plans:
     return plans(
         order.samples,
-        _read(database, snapshots.sample_ids, snapshot_id),
+        _read(database, snapshots.row_ids, snapshot_id),
         pack=order.variant.pack,
-        shuffled_by=None if order.in_order else digest,
+        shuffled_by=None if order.in_order else order.content.digest,
         missing=missing,
         known=_read(database, rows.request_keys, run_id) if order.limit is not None else (),
         limit=order.limit,
     )
 
 
-def _new_run(order: Order, copy: int, snapshot_id: int, digest: str, missing: set[str]) -> NewRun:
+def _new_run(order: Order, copy: int, snapshot_id: int, missing: set[str]) -> NewRun:
+    digest = order.content.digest
     return NewRun(
         name="",
         key=order.run_key(digest),
@@ -166,7 +188,7 @@ def _new_run(order: Order, copy: int, snapshot_id: int, digest: str, missing: se
         max_attempts=order.max_attempts,
         priority=order.priority,
         limit=order.limit,
-        missing=tuple(s.id for s in order.samples if not missing.isdisjoint(s.files)),
+        missing=tuple(s.id for s in order.samples if not missing.isdisjoint(s.files)) if missing else (),
         card=order.card(digest),
         prompts=order.prompt_set,
         protocol=order.benchmark.protocol_version,

@@ -81,11 +81,12 @@ def enqueue(settings: Settings, database: Database, order: Order, *, new: bool =
     with busy("writing requests") as tell:
         done = runs.enqueue(database, order, new=new, on_progress=tell)
     rung = _ring(settings, database, done.run, busy)
-    return Placed(enqueued=done, remarks=tuple(_remarks(order, done.run)), rung=rung)
+    return Placed(enqueued=done, remarks=tuple(_remarks(done)), rung=rung)
 
 
-def _remarks(order: Order, run: RunInfo) -> Iterator[str]:
-    yield from order.remarks()
+def _remarks(done: Enqueued) -> Iterator[str]:
+    run = done.run
+    yield from done.remarks
     if run.missing:
         yield f"{plural(len(run.missing), 'question')} left out, since their videos are missing; coverage will say so"
 

@@ -1,25 +1,31 @@
 """From rows to bells: for a run that is new, and again for those whose bell may be lost."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
-from videval.db import queue
+from videval.db import queue, runs
 from videval.db.identity import database_id
 from videval.db.queue import Ring
 from videval.db.session import Database
 from videval.settings import Settings
-from workers.bell import queue_lengths, queue_name, ring
+from workers.bell import queue_length, queue_lengths, queue_name, ring
 
-__all__ = ["publish_due", "publish_run"]
+__all__ = ["WINDOW", "publish_due", "publish_run"]
 
 CHUNK = 2000
+WINDOW = 20_000
+"""Messages in a queue beyond which nobody is rung for until some are heard: a million would be a gigabyte of Redis."""
 
 
 def publish_run(settings: Settings, database: Database, run_id: int) -> Iterator[int]:
-    """Ring for every request of a run that nobody rang for; yields how many so far."""
+    """Ring for the requests of a run that nobody rang for, as far as the window goes; yields how many so far."""
     sent, after, known_as = 0, 0, database_id(database)
-    while True:
+    with database.read() as connection:
+        load_key = runs.get_run(connection, run_id).load_key
+    room = WINDOW - queue_length(settings, queue_name(known_as, load_key))
+    while sent < room:
         with database.read() as connection:
-            rings = queue.pending_of_run(connection, run_id, after=after, limit=CHUNK)
+            rings = queue.pending_of_run(connection, run_id, after=after, limit=min(CHUNK, room - sent))
         if not rings:
             return
         _ring(settings, database, rings, known_as)
@@ -33,7 +39,8 @@ def _ring(settings: Settings, database: Database, rings: Sequence[Ring], known_a
 
 
 def publish_due(settings: Settings, database: Database, low_water: Mapping[str, int]) -> int:
-    """Ring again for requests whose bell may be lost: for each load key whose queue holds less than its `low_water`.
+    """Ring for what waits of each of these load keys: for those that nobody rang for until the window is full, and
+    again for those whose bell may be lost where a queue holds less than its `low_water`.
 
     A Redis that holds nothing at all (flushed, started again) has lost every bell: there is nothing to wait for.
     Returns how many were rung for.
@@ -46,12 +53,21 @@ def publish_due(settings: Settings, database: Database, low_water: Mapping[str, 
     is_empty = not any(lengths.values())
     patience = min(1.0, settings.republish) if is_empty else settings.republish
     for key, name in names.items():
-        room = low_water[key] - lengths[name]
-        while room > 0:
-            with database.read() as connection:
-                rings = queue.due(connection, key, patience=patience, limit=min(room, CHUNK))
-            if not rings:
-                break
-            _ring(settings, database, rings, known_as)
-            room, rung = room - len(rings), rung + len(rings)
+        again = partial(queue.due, load_key=key, patience=patience)
+        fresh = partial(queue.never_rung, load_key=key)
+        sent = _fill(settings, database, low_water[key] - lengths[name], again, known_as)
+        rung += sent + _fill(settings, database, WINDOW - lengths[name] - sent, fresh, known_as)
+    return rung
+
+
+def _fill(settings: Settings, database: Database, room: int, find: Callable[..., list[Ring]], known_as: str) -> int:
+    """Ring for what is found, as far as there is room; returns how many that are."""
+    rung = 0
+    while rung < room:
+        with database.read() as connection:
+            rings = find(connection, limit=min(room - rung, CHUNK))
+        if not rings:
+            break
+        _ring(settings, database, rings, known_as)
+        rung += len(rings)
     return rung

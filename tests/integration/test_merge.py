@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from tests.questions import answer, make_run, order, request_ids, samples, take
 from videval import changes
@@ -13,8 +13,9 @@ from videval.changes import retry
 from videval.db import results, runs
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
-from videval.db.tables import PredictionRow, RequestRow, ResponseRow, SampleScoreRow
+from videval.db.tables import PredictionRow, RequestRow, ResponseRow, SampleScoreRow, ScoreSumRow
 from videval.merge import merge
+from videval.report import score_report
 from videval.runs import enqueue
 from videval.types import RunState
 
@@ -51,6 +52,43 @@ def test_answers_are_scored_again_and_once_more_with_the_same_result(database, r
     assert (merged.responses, merged.predictions, merged.scored, dict(merged.vlmevalkit)) == (10, 10, 10, {})
     assert verdicts(database) == {"right": 5, "wrong": 5}
     assert merge(database, run) == merged and verdicts(database) == {"right": 5, "wrong": 5}
+
+
+def test_what_is_stored_so_already_is_not_written_again(database, run, monkeypatch):
+    first = merge(database, run)
+    monkeypatch.setattr(results, "store_readings", lambda *_: pytest.fail("written again"))
+    assert merge(database, run) == first and verdicts(database) == {"right": 5, "wrong": 5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        update(PredictionRow).where(PredictionRow.sample_id == 3).values(text="another"),
+        update(PredictionRow).where(PredictionRow.sample_id == 3).values(how="another"),
+        update(SampleScoreRow).where(SampleScoreRow.sample_id == 3).values(verdict="unparsed", value=None),
+        update(SampleScoreRow).where(SampleScoreRow.sample_id == 3).values(scorer="another@1"),
+        delete(SampleScoreRow).where(SampleScoreRow.sample_id == 3),
+        delete(PredictionRow).where(PredictionRow.sample_id == 3),
+        update(ResponseRow).where(ResponseRow.request_id == 3).values(text="A"),
+    ],
+)
+def test_one_row_that_is_otherwise_is_all_that_is_written(database, run, monkeypatch, change):
+    merge(database, run)
+    before, real, written = (predictions(database), verdicts(database)), results.store_readings, []
+    database.write(lambda c: c.execute(change))
+    monkeypatch.setattr(results, "store_readings", lambda c, r, some: written.append(len(some)) or real(c, r, some))
+    merge(database, run)
+    assert written == [1]
+    if change.table.name != "responses":
+        assert (predictions(database), verdicts(database)) == before
+
+
+def test_sums_that_are_not_what_the_rows_come_to_are_made_anew(database, run):
+    merge(database, run)
+    right = score_report(database, run)
+    database.write(lambda c: c.execute(update(ScoreSumRow).values(scorers={"choice@1": 9}, tallies=[])))
+    merge(database, run)
+    assert score_report(database, run) == right and right.scored == 10
 
 
 @pytest.mark.parametrize(("chunk", "heard"), [(4, [4, 8, 10]), (5, [5, 10]), (500, [10])])

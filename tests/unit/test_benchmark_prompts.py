@@ -33,7 +33,7 @@ def shown(
 
 def loaded(name: str, root: Path) -> tuple[Benchmark, list[Sample]]:
     found = find_benchmark(name)
-    return found, found.load(tree(name, root), found.variant(num_frames=8))
+    return found, list(found.load(tree(name, root), found.variant(num_frames=8)))
 
 
 def texts(parts: tuple[Part, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 import videval.export
 import videval.export.files as files
+import videval.export.read as read
 import videval.export.xlsx as xlsx
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import FORMATS, ExportFormat, Table, export_path, export_table, owner_of, read_export
@@ -132,13 +134,24 @@ def test_a_workbook_over_four_gigabytes_is_a_usage_error(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_rows_than_a_sheet_has_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("count", "sheets"), [(0, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
+def test_more_rows_than_a_sheet_has_go_on_in_another_one_and_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, sheets: int
+) -> None:
     monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
-    many: list[dict[str, Scalar]] = [{"index": n} for n in range(3)]
-    export_table(table(rows=many[:2]), tmp_path / "t.xlsx", "xlsx")
-    with pytest.raises(UsageError, match="more than 2 predictions") as e:
-        export_table(table(rows=many), tmp_path / "t.xlsx", "xlsx")
-    assert "parquet" in e.value.hint
+    monkeypatch.setattr(read, "MOST_ROWS", 3)
+    many: list[dict[str, Scalar]] = [{"index": n, "prediction": "a\x00" if n == 4 else None} for n in range(count)]
+    done = export_table(table(rows=many, failures=many), tmp_path / "t.xlsx", "xlsx")
+    names = ["predictions", *(f"predictions {n}" for n in range(2, sheets + 1))]
+    with zipfile.ZipFile(tmp_path / "t.xlsx") as book:
+        found = re.findall('sheet name="(.*?)"', book.read("xl/workbook.xml").decode())
+    assert [name for name in found if name.startswith("predictions")] == names
+    assert (done.rows, done.failures, len(done.notes)) == (count, count, int(sheets > 1))
+    assert not done.notes or (names[-1] in done.notes[0] and "2 rows" in done.notes[0])
+    assert read_export(tmp_path / "t.xlsx") == many
+
+
+def test_more_columns_than_a_sheet_has_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xlsx, "MAX_COLUMNS", 1)
     with pytest.raises(UsageError, match="2 columns"):
         export_table(table(), tmp_path / "t.xlsx", "xlsx")

@@ -4,14 +4,16 @@ A test that fails here says that an upgrade would make finished runs look new. D
 at a default that means "as it was", or make a new format with a migration.
 """
 
+import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import pytest
 
 from videval.plain import Unreadable, plain, restored
-from videval.runkey import KeyParts, run_key, sampling_of_key, snapshot_digest
+from videval.runkey import KeyParts, content_of, run_key, sampling_of_key, snapshot_digest
 from videval.types import (
     ClipRef,
     FrameSampling,
@@ -154,6 +156,48 @@ def test_every_field_of_a_sample_tells_snapshots_apart(name: str) -> None:
     assert snapshot_digest("b", [replace(one, **{name: value})]) != snapshot_digest("b", [one])
 
 
+ODD: tuple[Sample, ...] = (
+    Sample(id="1", question="q", video="a.mp4", start=8.0, end=9.5, row={"n": 3, "x": 1.0, "b": True, "no": None}),
+    Sample(id="2", question='\ud800 \u2028 "', clips=BESIDE["clips"], images=("i.png",), sounds=BESIDE["sounds"]),
+    Sample(id="3", question="", video="", answer="", candidates=("", "A"), row={"": ""}),
+    Sample(id="4", question="q", clips=(ClipRef(video="a", sampling=FrameSampling(policy="rate", fps=2.0)),)),
+)
+"""What a file of questions may hold, and no published one does."""
+
+
+def written_out(benchmark: str, samples: tuple[Sample, ...]) -> str:
+    """A digest by its definition, step by step."""
+    lines: list[Any] = [{"format": 1, "snapshot": benchmark}]
+    for sample in samples:
+        said = json.loads(
+            json.dumps(asdict(sample)), parse_float=lambda t: int(float(t)) if float(t) % 1 == 0 else float(t)
+        )
+        cells = [[name, None if cell is None else str(cell)] for name, cell in sample.row.items()]
+        lines.append(without_defaults(sample, said) | ({"row": cells} if cells else {}))
+    text = "".join(json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n" for line in lines)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def without_defaults(record: Any, said: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a record that are not at their default, records in lists too."""
+    kept = {}
+    for f in fields(record):
+        value, default = getattr(record, f.name), {} if f.name == "row" else f.default
+        if value == default:
+            continue
+        kept[f.name] = said[f.name]
+        if isinstance(value, tuple) and value and is_dataclass(value[0]):
+            kept[f.name] = [without_defaults(one, x) for one, x in zip(value, said[f.name], strict=True)]
+        elif is_dataclass(value):
+            kept[f.name] = without_defaults(value, said[f.name])
+    return kept
+
+
+@pytest.mark.parametrize("samples", [SAMPLES, ODD, *((one,) for one in ODD)])
+def test_a_digest_is_what_its_definition_says(samples: tuple[Sample, ...]) -> None:
+    assert snapshot_digest("b", samples) == written_out("b", samples)
+
+
 def test_the_order_of_samples_and_of_their_columns_is_content_and_the_order_of_fields_is_not() -> None:
     first, second = SAMPLES
     turned = replace(second, row=dict(reversed([*second.row.items()])))
@@ -176,15 +220,20 @@ def test_a_cell_is_its_text_however_it_was_read() -> None:
     assert number == word and len({number, real, none}) == 3
 
 
+def in_key(sampling: FrameSampling, samples: Iterable[Sample]) -> FrameSampling:
+    """A sampling as it enters the key of a run that asks these."""
+    return sampling_of_key(sampling, has_spans=content_of("b", samples).has_spans)
+
+
 def test_what_a_second_is_matters_where_seconds_are_asked_for() -> None:
     count = FrameSampling(policy="interior", num_frames=8, times="real")
     rate = FrameSampling(policy="rate", fps=1.0, times="real")
-    assert sampling_of_key(count, SAMPLES[:1]) == replace(count, times="nominal")
-    assert sampling_of_key(count, SAMPLES) == count, "one of them has a span"
-    assert sampling_of_key(count, [replace(SAMPLES[0], clips=BESIDE["clips"])]) == count, "one of its clips has"
-    assert sampling_of_key(rate, SAMPLES[:1]) == rate
+    assert in_key(count, SAMPLES[:1]) == replace(count, times="nominal")
+    assert in_key(count, SAMPLES) == count, "one of them has a span"
+    assert in_key(count, [replace(SAMPLES[0], clips=BESIDE["clips"])]) == count, "one of its clips has"
+    assert in_key(rate, SAMPLES[:1]) == rate
     ruled = replace(rate, fps=None, by_length=(LengthRule(fps=1.0),))
-    assert sampling_of_key(ruled, SAMPLES[:1]) == ruled, "its rules have rates"
+    assert in_key(ruled, SAMPLES[:1]) == ruled, "its rules have rates"
 
 
 SPEC = ModelSpec(

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -121,11 +122,11 @@ def test_a_folder_is_not_a_question_file_but_may_hold_one(tmp_path: Path) -> Non
 
 
 def test_a_disk_that_cannot_be_read_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Path) -> bytes:
+    def broken(self: Path, *how: str, **named: str) -> IO[bytes]:
         raise OSError(5, "Input/output error")
 
     path = write(tmp_path, QUESTIONS)
-    monkeypatch.setattr(Path, "read_bytes", broken)
+    monkeypatch.setattr(Path, "open", broken)
     with pytest.raises(EnvironmentProblem, match="Input/output error"):
         read_table(path)
 

@@ -152,7 +152,7 @@ class Benchmark(ABC):
         return FrameSampling(policy=policy, num_frames=variant.num_frames, times=self.times)
 
     @abstractmethod
-    def load(self, root: Path, variant: Variant) -> list[Sample]:
+    def load(self, root: Path, variant: Variant) -> Sequence[Sample]:
         """Read the prepared questions below `root`; DataMissing or InvalidTable if not as published."""
 
     def left_out(self, root: Path, variant: Variant) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from videval.benchmarks.table_json import JsonText
 from videval.types import ClipRef, FrameSampling
 from videval.video.paths import path_problem
 
-__all__ = ["clips_in", "files_in", "foreign", "is_list"]
+__all__ = ["clips_in", "files_in", "is_list", "wrong_path"]
 
 _LIST = re.compile(r'\s*\[\s*(["{\]\[]|\Z)')
 _KEYS = ("video", "start", "end", "frames", "fps")
@@ -35,10 +36,12 @@ def files_in(cell: str) -> tuple[str, ...]:
     return tuple(_each(cell, "image", _path))
 
 
-def foreign(path: str) -> str:
-    """What is wrong with a path that was written on another system; empty if nothing is."""
+@lru_cache(maxsize=1024)  # several questions in a row are about one video
+def wrong_path(path: str) -> str:
+    """What is wrong with the path of a file; empty if nothing is."""
     drive = re.match(r"[A-Za-z]:", path)
-    return f'{path!r}: folders are separated by "/", without a drive' if drive or "\\" in path else ""
+    foreign = f'{path!r}: folders are separated by "/", without a drive' if drive or "\\" in path else ""
+    return path_problem(path) or foreign
 
 
 def _each(cell: str, what: str, read: Callable[[Any], Any]) -> Iterator[Any]:
@@ -97,6 +100,6 @@ def _number(said: Mapping[str, Any], name: str) -> float | None:
 def _path(said: Any) -> str:
     if not isinstance(said, str) or not said.strip():
         raise ValueError("has no path" if said in (None, "") else f"{said!r} is not a path")
-    if wrong := path_problem(said) or foreign(said):
+    if wrong := wrong_path(said):
         raise ValueError(wrong)
     return said

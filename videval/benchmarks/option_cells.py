@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import warnings
+from functools import lru_cache
 from string import ascii_uppercase
 
 from videval.benchmarks.prompts import literal_list
@@ -22,6 +23,7 @@ _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\(\s*(\[.*\])\s*(?:,\s*dtype=[^()\[\
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
 
+@lru_cache(maxsize=1024)  # of many questions the options are the same
 def read_options(cell: str) -> tuple[str, ...]:
     """The options that a cell lists; ValueError says why it lists none ("are not a list: ...")."""
     array = _ARRAY.fullmatch(cell.strip())

@@ -5,8 +5,10 @@ and is not read as such is refused.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from string import ascii_lowercase
 
 from videval.benchmarks.option_cells import read_options
@@ -26,6 +28,10 @@ _PARTED = re.compile(r"\s*[;|/\n]\s*")
 _NUMBER = re.compile(r"[-+]?[\d.]+")
 _LAST_BARE = "h"
 """Single letters beyond this are columns of their own (x, y, w), and no options after a gap."""
+
+
+Answered = Callable[[], Iterator[tuple[str, Line]]]
+"""The lines that have an answer, each behind it, from the first one on whenever it is called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,22 +96,27 @@ def _in_a_row(labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(labels[label] for label in order[:end])
 
 
-def suspects(columns: Sequence[str], lines: Sequence[Line]) -> list[str]:
+def suspects(columns: Sequence[str], lines: Callable[[], Iterator[Line]]) -> list[str]:
     """Columns that look like options of these lines, in a table where no column's name says so."""
-    answered = [(str(line.cells["answer"]), line) for line in lines if line.cells.get("answer")]
+    answered = partial(_answered, lines)
     others = [name for name in columns if name not in KNOWN]
-    if not answered:
+    if next(answered(), None) is None:
         return []
     return [name for name in others if _lists_options(name, answered)] or _unnamed_series(others, answered)
 
 
-def _lists_options(name: str, answered: Sequence[tuple[str, Line]]) -> bool:
+def _answered(lines: Callable[[], Iterator[Line]]) -> Iterator[tuple[str, Line]]:
+    return ((str(line.cells["answer"]), line) for line in lines() if line.cells.get("answer"))
+
+
+def _lists_options(name: str, answered: Answered) -> bool:
     """Whether each cell lists texts that the answer is one of, or a letter for; in a column named so, whether any
     cell lists anything."""
-    cells = [(answer, str(cell)) for answer, line in answered if (cell := line.cells.get(name)) is not None]
+    cells = ((answer, str(cell)) for answer, line in answered() if (cell := line.cells.get(name)) is not None)
     if _OPTION_WORD.search(_plain(name)):
         return any(len(_listed(cell)) > 1 or _fits(answer, _PARTED.split(cell.strip())) for answer, cell in cells)
-    return bool(cells) and all(_fits(answer, _listed(cell)) for answer, cell in cells)
+    first = next(cells, None)
+    return first is not None and all(_fits(answer, _listed(cell)) for answer, cell in chain((first,), cells))
 
 
 def _listed(cell: str) -> Sequence[str]:
@@ -128,7 +139,7 @@ def _place(answer: str) -> int | None:
     return ascii_lowercase.index(letter[1].lower()) if letter else None
 
 
-def _unnamed_series(names: Sequence[str], answered: Sequence[tuple[str, Line]]) -> list[str]:
+def _unnamed_series(names: Sequence[str], answered: Answered) -> list[str]:
     """Columns of texts with one name but for a letter or a number, if that name says so or if each answer names one
     of them or repeats it."""
     series: dict[tuple[str, str, bool], dict[str, str]] = {}
@@ -138,7 +149,7 @@ def _unnamed_series(names: Sequence[str], answered: Sequence[tuple[str, Line]]) 
             series.setdefault((found["before"] or "", found["after"] or "", label.isdigit()), {})[label] = name
     for (before, after, _), labels in series.items():
         says_so = bool(_OPTION_WORD.search(f"{before} {after}"))
-        named = all(_names_one(answer, line, labels, otherwise=says_so) for answer, line in answered)
+        named = all(_names_one(answer, line, labels, otherwise=says_so) for answer, line in answered())
         if named and (len(labels) > 1 or not before + after):
             return list(labels.values())
     return []

@@ -66,7 +66,7 @@ class TableBenchmark(Benchmark):
         self.file = file
         self.allow_missing = allow_missing
 
-    def load(self, root: Path, variant: Variant) -> list[Sample]:
+    def load(self, root: Path, variant: Variant) -> Sequence[Sample]:
         if self.file is None:
             raise UsageError("a table is read from its file", hint="give the file: --data questions.tsv")
         return read_table(self.file, videos=None if self.allow_missing else root)

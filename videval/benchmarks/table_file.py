@@ -1,4 +1,4 @@
-"""Reads the text of a .tsv, .csv or .jsonl file as lines of cells.
+"""Reads a .tsv, .csv or .jsonl file as lines of cells, one after the other: no file is ever whole in memory.
 
 `read_cells` gives the cells as they stand, for people's own files: in tsv and csv each is a text and an empty one
 None; in jsonl a number that Python would write otherwise (1.50) is a text, and so are lists and objects.
@@ -15,14 +15,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from videval.benchmarks.table_json import JsonText, as_written, read_objects
-from videval.benchmarks.table_text import SUFFIXES, read_text
+from videval.benchmarks.table_json import JsonText, Text, as_written, read_objects
+from videval.benchmarks.table_text import SUFFIXES, text_of
 from videval.types import Scalar
 
-__all__ = ["SUFFIXES", "Cell", "JsonText", "Line", "Lines", "parse_lines", "read_cells", "read_lines"]
+__all__ = ["SUFFIXES", "Cell", "Cells", "JsonText", "Line", "Lines", "parse_lines", "read_cells", "read_lines"]
 
 LONGEST_CELL = 10_000_000
 """In characters: the subtitles of a day are a tenth of it, and a quote that is never closed is soon found."""
@@ -33,7 +34,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,20})?(?:e-[0-9]{2})?
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 Cell = Scalar | list[Any] | dict[str, Any]
-_Rows = list[tuple[int, list[str]]]
+_Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,16 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cells:
+    """A file as it is gone through: the columns in their order, and what is wrong with these. `read` gives the readable
+    lines, from the first one on whenever it is called, and adds what is wrong with the others to its list."""
+
+    columns: tuple[str, ...]
+    read: Callable[[list[str]], Iterator[Line]]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Lines:
     """What was read: the columns in their order, the readable lines, what is wrong with the others."""
 
@@ -53,47 +64,73 @@ class Lines:
     problems: list[str] = field(default_factory=list)
 
 
-def read_cells(path: Path) -> Lines:
-    """Read a file of questions by its suffix, its cells as they stand; raises what `read_text` raises."""
-    text, suffix = read_text(path), path.suffix.casefold()
-    return _checked(_read_json_lines(text, as_written) if suffix == ".jsonl" else _read_delimited(text, suffix))
+def read_cells(path: Path) -> Cells:
+    """Go through a file of questions by its suffix, its cells as they stand; raises what `text_of` raises."""
+    return _cells(text_of(path).lines, path.suffix.casefold(), as_written)
 
 
 def read_lines(path: Path) -> Lines:
-    """Read a published table by its suffix, with typed cells; raises what `read_text` raises."""
-    return parse_lines(read_text(path), path.suffix.casefold())
+    """Read a published table by its suffix, with typed cells; raises what `text_of` raises."""
+    return _typed(text_of(path).lines, path.suffix.casefold())
 
 
 def parse_lines(text: str, suffix: str) -> Lines:
     """Read the text of a published table with this suffix, with typed cells."""
-    if suffix == ".jsonl":
-        return _checked(_read_json_lines(text, lambda _, cells: cells))
-    return _checked(_with_numbers(_read_delimited(text, suffix)))
+    return _typed(lambda: iter(io.StringIO(text, newline="")), suffix)
 
 
-def _empty() -> Lines:
-    return Lines(columns=(), lines=[], problems=["line 1: the file is empty"])
+def _typed(text: Text, suffix: str) -> Lines:
+    cells = _cells(text, suffix, lambda _, found: found)
+    problems = list(cells.problems)
+    read = Lines(columns=cells.columns, lines=list(cells.read(problems)), problems=problems)
+    return read if suffix == ".jsonl" else _with_numbers(read)
 
 
-def _read_delimited(text: str, suffix: str) -> Lines:
+def _cells(text: Text, suffix: str, cells_of: Callable[[str, dict[str, Any]], dict[str, Cell]]) -> Cells:
+    if not any(line.strip() for line in text()):
+        return _nothing(["line 1: the file is empty"])
+    return _checked(_json_lines(text, cells_of) if suffix == ".jsonl" else _delimited(text, suffix))
+
+
+def _nothing(problems: Sequence[str]) -> Cells:
+    return Cells(columns=(), read=lambda _: iter(()), problems=tuple(problems))
+
+
+def _delimited(text: Text, suffix: str) -> Cells:
     csv.field_size_limit(LONGEST_CELL)
-    if not text.strip():
-        return _empty()
-    said = _SAID_BY_EXCEL.match(text)
-    lines = io.StringIO(text[said.end() :] if said else text, newline="").readlines()
+    said = _SAID_BY_EXCEL.match(next(text()))
+    lines = _behind(text, said.end()) if said else text
+    separator = said[1] if said else _separator(lines, _SEPARATORS[suffix])
     problems: list[str] = []
-    rows = list(_rows(lines, said[1] if said else _separator(lines, _SEPARATORS[suffix]), problems))
-    if not rows:
-        return replace(_empty(), problems=problems) if problems else _empty()
-    (_, columns), *body = _trimmed(rows)
-    names = [name.strip(" \t\ufeff") for name in columns]
-    whole = [(number, row) for number, row in body if len(row) == len(names)]
-    odd = [f"line {n}: {len(row)} cells, the header has {len(names)}" for n, row in body if len(row) != len(names)]
-    read = [Line(number=n, cells={c: v or None for c, v in zip(names, row, strict=True)}) for n, row in whole]
-    return Lines(columns=tuple(names), lines=read, problems=[*problems, *_header_problems(names), *odd])
+    header = next(_rows(lines(), separator, problems), None)
+    if header is None:
+        return _nothing(problems or ["line 1: the file is empty"])
+    width = _width(header[1], _body(lines, separator, []))
+    names = [name.strip(" \t\ufeff") for name in header[1][:width]]
+
+    def read(problems: list[str]) -> Iterator[Line]:
+        for number, cells in _body(lines, separator, problems):
+            row = cells[:width] if _is_blank(cells[width:]) else cells
+            if len(row) == len(names):
+                yield Line(number=number, cells={c: v or None for c, v in zip(names, row, strict=True)})
+            else:
+                problems.append(f"line {number}: {len(row)} cells, the header has {len(names)}")
+
+    return Cells(columns=tuple(names), read=read, problems=tuple(_header_problems(names)))
 
 
-def _separator(lines: Sequence[str], own: str) -> str:
+def _behind(text: Text, end: int) -> Text:
+    """The text without the beginning of its first line."""
+
+    def lines() -> Iterator[str]:
+        rest = text()
+        yield from (first[end:] for first in islice(rest, 1))
+        yield from rest
+
+    return lines
+
+
+def _separator(lines: Text, own: str) -> str:
     """What separates the cells: as the suffix says, unless only another one makes a header that can be used."""
 
     def fits(each: str) -> tuple[bool, bool, int]:
@@ -104,29 +141,53 @@ def _separator(lines: Sequence[str], own: str) -> str:
     return max(separators, key=fits)
 
 
-def _header(lines: Sequence[str], separator: str) -> set[str]:
-    _, names = next(_rows(lines, separator, []), (1, []))
+def _header(lines: Text, separator: str) -> set[str]:
+    _, names = next(_rows(lines(), separator, []), (1, []))
     return {name.strip(" \t\ufeff").casefold() for name in names}
 
 
-def _rows(lines: Sequence[str], separator: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
+def _body(lines: Text, separator: str, problems: list[str]) -> Iterator[_Row]:
+    """The rows behind the header."""
+    return islice(_rows(lines(), separator, problems), 1, None)
+
+
+class _Again(Iterator[str]):
+    """Lines one by one, of which those of the row that is being read can be had again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.row: list[str] = []
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.row.append(line)
+        return line
+
+    def from_second(self) -> None:
+        """Go on with the row's second line."""
+        self._lines = chain(self.row[1:], self._lines)
+        self.row.clear()
+
+
+def _rows(lines: Iterator[str], separator: str, problems: list[str]) -> Iterator[_Row]:
     """Each row that holds anything, with the number of its first line; behind a broken one it goes on a line later,
     behind a broken header not at all."""
-    start, has_header = 0, False
-    while start < len(lines):
-        rest = map(lines.__getitem__, range(start, len(lines)))
-        reader = csv.reader(rest, delimiter=separator, strict=True)
-        at = start
+    given, at, has_header = _Again(lines), 0, False
+    while True:
         try:
-            for row in reader:
+            for row in csv.reader(given, delimiter=separator, strict=True):
                 if not _is_blank(row):
                     has_header = True
                     yield at + 1, row
-                at = start + reader.line_num
+                at += len(given.row)
+                given.row.clear()
             return
         except csv.Error as error:
-            problems.append(f"line {at + 1}: {_quote_problem(lines[at], separator, error)}")
-            start = at + 1 if has_header else len(lines)
+            problems.append(f"line {at + 1}: {_quote_problem(given.row[0], separator, error)}")
+            if not has_header:
+                return
+            at += 1
+            given.from_second()
 
 
 def _quote_problem(line: str, separator: str, error: csv.Error) -> str:
@@ -141,12 +202,12 @@ def _is_blank(cells: Sequence[str]) -> bool:
     return not any(cells) or not any(map(str.strip, cells))
 
 
-def _trimmed(rows: _Rows) -> _Rows:
-    """The rows without what a spreadsheet leaves behind their last column: cells without a name and a content."""
-    header = rows[0][1]
+def _width(header: Sequence[str], body: Iterator[_Row]) -> int:
+    """How many columns there are, without what a spreadsheet leaves behind the last one: cells without a name and a
+    content."""
     named = max((i for i, name in enumerate(header, start=1) if name.strip()), default=0)
-    width = named if all(_is_blank(row[named : len(header)]) for _, row in rows[1:]) else len(header)
-    return [(number, row[:width] if _is_blank(row[width:]) else row) for number, row in rows]
+    is_left = named < len(header) and all(_is_blank(row[named : len(header)]) for _, row in body)
+    return named if is_left else len(header)
 
 
 def _header_problems(columns: list[str]) -> list[str]:
@@ -175,25 +236,28 @@ def _number(cell: str) -> int | float:
     return float(cell) if "." in cell or "e" in cell else int(cell)
 
 
-def _read_json_lines(text: str, cells_of: Callable[[str, dict[str, Any]], dict[str, Cell]]) -> Lines:
-    if not text.strip():
-        return _empty()
-    problems: list[str] = []
-    lines = [Line(number=number, cells=cells_of(line, found)) for number, line, found in read_objects(text, problems)]
-    columns = tuple(dict.fromkeys(name for line in lines for name in line.cells))
-    lines = [Line(number=x.number, cells={c: x.cells.get(c) for c in columns}) for x in lines]
-    return Lines(columns=columns, lines=lines, problems=problems)
+def _json_lines(text: Text, cells_of: Callable[[str, dict[str, Any]], dict[str, Cell]]) -> Cells:
+    columns = tuple(dict.fromkeys(name for _, _, found in read_objects(text, []) for name in found))
+
+    def read(problems: list[str]) -> Iterator[Line]:
+        for number, line, found in read_objects(text, problems):
+            cells = cells_of(line, found)
+            yield Line(number=number, cells={c: cells.get(c) for c in columns})
+
+    return Cells(columns=columns, read=read)
 
 
-def _checked(read: Lines) -> Lines:
-    """Add what no database or file can store: a NUL character, a lone surrogate, a number or a cell without an end."""
-    unusable = [
-        f"line {line.number}: column {name!r} holds {problem}"
-        for line in read.lines
-        for name, cell in line.cells.items()
-        if cell.__class__ is not int and (problem := _unusable(cell))
-    ]
-    return replace(read, problems=read.problems + unusable)
+def _checked(cells: Cells) -> Cells:
+    """Find what no database or file can store: a NUL character, a lone surrogate, a number or a cell without an end."""
+
+    def read(problems: list[str]) -> Iterator[Line]:
+        for line in cells.read(problems):
+            for name, cell in line.cells.items():
+                if cell.__class__ is not int and (problem := _unusable(cell)):
+                    problems.append(f"line {line.number}: column {name!r} holds {problem}")
+            yield line
+
+    return replace(cells, read=read)
 
 
 def _unusable(cell: Cell) -> str:

@@ -4,13 +4,15 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["JsonText", "as_written", "read_objects"]
+__all__ = ["JsonText", "Text", "as_written", "read_objects"]
+
+Text = Callable[[], Iterator[str]]
+"""The lines of a text, each with its end, from the first one on whenever it is called."""
 
 _DECODER = json.JSONDecoder()
-_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _COLON = re.compile(r"\s*:\s*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -21,12 +23,13 @@ class JsonText(str):
     __slots__ = ()
 
 
-def read_objects(text: str, problems: list[str]) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def read_objects(text: Text, problems: list[str]) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Each line's number, text and object; what cannot be read is added to `problems`."""
     if _is_one_list(text):
         problems.append("line 1: the whole file is a list, not an object a line -> jq -c '.[]' OLD > NEW.jsonl")
         return
-    for number, line in enumerate(_LINE_ENDS.split(text), start=1):
+    for number, ended in enumerate(text(), start=1):
+        line = ended.rstrip("\r\n")
         if line.strip():
             try:
                 yield number, line, _object(line)
@@ -39,9 +42,10 @@ def read_objects(text: str, problems: list[str]) -> Iterator[tuple[int, str, dic
                 problems.append(f"line {number}: {error}")
 
 
-def _is_one_list(text: str) -> bool:
+def _is_one_list(text: Text) -> bool:
+    first = next((line for line in text() if line.strip()), "")
     try:
-        return text.lstrip()[:1] == "[" and isinstance(json.loads(text), list)
+        return first.lstrip()[:1] == "[" and isinstance(json.loads("".join(text())), list)
     except (ValueError, RecursionError):
         return False
 

@@ -1,21 +1,25 @@
 """Turns the lines of a question file into samples, or into the list of all that is wrong with them."""
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from videval.benchmarks.clip_cells import clips_in, files_in, foreign, is_list
+import numpy as np
+
+from videval.benchmarks.clip_cells import clips_in, files_in, is_list, wrong_path
+from videval.benchmarks.on_disk import kept
 from videval.benchmarks.option_cells import read_options
 from videval.benchmarks.option_columns import KNOWN, OptionColumns, find_options, suspects
 from videval.benchmarks.prompts import LETTERS
-from videval.benchmarks.table_file import Cell, JsonText, Line, Lines, read_cells
+from videval.benchmarks.table_file import Cell, Cells, JsonText, Line, read_cells
 from videval.errors import InvalidTable, UsageError
 from videval.scorers.options import answer_letter, option_texts
 from videval.types import ClipRef, Sample, Scalar
-from videval.video.paths import absent, path_problem
+from videval.video.paths import absent
 
 __all__ = ["read_table"]
 
@@ -24,37 +28,41 @@ _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _MOST_MISSING = 20
 
 
-def read_table(path: Path, *, videos: Path | None = None) -> list[Sample]:
+def read_table(path: Path, *, videos: Path | None = None) -> Sequence[Sample]:
     """The samples of a question file; InvalidTable lists every problem of every line.
 
     `videos`: a folder; if there is any problem, the videos that are not in it are listed with the others.
     """
-    read = _with_known_names(read_cells(path))
-    table = _Table(columns=read.columns, problems=list(read.problems))
-    samples = table.samples(read)
+    cells = _with_known_names(read_cells(path))
+    table = _Table(columns=cells.columns, problems=list(cells.problems))
+    samples = table.samples(cells)
     if table.problems and videos is not None:
-        table.problems += _missing(read, samples, videos)
+        table.problems += _missing(cells, samples, videos)
     if table.problems:
         raise InvalidTable(str(path), sorted(table.problems, key=_line_number))
     return samples
 
 
-def _with_known_names(read: Lines) -> Lines:
+def _with_known_names(cells: Cells) -> Cells:
     """The names that videval knows (video, question, ...) in lower case, however the file writes them."""
-    known = {name: name.strip().casefold() for name in read.columns if name.strip().casefold() in KNOWN}
+    known = {name: name.strip().casefold() for name in cells.columns if name.strip().casefold() in KNOWN}
     twice = [name for name, n in Counter(known.values()).items() if n > 1]
-    names = {name: known.get(name, name) for name in read.columns if known.get(name) not in twice}
-    problems = [f"line 1: the column {name!r} is there twice, if upper case does not count" for name in twice]
+    names = {name: known.get(name, name) for name in cells.columns if known.get(name) not in twice}
+    problems = tuple(f"line 1: the column {name!r} is there twice, if upper case does not count" for name in twice)
     if not twice and all(old == new for old, new in names.items()):
-        return read
-    lines = [replace(x, cells={names.get(old, old): cell for old, cell in x.cells.items()}) for x in read.lines]
-    columns = tuple(names.get(name, name) for name in read.columns)
-    return Lines(columns=columns, lines=lines, problems=read.problems + problems)
+        return cells
+
+    def read(problems: list[str]) -> Iterator[Line]:
+        for line in cells.read(problems):
+            yield replace(line, cells={names.get(old, old): cell for old, cell in line.cells.items()})
+
+    columns = tuple(names.get(name, name) for name in cells.columns)
+    return Cells(columns=columns, read=read, problems=cells.problems + problems)
 
 
-def _missing(read: Lines, samples: Sequence[Sample], folder: Path) -> Iterator[str]:
+def _missing(cells: Cells, samples: Sequence[Sample], folder: Path) -> Iterator[str]:
     lines: dict[str, list[int]] = {}
-    for line, sample in zip(read.lines, samples, strict=False):
+    for line, sample in zip(cells.read([]), samples, strict=False):
         for file in sample.files:
             lines.setdefault(file, []).append(line.number)
     images = {image for s in samples for image in s.images}
@@ -68,12 +76,11 @@ def _missing(read: Lines, samples: Sequence[Sample], folder: Path) -> Iterator[s
         yield f"line {last}: ... and {len(missing) - _MOST_MISSING} more video(s) are not there"
 
 
-def _showing(sample: Sample, clips: tuple[ClipRef, ...]) -> Sample:
-    """The question about these clips; one video is named in the short form."""
+def _shown(clips: tuple[ClipRef, ...]) -> dict[str, Any]:
+    """What a question about these clips says of them; one video is named in the short form."""
     first = clips[0]
-    if len(clips) > 1 or first.sampling:
-        return replace(sample, clips=clips)
-    return replace(sample, video=first.video, start=first.start, end=first.end)
+    short = {"video": first.video, "start": first.start, "end": first.end}
+    return {"clips": clips} if len(clips) > 1 or first.sampling else short
 
 
 def _line_number(problem: str) -> int:
@@ -83,26 +90,30 @@ def _line_number(problem: str) -> int:
 
 @dataclass(kw_only=True, slots=True)
 class _Table:
-    """Checks lines one after another; remembers the indices seen and everything that is wrong."""
+    """Checks lines one after another; remembers everything that is wrong, and a hash of each index."""
 
     columns: Sequence[str]
     problems: list[str]
     options: OptionColumns = field(default_factory=OptionColumns)
-    seen: dict[str, int] = field(default_factory=dict)
+    has_options: bool = False
+    hashes: "array[int]" = field(default_factory=lambda: array("q"))
 
-    def samples(self, read: Lines) -> list[Sample]:
+    def samples(self, cells: Cells) -> Sequence[Sample]:
         """The samples of all lines; none if the header does not let them be read."""
-        found = list(self._header_problems()) if read.columns else []
-        self.problems += [f"line 1: {problem}" for problem in found]
-        if found or not read.columns:
+        found = list(self._header_problems()) if cells.columns else []
+        if found or not cells.columns:
+            for _ in cells.read(self.problems):
+                pass  # what is wrong with its lines is said with it
+            self.problems += [f"line 1: {problem}" for problem in found]
             return []
-        if not read.lines and not self.problems:
-            self.problems.append("line 1: the table has columns and no questions")
         about_options: list[str] = []
         self.options = find_options(self.columns, about_options)
-        samples = [self._sample(i, line) for i, line in enumerate(read.lines)]
-        if not any(s.candidates for s in samples) and not (about_options or (self.options.names and self.problems)):
-            about_options += self._hidden_options(read)
+        samples = kept(self._sample(i, line) for i, line in enumerate(cells.read(self.problems)))
+        if not samples and not self.problems:
+            self.problems.append("line 1: the table has columns and no questions")
+        self.problems += self._repeated(cells)
+        if not self.has_options and not (about_options or (self.options.names and self.problems)):
+            about_options += self._hidden_options(cells)
         self.problems += [f"line 1: {problem}" for problem in about_options]
         return samples
 
@@ -113,8 +124,8 @@ class _Table:
         if "prediction" in self.columns:
             yield "the column 'prediction' is what videval writes: rename it"
 
-    def _hidden_options(self, read: Lines) -> Iterator[str]:
-        found = suspects([c for c in self.columns if c not in self.options.names], read.lines)
+    def _hidden_options(self, cells: Cells) -> Iterator[str]:
+        found = suspects([c for c in self.columns if c not in self.options.names], lambda: cells.read([]))
         if found:
             yield (
                 f"what looks like options stands in {', '.join(map(repr, found))}, and nobody would be shown it: "
@@ -124,25 +135,34 @@ class _Table:
     def _sample(self, position: int, line: Line) -> Sample:
         check = _Row(line=line, problems=self.problems)
         options = check.options(self.options)
+        self.has_options |= bool(options)
         row = {name: check.travels(name) for name in line.cells}
-        sample = Sample(
+        return Sample(
             id=self._id(check, position),
             question=check.text("question"),
             answer=check.answer(options),
             candidates=options,
             images=check.images(),
             row=row if "index" in row else {"index": position, **row},
+            **_shown(check.clips()),
         )
-        return _showing(sample, check.clips())
 
     def _id(self, check: "_Row", position: int) -> str:
         if "index" not in self.columns:
             return str(position)
-        index = check.index()
-        if index in self.seen:
-            check.problem(f"index {index!r} is also that of line {self.seen[index]}")
-        self.seen.setdefault(index, check.line.number)
+        self.hashes.append(hash(index := check.index()))
         return index
+
+    def _repeated(self, cells: Cells) -> Iterator[str]:
+        """Each index that an earlier line has, too."""
+        hashes, times = np.unique(self.hashes, return_counts=True)
+        twice, seen = set(hashes[times > 1].tolist()), dict[str, int]()
+        for line in cells.read([]) if twice else ():
+            index = _Row(line=line, problems=[]).index()
+            if hash(index) in twice:
+                if index in seen:
+                    yield f"line {line.number}: index {index!r} is also that of line {seen[index]}"
+                seen.setdefault(index, line.number)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -199,7 +219,7 @@ class _Row:
 
     def _path(self, name: str) -> str:
         path = self.text(name)
-        wrong = path_problem(path) or foreign(path) if path else ""
+        wrong = wrong_path(path) if path else ""
         if wrong:
             self.problem(f"{name}: {wrong}")
         return "" if wrong else path

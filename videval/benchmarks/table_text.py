@@ -1,14 +1,19 @@
-"""From a question file on disk to its text: what it is, in which encoding it is written, else what mends it."""
+"""From a question file on disk to its lines: what it is, in which encoding it is written, else what mends it."""
 
 import codecs
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 from videval.errors import EnvironmentProblem, InvalidTable, UsageError
 from videval.paths import expanded
 
-__all__ = ["SUFFIXES", "names_a_table", "read_text"]
+__all__ = ["SUFFIXES", "TextFile", "names_a_table", "text_of"]
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
 
@@ -46,6 +51,25 @@ _MARKS = {  # the longer ones first: a mark of UTF-32 begins like one of UTF-16
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _LINE_ENDS = re.compile(rb"\r\n|\r|\n")
+_FIRST, _SOME = 16, 1 << 20
+"""Bytes of a file that say what it is, and that are looked at together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextFile:
+    """A question file that is text throughout: its lines can be read as often as one likes, and none is kept."""
+
+    path: Path
+    encoding: str
+
+    def lines(self) -> Iterator[str]:
+        """Each with its end; raises EnvironmentProblem, and InvalidTable if the file is another one by now."""
+        try:
+            with _opened(self.path, encoding=self.encoding) as file:
+                yield from (first.removeprefix("\ufeff") for first in islice(file, 1))
+                yield from file
+        except UnicodeDecodeError as error:
+            raise InvalidTable(str(self.path), ["line 1: the file was changed while it was read"]) from error
 
 
 def names_a_table(text: str) -> bool:
@@ -54,22 +78,40 @@ def names_a_table(text: str) -> bool:
     return is_folder or Path(text).suffix.casefold() in (*SUFFIXES, *_CONVERSIONS)
 
 
-def read_text(path: Path) -> str:
-    """The text of a question file.
+def text_of(path: Path) -> TextFile:
+    """A question file as text.
 
     Raises UsageError if it is none, InvalidTable if its bytes are no text, EnvironmentProblem if it cannot be read.
     """
     _refuse_other_kinds(path)
+    with _opened(path) as file:
+        first: bytes = file.read(_FIRST)
+        _refuse_binary(path, first)
+        encoding = _encoding(first)
+        file.seek(0)
+        if not _decodes(file, encoding):
+            raise InvalidTable(str(path), [_not_text(path, encoding)])
+    return TextFile(path=path, encoding=encoding)
+
+
+@contextmanager
+def _opened(path: Path, *, encoding: str = "") -> Iterator[IO[Any]]:
     try:
-        raw = path.read_bytes()
+        with path.open(encoding=encoding, newline="") if encoding else path.open("rb") as file:
+            yield file
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be read: {error.strerror}", hint=f"ls -l {_quoted(path)}") from error
-    _refuse_binary(path, raw)
-    encoding = _encoding(raw)
+
+
+def _decodes(file: IO[bytes], encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        return raw.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise InvalidTable(str(path), [_not_text(path, raw, error)]) from error
+        while some := file.read(_SOME):
+            decoder.decode(some)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_other_kinds(path: Path) -> None:
@@ -113,7 +155,17 @@ def _encoding(raw: bytes) -> str:
     return "utf-8"
 
 
-def _not_text(path: Path, raw: bytes, error: UnicodeDecodeError) -> str:
+def _not_text(path: Path, encoding: str) -> str:
+    """What is wrong with a file that is not text in this encoding, and what mends it."""
+    raw = path.read_bytes()
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        return _misread(path, raw, error)
+    return "line 1: the file was changed while it was read"
+
+
+def _misread(path: Path, raw: bytes, error: UnicodeDecodeError) -> str:
     if error.encoding not in ("utf-8", "utf8"):
         return f"line 1: begins as {error.encoding.upper()} and is none at byte {error.start}: {error.reason}"
     before = _LINE_ENDS.split(raw[: error.start])

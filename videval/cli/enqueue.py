@@ -37,11 +37,13 @@ def enqueue_command(suite: Suite) -> None:
         for trouble in troubles(order.spec):  # other machines may have what this one has not
             warn(f"{trouble.in_words(order.spec)} (here; its workers may be elsewhere)")
     with opened(settings) as database:
-        sent = sum(place(settings, database, c.order, new=c.asked.new).rung.sent for c in cells)
+        placed = [place(settings, database, c.order, new=c.asked.new) for c in cells]
+    sent = sum(each.rung.sent for each in placed)
+    others = ", the others follow as these are heard" if sent < sum(each.enqueued.added for each in placed) else ""
     how = "celery -A workers worker   (once per device)"
     if not any(cell.order.spec.needs_device for cell in cells):
         how = "VIDEVAL_DEVICES=api celery -A workers worker   (it needs no device)"
-    say(f"  {plural(sent, 'message')} sent; answer with: {how}")
+    say(f"  {plural(sent, 'message')} sent{others}; answer with: {how}")
 
 
 def ordered(suite: Suite, settings: "Settings") -> "tuple[Cell, ...]":

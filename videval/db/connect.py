@@ -31,6 +31,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "9p"}
     | {"fuse.sshfs", "fuse.glusterfs", "fuse.juicefs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "pvfs2"}
 )
+_JSON = json.JSONEncoder(allow_nan=False)
 POOL_TIMEOUT = 1.0
 """Seconds that one look for a free connection takes; whoever finds none looks again while its patience lasts."""
 BUSY = 30.0
@@ -63,9 +64,9 @@ def _finite(value: Any) -> Any:
 def _dumps(value: Any) -> str:
     """JSON that PostgreSQL takes too: a NaN becomes the text "nan"."""
     try:
-        return json.dumps(value, allow_nan=False)
+        return _JSON.encode(value)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False)
+        return _JSON.encode(_finite(value))
 
 
 def _mounts() -> list[tuple[str, str]]:

@@ -38,6 +38,7 @@ __all__ = [
     "line_up",
     "mark_published",
     "merged",
+    "never_rung",
     "pending_of_run",
     "rings_for_others",
     "unring",
@@ -142,6 +143,18 @@ def due(connection: Connection, load_key: str, *, patience: float, limit: int) -
             if r.age >= patience * 2 ** min(max(r.published - 1, 0), 6)
         ]
     return [Ring(request_id=id_, load_key=load_key, priority=-urgent) for urgent, _, id_ in sorted(found)[:limit]]
+
+
+def never_rung(connection: Connection, load_key: str, *, limit: int) -> list[Ring]:
+    """Claimable requests of a load key that nobody rang for yet, those of the most urgent runs first, in order."""
+    in_index_order(connection)
+    found: list[Ring] = []
+    for run_id, priority in connection.execute(RUNS_OF_KEY, {"model_key": load_key}).all():
+        rows = connection.execute(NEVER_RUNG, {"run": run_id, "most": limit - len(found)})
+        found += [Ring(request_id=row.id, load_key=load_key, priority=priority) for row in rows]
+        if len(found) >= limit:
+            break
+    return found
 
 
 def mark_published(connection: Connection, request_ids: Sequence[int]) -> None:

@@ -179,13 +179,14 @@ def store_readings(connection: Connection, run_id: int, readings: Iterable[tuple
     """Give samples their predictions, replacing older ones, and store their scores, dropping those of samples that are
     no longer scored. Of several readings of a sample the last one counts."""
     predicted: dict[int, dict[str, Any]] = {}
+    now = db_now()
     scores: dict[int, Score | None] = {}
     for of, reading in readings:
         row_ids = {s.sample.id: s.row_id for s in of.stored}
         for p in reading.predictions:
             row_id = row_ids[p.sample_id]
             said = {"request_id": of.request_id, "state": p.state, "text": p.text, "how": p.how}
-            predicted[row_id] = {"run_id": run_id, "sample_id": row_id, "created_at": db_now(), **said}
+            predicted[row_id] = {"run_id": run_id, "sample_id": row_id, "created_at": now, **said}
         scores |= {row_id: reading.scores.get(sample_id) for sample_id, row_id in row_ids.items()}
     upsert(connection, PredictionRow, list(predicted.values()), keys=["run_id", "sample_id"])
     store_scores(connection, run_id, scores)

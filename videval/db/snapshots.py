@@ -1,14 +1,15 @@
 """Snapshots: the questions of a benchmark as they were, stored once however many models are run on them."""
 
+from array import array
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from videval.db.session import db_now
 from videval.db.tables import SampleRow, SnapshotRow
 from videval.types import Sample
 
-__all__ = ["add_samples", "add_snapshot", "known_samples", "sample_ids"]
+__all__ = ["add_samples", "add_snapshot", "count_samples", "known_samples", "row_ids"]
 
 
 def add_snapshot(
@@ -23,10 +24,22 @@ def add_snapshot(
     return connection.execute(made).scalar_one()
 
 
-def sample_ids(connection: Connection, snapshot_id: int) -> dict[str, int]:
-    """Row id of each stored sample of a snapshot by its key."""
-    rows = connection.execute(select(SampleRow.key, SampleRow.id).where(SampleRow.snapshot_id == snapshot_id))
-    return {row.key: row.id for row in rows}
+def row_ids(connection: Connection, snapshot_id: int) -> Sequence[int]:
+    """The row ids of the stored samples of a snapshot, by their position."""
+    rows = connection.execution_options(yield_per=10_000).execute(
+        select(SampleRow.position, SampleRow.id).where(SampleRow.snapshot_id == snapshot_id)
+    )
+    ids = array("q")
+    for position, row_id in rows:
+        if position >= len(ids):
+            ids.extend([0] * (position + 1 - len(ids)))
+        ids[position] = row_id
+    return ids
+
+
+def count_samples(connection: Connection, snapshot_id: int) -> int:
+    """How many samples of a snapshot are stored."""
+    return connection.execute(select(func.count()).where(SampleRow.snapshot_id == snapshot_id)).scalar_one()
 
 
 def known_samples(connection: Connection, snapshot_id: int, keys: Sequence[str]) -> set[str]:

@@ -21,6 +21,8 @@ from videval.export.table import ExportFormat
 FULL, CARD, FAILURES, RESPONSES = ".full.jsonl", ".card.json", ".failures.jsonl", ".responses.jsonl"
 SIDECARS = (FULL, CARD, FAILURES, RESPONSES)
 RUN_KEY = "videval_run"
+PREDICTIONS = "predictions"
+"""The first sheet of a workbook; what it cannot hold is on "predictions 2", and so on."""
 TORN_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
 """What zipfile raises of a damaged or encrypted archive (RuntimeError: also NotImplementedError)."""
 NOT_OURS = ""

@@ -1,14 +1,16 @@
 """Reading an export back: exactly what was said, with the companion's whole texts in place of the marks."""
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 from videval.errors import DataMissing, UsageError
 from videval.export.cells import MARK, line_check, restored
-from videval.export.files import CARD, FULL, TORN_ZIP, beside
+from videval.export.files import CARD, FULL, PREDICTIONS, TORN_ZIP, beside
 from videval.types import Scalar
 
 Grid = Iterator[list[Scalar]]
@@ -90,8 +92,20 @@ def sheet_rows(path: Path, sheet: int | str = 0) -> Iterator[list[Scalar]]:
         book.close()
 
 
+def table_rows(path: Path) -> Iterator[list[Scalar]]:
+    """The rows of a workbook's table, which goes on in further sheets where the first one is full; raises what
+    `sheet_rows` does."""
+    number = 0
+    for row in sheet_rows(path):
+        number += 1
+        yield row
+    with contextlib.suppress(NoSheet):
+        for sheet in count(2) if number == MOST_ROWS else ():
+            yield from islice(sheet_rows(path, f"{PREDICTIONS} {sheet}"), 1, None)
+
+
 def _read_xlsx(path: Path) -> Grid:
-    rows = list(sheet_rows(path))
+    rows = list(table_rows(path))
     return iter([row + [None] * (len(rows[0]) - len(row)) for row in rows])
 
 

@@ -6,12 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 from videval.errors import UsageError
 from videval.export.cells import XLSX, CellKeeper, Companion
-from videval.export.files import FULL, RUN_KEY, Draft
+from videval.export.files import FULL, PREDICTIONS, RUN_KEY, Draft
 from videval.export.table import RESPONSE_COLUMNS, Table, Written, failure_rows, flattened, ordered
 from videval.types import Scalar
 
@@ -29,28 +29,47 @@ class _Exact(float):
 
 
 def write_xlsx(table: Table, draft: Draft) -> Written:
-    """Write the workbook; UsageError past Excel's 1,048,576 rows, 16,384 columns or 4 GB."""
+    """Write the workbook, with more sheets of a kind where there are more than Excel's 1,048,576 rows; UsageError past
+    its 16,384 columns or 4 GB."""
     if len(table.columns) > MAX_COLUMNS:
         raise _too_big(f"{len(table.columns)} columns, {MAX_COLUMNS} fit")
     with Companion(draft.path(FULL), table.run) as companion, _book(draft) as book:
-        data = _Sheet(book, companion, "predictions", table.columns)
-        rows = data.write(table.rows)
-        card = _Sheet(book, companion, "run card", ("key", "value"))
-        card.write(_card_rows(table.card))
-        columns, failed = failure_rows(table)
-        failures = _Sheet(book, companion, "failures", columns)
-        failure_count = failures.write(failed)
-        sheets = [data, card, failures]
+        data = _sheets(book, companion, PREDICTIONS, table.columns, table.rows)
+        card = _sheets(book, companion, "run card", ("key", "value"), _card_rows(table.card))
+        failures = _sheets(book, companion, "failures", *failure_rows(table))
+        sheets = [*data, *card, *failures]
         if first := next(responses := iter(table.responses), None):
-            sheets.append(_Sheet(book, companion, "responses", RESPONSE_COLUMNS))
-            sheets[-1].write(chain((first,), responses))
+            sheets += _sheets(book, companion, "responses", RESPONSE_COLUMNS, chain((first,), responses))
         book.set_custom_property(RUN_KEY, table.run, "text")
     return Written(
-        rows=rows,
-        failures=failure_count,
+        rows=sum(s.rows for s in data),
+        failures=sum(s.rows for s in failures),
         cut_cells=sum(s.keeper.cut for s in sheets),
         altered_cells=sum(s.keeper.altered for s in sheets),
+        notes=_split(data),
     )
+
+
+def _sheets(
+    book: Any, companion: Companion, name: str, columns: tuple[str, ...], rows: Iterable[Mapping[str, Scalar]]
+) -> "list[_Sheet]":
+    """The rows on as many sheets as they need: "predictions", "predictions 2", each below the header."""
+    sheets: list[_Sheet] = []
+    rest = ordered(columns, rows)
+    more: list[Scalar] | None = []
+    while more is not None:
+        sheets.append(_Sheet(book, companion, f"{name} {len(sheets) + 1}" if sheets else name, columns))
+        sheets[-1].write(chain([more] if more else [], islice(rest, MAX_ROWS - 1 - bool(more))))
+        more = next(rest, None) if sheets[-1].rows == MAX_ROWS - 1 else None
+    return sheets
+
+
+def _split(data: "Sequence[_Sheet]") -> tuple[str, ...]:
+    """What is to be said of a table that is on several sheets."""
+    if len(data) == 1:
+        return ()
+    others = ", ".join(repr(sheet.name) for sheet in data[1:])
+    return (f"a sheet has {MAX_ROWS - 1:,} rows below its header at most: the others are in {others}",)
 
 
 class _Sheet:
@@ -58,22 +77,18 @@ class _Sheet:
 
     def __init__(self, book: Any, companion: Companion, name: str, columns: tuple[str, ...]) -> None:
         self.name = name
-        self.columns = columns
+        self.rows = 0
         self.keeper = CellKeeper(XLSX, companion, name, columns)
         self._plain = book.add_format()
         self._sheet = book.add_worksheet(name)
         self._sheet.freeze_panes(1, 0)
         self._sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{MAX_ROWS}"})
 
-    def write(self, rows: Iterable[Mapping[str, Scalar]]) -> int:
-        """Write the header and all rows; returns how many rows."""
+    def write(self, rows: Iterable[Sequence[Scalar]]) -> None:
+        """Write the header and all rows, their cells in the order of the columns."""
         self._write_row(0, self.keeper.header())
-        number = 0
-        for number, values in enumerate(ordered(self.columns, rows), 1):
-            if number >= MAX_ROWS:
-                raise _too_big(f"more than {MAX_ROWS - 1} {self.name}")
-            self._write_row(number, self.keeper.hold(number, values))
-        return number
+        for self.rows, values in enumerate(rows, 1):
+            self._write_row(self.rows, self.keeper.hold(self.rows, values))
 
     def _write_row(self, row: int, values: Sequence[Scalar]) -> None:
         if all(v is None for v in values):

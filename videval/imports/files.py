@@ -15,7 +15,7 @@ from videval.benchmarks.table_file import LONGEST_CELL
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import read_export
 from videval.export.files import NOT_OURS, SIDECARS, TORN_ZIP, owner_of
-from videval.export.read import sheet_rows
+from videval.export.read import table_rows
 from videval.imports.cards import card_of
 from videval.imports.frames import plain_value, table_of
 from videval.imports.logs import is_log, log_row
@@ -129,9 +129,9 @@ def _workbook(path: Path) -> tuple[str, Records]:
 
 
 def _grid(path: Path) -> Iterator[list[Any]]:
-    """The first sheet, row by row, its cells as pandas reads them."""
+    """The first sheet, row by row, its cells as pandas reads them; with those that an export of ours goes on in."""
     width = 0
-    for row in sheet_rows(path):
+    for row in table_rows(path):
         width = width or len(row)
         yield [*row, *[None] * (width - len(row))]  # a spreadsheet may leave empty cells at a row's end away
 

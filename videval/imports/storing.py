@@ -131,19 +131,18 @@ def _note(files: Sequence[ResultFile], before: Mapping[str, Any] | None) -> dict
 
 def _answers(database: Database, order: Order, run: RunInfo, said: Mapping[str, str]) -> Iterator[ImportedAnswer]:
     """Each answer with its request, in the order in which requests go out."""
-    requests = packed(order.samples) if order.variant.pack else one_by_one(order.samples)
     with database.read() as connection:
-        ids = snapshots.sample_ids(connection, run.snapshot_id)
+        ids = snapshots.row_ids(connection, run.snapshot_id)
     content = None if order.in_order else run.card["benchmark"]["content"]
-    for plan in plans(order.samples, ids, pack=order.variant.pack, shuffled_by=content):
+    asked = plans(order.samples, ids, pack=order.variant.pack, shuffled_by=content)
+    for plan in asked:
         if plan.key in said:
-            yield _answer(order, plan, requests[plan.key], ids, said[plan.key])
+            yield _answer(order, plan, asked.samples_of(plan), said[plan.key])
 
 
-def _answer(
-    order: Order, plan: RequestPlan, samples: Sequence[Sample], ids: Mapping[str, int], text: str
-) -> ImportedAnswer:
-    stored = tuple(StoredSample(row_id=ids[s.id], sample=s) for s in samples)
+def _answer(order: Order, plan: RequestPlan, samples: Sequence[Sample], text: str) -> ImportedAnswer:
+    rows = zip(plan.sample_row_ids, samples, strict=True)
+    stored = tuple(StoredSample(row_id=row_id, sample=sample) for row_id, sample in rows)
     reading = asking(plan.key, order.benchmark).read(samples, Said(text=text))
     return ImportedAnswer(plan=plan, text=text, stored=stored, reading=reading)
 

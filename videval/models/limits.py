@@ -18,7 +18,14 @@ def refused(
 
     `max_frames`: no clip of its own frames may have more; `sampling`: the frames of the other clips.
     """
-    reasons = Counter(filter(None, (_reason(spec, sample, max_frames, sampling) for sample in samples)))
+    known: dict[tuple[object, ...], str] = {}
+    reasons: Counter[str] = Counter()
+    for sample in samples:
+        alike = _alike(sample)
+        if alike not in known:
+            known[alike] = _reason(spec, sample, max_frames, sampling)
+        reasons[known[alike]] += 1
+    del reasons[""]
     if sum(reasons.values()) < len(samples) or not samples:
         said = [f"{n} of {len(samples)} question(s) show {why}: they cannot be answered" for why, n in reasons.items()]
         return _own(spec) + said
@@ -26,6 +33,11 @@ def refused(
         f"{spec.name} cannot be asked these questions, which show {' or '.join(reasons)}",
         hint="another model, see: videval list models",
     )
+
+
+def _alike(sample: Sample) -> tuple[object, ...]:
+    """All that `_reason` looks at of a question: those that are alike are refused alike."""
+    return (*(ref.sampling for ref in sample.clips), bool(sample.images), bool(sample.sounds))
 
 
 def refuse_thinking(spec: ModelSpec, generation: GenerationSettings) -> None:

@@ -7,6 +7,7 @@ import string
 import unicodedata
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from videval.errors import UsageError
@@ -27,6 +28,8 @@ __all__ = [
 _LETTERED = re.compile(r"\s*\(?([A-Z])\s*[).:]\s*(.*)", re.DOTALL)
 _LONE_LETTER = re.compile(r"\s*\(?([A-Za-z])\)?[.:]?\s*")
 _THINKING = re.compile(r"<(think|thinking)>.*?(?:</\1>|$)|^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_SHORT = 200
+"""Characters of a text that is worth remembering."""
 _NEGATED = re.compile(r"\b(?:not|cannot|never|none|neither|nor|unable|without|\w+n t|can t)\b")
 
 
@@ -39,9 +42,13 @@ def normalised(text: str) -> str:
     return " ".join(words.split())
 
 
+_words = lru_cache(maxsize=4096)(normalised)
+"""The same of what a benchmark says, where many questions have one answer; what models say is seldom said again."""
+
+
 def _comparable(text: str) -> str:
     """What makes two options the same: their words or, where a text has none (an arrow, a smiley), its signs."""
-    return normalised(text) or text.strip()
+    return (normalised(text) if len(text) > _SHORT else _words(text)) or text.strip()
 
 
 def literal_list(cell: str) -> list[Any] | None:
@@ -141,9 +148,10 @@ def letter_answer(sample: Sample) -> str:
 
 
 def _by_text(answer: str, options: Sequence[str]) -> str | None:
-    for same in (str.strip, normalised):
+    for same in (str.strip, _words):
+        wanted = same(answer)
         for option, letter in zip(options, string.ascii_uppercase, strict=False):
-            if same(answer) and same(option) == same(answer):
+            if wanted and same(option) == wanted:
                 return letter
     return None
 

@@ -10,11 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from videval.asking import one_by_one, packed
 from videval.metrics import median
 from videval.order import Order
 from videval.plans import plans
-from videval.runkey import snapshot_digest
 from videval.types import ClipRef, FrameSampling, Sample
 
 __all__ = ["Asked", "Costs", "Estimate", "Frames", "Shown", "asked_of", "estimated", "total"]
@@ -79,18 +77,16 @@ class Estimate:
 
 def asked_of(order: Order, missing: Collection[str]) -> Asked:
     """The requests of an order, without those whose files are missing."""
-    samples = {sample.id: at for at, sample in enumerate(order.samples)}
     planned = plans(
         order.samples,
-        samples,
+        range(len(order.samples)),
         pack=order.variant.pack,
-        shuffled_by=None if order.in_order else snapshot_digest(order.benchmark.name, order.samples),
+        shuffled_by=None if order.in_order else order.content.digest,
         missing=frozenset(missing),
         limit=order.limit,
     )
-    groups = (packed if order.variant.pack else one_by_one)(order.samples)
     sampling = order.sampling()
-    return Asked(requests=tuple(tuple(_shown(order, sampling, groups[plan.key][0])) for plan in planned))
+    return Asked(requests=tuple(tuple(_shown(order, sampling, order.samples[first])) for first in planned.turns))
 
 
 def _shown(order: Order, sampling: FrameSampling, sample: Sample) -> Iterator[Shown]:

@@ -9,7 +9,6 @@ from videval.errors import UsageError
 from videval.options import Asked, Suite
 from videval.order import Order
 from videval.orders import make_order
-from videval.runkey import snapshot_digest
 from videval.runs import of_key
 from videval.settings import Settings
 from videval.suites.crossing import words_of
@@ -45,7 +44,7 @@ def ordered_cells(
     cells: dict[str, Cell] = {}
     for asked in suite.cells:
         order = make(asked, settings)
-        key = order.run_key(snapshot_digest(order.benchmark.name, order.samples))
+        key = order.run_key(order.content.digest)
         if key in cells:
             twice = words_of(cells[key].asked), words_of(asked)
             raise UsageError(f"{twice[0]} and {twice[1]} are the same run", hint="name it once")

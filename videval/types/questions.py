@@ -141,7 +141,7 @@ class Sample:
             object.__setattr__(self, "video", self.clips[0].video)
         elif self.clips:
             raise ValueError(f"sample {self.id}: give video, start and end, or clips, not both")
-        if any(sound.clip not in range(len(self.shown)) for sound in self.sounds):
+        if self.sounds and any(sound.clip not in range(len(self.shown)) for sound in self.sounds):
             raise ValueError(f"sample {self.id}: the sound of a clip that it does not show (clips count from 0)")
 
     @property
@@ -155,11 +155,20 @@ class Sample:
         return self.shown[0].span
 
     @property
+    def has_spans(self) -> bool:
+        """Whether only some seconds are shown of any of its videos."""
+        return any(ref.span for ref in self.clips) or (self.start is not None and self.end is not None)
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Every file that is shown or heard, relative to the data root, each once."""
+        if not (self.clips or self.images or self.sounds):  # nearly every question
+            return (self.video,)
         heard = (sound.path for sound in self.sounds if sound.path)
         return tuple(dict.fromkeys((*(ref.video for ref in self.shown), *self.images, *heard)))
 
     def beside(self) -> dict[str, Any]:
         """What is shown and heard beside one video, as JSON; empty for a question about one video."""
+        if not (self.clips or self.images or self.sounds):  # nearly every question
+            return {}
         return {name: value for name, value in plain(self).items() if name in ("clips", "images", "sounds")}
