@@ -11,6 +11,7 @@ from videval import report
 from videval.asking import is_pack
 from videval.db import browse, queue, runs, stats, workers
 from videval.db.browse import RequestDetail, SampleFilter, SampleLine
+from videval.db.health import EndpointHealth
 from videval.db.identity import known_id
 from videval.db.queue import KeyWork
 from videval.db.records import RunConfig, RunInfo, StoredSample
@@ -260,6 +261,14 @@ class Data:
     def busy_of(self, worker: WorkerInfo) -> Busy:
         """How busy one worker's device is."""
         return self._meter.of([worker])
+
+    def frames_lost(self, run: RunInfo) -> str:
+        """What is to be said of frames that did not arrive where a run's model is; empty: nothing, or not known yet."""
+        return self._get(("lost", run.run_id), lambda: report.frames_lost(self._database, run), SLOW_S).value or ""
+
+    def endpoints(self) -> Fetched[list[EndpointHealth]]:
+        """How every endpoint is."""
+        return self._get("endpoints", lambda: report.endpoints_asked(self._database))
 
     def health(self) -> Fetched[Health]:
         """Whether all answers, and how much waits."""

@@ -9,7 +9,7 @@ from dashboard import actions
 from dashboard.data import SampleView
 from dashboard.table import Figure, Row, Value, link, table
 from dashboard.video import beside, frames, video
-from dashboard.words import NOTHING, duration, encodable, plain, plural, shortened, when
+from dashboard.words import NOTHING, duration, encodable, plain, plural, price, shortened, when
 from videval.db.browse import AttemptInfo, RequestDetail
 from videval.db.records import RunInfo
 from videval.types import Seen
@@ -21,6 +21,7 @@ COLOURS: Mapping[str, Any] = {
     "wrong": "red",
     "unparsed": "orange",
     "truncated": "orange",
+    "refused": "violet",
     "failed": "red",
     "waiting": "blue",
     "unanswered": "orange",
@@ -30,6 +31,7 @@ EXPLAINED = {
     "wrong": "wrong",
     "unparsed": "unparsed: no answer could be read from what was said",
     "truncated": "truncated: cut off while it was thinking, before it answered",
+    "refused": "refused: the server's content filter held the answer back",
     "unscored": "answered, but no rule can score it",
     "unanswered": "the pack's response did not hold this answer",
     "failed": "failed: the model never answered",
@@ -94,15 +96,25 @@ def _seen(clips: Sequence[Seen]) -> Iterator[str]:
         )
 
 
-def _request(request: RequestDetail) -> None:
+def _took(request: RequestDetail, currency: str) -> str:
+    """Its tokens and its cost."""
+    reused = f" ({request.cached_tokens:,} of them reused)" if request.cached_tokens is not None else ""
+    thought = f" ({request.reasoning_tokens:,} of them of thinking)" if request.reasoning_tokens else ""
+    cost = f"; {price(request.cost, currency)}" if request.cost is not None else ""
+    return f"{request.prompt_tokens or '?'} tokens in{reused}, {request.new_tokens or '?'} out{thought}{cost}"
+
+
+def _request(request: RequestDetail, currency: str) -> None:
     if request.response is not None:
         st.caption("Response, to the character" + (" (cut at the token limit)" if request.truncated else ""))
+        if request.refused:
+            st.warning(f"refused: {plain(request.refused)}", icon=":material/block:")
         _verbatim(request.response or "(the model said nothing)")
         if request.thinking is not None:
             with st.expander(f"Thinking before it, {plural(len(request.thinking.split()), 'word')}"):
                 _verbatim(request.thinking)
         spent = ", ".join(f"{name} {duration(s)}" for name, s in request.seconds.items())
-        st.text(f"{spent}; {request.prompt_tokens or '?'} tokens in, {request.new_tokens or '?'} out")
+        st.text(f"{spent}; {_took(request, currency)}")
         if request.seen:
             st.text("\n".join(_seen(request.seen)))
         with st.expander("Prompt as sent"):
@@ -118,10 +130,10 @@ def _request(request: RequestDetail) -> None:
     _attempts(request.request_id, request.attempts)
 
 
-def responses(view: SampleView) -> None:
-    """What the model said to each request that asked this question."""
+def responses(view: SampleView, currency: str = "") -> None:
+    """What the model said to each request that asked this question; `currency`: of what it cost."""
     for request in view.requests:
-        _request(request)
+        _request(request, currency)
     if not view.requests:
         st.text("This run does not ask this question (--limit, or its video was missing).")
 
@@ -199,6 +211,6 @@ def show_sample(run: RunInfo, view: SampleView) -> None:
             st.json(dict(view.stored.sample.row))
     with right:
         st.subheader("Response")
-        responses(view)
+        responses(view, run.currency)
     if view.siblings:
         _pack(run, view)

@@ -14,7 +14,7 @@ from dashboard.theme import OUTCOME_COLOURS, STALE_STYLE
 from dashboard.words import NOTHING, about, ago, count, eta, floored, measured, percent, plain, plural, rate
 from videval.db.runs import Counts
 from videval.metrics import Estimate
-from videval.report import RunStatus, ScoreReport
+from videval.report import RunStatus, ScoreReport, halted_in_words, used_in_words
 
 __all__ = [
     "again_if_pending",
@@ -26,6 +26,7 @@ __all__ = [
     "headline",
     "interval",
     "numbers",
+    "paid",
     "short_title",
     "state_badge",
     "time_left",
@@ -91,6 +92,8 @@ def as_of(fetched: Fetched[Any]) -> None:
 def state_badge(status: RunStatus) -> None:
     """What a run is doing, as a word in a colour."""
     name, colour, icon = _STATES.get(status.state, (status.state, "gray", ":material/help:"))
+    if status.halted:
+        name, colour = "halted", "red"
     if name == "running" and not status.live:
         name, colour, icon = "waiting for a worker", "orange", ":material/hourglass_empty:"
     st.badge(name, color=colour, icon=icon)
@@ -138,7 +141,7 @@ def headline(status: RunStatus) -> str:
         return f"{_STATES[status.state][0].capitalize()}: {count(counts.done)} of {count(counts.total)} answered"
     answered = f"{percent(floored(counts.done / max(counts.total, 1), 2), 0)} answered{_failed(counts)}"
     if status.state == "paused":
-        return f"Paused: {answered}, {count(counts.waiting)} left"
+        return f"{'Halted' if status.halted else 'Paused'}: {answered}, {count(counts.waiting)} left"
     if not status.live:
         return f"{answered}, {count(counts.waiting)} left, and no worker holds its model"
     end = time_left(status)
@@ -187,6 +190,14 @@ def numbers(status: RunStatus, score: ScoreReport | None) -> None:
             figure(
                 "Coverage", percent(floored(score.coverage)), f"{count(score.scored)} of {count(score.scorable)} scored"
             )
+
+
+def paid(status: RunStatus) -> None:
+    """What a run's answers took and cost, and why it does not go on if it was halted."""
+    if status.halted:
+        st.warning(plain(halted_in_words(status)), icon=":material/pause_circle:")
+    if used := used_in_words(status.usage, status.run):
+        st.caption(plain(used))
 
 
 def _over_all(busy: Busy) -> str | None:

@@ -5,7 +5,7 @@ import re
 import time
 
 from videval import words
-from videval.words import plural
+from videval.words import plural, price
 
 __all__ = [
     "NOTHING",
@@ -21,6 +21,7 @@ __all__ = [
     "plain",
     "plural",
     "points",
+    "price",
     "rate",
     "shortened",
     "when",

@@ -23,6 +23,7 @@ __all__ = ["Asking", "One", "Pack", "asking", "is_pack", "newer_than", "one_by_o
 _ONE, _PACK = "sample:", "pack:"
 _CUT = "cut off while thinking"
 """What a prediction says of how it was read, where there is no answer to read."""
+_REFUSED = "refused by the server"
 
 
 class Asking(Protocol):
@@ -53,6 +54,8 @@ class One:
         state, how = PredictionState.ANSWERED, "response"
         if said.cut_thinking:
             state, how = PredictionState.TRUNCATED, _CUT
+        if said.refused:
+            state, how = PredictionState.REFUSED, _REFUSED
         found = Prediction(sample_id=samples[0].id, state=state, text=said.text, how=how)
         return _scored(self.benchmark, samples, (found,), said)
 
@@ -68,10 +71,12 @@ class Pack:
         return self.benchmark.pack_prompt(samples, shown)
 
     def read(self, samples: Sequence[Sample], said: Said) -> Reading:
-        """What was taken out of the response, each with its score."""
-        found = read_pack(said.text, [s.id for s in samples])
+        """What was taken out of the response, each with its score; of a refused one, nothing."""
+        found = read_pack("" if said.refused else said.text, [s.id for s in samples])
         if said.cut_thinking:
             found = tuple(replace(p, how=_CUT) for p in found)
+        if said.refused:
+            found = tuple(replace(p, state=PredictionState.REFUSED, how=_REFUSED) for p in found)
         return _scored(self.benchmark, samples, found, said)
 
 
@@ -137,6 +142,8 @@ def _score(benchmark: Benchmark, sample: Sample, prediction: Prediction, said: S
     if not name:
         return None
     scorer = rule_scorer(name)
+    if said.refused:
+        return Score(verdict=Verdict.REFUSED, value=None, scorer=_full_name(scorer))
     if said.cut_thinking:
         return Score(verdict=Verdict.TRUNCATED, value=None, scorer=_full_name(scorer))
     if prediction.state != PredictionState.ANSWERED or prediction.text is None:

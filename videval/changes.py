@@ -14,6 +14,7 @@ from videval.db import runs as rows
 from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
 from videval.db.session import Connection, Database
+from videval.db.usage import set_limits
 from videval.errors import ErrorKind, UsageError
 from videval.types import RunState
 from videval.words import plural
@@ -39,9 +40,20 @@ def pause(database: Database, run: RunInfo) -> Changed:
     return database.write(_pause, run)
 
 
-def resume(database: Database, run: RunInfo) -> Changed:
-    """Go on with a paused run. UsageError if it is cancelled or still being written."""
-    return database.write(_resume, run)
+def resume(
+    database: Database, run: RunInfo, *, max_cost: float | None = None, max_tokens: int | None = None
+) -> Changed:
+    """Go on with a paused run, which may cost so much and take so many tokens from now on, if that is said.
+
+    UsageError if it is cancelled or still being written, or for a limit where nobody counts.
+    """
+    if max_tokens is not None and not run.endpoint:
+        raise UsageError(f"{run.name} is of no model at an endpoint: nobody counts against --max-tokens-total")
+    if max_cost is not None and not run.currency:
+        raise UsageError(
+            f"{run.name} has no prices: nobody counts against --max-cost", hint="--max-tokens-total counts tokens"
+        )
+    return database.write(_resume, run, max_cost, max_tokens)
 
 
 def cancel(database: Database, run: RunInfo) -> Changed:
@@ -80,8 +92,9 @@ def _pause(connection: Connection, run: RunInfo) -> Changed:
     return Changed(said=f"{run.name} paused; what is being generated is finished")
 
 
-def _resume(connection: Connection, run: RunInfo) -> Changed:
+def _resume(connection: Connection, run: RunInfo, max_cost: float | None, max_tokens: int | None) -> Changed:
     state = _open_state(connection, run)
+    set_limits(connection, run.run_id, max_cost=max_cost, max_tokens=max_tokens)
     if state == RunState.PAUSED:
         rows.set_state(connection, run.run_id, RunState.ACTIVE)
     if states.is_finished(connection, run.run_id):  # its last answers came while it was paused

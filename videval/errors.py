@@ -24,6 +24,7 @@
         ├── ContextExceeded         kind context
         ├── Unforeseen              kind model    an exception in videval or a plugin; tried again before it fails
         ├── ApiFailure              kind api
+        │   ├── ApiRefused          the endpoint does not take this request
         │   └── GaveUp              the model itself has tried again, as often as it wanted to
         ├── OutOfMemory             kind oom
         ├── DeadlineExceeded        kind timeout
@@ -39,6 +40,7 @@ from videval.words import plural
 
 __all__ = [
     "ApiFailure",
+    "ApiRefused",
     "BrokerRefuses",
     "BrokerUnavailable",
     "ContextExceeded",
@@ -242,6 +244,14 @@ class ApiFailure(RequestFailure):
 
     kind = ErrorKind.API
     permanent = False
+    status: int | None = None
+    """The HTTP status; None: no whole response came."""
+
+
+class ApiRefused(ApiFailure):
+    """An endpoint does not take this request (4xx), and would not take it again."""
+
+    permanent = True
 
 
 class GaveUp(ApiFailure):

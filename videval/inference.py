@@ -20,9 +20,11 @@ from videval.errors import (
     RequestFailure,
     VideoFailure,
 )
+from videval.models.dialects import reads_itself
 from videval.models.messages import below
-from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
+from videval.telling import foreign_prompt, told_prompt, unread_clip
 from videval.types import (
+    Allowance,
     Answer,
     Clip,
     ClipRef,
@@ -76,10 +78,12 @@ class Engine(Protocol):
         together: str,
         load_key: str,
         on_stage: Callable[[Stage], None],
+        allowance: Allowance | None = None,
     ) -> Answer:
-        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem, Released, DiedInCompany.
+        """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem, RunHalted, Released, DiedInCompany.
 
-        `on_stage` hears from another thread where it is, and must not block.
+        `allowance`: of a run that may take only so much. `on_stage` hears from another thread where it is, and must
+        not block.
         """
 
 
@@ -129,7 +133,7 @@ def infer(
             whole = partial(clip, sampling=run.sampling, span=None)
             asked = foreign_prompt(key, samples, run, bench, whole, holding)
             prompt = replace(asked, parts=tuple(below(root, part) for part in asked.parts))
-        elif reads_itself(run):
+        elif reads_itself(run.spec):
             clips = tuple(unread_clip(files, ref) for ref in samples[0].shown)
         else:
             clips = _clips(samples[0].shown, get, holding)
@@ -146,6 +150,7 @@ def infer(
             together="\n".join(clip.path for clip in prompt.clips),
             load_key=run.load_key,
             on_stage=on_stage,
+            allowance=run.allowance,
         )
     timings = Timings(
         queue=queue_s,

@@ -10,7 +10,10 @@ from videval.benchmarks.base import Benchmark
 from videval.errors import UsageError, VideoFailure
 from videval.models.catalog import check_frames, load_key
 from videval.models.context import Asking, too_long
+from videval.models.dialects import reads_itself
+from videval.models.endpoint_card import endpoint_card
 from videval.models.limits import refuse_thinking, refused
+from videval.models.remote_limits import remarks_on_remote
 from videval.plain import plain
 from videval.runkey import KeyParts, run_key, sampling_of_key
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, PromptSet, RecipeUsed, Sample, Variant
@@ -28,7 +31,7 @@ class Order:
     `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
     videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
     cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
-    page's.
+    page's. `max_cost`, `max_tokens`: what all answers together may cost and take, of a model at an endpoint.
     """
 
     benchmark: Benchmark
@@ -50,6 +53,8 @@ class Order:
     left_out: tuple[str, ...] = ()
     recipe: RecipeUsed | None = None
     sampled: FrameSampling | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
 
     @property
     def prompt_set(self) -> PromptSet:
@@ -93,6 +98,7 @@ class Order:
         said: dict[str, Any] = {
             "variant": self.variant.name,
             "model": self.spec.name,
+            "adapter": self.spec.adapter,
             "dtype": self.dtype,
             "attention": self.spec.attention,
             "trust_remote_code": self.spec.trust_remote_code,
@@ -114,6 +120,12 @@ class Order:
         """Remarks on the questions that the model cannot be asked; UsageError if it can be asked none."""
         refuse_thinking(self.spec, self.generation)
         said = refused(self.spec, self.samples, max_frames=self.max_frames, sampling=self.sampling())
+        if self.benchmark.is_foreign and self.spec.remote and reads_itself(self.spec):
+            raise UsageError(
+                f"{self.spec.name} is sent files, and the questions of {self.benchmark.name} come with frames",
+                hint='transport = "frames" in the endpoint\'s entry',
+            )
+        said += remarks_on_remote(self.spec, self.generation, self._asking(), max_pixels=self.max_pixels)
         return [*said, *too_long(self.spec, self._asking())]
 
     def _asking(self) -> Asking:
@@ -184,6 +196,7 @@ class Order:
                 "remarks": self.remarks(),
             },
             "model": asdict(self.spec) | {"dtype": self.dtype},
+            **({"endpoint": endpoint_card(self.spec)} if self.spec.remote else {}),
             "frames": asdict(self.sampling()) | {"form": self.form, "max_pixels": self.max_pixels},
             "generation": asdict(self.generation),
         }

@@ -18,6 +18,9 @@ from videval.benchmarks.wording import check_wording
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
 from videval.models.catalog import concrete_dtype, model_spec
+from videval.models.dialects import reads_itself
+from videval.models.endpoints import endpoint_of
+from videval.models.on_vllm import on_vllm, refuse_untold
 from videval.options import Asked
 from videval.order import Order
 from videval.paths import expanded
@@ -30,9 +33,9 @@ __all__ = ["make_order", "order_of_recipe", "order_unread", "refuse_both"]
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
 _SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
-_UNTOLD = ("dtype", "attention", "trust_remote_code")
+_UNTOLD = ("dtype", "attention", "trust_remote_code", "use_vllm")
 _UNTOLD_OF_FRAMES = (*_SAID_OF_FRAMES, "max_frames", "max_pixels")
-"""What a model that is VLMEvalKit's own cannot be told, in all cases and where it reads videos by itself."""
+"""What a model that is not loaded here cannot be told, in all cases and where it reads videos by itself."""
 
 
 def make_order(asked: Asked, settings: Settings) -> Order:
@@ -94,6 +97,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
     spec = _spec(asked, recipe)
     bench, variant = _asked_about(asked, recipe, spec)
     spec, wording = _with_length(asked, recipe, bench, spec), _wording(asked, recipe)
+    _check_limits(asked, spec)
     prompts = bench.prompt_set(asked.prompts or recipe.prompts or _own_prompts(bench, spec))
     page = bench.sampling(variant, prompts)
     if recipe.variant and variant == parse_variant(recipe.variant):
@@ -119,7 +123,27 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         prompts=prompts,
         sampled=_sampled(asked, recipe, page, spec),
         recipe=None if recipe is _NONE else recipe.used((), wording),
+        max_cost=asked.max_cost,
+        max_tokens=asked.max_tokens_total,
     )
+
+
+def _check_limits(asked: Asked, spec: ModelSpec) -> None:
+    """Raise UsageError for a limit of what answers take or cost where nobody counts that."""
+    if asked.max_cost is None and asked.max_tokens_total is None:
+        return
+    if spec.remote is None:
+        raise UsageError(
+            f"--max-cost and --max-tokens-total are for models at an endpoint; {spec.name} runs on devices here",
+            hint="leave them out; --limit N asks only so many requests",
+        )
+    endpoint = endpoint_of(spec)
+    if asked.max_cost is not None and endpoint.prices is None:
+        table = f"[endpoints.{endpoint.name}]"
+        raise UsageError(
+            f"--max-cost: endpoint {endpoint.name} has no prices",
+            hint=f"prices = {{ prompt = 0.2, new = 0.8 }} (of a million tokens) in {table}, or --max-tokens-total",
+        )
 
 
 def _own_prompts(bench: Benchmark, spec: ModelSpec) -> PromptSet | None:
@@ -158,33 +182,36 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     if not name:
         raise UsageError("which model?", hint="it stands after the variant; see: videval list models")
     spec = model_spec(name)
-    if spec.told:
-        _refuse_untold(asked, spec)
+    _refuse_untold(asked, spec)
     if recipe.sampling and spec.max_frames and recipe.model in (name, spec.name):  # which its source shows it
         spec = replace(spec, max_frames=max(spec.max_frames, recipe.sampling.max_frames or 0))
     given = _given(asked, GenerationSettings)
     dtype = asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype
     concrete_dtype(dtype, "cpu")  # which raises for one that does not exist
-    return replace(
-        spec,
+    asked_for = replace(
+        on_vllm(spec) if asked.use_vllm else spec,
         dtype=dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
         attention=asked.attention or spec.attention,
         trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
         pixels=_pixels(asked, recipe, spec),
     )
+    refuse_untold(asked_for)
+    return asked_for
 
 
 def _refuse_untold(asked: Asked, spec: ModelSpec) -> None:
-    """Raise UsageError for what a model that generates by its own settings cannot be told."""
-    names = (*(f.name for f in fields(GenerationSettings)), *_UNTOLD)
+    """Raise UsageError for what a model that runs elsewhere, or generates by its own settings, cannot be told."""
+    names: tuple[str, ...] = _UNTOLD if spec.told or spec.remote else ()
+    names += tuple(f.name for f in fields(GenerationSettings)) if spec.told else ()
     found = [name for name in names if getattr(asked, name, None) not in (None, False, "auto", ())]
-    if spec.form == "video":
+    if reads_itself(spec):
         found += [name for name in _UNTOLD_OF_FRAMES if getattr(asked, name) is not None]
     if found:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in found)
+        why = "is VLMEvalKit's own and generates by its own settings" if spec.told else "runs at an endpoint"
         raise UsageError(
-            f"{spec.name} is VLMEvalKit's own and generates by its own settings: it cannot be told {options}",
+            f"{spec.name} {why}: it cannot be told {options}",
             hint="leave it out, or run the same checkpoint here: videval list models",
         )
 

@@ -1,10 +1,12 @@
 """The seams: what a model and a scorer must offer, so that a fake is as good as the real thing."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from videval.errors import VidevalError
-from videval.types import Answer, Ask, Generation, GenerationSettings, Prompt, Sample, Score, Stage
+from videval.types import Allowance, Answer, Ask, Generation, GenerationSettings, Prompt, Sample, Score, Stage
 
 Inputs = Any
 """What `Model.prepare` makes and `Model.generate` takes: opaque to everybody else."""
@@ -69,6 +71,76 @@ class Server(Protocol):
 
     def describe(self) -> Mapping[str, str]:
         """What the numbers depend on: as of a Model."""
+
+
+class Permit(Protocol):
+    """Leave to send one request. Whoever has it says once how that went; nothing of this blocks or raises."""
+
+    def done(self, *, tokens: int | None = None, cost: float | None = None) -> None:
+        """It is answered; it took so many tokens, prompt and all (None: as many as were reserved), and cost so much."""
+
+    def throttled(self, retry_after: float | None = None) -> None:
+        """There are too many (429): nothing is sent for so many seconds, by anybody."""
+
+    def failed(self, status: int | None = None) -> None:
+        """The endpoint failed: 5xx, or no whole answer at all (None: connection, time-out, half a body)."""
+
+    def refused(self) -> None:
+        """The endpoint works and does not take this request (4xx)."""
+
+    def dropped(self) -> None:
+        """Nobody waits for it any more: nothing is known of the endpoint, and it counts as if it took all it might."""
+
+
+class Gate(Protocol):
+    """What stands before an endpoint: lets requests through as the budget that all workers share has room."""
+
+    async def enter(self, tokens: int, *, cost: float = 0.0, allowance: Allowance | None = None) -> Permit:
+        """Wait for leave to send a request of so many tokens at most, prompt and longest answer, which may cost so
+        much at most. May be cancelled at any time.
+
+        Raises RunHalted when it does not fit into what its run may still take.
+        """
+
+
+class OpenGate(Gate, Permit):
+    """No budget: lets everything through, and nothing for as long as the endpoint has asked for, after a 429."""
+
+    PAUSE = 1.0
+    """Seconds, where the endpoint does not say how many."""
+
+    def __init__(self) -> None:
+        self._closed_until = 0.0
+
+    async def enter(self, tokens: int, *, cost: float = 0.0, allowance: Allowance | None = None) -> Permit:
+        """At once, as a rule."""
+        while (pause := self._closed_until - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
+        return self
+
+    def done(self, *, tokens: int | None = None, cost: float | None = None) -> None:
+        """Nothing is kept."""
+
+    def throttled(self, retry_after: float | None = None) -> None:
+        """Close for so long."""
+        pause = self.PAUSE if retry_after is None else retry_after
+        self._closed_until = max(self._closed_until, time.monotonic() + pause)
+
+    def failed(self, status: int | None = None) -> None:
+        """Nothing is kept."""
+
+    def refused(self) -> None:
+        """Nothing is kept."""
+
+    def dropped(self) -> None:
+        """Nothing is kept."""
+
+
+@runtime_checkable
+class Gated(Server, Protocol):
+    """A Server that asks an endpoint: whoever drives it may put another gate before that, before anything is asked."""
+
+    gate: Gate
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
 from videval.db.runs import NewRun
 from videval.db.session import Connection, Database
+from videval.db.usage import set_limits
 from videval.errors import DataMissing, UnknownName, UsageError
 from videval.order import Order
 from videval.plans import plans
@@ -62,6 +63,8 @@ def enqueue(
         run_id, snapshot_id = copies[-1].run_id, copies[-1].snapshot_id
         if order.recipe and copies[-1].recipe != order.recipe:
             database.write(rows.set_recipe, run_id, order.recipe)
+        if order.max_tokens is not None or order.max_cost is not None:
+            database.write(partial(set_limits, max_tokens=order.max_tokens, max_cost=order.max_cost), run_id)
     asked, added = _plans(database, order, run_id, snapshot_id, digest, missing), 0
     for chunk in _chunks(asked):
         added += database.write(plan_rows.add_requests, run_id, chunk)
@@ -168,6 +171,8 @@ def _new_run(order: Order, copy: int, snapshot_id: int, digest: str, missing: se
         prompts=order.prompt_set,
         protocol=order.benchmark.protocol_version,
         recipe=order.recipe,
+        max_cost=order.max_cost,
+        max_tokens=order.max_tokens,
     )
 
 

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home, description="where the embedded defaults live")
     database_url: SecretStr = Field(default=SecretStr(""), description="SQLAlchemy URL; empty: SQLite in home")
     broker_url: SecretStr = Field(default=SecretStr(""), description="redis://... ; empty: an embedded Redis")
+    api_nproc: int = Field(default=32, ge=1, description="requests that a worker sends to an endpoint at once, at most")
+    endpoints: Path | None = Field(default=None, description="file of endpoints; default: endpoints.toml in home")
     data_root: Path | None = Field(default=None, description="folder that holds the benchmarks' data")
     frame_cache: Path | None = Field(default=None, description="folder of decoded clips; default: in home")
     frame_cache_gb: float = Field(default=20.0, gt=0, description="size budget of the frame cache, GB")
@@ -74,6 +76,7 @@ class Settings(BaseSettings):
     load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")
     decode_deadline: Seconds = Field(default=300.0, description="seconds until a decode is given up")
     generate_deadline: Seconds = Field(default=900.0, description="seconds to prepare, and to generate, one request")
+    vllm_args: str = Field(default="", description='more arguments for vLLM: {"gpu_memory_utilization": 0.8}')
     max_rss_gb: float | None = Field(default=None, gt=0, description="a worker that grows past this is replaced")
 
     tied_to: int | None = Field(default=None, description="process id without which a worker drains (set by run)")
@@ -110,6 +113,11 @@ class Settings(BaseSettings):
     def home_path(self) -> Path:
         """`home`, absolute, with ~ expanded."""
         return expanded(self.home).absolute()
+
+    @property
+    def endpoints_path(self) -> Path:
+        """The file of endpoints, absolute; it need not be there."""
+        return expanded(self.endpoints or self.home_path / "endpoints.toml").absolute()
 
     @property
     def frame_cache_path(self) -> Path:

@@ -15,12 +15,7 @@ from videval.models.messages import Question, Told, parts_of, told, unread
 from videval.types import Clip, ClipRef, Prompt, Sample
 from videval.video.eviction import held
 
-__all__ = ["foreign_prompt", "question_of", "reads_itself", "told_prompt", "unread_clip"]
-
-
-def reads_itself(run: RunConfig) -> bool:
-    """Whether the run's model reads videos by itself, so that nothing is decoded for it."""
-    return run.spec.told and run.form == "video"
+__all__ = ["foreign_prompt", "question_of", "told_prompt", "unread_clip"]
 
 
 def unread_clip(files: Callable[[str], Path], ref: ClipRef) -> Clip:

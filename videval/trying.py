@@ -11,6 +11,7 @@ from videval.benchmarks.catalog import parse_variant
 from videval.db.records import RunConfig
 from videval.errors import UsageError
 from videval.inference import Engine, infer
+from videval.models.dialects import reads_itself
 from videval.options import Asked
 from videval.order import Order
 from videval.orders import order_unread, refuse_both
@@ -22,7 +23,7 @@ from videval.video.paths import is_there
 from videval.video.sampling import Span
 from videval.video.sheet import contact_sheet
 
-__all__ = ["Tried", "order_about", "try_it"]
+__all__ = ["Tried", "answered", "order_about", "try_it"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,25 +55,30 @@ def order_about(asked: Asked, video: Path, question: str, *, options: Sequence[s
 def try_it(order: Order, *, engine: Engine, sheet: Path) -> Tried:
     """Decode, write the contact sheet, ask the engine. Raises RequestFailure, EnvironmentProblem; UsageError for a
     model that reads videos by itself."""
-    if order.spec.told and order.form == "video":
+    if (order.spec.told and order.form == "video") or reads_itself(order.spec):
         raise UsageError(
             f"{order.spec.name} reads videos by itself: which frames it sees cannot be shown",
             hint="ask it in a run: videval run --data questions.tsv MODEL",
         )
+    response = answered(order, engine=_Drawing(engine, sheet))
+    return Tried(clip=response.prompt.clips[0], response=response, sheet=sheet)
+
+
+def answered(order: Order, *, engine: Engine) -> Response:
+    """Ask the engine an order's one question. Raises RequestFailure, EnvironmentProblem."""
     (sample,) = order.samples
     with TemporaryDirectory(prefix="videval-try-") as folder:
-        response = infer(
+        return infer(
             one_key(sample.id),
             [sample],
             _config(order),
             root=order.root,
             frames=FramesHere(FrameCache(Path(folder), budget_gb=_ANY)),
-            engine=_Drawing(engine, sheet),
+            engine=engine,
             on_stage=lambda stage: None,
             alone=True,
             allow_symlinks=order.allow_symlinks,
         )
-    return Tried(clip=response.prompt.clips[0], response=response, sheet=sheet)
 
 
 _ANY = 1e6

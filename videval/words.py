@@ -12,6 +12,7 @@ __all__ = [
     "percent",
     "plural",
     "points",
+    "price",
     "rate",
     "time_left",
     "what_is_right",
@@ -59,6 +60,12 @@ def points(value: float | None, top: float | None = None) -> str:
         return "-"
     said = f"{100 * value:+.1f} pts" if top is None else f"{value * top:+.2f}"
     return re.sub(r"[+-](0\.0+)(?!\d)", r"\1", said)
+
+
+def price(cost: float, currency: str = "") -> str:
+    """What something cost, to the cent, or below one to two digits that count: 12.40 USD, 0.0031 USD."""
+    said = f"{cost:,.2f}" if cost >= 0.1 or not cost else f"{float(f'{cost:.2g}'):.10f}".rstrip("0")
+    return f"{said} {currency}".rstrip()
 
 
 def rate(per_second: float) -> str:

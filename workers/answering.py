@@ -12,7 +12,7 @@ from typing import Protocol
 
 from videval.asking import asking
 from videval.benchmarks.catalog import find_benchmark
-from videval.db import requests, results
+from videval.db import requests, results, runs
 from videval.db.records import Claim, RunConfig
 from videval.db.session import Connection
 from videval.errors import (
@@ -20,6 +20,7 @@ from videval.errors import (
     EnvironmentProblem,
     ProcessDied,
     RequestFailure,
+    RunHalted,
     Unforeseen,
     UnknownName,
     VidevalError,
@@ -119,6 +120,8 @@ class Answerer:
             self._release(held, alone=True)
         except Released:
             self._release(held)
+        except RunHalted as error:
+            self._halt(held, error)
         except (EnvironmentProblem, UnknownName) as error:
             self._not_here(held, error)
         except (ProcessDied, DeadlineExceeded) as error:
@@ -190,6 +193,15 @@ class Answerer:
         log.warning("request %d (%s): %s; %s", held.claim.request_id, error.kind, error, outcome)
         if status == RequestStatus.FAILED:
             self.ended.failed += 1
+
+    def _halt(self, held: Held, error: RunHalted) -> None:
+        """Nothing of its run can be answered: pause that, once, and give this one back, at no cost."""
+        run = held.claim.run
+        hint = error.hint.replace("resume RUN", f"resume {run.name}")
+        said = f"{error} -> {hint}" if hint else str(error)
+        if self._ledger.insist(runs.halt, run.run_id, said, run.allowance):
+            log.error("run %s is halted: %s", run.name, said)
+        self._release(held)
 
     def _release(self, held: Held, *, delay: float = 0.0, alone: bool = False) -> None:
         self._ledger.insist(partial(requests.release, delay=delay, alone=alone), [held.pair])

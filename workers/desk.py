@@ -95,9 +95,18 @@ def pause(settings: Settings, database: Database, run: RunInfo) -> Done:
     return _rung_for(settings, database, run, changes.pause(database, run))
 
 
-def resume(settings: Settings, database: Database, run: RunInfo, *, busy: Busy = _unseen) -> Done:
-    """Go on with a paused run; UsageError if it is cancelled or still being written."""
-    return _rung_for(settings, database, run, changes.resume(database, run), busy)
+def resume(
+    settings: Settings,
+    database: Database,
+    run: RunInfo,
+    *,
+    max_cost: float | None = None,
+    max_tokens: int | None = None,
+    busy: Busy = _unseen,
+) -> Done:
+    """Go on with a paused run, with other limits if some are given; refused as `changes.resume` says."""
+    changed = changes.resume(database, run, max_cost=max_cost, max_tokens=max_tokens)
+    return _rung_for(settings, database, run, changed, busy)
 
 
 def cancel(settings: Settings, database: Database, run: RunInfo) -> Done:

@@ -3,10 +3,13 @@
 import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from videval.db import requests, workers
+from videval.db.health import note_endpoint
 from videval.db.session import Connection
+from videval.models.endpoints import endpoint_of
 from videval.types import Stage
 from workers.ledger import Held, Trouble
 from workers.loops import Step
@@ -48,7 +51,20 @@ class Heartbeat(Step):
             self._check_parent()
         pairs, lease = [h.pair for h in held], worker.settings.lease
         lost = worker.ledger.write(_beat, worker.identity.id, pairs, lease, pulse, durable=False)
+        self._note_endpoint()
         self._note_lost([h for h in held if h.pair in lost])
+
+    def _note_endpoint(self) -> None:
+        """Say how the endpoint is that this worker asks, if it asks one."""
+        loaded, settings = self._worker.engine.loaded, self._worker.settings
+        if loaded is None or loaded.spec.remote is None:
+            return
+        from workers.endpoint_gate.standing import look  # loads Redis' asyncio client, which no other worker needs
+
+        endpoint = endpoint_of(loaded.spec, settings)
+        standing = look(endpoint, settings)
+        note = partial(note_endpoint, state=standing.state, message=standing.message, figures=standing.figures)
+        self._worker.ledger.later(note, endpoint.name)
 
     def _note_lost(self, lost: Sequence[Held]) -> None:
         in_hand = self._worker.held()

@@ -22,7 +22,7 @@ from videval.errors import BrokerUnavailable, EnvironmentProblem, Released, Vide
 from videval.inference import infer
 from videval.protocols import Caller, Server
 from videval.settings import Settings
-from videval.types import Answer, Ask, GenerationSettings, ModelSpec, Prompt, Response, RunState, Stage
+from videval.types import Allowance, Answer, Ask, GenerationSettings, ModelSpec, Prompt, Response, RunState, Stage
 from workers.answering import Infer
 from workers.claiming import Deaf
 from workers.device import here_seats
@@ -264,6 +264,7 @@ class _Engine:
         together: str,
         load_key: str,
         on_stage: Callable[[Stage], None],
+        allowance: Allowance | None = None,
     ) -> Answer:
         asker = _Asker(id=next(self._ids), on_stage=on_stage)
         with self._lock:
@@ -271,7 +272,8 @@ class _Engine:
                 raise Released("the process leaves this run")
             self._asked[asker.id] = asker
         try:
-            ask = Ask(id=asker.id, prompt=prompt, settings=settings, alone=alone, together=together)
+            id_ = asker.id
+            ask = Ask(id=id_, prompt=prompt, settings=settings, alone=alone, together=together, allowance=allowance)
             self._server.ask(ask, asker)
             answer = asker.answer.result()
         finally:

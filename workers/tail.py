@@ -28,8 +28,8 @@ class Tail:
 
     def is_near(self, work: KeyWork | None) -> bool:
         """Whether nothing waits any more of what this worker serves, it holds what it has not begun, and others serve
-        the same."""
-        if work is None or work.waiting or self._worker.claimer.neighbours < 2:
+        the same. Not at an endpoint: all wait there for one budget, and nothing would be sent sooner by others."""
+        if work is None or work.waiting or work.spec.remote is not None or self._worker.claimer.neighbours < 2:
             return False
         return any(held.stage not in BEGUN for held in self._worker.held())
 

@@ -8,6 +8,7 @@ from videval import errors
 from videval.models.messages import Question, Told
 from videval.plain import restored
 from videval.types import (
+    Allowance,
     Answer,
     Ask,
     Clip,
@@ -112,9 +113,18 @@ def generation_from(data: dict[str, Any]) -> Generation:
     return restored(Generation, data)
 
 
-def ask_message(prompt: Prompt, settings: GenerationSettings, *, alone: bool, together: str) -> dict[str, Any]:
+def ask_message(
+    prompt: Prompt,
+    settings: GenerationSettings,
+    *,
+    alone: bool,
+    together: str,
+    allowance: Allowance | None = None,
+) -> dict[str, Any]:
     """An Ask for the pipe; who sends it gives it its id."""
-    return {"prompt": prompt_message(prompt), "settings": asdict(settings), "alone": alone, "together": together}
+    limited = {} if allowance is None else {"allowance": asdict(allowance)}
+    asked = {"prompt": prompt_message(prompt), "settings": asdict(settings)}
+    return asked | {"alone": alone, "together": together} | limited
 
 
 def ask_from(data: dict[str, Any]) -> Ask:
@@ -125,6 +135,7 @@ def ask_from(data: dict[str, Any]) -> Ask:
         settings=settings_from(data["settings"]),
         alone=data["alone"],
         together=data["together"],
+        allowance=restored(Allowance, data["allowance"]) if "allowance" in data else None,
     )
 
 

@@ -227,7 +227,7 @@ def _side_by_side(runs: Sequence[RunInfo], key: str) -> None:
                 st.markdown(f"**{plain(run.name)}**")
                 if view is not None:
                     said(view)
-                    responses(view)
+                    responses(view, run.currency)
 
 
 def _cards(a: RunInfo, b: RunInfo) -> None:

@@ -1,4 +1,5 @@
-"""Every worker: what it does now and for how long; whatever stands still stands out. Queues, database, broker."""
+"""Every worker: what it does now and for how long; whatever stands still stands out. Endpoints, queues, database,
+broker."""
 
 from collections.abc import Sequence
 
@@ -10,7 +11,9 @@ from dashboard.data import Health
 from dashboard.show import as_of, figure, fragment, unwrapped
 from dashboard.table import Figure, Row, Value, share, table
 from dashboard.words import ago, count, duration, percent, plain, plural, rate
+from videval.db.health import EndpointHealth
 from videval.db.workers import LIVE_STATES, WorkerInfo
+from videval.report import BUDGET, ended_in_words, endpoint_cost, of_limit
 from videval.types import WorkerState
 
 SILENT_S = 30.0
@@ -122,6 +125,40 @@ def _restarts(found: Sequence[WorkerInfo]) -> None:
 
 
 @fragment
+def _endpoints() -> None:
+    found = unwrapped(data().endpoints(), "the endpoints")
+    if not found:
+        return
+    st.subheader("Endpoints")
+    for one in found:
+        if not one.is_well and not one.is_stale:
+            st.warning(f"**{plain(one.name)}** {plain(one.message or one.state)}", icon=":material/warning:")
+    table([_endpoint(one) for one in found], name="Endpoints", key="endpoints")
+
+
+def _endpoint(found: EndpointHealth) -> Row:
+    cells: dict[str, Value] = {
+        "endpoint": found.name,
+        "state": found.state if not found.is_stale else f"{found.state}, and not asked now",
+        **{what: _of_limit(of_limit(found, name)) for name, what in BUDGET.items()},
+        "requests ended": ended_in_words(found) or None,
+        "cost": endpoint_cost(found) or None,
+        "last asked": Figure(text=ago(found.silent_s), value=found.silent_s),
+        "says": found.message or None,
+    }
+    return Row(cells=cells, id=found.name)
+
+
+def _of_limit(known: tuple[float, float | None] | None) -> Figure | None:
+    if known is None:
+        return None
+    value, limit = known
+    if limit is None:
+        return Figure(text=f"{value:,.0f}", value=value)
+    return Figure(text=f"{value:,.0f} of {limit:,.0f}", value=value, share=min(1.0, value / max(limit, 1.0)))
+
+
+@fragment
 def _health() -> None:
     health = unwrapped(data().health(), "the queues")
     if health is None:
@@ -166,6 +203,7 @@ def page() -> None:
     """The page."""
     hold()
     _workers()
+    _endpoints()
     _health()
 
 

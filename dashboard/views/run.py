@@ -11,11 +11,22 @@ from dashboard import actions, charts
 from dashboard.backend import data
 from dashboard.choose import choose_run, title
 from dashboard.files import TABLES, files
-from dashboard.show import as_of, bar, chart, fragment, headline, interval, numbers, short_title, state_badge, unwrapped
+from dashboard.show import (
+    as_of,
+    bar,
+    chart,
+    fragment,
+    headline,
+    interval,
+    numbers,
+    paid,
+    short_title,
+    state_badge,
+    unwrapped,
+)
 from dashboard.table import Figure, Row, Value, link, metric, table
 from dashboard.words import count, duration, measured, plain, plural, shortened
 from videval.db.records import RunInfo
-from videval.db.scores import VERDICTS
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
 from videval.metrics import Figure as Metric
@@ -45,6 +56,9 @@ def _top(run: RunInfo) -> None:
     st.text(f"{status.run.variant} on {status.run.model}" + f", {status.run.origin}" * status.run.is_imported)
     bar(status.counts, height=18)
     numbers(status, score)
+    paid(status)
+    if lost := data().frames_lost(run):
+        st.warning(plain(lost), icon=":material/warning:")
     if score is not None and score.needs:
         st.info(plain(score.needs), icon=":material/info:")
     actions.buttons(status.run, waiting=status.counts.waiting, failed=status.counts.failed)
@@ -100,9 +114,9 @@ def _by_group(score: ScoreReport) -> None:
     if len(groups) > 1:
         chart(charts.scores(groups, overall, score.top), "score of each group with its interval")
     dashed = "; dashed: all of them" if len(groups) > 1 else ""
-    verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in VERDICTS)
+    verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in score.verdicts)
     st.caption(f"{verdicts} of {count(overall.scored)} in {plural(overall.videos, 'video')}{dashed}")
-    for said in filter(None, (score.outdated, score.too_short, score.caution)):
+    for said in filter(None, (score.outdated, *score.remarks)):
         st.caption(plain(said))
     _metrics(score.metrics)
     _published(score)
@@ -154,7 +168,7 @@ def _score_table(rows: Sequence[GroupScore], score: ScoreReport) -> None:
             "high": metric(g.estimate.high, score.top),
             "n": g.estimate.n,
             "videos": g.estimate.clusters,
-            **{verdict: getattr(g, verdict) for verdict in VERDICTS},
+            **{verdict: getattr(g, verdict) for verdict in score.verdicts},
         }
 
     lines = [Row(cells=line(g), id=f"{g.column} {g.group}") for g in rows]

@@ -15,22 +15,23 @@ from dashboard.show import (
     headline,
     interval,
     numbers,
+    paid,
     short_title,
     state_badge,
     time_left,
     unwrapped,
 )
 from dashboard.table import Figure, Row, Value, link, metric, share, table
-from dashboard.words import about, count, eta, floored, measured, percent, plain, plural, rate, when
-from videval.report import RunStatus, ScoreReport
+from dashboard.words import about, count, eta, floored, measured, percent, plain, plural, price, rate, when
+from videval.report import RunStatus, ScoreReport, is_paid
 
 MOST_CARDS = 4
-STATES = ("running", "paused", "finished", "cancelled", "creating")
+STATES = ("running", "paused", "halted", "finished", "cancelled", "creating")
 Scores = Mapping[int, ScoreReport]
 
 
 def _state(status: RunStatus) -> str:
-    return "running" if status.state == "active" else status.state
+    return "running" if status.state == "active" else "halted" if status.halted else status.state
 
 
 def _sentence(overview: Overview) -> str:
@@ -66,9 +67,11 @@ def _card(status: RunStatus, score: ScoreReport | None) -> None:
             st.caption(plain(f"{status.run.variant} on {status.run.model}" + ", imported" * status.run.is_imported))
         bar(status.counts)
         numbers(status, score)
+        if is_paid(status) or status.halted:
+            paid(status)
 
 
-def _row(status: RunStatus, score: ScoreReport | None) -> Row:
+def _row(status: RunStatus, score: ScoreReport | None, *, some_cost: bool) -> Row:
     counts, found = status.counts, score.overall.estimate if score else None
     pace = status.rate_now if status.state == "active" else status.rate
     cells: dict[str, Value] = {
@@ -83,12 +86,18 @@ def _row(status: RunStatus, score: ScoreReport | None) -> Row:
         "failed": counts.failed,
         "waiting": counts.waiting,
         "rate": Figure(text=rate(pace), value=pace),
+        **({"cost": _cost(status)} if some_cost else {}),
         "benchmark": status.run.variant,
         "model": status.run.model,
         "enqueued": when(status.run.created_at),
         "from": "imported" if status.run.is_imported else None,
     }
     return Row(cells=cells, id=status.run.name, href=link("run", run=status.run.name))
+
+
+def _cost(status: RunStatus) -> Figure | None:
+    cost = status.usage.cost
+    return None if cost is None else Figure(text=price(cost, status.run.currency), value=cost)
 
 
 def _matches(status: RunStatus, text: str, states: Sequence[str]) -> bool:
@@ -98,7 +107,8 @@ def _matches(status: RunStatus, text: str, states: Sequence[str]) -> bool:
 
 
 def _table(statuses: Sequence[RunStatus], scores: Scores) -> None:
-    rows = [_row(s, scores.get(s.run.run_id)) for s in statuses]
+    some_cost = any(s.usage.cost is not None for s in statuses)
+    rows = [_row(s, scores.get(s.run.run_id), some_cost=some_cost) for s in statuses]
     opened = table(rows, name="All runs", key="runs-table", height=600)
     if opened:
         st.switch_page("views/run.py", query_params={"run": opened})

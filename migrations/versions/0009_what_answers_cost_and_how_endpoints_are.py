@@ -29,8 +29,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_endpoints")),
     )
 
+    for name in ("prompt", "new"):
+        op.execute(
+            f"INSERT INTO sums (run_id, name, amount) SELECT run_id, 'usage:{name}', SUM({name}_tokens) "
+            f"FROM responses WHERE {name}_tokens > 0 GROUP BY run_id"
+        )
+
 
 def downgrade() -> None:
+    op.execute("DELETE FROM sums WHERE name LIKE 'usage:%'")
+    op.execute("DELETE FROM sum_changes WHERE name LIKE 'usage:%'")
     op.drop_table("endpoints")
     for name in ("refused", "cost", *COUNTS):
         op.drop_column("responses", name)

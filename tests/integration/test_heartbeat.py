@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from tests.one_worker import FakeConsumer, end, new_worker, ready
+from tests.one_worker import FakeConsumer, end, new_worker, quick, ready
 from tests.questions import database_time, row_of
 from tests.servers import wait_for
+from videval.db.health import endpoint_health
 from videval.db.session import Database, db_now, open_database
 from videval.db.tables import RequestRow, WorkerRow
 from videval.errors import DatabaseUnavailable
+from videval.models.catalog import model_spec
 from videval.settings import Settings
 from workers.heartbeat import Heartbeat
 from workers.worker import Worker
@@ -53,6 +55,22 @@ def test_an_idle_worker_says_so_in_one_statement(
 def test_a_lease_lasts_at_least_three_heartbeats(worker: Worker) -> None:
     worker.settings = worker.settings.model_copy(update={"lease": 6.0, "heartbeat": 10.0})
     assert Heartbeat(worker, FakeConsumer()).pause == 2.0
+
+
+def test_a_worker_at_an_endpoint_says_how_that_is(
+    worker: Worker, heartbeat: Heartbeat, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = '[endpoints.lab]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\nlimits = { requests_per_minute = 60 }\n'
+    (tmp_path / "endpoints.toml").write_text(entry)
+    monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
+    worker.settings = worker.settings.model_copy(update={"endpoints": tmp_path / "endpoints.toml"})
+    quick(worker).load(model_spec("endpoint:lab"), "k", "auto")
+    heartbeat.step()
+    worker.ledger.write(lambda c: None)  # what was put in line before it is written by then
+    with database.read() as connection:
+        (found,) = endpoint_health(connection)
+    assert (found.name, found.state) == ("lab", "away"), "no broker was started"
+    assert found.message.startswith("nothing is sent: ") and found.figures == {"limits": {"requests_minute": 60}}
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ WRONG = Score(verdict=Verdict.WRONG, value=0.0, scorer="choice@1")
 HALF = Score(verdict=Verdict.WRONG, value=0.5, scorer="exact@1")
 UNPARSED = Score(verdict=Verdict.UNPARSED, value=None, scorer="choice@1")
 TRUNCATED = Score(verdict=Verdict.TRUNCATED, value=None, scorer="choice@1")
+REFUSED = Score(verdict=Verdict.REFUSED, value=None, scorer="choice@1")
+ANY = (RIGHT, WRONG, HALF, UNPARSED, TRUNCATED, REFUSED, None)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_a_score_is_what_all_rows_say_however_often_it_changes(database: Databas
     chance, ids = random.Random(seed), row_ids(database)
     for _ in range(12):
         chosen = chance.sample(ids, chance.randint(1, 8))
-        store(database, run, {i: chance.choice([RIGHT, WRONG, HALF, UNPARSED, TRUNCATED, None]) for i in chosen})
+        store(database, run, {i: chance.choice(ANY) for i in chosen})
         if chance.random() < 0.5:
             report.fold(database, run)
             assert pending(database) == 0 and report_sums.sums_now(database, run) is not None
@@ -107,7 +109,8 @@ def test_truncated_answers_are_counted_as_such_and_worth_nothing(database: Datab
         report.fold(database, run)
 
 
-def test_sums_from_before_there_were_truncated_answers_are_added_to(database: Database, run: RunInfo) -> None:
+@pytest.mark.parametrize("missing", [1, 2], ids=["no count of refused ones", "nor of truncated ones"])
+def test_sums_from_before_there_were_such_counts_are_added_to(database: Database, run: RunInfo, missing: int) -> None:
     ids = row_ids(database)
     store(database, run, dict.fromkeys(ids[:6], RIGHT))
     report.fold(database, run)
@@ -116,16 +119,17 @@ def test_sums_from_before_there_were_truncated_answers_are_added_to(database: Da
         stored = scores.read_sums(connection, run.run_id)
         assert stored is not None
         for _, _, tally in stored.tallies:
-            tally["cells"] = [cell[:-1] for cell in tally["cells"]]
+            tally["cells"] = [cell[:-missing] for cell in tally["cells"]]
         scores.write_sums(connection, run.run_id, stored)
 
     database.write(shorten)
     assert_as_rows_say(database, run)
-    store(database, run, dict.fromkeys(ids[4:9], TRUNCATED))
+    store(database, run, {**dict.fromkeys(ids[4:9], TRUNCATED), **dict.fromkeys(ids[9:12], REFUSED)})
     assert_as_rows_say(database, run)
     report.fold(database, run)
     assert_as_rows_say(database, run)
-    assert report.score_report(database, run).overall.truncated == 5
+    overall = report.score_report(database, run).overall
+    assert (overall.truncated, overall.refused) == (5, 3)
 
 
 def test_several_that_fold_while_others_score_count_each_score_once(

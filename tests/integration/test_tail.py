@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,17 @@ from sqlalchemy import update
 from tests.one_worker import FakeConsumer, quick
 from tests.questions import identity, key_of, make_run, request_ids, row_of, take
 from videval.db import workers
-from videval.db.queue import Ring
+from videval.db.queue import KeyWork, Ring
 from videval.db.session import Database
 from videval.db.tables import WorkerRow
+from videval.models.catalog import model_spec
 from videval.settings import Settings
-from videval.types import Stage
+from videval.types import Remote, Stage
 from workers import dispatch as dispatch_module
 from workers import tail
 from workers.dispatch import Dispatch
 from workers.ledger import Held
+from workers.tail import Tail
 from workers.worker import Worker
 
 
@@ -116,6 +119,13 @@ def test_what_is_begun_stays(dispatch: Dispatch, held: list[Held], given: list[i
         each.stage = Stage.GENERATE
     dispatch.step()
     assert given == rung == []
+
+
+def test_at_an_endpoint_nothing_is_given_back(dispatch: Dispatch, worker: Worker) -> None:
+    local = KeyWork(load_key="k", spec=model_spec("fake"), dtypes=(None,), waiting=0, running=3, priority=0)
+    worker.claimer.neighbours = 2
+    assert Tail(worker).is_near(local)
+    assert not Tail(worker).is_near(replace(local, spec=replace(local.spec, remote=Remote(endpoint="lab"))))
 
 
 def test_near_the_end_a_worker_looks_more_often(

@@ -13,7 +13,19 @@ from videval.cli import complete
 from videval.cli.commands import COMMANDS, Command
 from videval.db.names import run_names
 
-HEAVY = ("alembic", "celery", "kombu", "numpy", "pandas", "redis", "sqlalchemy", "streamlit", "torch", "transformers")
+HEAVY = (
+    "alembic",
+    "celery",
+    "kombu",
+    "numpy",
+    "openai",
+    "pandas",
+    "redis",
+    "sqlalchemy",
+    "streamlit",
+    "torch",
+    "transformers",
+)
 ALL = [c for group in COMMANDS.values() for c in group]
 
 LOOK = """

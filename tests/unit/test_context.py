@@ -32,7 +32,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seconds = SECONDS.get(path.name)
         return VideoInfo(total_frames=25 * seconds, fps=25.0, width=1280, height=720, decoder="x") if seconds else None
 
-    monkeypatch.setattr(context, "_looked_at", look)
+    monkeypatch.setattr(context, "looked_at", look)
     monkeypatch.setattr(context, "_bytes", lambda path: SECONDS.get(path.name, 0))
     return opened
 

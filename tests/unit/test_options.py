@@ -12,6 +12,7 @@ from typer.main import get_command
 from tests.trees import tree
 from videval.cli.app import app
 from videval.cli.asked import takes_suite
+from videval.errors import UsageError
 from videval.models import catalog
 from videval.options import Asked, Suite, options
 from videval.order import Order
@@ -48,11 +49,14 @@ VALUES: dict[str, str] = {
     "thinking_budget": "1024",
     "attention": "eager",
     "trust_remote_code": "",
+    "use_vllm": "",
     "dtype": "float16",
     "priority": "2",
     "limit": "1",
     "in_order": "",
     "max_attempts": "9",
+    "max_cost": "0.5",
+    "max_tokens_total": "100000",
     "allow_missing": "",
     "new": "",
 }
@@ -66,6 +70,17 @@ date = "2026-11-26"
 name = "fake/mvbench"
 model = "fake"
 variant = "MVBench_8frame"
+"""
+
+ENDPOINTS = """
+[endpoints.lab]
+base_url = "http://127.0.0.1:9/v1"
+model = "m"
+prices = { prompt = 1.0, new = 1.0 }
+
+[endpoints.free]
+base_url = "http://127.0.0.1:9/v1"
+model = "m"
 """
 
 
@@ -91,8 +106,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('{"index": 1, "video": "a.mp4", "question": "What?", "answer": "x"}\n')
     (tmp_path / "mine.toml").write_text(RECIPE)
+    (tmp_path / "endpoints.toml").write_text(ENDPOINTS)
+    monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
     resizes = replace(catalog.FAKE, name="resizes", resizes=True)
-    monkeypatch.setattr(catalog, "MODELS", {**catalog.MODELS, resizes.name: resizes})
+    loads = replace(catalog.FAKE, name="loads", adapter="hf_chat")
+    monkeypatch.setattr(catalog, "MODELS", {**catalog.MODELS, resizes.name: resizes, loads.name: loads})
     tree("MVBench", tmp_path / "MVBench")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -129,8 +147,12 @@ def test_every_option_reaches_the_record(name: str) -> None:
 def test_every_option_of_the_record_reaches_the_order(name: str, folder: Path) -> None:
     if name == "prompts":
         words = ["MVBench_8frame", "fake", "--data-root", "MVBench"]
+    elif name == "use_vllm":
+        words = ["asked.jsonl", "loads"]
     elif name in ("min_pixels", "total_pixels"):
         words = ["asked.jsonl", "resizes"]
+    elif name in ("max_cost", "max_tokens_total"):
+        words = ["asked.jsonl", "endpoint:lab"]
     else:
         words = ["asked.jsonl", "fake"]
     settings = Settings(home=folder / "home")
@@ -139,6 +161,15 @@ def test_every_option_of_the_record_reaches_the_order(name: str, folder: Path) -
         words, more = ["fake", "--data", "asked.jsonl"], ["fake", *on_the_line(name)]
     plain, changed = (make_order(asked_by(*line), settings) for line in (words, more))
     assert facts(plain) != facts(changed)
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "why"),
+    [("fake", "--max-tokens-total", "runs on devices here"), ("endpoint:free", "--max-cost", "free has no prices")],
+)
+def test_a_limit_that_nobody_would_count_against_is_refused(model: str, option: str, why: str, folder: Path) -> None:
+    with pytest.raises(UsageError, match=why):
+        make_order(asked_by("asked.jsonl", model, option, "9"), Settings(home=folder / "home"))
 
 
 def test_with_data_the_one_argument_is_the_model() -> None:

@@ -212,7 +212,7 @@ def test_an_export_of_a_run_that_neither_thinks_nor_says_what_it_saw_is_as_befor
 
 def test_the_card_says_how_answers_ended_and_what_was_seen_in_a_few_numbers(database: Database, run: RunInfo) -> None:
     card = report.run_card(database, run)
-    assert card["answers"] == {"thought": 3, "truncated": 2, "truncated_thinking": 1}
+    assert card["answers"] == {"thought": 3, "truncated": 2, "truncated_thinking": 1, "refused": 0}
     same = {"min": 2, "median": 2, "max": 2}
     assert card["seen"] == {
         "clips": 3, "frames_per_clip": same, "tokens_per_clip": dict.fromkeys(same, 4), "sizes": {"56x28": 3},

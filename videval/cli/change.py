@@ -45,11 +45,15 @@ def pause_command(run: Run) -> None:
     _change(run, desk.pause)
 
 
-def resume_command(run: Run) -> None:
-    """Go on with a paused run."""
+def resume_command(
+    run: Run,
+    max_cost: Annotated[float | None, typer.Option(min=0.000001, help="all answers may cost so much")] = None,
+    max_tokens_total: Annotated[int | None, typer.Option(min=1, help="they may take so many tokens")] = None,
+) -> None:
+    """Go on with a paused run, or with one that was halted: what it was halted for should be mended."""
     from workers import desk
 
-    _change(run, partial(desk.resume, busy=busy))
+    _change(run, partial(desk.resume, max_cost=max_cost, max_tokens=max_tokens_total, busy=busy))
 
 
 def cancel_command(run: Run) -> None:

@@ -97,6 +97,13 @@ COMMANDS: Groups = {
             "videval list models Video-LLaVA-7B",
         ),
         _command(
+            "list endpoints",
+            "endpoint:list_endpoints",
+            "Endpoints of endpoints.toml: model, key, address.",
+            "videval list endpoints",
+            "VIDEVAL_ENDPOINTS=lab.toml videval list endpoints",
+        ),
+        _command(
             "list recipes",
             "recipes:list_recipes",
             "Published settings and their numbers; TEXT for some.",
@@ -237,6 +244,13 @@ COMMANDS: Groups = {
             "videval doctor Qwen/Qwen2.5-VL-7B-Instruct",
         ),
         _command(
+            "endpoint check",
+            "endpoint:endpoint_check",
+            "Ask an endpoint two questions, and say what is wrong.",
+            "videval endpoint check lab",
+            "videval endpoint check openai:gpt-5 --json",
+        ),
+        _command(
             "db upgrade",
             "db:db_upgrade",
             "Bring the schema to this version.",
@@ -290,7 +304,8 @@ COMMANDS: Groups = {
 """The commands in the groups of `videval --help`."""
 
 SUMMARIES: Mapping[str, str] = {
-    "list": "List runs, benchmarks, models or recipes.",
+    "list": "List runs, benchmarks, models, endpoints or recipes.",
+    "endpoint": "Endpoints that models run at: check.",
     "db": "The database's schema: upgrade, status, downgrade.",
     "broker": "The broker (Redis): start, status, stop.",
 }

@@ -12,7 +12,7 @@ from videval.cli.console import console, say, settings_with
 if TYPE_CHECKING:
     from videval.cli.findings import Finding
 
-__all__ = ["doctor_command"]
+__all__ = ["doctor_command", "show_finding"]
 
 
 def doctor_command(
@@ -30,12 +30,17 @@ def doctor_command(
 
     bad, settings = 0, settings_with()
     for finding in chain(findings(settings), model_findings(settings, model) if model else ()):
-        console.print(_mark(finding) + Text(f"{finding.what:<13}{finding.says}", style=""), soft_wrap=True)
+        show_finding(finding)
         bad += not finding.ok
-        if finding.mend:
-            say(f"       -> {finding.mend}")
     if bad:
         raise typer.Exit(3)
+
+
+def show_finding(finding: "Finding") -> None:
+    """Print a finding, and the line that mends it."""
+    console.print(_mark(finding) + Text(f"{finding.what:<13}{finding.says}", style=""), soft_wrap=True)
+    if finding.mend:
+        say(f"       -> {finding.mend}")
 
 
 def _mark(finding: "Finding") -> Text:

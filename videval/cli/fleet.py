@@ -37,6 +37,7 @@ def fleet_command(
     devices: Annotated[str | None, typer.Option(help="auto, 0,1, cpu, cpu*2, GPU-uuid, 0+1, api, ...")] = None,
     watch: Annotated[bool, typer.Option(help="show what every worker does")] = False,
     max_rss: Annotated[float | None, typer.Option(min=0.1, help="GB after which a worker is replaced")] = None,
+    api_nproc: Annotated[int | None, typer.Option(min=1, help="requests at once to an endpoint, per worker")] = None,
     loglevel: Annotated[str, typer.Option(help="of the workers")] = "INFO",
     until_done: Annotated[bool, typer.Option(help="end when no active run has work left")] = False,
 ) -> None:
@@ -48,7 +49,7 @@ def fleet_command(
     from workers.device import parse_devices
     from workers.fleet import Fleet
 
-    settings = settings_with(devices=devices, max_rss_gb=max_rss)
+    settings = settings_with(devices=devices, max_rss_gb=max_rss, api_nproc=api_nproc)
     watch = watch and console.is_terminal
     fleet = Fleet(
         settings=settings, devices=parse_devices(settings.devices), show_logs=not watch, loglevel=loglevel.upper()

@@ -15,14 +15,26 @@ from videval.db import runs as run_rows
 from videval.db import workers as worker_rows
 from videval.db.session import Database
 from videval.db.workers import WorkerInfo
-from videval.report import RunStatus, ScoreBook, ScoreReport
+from videval.report import (
+    RunStatus,
+    ScoreBook,
+    ScoreReport,
+    endpoint_in_words,
+    endpoints_asked,
+    frames_lost,
+    halted_in_words,
+    is_paid,
+    used_in_words,
+)
 from videval.types import RecipeUsed
 
 __all__ = [
     "HISTORY",
     "Scores",
+    "endpoint_lines",
     "history_rows",
     "is_going",
+    "lines_below",
     "live",
     "origin_lines",
     "run_json",
@@ -195,6 +207,12 @@ def run_json(database: Database, status: RunStatus, score: ScoreReport, alive: S
         "score": dataclasses.asdict(score.overall.estimate),
         "coverage": score.coverage,
         "workers": [_worker_json(w) for w in alive if w.load_key == status.run.load_key],
+        "halted": status.halted or None,
+        "usage": dataclasses.asdict(status.usage),
+        "reused": status.usage.reused,
+        "currency": status.run.currency or None,
+        "max_cost": status.run.max_cost,
+        "max_tokens": status.run.max_tokens,
     }
 
 
@@ -202,6 +220,27 @@ def _recipe_json(recipe: RecipeUsed | None) -> dict[str, Any] | None:
     if recipe is None:
         return None
     return {"name": recipe.name, "digest": recipe.digest, "deviations": list(recipe.deviations)}
+
+
+def lines_below(statuses: Sequence[RunStatus]) -> list[str]:
+    """What is said of runs below their table: where they come from, what they took and cost, why they were halted.
+
+    Of several runs only those say what they took that are paid for.
+    """
+    used = [s for s in statuses if len(statuses) == 1 or is_paid(s)]
+    return [
+        *origin_lines(statuses),
+        *(f"{s.run.name}: {said}" for s in used if (said := used_in_words(s.usage, s.run))),
+        *(f"{s.run.name} was {said}" for s in statuses if (said := halted_in_words(s))),
+    ]
+
+
+def endpoint_lines(database: Database, statuses: Sequence[RunStatus]) -> list[str]:
+    """How the endpoints are that these runs ask, and those that others ask right now; where frames were lost there."""
+    lost = [f"{s.run.name}: {said}" for s in statuses if (said := frames_lost(database, s.run))]
+    mine = {status.run.endpoint for status in statuses if is_going(status)}
+    asked = [found for found in endpoints_asked(database) if found.name in mine or not found.is_stale]
+    return [*(f"endpoint {endpoint_in_words(found)}" for found in asked), *lost]
 
 
 def origin_lines(statuses: Sequence[RunStatus]) -> list[str]:

@@ -17,7 +17,7 @@ from videval.cli.paced import Paced
 from videval.cli.words import measured, rate, time_left
 from videval.db import workers as worker_rows
 from videval.errors import ModelUnavailable
-from videval.report import run_status
+from videval.report import run_status, used
 from videval.report.status import LOST_S
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from videval.report import RunStatus
     from workers.fleet import Fleet
 
-__all__ = ["final_line", "live_lines", "plain_line", "watch"]
+__all__ = ["final_line", "live_lines", "plain_line", "refuse_halted", "watch"]
 
 TICK = 0.5
 """Seconds between two looks."""
@@ -46,8 +46,8 @@ def watch(
     is_last: bool = True,
     named: bool = False,
 ) -> "list[Counts]":
-    """Show progress until the runs are finished or stopped, or, where others come after them, until nothing of them
-    waits; EnvironmentProblem if no worker can ever work on them. `named`: each line says of which run it is."""
+    """Show progress until the runs are finished, halted or stopped, or, where others come after them, until nothing of
+    them waits; EnvironmentProblem if no worker can ever work on them. `named`: each line says of which run it is."""
     looks = [_Look(database, run) for run in runs]
     tell, next_line = _new_messages(database), time.monotonic() + PERIOD
     refuse_unloadable = _unloadable(database, looks, fleet)
@@ -99,7 +99,13 @@ class _Look:
 
 
 def _going(looks: Sequence[_Look]) -> list[_Look]:
-    return [look for look in looks if not look.again().counts.finished]
+    return [look for look in looks if not look.again().counts.finished and not look.status.halted]
+
+
+def refuse_halted(database: "Database", runs: Sequence["RunInfo"]) -> None:
+    """Raise RunHalted, with its reason and what mends that, if one of these runs was halted."""
+    for run in runs:
+        used.refuse_halted(run_status(database, run))
 
 
 def _area(looks: Sequence[_Look], *, named: bool) -> Group:

@@ -55,12 +55,12 @@ def merge_command(run: Run, as_json: AsJson = False) -> None:
             say(f"  {count:6d}  {name} (as VLMEvalKit counts)")
 
 
-def _row(score: "GroupScore", top: float | None) -> list[str]:
-    counts = (score.estimate.n, score.videos, score.right, score.wrong, score.unparsed, score.truncated)
+def _row(score: "GroupScore", report: "ScoreReport") -> list[str]:
+    counts = (score.estimate.n, score.videos, *(getattr(score, verdict) for verdict in report.verdicts))
     return [
         score.group,
-        measured(score.estimate.mean, top),
-        _interval(score.estimate, top),
+        measured(score.estimate.mean, report.top),
+        _interval(score.estimate, report.top),
         *(f"{n:,}" for n in counts),
     ]
 
@@ -90,25 +90,27 @@ def _show_metrics(figures: "Sequence[Figure]") -> None:
 
 
 def show_score(database: "Database", run: "RunInfo") -> None:
-    """Print the score with its interval, by group, and what it rests on."""
-    from videval.report import score_report
+    """Print the score with its interval, by group, what it rests on, and what it cost where that is known."""
+    from videval.report import is_paid, run_status, score_report, used_in_words
 
-    report = score_report(database, run)
+    report, status = score_report(database, run), run_status(database, run)
     for said in filter(None, (report.needs, report.outdated)):
         warn(f"  {said}")
     if not report.scorable:
         say("no question has an answer to compare with: nothing is scored")
         return
-    names = (report.name, "95 % interval", "n", "videos", "right", "wrong", "unparsed", "truncated")
+    names = (report.name, "95 % interval", "n", "videos", *report.verdicts)
     kinds = {"videos": "extra"}  # the line below says of how many in all
     columns = [Column(title=run.variant, kind="name"), *(Column(title=n, kind=kinds.get(n, "number")) for n in names)]
-    rows = [_row(group, report.top) for groups in report.groups.values() for group in groups]
-    show_table(columns, [*rows, _row(report.overall, report.top)], totals=True)
+    rows = [_row(group, report) for groups in report.groups.values() for group in groups]
+    show_table(columns, [*rows, _row(report.overall, report)], totals=True)
     _show_metrics(report.metrics)
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
-    for said in filter(None, (report.too_short, report.caution)):
+    for said in report.remarks:
         explain(said)
+    if is_paid(status):
+        explain(f"took {used_in_words(status.usage, run)}")
     _show_published(report)
 
 

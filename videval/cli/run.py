@@ -37,6 +37,7 @@ def run_command(
     output: Annotated[Path | None, typer.Option(help="folder of the export")] = None,
     mode: Annotated[str, typer.Option(help="infer: answer only; eval: score and export what is there")] = "all",
     reuse: Annotated[bool, typer.Option("--reuse", help="changes nothing: no answer is ever made twice")] = False,
+    api_nproc: Annotated[int | None, typer.Option(min=1, help="requests at once to an endpoint, per worker")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what it will cost, and ask nothing")] = False,
 ) -> None:
     """Enqueue, answer on this machine, score and export.
@@ -46,7 +47,7 @@ def run_command(
     """
     if mode not in MODES:
         raise UsageError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODES)}")
-    settings = settings_with(devices=devices)
+    settings = settings_with(devices=devices, api_nproc=api_nproc)
     cells = ordered(suite, settings)
     if reuse:
         explain("--reuse changes nothing: answers are kept and never made again (--new makes another run)")
@@ -97,7 +98,7 @@ def _answered(
     A model's runs are placed when nothing of the models before it waits, so that each worker loads each model once.
     """
     from videval.cli.busy import busy
-    from videval.cli.progress import watch
+    from videval.cli.progress import refuse_halted, watch
     from videval.db.records import RunInfo
     from videval.suites.orders import waves
     from workers.broker import using
@@ -114,6 +115,7 @@ def _answered(
                     counts = watch(database, open_, fleet, stop, is_last=is_last, named=len(cells) > 1)
                     open_ = [run for run, count in zip(open_, counts, strict=True) if not count.finished]
                     if open_ if is_last else stop.is_set():
+                        refuse_halted(database, open_)
                         return None
         finally:
             with busy("stopping the workers"):

@@ -63,7 +63,7 @@ def _say_json(database: "Database", run: str | None) -> None:
 
 
 def _show(database: "Database", run: str | None) -> None:
-    from videval.cli.overview import Scores, is_going, live, origin_lines, runs_table, workers_table
+    from videval.cli.overview import Scores, endpoint_lines, is_going, lines_below, live, runs_table, workers_table
 
     statuses = _going(database, run)
     if not statuses:
@@ -72,7 +72,7 @@ def _show(database: "Database", run: str | None) -> None:
     if not run and not any(is_going(s) for s in statuses):
         say("nothing is going on; the last run was (all: videval list runs)")
     console.print(runs_table(statuses, Scores(database)))
-    for line in origin_lines(statuses):
+    for line in (*lines_below(statuses), *endpoint_lines(database, statuses)):
         say(line)
     if live(database):
         console.print(workers_table(database))
@@ -122,7 +122,7 @@ def _watch_live(database: "Database", run: str | None) -> None:
     from rich.text import Text
 
     from videval.cli.live import live_area
-    from videval.cli.overview import Scores, is_going, live, origin_lines, runs_table, workers_table
+    from videval.cli.overview import Scores, endpoint_lines, is_going, lines_below, live, runs_table, workers_table
     from videval.cli.paced import Paced
 
     going, scores = Paced(_going, period=1.0), Scores(database)
@@ -130,7 +130,8 @@ def _watch_live(database: "Database", run: str | None) -> None:
         while True:
             statuses = going(database, run)
             below = workers_table(database) if live(database) else _waiting(statuses)
-            area.update(Group(runs_table(statuses, scores), *map(Text, origin_lines(statuses)), below))
+            lines = map(Text, (*lines_below(statuses), *endpoint_lines(database, statuses)))
+            area.update(Group(runs_table(statuses, scores), *lines, below))
             if not any(s.state == "active" and is_going(s) for s in statuses):
                 return
             time.sleep(1.0)

@@ -37,9 +37,14 @@ __all__ = [
 
 OUTCOMES = (*VERDICTS, "unscored", "unanswered", "failed", "waiting", "cancelled")
 """What became of a sample; `unanswered`: its pack's response did not hold it, `unscored`: no rule can score it. A
-truncated one is called so although no rule could."""
+truncated or refused one is called so although no rule could."""
 
-_UNSCORED = {PredictionState.ANSWERED: "unscored", PredictionState.TRUNCATED: "truncated"}
+_UNSCORED = {
+    PredictionState.ANSWERED: "unscored",
+    PredictionState.TRUNCATED: "truncated",
+    PredictionState.REFUSED: "refused",
+}
+_USAGE = ("prompt_tokens", "new_tokens", "cached_tokens", "reasoning_tokens", "cost")
 _RANK = {"done": 0, "running": 1, "queued": 2, "cancelled": 3, "failed": 4}
 
 
@@ -102,6 +107,7 @@ class RequestDetail:
     response: str | None
     thinking: str | None
     truncated: bool
+    refused: str
     prompt: tuple[Mapping[str, Any], ...]
     clips: tuple[Mapping[str, Any], ...]
     seen: tuple[Seen, ...]
@@ -109,6 +115,9 @@ class RequestDetail:
     seconds: Mapping[str, float]
     prompt_tokens: int | None
     new_tokens: int | None
+    cached_tokens: int | None
+    reasoning_tokens: int | None
+    cost: float | None
     attempts: tuple[AttemptInfo, ...]
     stored: tuple[StoredSample, ...]
 
@@ -268,13 +277,13 @@ def _detail(connection: Connection, request: Any) -> RequestDetail:
         response=said.text if said else None,
         thinking=said.thinking if said else None,
         truncated=bool(said and said.truncated),
+        refused=said.refused if said else "",
         prompt=tuple(said.prompt) if said else (),
         clips=tuple(said.clips) if said else (),
         seen=seen_of(said.seen) if said else (),
         rendered=said.rendered if said else "",
         seconds={s: getattr(said, f"{s}_s") for s in STAGES} if said else {},
-        prompt_tokens=said.prompt_tokens if said else None,
-        new_tokens=said.new_tokens if said else None,
+        **{name: getattr(said, name) if said else None for name in _USAGE},
         attempts=_attempts(connection, request.id),
         stored=samples_of_request(connection, request.id),
     )

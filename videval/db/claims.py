@@ -5,6 +5,7 @@ and with it what else waits for an answer about the same video.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -28,6 +29,7 @@ from videval.db.queue import unring
 from videval.db.records import Claim, RunConfig, StoredSample, WorkerIdentity, run_config, sample_of
 from videval.db.session import Connection, db_now
 from videval.db.tables import RequestRow, RequestSampleRow, RunRow, SampleRow
+from videval.db.usage import allowance_of
 from videval.errors import NewerRun
 from videval.types import RequestStatus, RunState
 
@@ -190,6 +192,8 @@ def _taken(connection: Connection, row: Any, worker: WorkerIdentity, who: dict[s
     if row is None:
         return []
     run = _run(connection, row.run_id)
+    if run is not None and run.spec.remote is not None:
+        run = replace(run, allowance=allowance_of(connection, run))
     if run is None or (row.dtype is None and not _fix_dtype(connection, row.run_id, who["model_dtype"])):
         attempts.requeue(connection, (row.id, row.attempt))
         return []

@@ -82,7 +82,8 @@ def _attempt(request_id: int, attempt: int, tool: str) -> dict[str, Any]:
 
 def _response(run_id: int, text: str, request_id: int, attempt: int) -> dict[str, Any]:
     """What is known of an answer from elsewhere: its text. No prompt, no clip, no times."""
-    unknown: Mapping[str, Any] = {"thinking": None, "prompt_tokens": None, "new_tokens": None, "rendered": ""}
+    numbers = ("prompt_tokens", "new_tokens", "cached_tokens", "reasoning_tokens", "cost", "decoded")
+    unknown: Mapping[str, Any] = dict.fromkeys(("thinking", *numbers)) | {"rendered": "", "refused": ""}
     return {
         "request_id": request_id,
         "run_id": run_id,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, update
 
 from videval.db import attempts
 from videval.db.session import db_now
@@ -13,6 +13,8 @@ from videval.errors import ErrorKind
 from videval.types import PredictionState, RequestStatus, RunState
 
 __all__ = ["RequestPlan", "add_requests", "reopen", "reopen_cancelled", "retry", "unanswered_samples"]
+
+_NOT_HELD = (PredictionState.ABSENT, PredictionState.UNPARSABLE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,12 +114,14 @@ def retry(connection: Connection, run_id: int, *, kinds: Sequence[ErrorKind] = (
 
 
 def unanswered_samples(connection: Connection, run_id: int) -> list[tuple[int, str, str]]:
-    """(row id, sample id, video) of the samples whose response did not hold their answer."""
+    """(row id, sample id, video) of the samples that a pack's response did not hold, or whose pack was refused."""
+    others = exists().where(RequestSampleRow.request_id == PredictionRow.request_id, RequestSampleRow.position > 0)
+    in_refused_pack = (PredictionRow.state == PredictionState.REFUSED) & others
     rows = connection.execute(
         select(SampleRow.id, SampleRow.key, SampleRow.video)
         .join(PredictionRow, PredictionRow.sample_id == SampleRow.id)
         .where(PredictionRow.run_id == run_id)
-        .where(PredictionRow.state.in_([PredictionState.ABSENT, PredictionState.UNPARSABLE]))
+        .where(or_(PredictionRow.state.in_(_NOT_HELD), in_refused_pack))
         .order_by(SampleRow.position)
     )
     return [(row.id, row.key, row.video) for row in rows]

@@ -8,6 +8,7 @@ from videval.errors import NewerRun
 from videval.plain import Unreadable, restored
 from videval.types import (
     POLICIES,
+    Allowance,
     ClipRef,
     FrameSampling,
     GenerationSettings,
@@ -34,7 +35,8 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """All that a worker must know of a run to answer its requests; fixed when the run is created."""
+    """All that a worker must know of a run to answer its requests; fixed when the run is created, but for `allowance`:
+    what it may take, where that is limited, as it was when the request was claimed."""
 
     run_id: int
     name: str
@@ -52,6 +54,7 @@ class RunConfig:
     prompts: str = PromptSet.PAPER
     protocol: int = 1
     recipe: RecipeUsed | None = None
+    allowance: Allowance | None = None
 
     @property
     def wording(self) -> Wording | None:
@@ -67,7 +70,8 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
-    """A run as people see it; `prompts`: whose wording, `protocol`: which version of the benchmark's page."""
+    """A run as people see it; `prompts`: whose wording, `protocol`: which version of the benchmark's page; `halted`,
+    `max_cost`, `max_tokens`: see `RunRow`."""
 
     run_id: int
     name: str
@@ -90,6 +94,19 @@ class RunInfo:
     prompts: str = PromptSet.PAPER
     protocol: int = 1
     recipe: RecipeUsed | None = None
+    halted: str | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
+
+    @property
+    def currency(self) -> str:
+        """What its answers are paid in, by the prices of its endpoint; empty where these say nothing."""
+        return str(self.card.get("endpoint", {}).get("currency") or "")
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that its model runs at; empty: at none."""
+        return str(self.card.get("endpoint", {}).get("name", ""))
 
     @property
     def is_imported(self) -> bool:
@@ -155,7 +172,8 @@ class Claim:
 
 def run_config(row: Any) -> RunConfig:
     """The worker's view of a row of `runs`; NewerRun if it says what this videval does not know."""
-    values = {name: getattr(row, name) for name in RunConfig.__dataclass_fields__ if name != "run_id"}
+    made_here = {"run_id", "allowance"}
+    values = {name: getattr(row, name) for name in RunConfig.__dataclass_fields__ if name not in made_here}
     try:
         config = restored(RunConfig, {"run_id": row.id, **values})
     except Unreadable as error:

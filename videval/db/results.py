@@ -20,6 +20,7 @@ from videval.db.tables import (
     RunRow,
     SampleRow,
 )
+from videval.db.usage import count_usage
 from videval.plain import plain
 from videval.types import (
     AttemptOutcome,
@@ -110,6 +111,7 @@ def complete(
     if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
+    count_usage(connection, claim.run.run_id, response.generation)
     answer = Answered(request_id=claim.request_id, key=claim.key, said=response.said, stored=claim.stored)
     store_readings(connection, claim.run.run_id, [(answer, reading)])
     attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
@@ -257,6 +259,7 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
             RequestRow.key.label("request_key"),
             ResponseRow.text,
             CUT_THINKING.label("cut_thinking"),
+            ResponseRow.refused,
             *SampleRow.__table__.c,
         )
         .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
@@ -267,12 +270,13 @@ def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answere
     )
     found = []
     for _, group in groupby(rows, key=lambda row: row.request_id):
-        of_request = list(group)
+        first, *others = group
+        of_request = [first, *others]
         found.append(
             Answered(
-                request_id=of_request[0].request_id,
-                key=of_request[0].request_key,
-                said=Said(text=of_request[0].text, cut_thinking=of_request[0].cut_thinking),
+                request_id=first.request_id,
+                key=first.request_key,
+                said=Said(text=first.text, cut_thinking=first.cut_thinking, refused=first.refused),
                 stored=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),
             )
         )

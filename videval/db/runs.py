@@ -13,6 +13,7 @@ from videval.db.states import lock_state
 from videval.db.tables import AttemptRow, RequestRow, RunRow, SnapshotRow
 from videval.plain import plain
 from videval.types import (
+    Allowance,
     AttemptOutcome,
     FrameSampling,
     GenerationSettings,
@@ -34,6 +35,7 @@ __all__ = [
     "find_copies",
     "find_run",
     "get_run",
+    "halt",
     "list_runs",
     "mend_counts",
     "recount",
@@ -73,6 +75,8 @@ class NewRun:
     prompts: PromptSet = PromptSet.PAPER
     protocol: int = 1
     recipe: RecipeUsed | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,9 +223,20 @@ def failures_by_kind(connection: Connection, run_id: int) -> dict[str, int]:
     return {kind or "": n for kind, n in rows}
 
 
+def halt(connection: Connection, run_id: int, why: str, allowance: Allowance | None = None) -> bool:
+    """Pause a run of which nothing can be answered, and say why; False if it is not active any more, or may take
+    something else by now than its `allowance` said."""
+    is_so = [RunRow.id == run_id, RunRow.state == RunState.ACTIVE]
+    if allowance is not None:
+        is_so += [RunRow.max_tokens.is_not_distinct_from(allowance.max_tokens)]
+        is_so += [RunRow.max_cost.is_not_distinct_from(allowance.max_cost)]
+    halted = update(RunRow).where(*is_so).values(state=RunState.PAUSED, halted=why)
+    return connection.execute(halted).rowcount == 1
+
+
 def set_state(connection: Connection, run_id: int, state: RunState) -> None:
-    """Set what a run wants; an active one is rung for again at once."""
-    connection.execute(update(RunRow).where(RunRow.id == run_id).values(state=state))
+    """Set what a run wants; an active one is rung for again at once, and what it was halted for is over."""
+    connection.execute(update(RunRow).where(RunRow.id == run_id).values(state=state, halted=None))
     if state == RunState.ACTIVE:
         waiting = (RequestRow.run_id == run_id) & (RequestRow.status == RequestStatus.QUEUED)
         connection.execute(update(RequestRow).where(waiting).values(published_at=None, published=0))

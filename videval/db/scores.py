@@ -51,7 +51,7 @@ __all__ = [
 
 RULE = "rule"
 """The judge of a benchmark's own scores, whichever scorer it chose for a sample; others have names of their own."""
-VERDICTS = ("right", "wrong", "unparsed", "truncated")
+VERDICTS = ("right", "wrong", "unparsed", "truncated", "refused")
 """A verdict's code is its place here."""
 DROPPED = "dropped"
 """Stands for the verdict of a score that is no more, until it is out of the sums."""

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from videval import report
@@ -22,6 +23,7 @@ from videval.export import ExportFormat, ExportResult
 from videval.merge import Merged, merge
 from videval.paths import expanded
 from videval.report import RunStatus, ScoreReport
+from videval.report.used import refuse_halted
 from videval.settings import Settings
 from videval.types import RunState
 from videval.words import plural
@@ -120,9 +122,9 @@ class Run:
         """Hand out no more of its requests."""
         return self._change(desk.pause)
 
-    def resume(self) -> Done:
-        """Go on after a pause."""
-        return self._change(desk.resume)
+    def resume(self, *, max_cost: float | None = None, max_tokens_total: int | None = None) -> Done:
+        """Go on after a pause, or after it was halted; with other limits if some are given."""
+        return self._change(partial(desk.resume, max_cost=max_cost, max_tokens=max_tokens_total))
 
     def cancel(self) -> Done:
         """Give up what is not answered; answers stay."""
@@ -148,8 +150,8 @@ class Run:
     def wait(self, timeout: float | None = None) -> "Run":
         """Wait until nothing is left to do, whatever answers it, and return this run.
 
-        TimedOut after `timeout` seconds; RunCancelled; EnvironmentProblem if no worker of this process's own fleet
-        can be started and nobody else has the model. Requests that failed raise nothing.
+        TimedOut after `timeout` seconds; RunCancelled; RunHalted, with the reason; EnvironmentProblem if no worker of
+        this process's own fleet can be started and nobody else has the model. Requests that failed raise nothing.
         """
         for _ in self.progress(timeout=timeout):
             pass
@@ -222,6 +224,7 @@ class _Watch:
         self._heard = time.monotonic()
         if status.run.state == RunState.CANCELLED:
             raise RunCancelled(f"{self._run.name} was cancelled", self._run)
+        refuse_halted(status)
         trouble = "" if status.live or status.counts.finished else trouble_with(self._run.settings)
         if trouble:
             raise EnvironmentProblem(f"no worker can be started:\n{trouble}", hint="videval doctor")

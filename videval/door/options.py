@@ -49,11 +49,14 @@ class Options(TypedDict, total=False):
     thinking_budget: int | None
     attention: str | None
     trust_remote_code: bool
+    use_vllm: bool
     dtype: str
     priority: int
     limit: int | None
     in_order: bool
     max_attempts: int | None
+    max_cost: float | None
+    max_tokens_total: int | None
     allow_missing: bool
     new: bool
 

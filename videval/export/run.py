@@ -16,6 +16,7 @@ __all__ = ["run_table", "sample_rows", "table_columns"]
 
 RESPONSES = 500
 """Requests whose responses are in memory at once: what was thought may be long."""
+_AS_STORED = ("truncated", "refused", "prompt_tokens", "cached_tokens", "new_tokens", "reasoning_tokens", "cost")
 
 
 def run_table(database: Database, run: RunInfo) -> Table:
@@ -54,7 +55,8 @@ def sample_rows(database: Database, run: RunInfo) -> Iterator[tuple[str, dict[st
 
 
 def _responses(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
-    """What was said with its thinking and what was seen; `index` of a pack is a JSON list, `seen` one of its clips."""
+    """What was said with its thinking, what was seen and what it cost; `index` of a pack is a JSON list, `seen` one of
+    its clips."""
     with database.read() as connection:
         bounds = timings.request_span(connection, run.run_id)
     for low, high in spans(*bounds, RESPONSES) if bounds else ():
@@ -66,8 +68,6 @@ def _responses(database: Database, run: RunInfo) -> Iterator[dict[str, Scalar]]:
                 "video": r.video,
                 "thinking": r.thinking,
                 "response": r.text,
-                "truncated": r.truncated,
-                "prompt_tokens": r.prompt_tokens,
-                "new_tokens": r.new_tokens,
+                **{name: getattr(r, name) for name in _AS_STORED},
                 "seen": json.dumps([plain(clip) for clip in r.seen]),
             }

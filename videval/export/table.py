@@ -13,7 +13,10 @@ from videval.types import Scalar
 ExportFormat = Literal["xlsx", "tsv", "json", "jsonl", "parquet"]
 FORMATS: tuple[ExportFormat, ...] = ("xlsx", "tsv", "json", "jsonl", "parquet")
 FAILURE_COLUMNS = ("index", "video", "kind", "message", "attempts")
-RESPONSE_COLUMNS = ("index", "video", "thinking", "response", "truncated", "prompt_tokens", "new_tokens", "seen")
+RESPONSE_COLUMNS = (
+    "index", "video", "thinking", "response", "truncated", "refused", "prompt_tokens", "cached_tokens", "new_tokens",
+    "reasoning_tokens", "cost", "seen",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,7 @@ class Table:
 
     `rows`, `failures` and `responses` may be iterators of any length and are read once, rows first; a column that a
     row lacks is a missing value, like None. `card` is the run card, nested and JSON-able. `responses`: what was said
-    with its thinking and what was seen, raw, with RESPONSE_COLUMNS.
+    with its thinking, what was seen and what it cost, raw, with RESPONSE_COLUMNS.
     """
 
     columns: tuple[str, ...]

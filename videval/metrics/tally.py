@@ -19,15 +19,15 @@ Slopes = Mapping[str, tuple[float, float]]
 """By group: how a number changes with the group's n, and with its total."""
 
 _Key = TypeVar("_Key", bound=Hashable)
-_ZEROS = (0, 0, 0, 0, 0.0, 0.0, 0, 0)
+_ZEROS = (0, 0, 0, 0, 0.0, 0.0, 0, 0, 0)
 _TINY = 1e-12
 """What is left of a variance, beside the squares it is the rest of, where nothing varies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One group: `n` scored questions, how many right, wrong, unparsed, truncated; the sum of their values in 0..1 and
-    of the values' squares; about how many videos they are."""
+    """One group: `n` scored questions, how many right, wrong, unparsed, truncated, refused; the sum of their values in
+    0..1 and of the values' squares; about how many videos they are."""
 
     n: int
     right: int
@@ -36,7 +36,8 @@ class Cell:
     total: float
     squares: float
     videos: int
-    truncated: int = 0  # last, as it is stored: sums of before it end without one
+    truncated: int = 0  # these last, as they are stored: sums of before them end without
+    refused: int = 0
 
 
 _NAMES = tuple(Cell.__dataclass_fields__)
@@ -95,8 +96,8 @@ def _added(
 
 
 def tally_of(values: Floats, codes: npt.NDArray[Any], videos: Codes, groups: Sequence[tuple[str, Mask]]) -> Tally:
-    """Count questions: their values in 0..1, verdict codes (0 right, 1 wrong, 2 unparsed, 3 truncated), videos by
-    number, and which of them are in each group."""
+    """Count questions: their values in 0..1, verdict codes (0 right, 1 wrong, 2 unparsed, 3 truncated, 4 refused),
+    videos by number, and which of them are in each group."""
     groups = sorted((group for group in groups if group[1].any()), key=lambda group: group[0])
     parts = [_by_video(number, values[mask], videos[mask]) for number, (_, mask) in enumerate(groups)]
     cells = {
@@ -110,7 +111,7 @@ def tally_of(values: Floats, codes: npt.NDArray[Any], videos: Codes, groups: Seq
 
 
 def _counted(values: Floats, codes: npt.NDArray[Any], *, videos: int) -> Cell:
-    right, wrong, unparsed, truncated = map(int, np.bincount(codes, minlength=4)[:4])
+    right, wrong, unparsed, truncated, refused = map(int, np.bincount(codes, minlength=5)[:5])
     return Cell(
         n=len(values),
         right=right,
@@ -120,6 +121,7 @@ def _counted(values: Floats, codes: npt.NDArray[Any], *, videos: int) -> Cell:
         squares=float(values @ values),
         videos=videos,
         truncated=truncated,
+        refused=refused,
     )
 
 

@@ -18,7 +18,7 @@ from videval.video.sampling import choose_frames, pixels_for, pixels_of_any, sec
 if TYPE_CHECKING:  # a worker counts nothing, and imports no decoder
     from videval.video.readers import VideoInfo
 
-__all__ = ["Asking", "context_of", "too_long"]
+__all__ = ["Asking", "context_of", "largest_videos", "looked_at", "too_long"]
 
 MOST_LOOKED_AT = 64
 """Videos of a benchmark that are opened to be counted: the largest files, which are the longest or near it."""
@@ -92,7 +92,7 @@ class _Counter:
         return max(most_tokens(self.model_type, self.processing, pixels, frames=frames) for pixels in every)
 
     def _clip(self, ref: ClipRef) -> tuple[int, int] | None:
-        info = _looked_at(self.asking.root / ref.video)
+        info = looked_at(self.asking.root / ref.video)
         if info is None:
             return None
         try:
@@ -151,6 +151,12 @@ def too_long(spec: ModelSpec, asking: Asking) -> list[str]:
     return [f"{said}: they {'will' if sure else 'may'} fail -> {hint}"]
 
 
+def largest_videos(asking: Asking) -> set[str]:
+    """The videos that are looked at, for all."""
+    videos = {ref.video for sample in asking.samples for ref in sample.shown}
+    return set(sorted(videos, key=lambda video: (-_bytes(asking.root / video), video))[:MOST_LOOKED_AT])
+
+
 def _counter(spec: ModelSpec, asking: Asking) -> _Counter | None:
     folder = here(spec)
     model_type = spec.family or str(read_json(folder / "config.json").get("model_type", "") if folder else "")
@@ -163,10 +169,9 @@ def _counter(spec: ModelSpec, asking: Asking) -> _Counter | None:
 def _needs(counter: _Counter) -> Iterator[_Need]:
     """What the questions about the largest videos need."""
     asking = counter.asking
-    videos = {ref.video for sample in asking.samples for ref in sample.shown}
-    largest = sorted(videos, key=lambda video: (-_bytes(asking.root / video), video))[:MOST_LOOKED_AT]
+    largest = largest_videos(asking)
     for sample in asking.samples:
-        if {ref.video for ref in sample.shown} <= set(largest) and (need := counter.need(sample)) is not None:
+        if {ref.video for ref in sample.shown} <= largest and (need := counter.need(sample)) is not None:
             yield need
 
 
@@ -208,7 +213,7 @@ def _bytes(path: Path) -> int:
 
 
 @lru_cache(maxsize=4 * MOST_LOOKED_AT)
-def _looked_at(path: Path) -> "VideoInfo | None":
+def looked_at(path: Path) -> "VideoInfo | None":
     """What a video is; None for one that cannot be read, which its own requests will say."""
     from videval.video.decode import probe
 

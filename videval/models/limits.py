@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from videval.errors import UsageError
+from videval.models.dialects import reads_itself
 from videval.models.families import FAMILIES, Family, family_of
 from videval.types import FrameSampling, GenerationSettings, ModelSpec, Sample
 
@@ -45,17 +46,18 @@ def refuse_thinking(spec: ModelSpec, generation: GenerationSettings) -> None:
 
 
 def _own(spec: ModelSpec) -> list[str]:
-    """What a model that is told messages decides by itself."""
-    frames = (
-        "reads videos by itself, so that which frames it sees is its own choice, and " if spec.form == "video" else ""
-    )
-    return [f"{spec.name} {frames}generates by its own settings"] if spec.told else []
+    """What a model decides by itself."""
+    said = ["reads videos by itself, so that which frames it sees is its own choice"] if reads_itself(spec) else []
+    said += ["generates by its own settings"] if spec.told else []
+    return [f"{spec.name} {', and '.join(said)}"] if said else []
 
 
 def _reason(spec: ModelSpec, sample: Sample, max_frames: int | None, sampling: FrameSampling | None) -> str:
     """What a question shows that the model cannot be shown; empty if there is nothing."""
     if spec.clips is not None and len(sample.shown) > spec.clips:
         return f"several clips, and {spec.name} takes {spec.clips}"
+    if any(ref.span for ref in sample.shown) and reads_itself(spec) and spec.remote:
+        return f"a part of a video, and {spec.name} is sent whole files"
     if sample.images and not spec.images:
         return f"images, and {spec.name} takes none"
     if sample.sounds and not spec.sound:

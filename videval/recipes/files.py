@@ -31,7 +31,7 @@ from videval.errors import UsageError
 from videval.options import options
 from videval.plain import plain
 from videval.recipes.recipe import Recipe
-from videval.recipes.typed import record, refuse_unknown
+from videval.typed import record, refuse_unknown
 from videval.types import POLICIES, Published, Wording
 
 __all__ = ["read_file"]

@@ -3,6 +3,7 @@
 Command line and dashboard show the same numbers from these functions.
 """
 
+from videval.report.arrived import frames_lost
 from videval.report.book import ScoreBook
 from videval.report.compare import (
     CardDifference,
@@ -22,13 +23,16 @@ from videval.report.details import (
     timeline,
     vlmevalkit_rating,
 )
+from videval.report.endpoints import BUDGET, ended_in_words, endpoint_cost, endpoint_in_words, endpoints_asked, of_limit
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
 from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
 from videval.report.sums import fold, fold_all
+from videval.report.used import halted_in_words, is_paid, used_in_words
 
 __all__ = [
+    "BUDGET",
     "CardDifference",
     "Comparison",
     "GroupDifference",
@@ -47,21 +51,30 @@ __all__ = [
     "card_differences",
     "compare",
     "converging",
+    "ended_in_words",
+    "endpoint_cost",
+    "endpoint_in_words",
+    "endpoints_asked",
     "failed_videos",
     "failures",
     "fold",
     "fold_all",
+    "frames_lost",
     "group_columns",
+    "halted_in_words",
     "heard_workers",
     "index_columns",
+    "is_paid",
     "load_index",
     "load_verdicts",
     "metric_rows",
+    "of_limit",
     "run_card",
     "run_status",
     "run_statuses",
     "score_report",
     "time_spent",
     "timeline",
+    "used_in_words",
     "vlmevalkit_rating",
 ]

@@ -1,7 +1,7 @@
 """What lies behind a run's numbers: its course over time, where the time went, what failed, its card."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from videval.benchmarks.catalog import find_benchmark
@@ -10,8 +10,10 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
+from videval.db.usage import Usage, usage_of_runs
 from videval.errors import UsageError
 from videval.plain import plain
+from videval.report.arrived import frames_lost
 from videval.report.index import spans
 from videval.report.seen import endings, seen_summary
 from videval.scorers import vlmevalkit
@@ -141,12 +143,17 @@ def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:
     return [distinct[k] for k in sorted(distinct)]
 
 
+def _used(usage: Usage, run: RunInfo) -> dict[str, Any]:
+    return asdict(usage) | {"reused": usage.reused, "currency": run.currency or None}
+
+
 def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
     """All that the numbers depend on: what was asked, every combination of hardware and versions that answered, how the
-    answers ended, and what the model's processor made of the clips."""
-    environments = _environments(database, run)
+    answers ended, what they took and cost, and what the model's processor made of the clips."""
+    environments, lost = _environments(database, run), frames_lost(database, run)
     with database.read() as connection:
         counts = runs.counts(connection, run.run_id)
+        used = usage_of_runs(connection, [run.run_id]).get(run.run_id)
     return {
         "run": run.name,
         **run.card,
@@ -156,5 +163,6 @@ def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
         "missing_videos": len(run.missing),
         "answered_on": environments,
         "answers": endings(database, run),
+        **({"usage": _used(used, run) | {"warnings": [lost] if lost else []}} if used else {}),
         "seen": seen_summary(database, run),
     }

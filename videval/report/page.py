@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 
 from videval.db.records import RunInfo
-from videval.db.scores import VERDICTS
 from videval.db.session import Database
 from videval.metrics import Estimate, Figure, figure_table
 from videval.report import svg
@@ -14,7 +13,7 @@ from videval.report.details import failed_videos, failures, run_card, time_spent
 from videval.report.index import group_columns, load_index, load_verdicts
 from videval.report.scores import ScoreReport, converging, score_report
 from videval.report.status import RunStatus, run_status
-from videval.words import measured, percent
+from videval.words import measured, percent, price
 
 __all__ = ["run_page"]
 
@@ -56,6 +55,9 @@ def _figures(status: RunStatus, score: ScoreReport) -> str:
         ("coverage", percent(score.coverage), f"{score.scored:,} of {score.scorable:,} scored"),
         ("videos", f"{score.overall.videos:,}", f"of {score.videos:,}"),
     ]
+    if status.usage.cost is not None:
+        tokens = f"{status.usage.prompt:,} tokens in, {status.usage.new:,} out"
+        figures.append(("cost", price(status.usage.cost, status.run.currency), tokens))
     return "".join(f"<div>{escape(n)}<b>{escape(v)}</b><p>{escape(b)}</p></div>" for n, v, b in figures)
 
 
@@ -104,7 +106,7 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
         if (e := g.estimate).mean is not None and e.low is not None and e.high is not None
     ]
     table = _table(
-        ("group", score.name, "95 % interval", "n", "videos", *VERDICTS),
+        ("group", score.name, "95 % interval", "n", "videos", *score.verdicts),
         [
             (
                 g.group,
@@ -112,12 +114,12 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
                 _interval(g.estimate, score.top),
                 g.estimate.n,
                 g.videos,
-                *(getattr(g, verdict) for verdict in VERDICTS),
+                *(getattr(g, verdict) for verdict in score.verdicts),
             )
             for g in [*groups, score.overall]
         ],
     )
-    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, score.too_short, score.caution) if note)
+    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, *score.remarks) if note)
     index = load_index(database, run.snapshot_id, group_columns(run))
     points = converging(run, index, load_verdicts(database, run, index, with_time=True))
     most = max((p.n for p in points), default=1)

@@ -16,6 +16,7 @@ from videval.metrics import Cell, Estimate, Figure, Mean, Scored, mean_with_inte
 from videval.report.counted import Counted, Load, counted
 from videval.report.index import SampleIndex, Verdicts, natural
 from videval.report.published import Reproduction, reproductions
+from videval.types import Verdict
 from videval.words import plural
 
 __all__ = ["GroupScore", "Point", "ScoreReport", "converging", "metric_rows", "score_of_questions", "score_report"]
@@ -26,7 +27,8 @@ FEW_VIDEOS = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupScore:
-    """The score of one group with its 95 % interval, and how many were right, wrong, unparsed, truncated."""
+    """The score of one group with its 95 % interval, and how many were right, wrong, unparsed, truncated,
+    refused."""
 
     column: str
     group: str
@@ -35,11 +37,12 @@ class GroupScore:
     wrong: int
     unparsed: int
     truncated: int
+    refused: int
 
     @property
     def scored(self) -> int:
         """How many questions were judged, whatever the verdict."""
-        return self.right + self.wrong + self.unparsed + self.truncated
+        return self.right + self.wrong + self.unparsed + self.truncated + self.refused
 
     @property
     def videos(self) -> int:
@@ -49,8 +52,8 @@ class GroupScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreReport:
-    """A run's score. An unparsed or truncated answer counts as 0 and is counted beside it; a failed or missing one is
-    left out.
+    """A run's score. An unparsed, truncated or refused answer counts as 0 and is counted beside it; a failed or missing
+    one is left out.
 
     `overall` is the headline, the first of the benchmark's metrics; `name` it and `top` it see `Figure`. `metrics`
     are the figures of the others, `published` the numbers of the run's recipe beside them. `coverage` is scored /
@@ -88,6 +91,24 @@ class ScoreReport:
         if not count:
             return ""
         return f"{plural(count, 'answer')} ended inside the thinking -> a higher --max-new-tokens, or --thinking-budget"
+
+    @property
+    def held_back(self) -> str:
+        """What the score makes of answers that a server's content filter held back; empty where there are none."""
+        count = self.overall.refused
+        if not count:
+            return ""
+        return f"{plural(count, 'answer')} held back by the server's content filter: counted as 0, and not as wrong"
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The verdicts that a table has columns for: servers that refuse are few, and the others need no column."""
+        return VERDICTS if self.overall.refused else tuple(v for v in VERDICTS if v != Verdict.REFUSED)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said beside the score."""
+        return tuple(filter(None, (self.too_short, self.held_back, self.caution)))
 
     @property
     def caution(self) -> str:

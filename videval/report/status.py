@@ -1,13 +1,14 @@
 """Where runs stand: how far, how fast, when they will be done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from videval.db import runs, timings, workers
 from videval.db.records import RunInfo
 from videval.db.runs import Counts
 from videval.db.session import Connection, Database
 from videval.db.timings import Pace
+from videval.db.usage import Usage, usage_of_runs
 from videval.db.workers import WorkerInfo
 from videval.metrics import median
 from videval.types import RunState
@@ -24,7 +25,8 @@ SLOW = 3.0
 class RunStatus:
     """Where a run stands; rates are answers per second, `eta_s` None while it cannot be told.
 
-    `live`: workers that hold its model; `efficiency`: the share of their lives in which these were generating.
+    `live`: workers that hold its model; `efficiency`: the share of their lives in which these were generating; `usage`:
+    what its answers took and cost.
     """
 
     run: RunInfo
@@ -38,6 +40,7 @@ class RunStatus:
     first_at: float | None = None
     last_at: float | None = None
     now: float = 0.0
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def state(self) -> str:
@@ -45,6 +48,11 @@ class RunStatus:
         paused."""
         is_over = self.counts.finished and self.run.state in (RunState.ACTIVE, RunState.PAUSED)
         return "finished" if is_over else self.run.state
+
+    @property
+    def halted(self) -> str:
+        """Why it was paused, if nobody asked for that and it is still paused; else empty."""
+        return (self.run.halted or "") if self.state == RunState.PAUSED else ""
 
 
 def run_statuses(database: Database) -> list[RunStatus]:
@@ -55,19 +63,24 @@ def run_statuses(database: Database) -> list[RunStatus]:
     going = [i.run_id for i in infos if counts.get(i.run_id, Counts()).waiting and i.state == RunState.ACTIVE]
     with database.read() as connection:
         paces = timings.paces(connection, going)
+        usage = usage_of_runs(connection)
         alive = workers.live_workers(connection)
-        return [
+        found = [
             _status(connection, info, counts.get(info.run_id, Counts()), paces.get(info.run_id, Pace()), alive)
             for info in infos
         ]
+    return [replace(status, usage=usage.get(status.run.run_id, Usage())) for status in found]
 
 
 def run_status(database: Database, run: RunInfo, counts: Counts | None = None) -> RunStatus:
-    """Where one run stands."""
+    """Where one run stands now, whatever it was when `run` was read."""
     with database.read() as connection:
+        run = runs.get_run(connection, run.run_id)
         counts = counts or runs.counts(connection, run.run_id)
         pace = timings.pace(connection, run.run_id)
-        return _status(connection, run, counts, pace, workers.live_workers(connection))
+        usage = usage_of_runs(connection, [run.run_id]).get(run.run_id, Usage())
+        found = _status(connection, run, counts, pace, workers.live_workers(connection))
+    return replace(found, usage=usage)
 
 
 def heard_workers(database: Database) -> list[WorkerInfo]:

@@ -27,8 +27,8 @@ from videval.benchmarks.table_text import names_a_table
 from videval.errors import UsageError
 from videval.options import TEXTS, Asked, OptionField, Suite, options
 from videval.paths import expanded
-from videval.recipes.typed import refuse_unknown
 from videval.suites.crossing import refuse_twice, source
+from videval.typed import refuse_unknown
 
 __all__ = ["names_a_suite", "read_suite"]
 

@@ -2,6 +2,7 @@
 
 from videval.types.answers import (
     STAGES,
+    Allowance,
     Answer,
     Ask,
     Generation,
@@ -16,17 +17,28 @@ from videval.types.answers import (
 from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Text, Video
 from videval.types.questions import POLICIES, ClipRef, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
 from videval.types.recipes import Published, RecipeUsed, Wording
-from videval.types.specs import GenerationSettings, ModelSpec, Variant
-from videval.types.states import AttemptOutcome, PredictionState, RequestStatus, RunState, Stage, Verdict, WorkerState
+from videval.types.specs import GenerationSettings, ModelSpec, Remote, Variant
+from videval.types.states import (
+    AttemptOutcome,
+    EndpointState,
+    PredictionState,
+    RequestStatus,
+    RunState,
+    Stage,
+    Verdict,
+    WorkerState,
+)
 
 __all__ = [
     "POLICIES",
     "STAGES",
+    "Allowance",
     "Answer",
     "Ask",
     "AttemptOutcome",
     "Clip",
     "ClipRef",
+    "EndpointState",
     "Frame",
     "FrameSampling",
     "Generation",
@@ -43,6 +55,7 @@ __all__ = [
     "Published",
     "Reading",
     "RecipeUsed",
+    "Remote",
     "RequestStatus",
     "Response",
     "Role",

@@ -9,6 +9,7 @@ from videval.types.states import PredictionState, Verdict
 
 __all__ = [
     "STAGES",
+    "Allowance",
     "Answer",
     "Ask",
     "Generation",
@@ -81,14 +82,28 @@ class Said:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance:
+    """What a run may take in all, of tokens and of money (None: as much as it likes), and what its answers that are
+    stored took already."""
+
+    run: str
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    tokens: int = 0
+    cost: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
-    """One prompt on its way: `alone` never shares a batch; `together` names its clip, whose prefix it may share."""
+    """One prompt on its way: `alone` never shares a batch; `together` names its clip, whose prefix it may share;
+    `allowance`: of a run that may take only so much."""
 
     id: int
     prompt: Prompt
     settings: GenerationSettings
     alone: bool = False
     together: str = ""
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from videval.plain import restored
 from videval.types.questions import POLICIES, FrameSampling, Pixels
 
-__all__ = ["GenerationSettings", "ModelSpec", "Variant"]
+__all__ = ["GenerationSettings", "ModelSpec", "Remote", "Variant"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,34 @@ class GenerationSettings:
     stop: tuple[str, ...] = ()
     thinking: bool | None = None
     thinking_budget: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """At which endpoint a model runs, and how it is asked there: all of the endpoint's entry that answers depend on.
+
+    `endpoint`: its name; `base_url`: its address where no entry says one (OPENAI_BASE_URL). `transport`: how frames
+    travel, `server`: whose fields its body has (empty: of the first that takes the transport); both are in
+    `videval/models/dialects.py`. `image`: how a frame is written, `quality`: of a JPEG; `detail`: how closely OpenAI
+    looks at an image (low, high; empty: as it likes); `frame_mark`: the text in front of a frame that is an image, with
+    {n} from 1 and {time} in seconds. `prefix`: how the beginning of an answer is given (continue: it goes on with it,
+    question: it stands below the question; empty: as the server can). `longest`: the field of max_new_tokens (empty: as
+    the server calls it); `omit`: fields of the body that the model refuses, and which are not sent; `extra`: what is
+    sent besides.
+    """
+
+    endpoint: str
+    base_url: str = ""
+    transport: Literal["frames", "video", "frame_list", "file", "inline", "gemini"] = "frames"
+    server: Literal["", "openai", "vllm", "sglang", "lmdeploy", "gemini", "dashscope"] = ""
+    image: Literal["png", "webp", "jpeg"] = "png"
+    quality: int = 95
+    detail: Literal["", "low", "high", "auto"] = ""
+    frame_mark: str = ""
+    prefix: Literal["", "continue", "question"] = ""
+    longest: Literal["", "max_tokens", "max_completion_tokens"] = ""
+    omit: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +91,7 @@ class ModelSpec:
     settings are published. `here`: of a model or dataset that is an object in somebody's process, a digest of what the
     answers depend on there: only a process that has such objects answers for it (empty: any worker does). `told`:
     whether it is given messages with files in them, reads these by itself and generates by settings of its own, as
-    VLMEvalKit's models do.
+    VLMEvalKit's models do. `remote`: at which endpoint it runs, and how it is asked there (None: at none).
     """
 
     name: str
@@ -92,6 +120,7 @@ class ModelSpec:
     source: str = ""
     here: str = ""
     told: bool = False
+    remote: Remote | None = None
 
     def fitted(self, sampling: FrameSampling, *, max_frames: int | None = None) -> FrameSampling:
         """The frames as this model takes them: by its own policy if that takes such an amount, a rate up to its limit.

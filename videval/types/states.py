@@ -2,7 +2,16 @@
 
 from enum import StrEnum
 
-__all__ = ["AttemptOutcome", "PredictionState", "RequestStatus", "RunState", "Stage", "Verdict", "WorkerState"]
+__all__ = [
+    "AttemptOutcome",
+    "EndpointState",
+    "PredictionState",
+    "RequestStatus",
+    "RunState",
+    "Stage",
+    "Verdict",
+    "WorkerState",
+]
 
 
 class RequestStatus(StrEnum):
@@ -61,6 +70,18 @@ class WorkerState(StrEnum):
     DRAINING = "draining"
     STOPPED = "stopped"
     LOST = "lost"
+
+
+class EndpointState(StrEnum):
+    """How an endpoint is. CLOSED: it said that there are too many requests; PAUSED: it failed again and again and is
+    left alone; PROBING: one request is sent to see; AWAY: the Redis that keeps its budget is away. OPEN: it is asked as
+    the budget allows."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    PAUSED = "paused"
+    PROBING = "probing"
+    AWAY = "away"
 
 
 class PredictionState(StrEnum):

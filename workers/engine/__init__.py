@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from videval.errors import ModelUnavailable, Released
-from videval.types import Answer, GenerationSettings, ModelSpec, Prompt, Stage
+from videval.types import Allowance, Answer, GenerationSettings, ModelSpec, Prompt, Stage
 from workers.child import Child
 from workers.engine.keeper import Keeper, Loaded
 from workers.wire import ask_message
@@ -126,17 +126,19 @@ class Engine:
         together: str,
         load_key: str,
         on_stage: Callable[[Stage], None],
+        allowance: Allowance | None = None,
     ) -> Answer:
         """Answer one prompt; blocks until it is generated. `on_stage` hears in another thread where it is: it must
         not block, and nothing waits for what it starts.
 
         Raises RequestFailure, also ProcessDied or DeadlineExceeded if it alone can be to blame; DiedInCompany;
-        EnvironmentProblem; Released if the engine lets go of it first.
+        EnvironmentProblem, also RunHalted; Released if the engine lets go of it first.
         """
         keeper = self._keeper
         if keeper is None or keeper.load_key != load_key:
             raise Released("the engine has moved on to another model")
-        return keeper.mailbox.ask(ask_message(prompt, settings, alone=alone, together=together), on_stage)
+        message = ask_message(prompt, settings, alone=alone, together=together, allowance=allowance)
+        return keeper.mailbox.ask(message, on_stage)
 
     def give_back(self, most: int | None = None) -> int:
         """Let go of the newest requests that are not being generated, `most` of them or all; their threads get

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from videval.types import Answer, GenerationSettings, ModelSpec, Prompt, Stage
+from videval.types import Allowance, Answer, GenerationSettings, ModelSpec, Prompt, Stage
 from workers.engine.keeper import Loaded
 
 __all__ = ["AnyEngine"]
@@ -51,6 +51,7 @@ class AnyEngine(Protocol):
         together: str,
         load_key: str,
         on_stage: Callable[[Stage], None],
+        allowance: Allowance | None = None,
     ) -> Answer:
         """Answer one prompt; blocks."""
 

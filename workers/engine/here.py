@@ -13,7 +13,7 @@ from videval.errors import NoFreeDevice, VidevalError, as_failure
 from videval.models.catalog import load_model
 from videval.protocols import Caller, Model, Server
 from videval.settings import Settings
-from videval.types import Answer, Ask, GenerationSettings, ModelSpec, Prompt, Stage
+from videval.types import Allowance, Answer, Ask, GenerationSettings, ModelSpec, Prompt, Stage
 from workers.device import Device, devices_for
 from workers.engine.batcher import Batcher
 from workers.locks import claim_device, release_device
@@ -67,9 +67,11 @@ class EngineHere:
         together: str,
         load_key: str,
         on_stage: Callable[[Stage], None],
+        allowance: Allowance | None = None,
     ) -> Answer:
         """Answer one prompt; blocks. Raises RequestFailure, EnvironmentProblem."""
-        ask = Ask(id=next(self._ids), prompt=prompt, settings=settings, alone=alone, together=together)
+        id_ = next(self._ids)
+        ask = Ask(id=id_, prompt=prompt, settings=settings, alone=alone, together=together, allowance=allowance)
         self.loaded().ask(ask, _Asker(heard=self._heard, on_stage=on_stage))
         answer = self._next()
         assert isinstance(answer, Answer)

@@ -142,7 +142,7 @@ class Keeper:
     def _load(self, child: Child) -> Loaded:
         limit = self._settings.load_deadline
         message = {"spec": asdict(self._spec), "devices": self._devices, "dtype": self.dtype}
-        child.send({"op": "load", "batch_size": self._settings.batch_size, **message})
+        child.send({"op": "load", "batch_size": self._settings.batch_size, **message, **self._shared()})
         deadline = time.monotonic() + limit
         try:
             while not child.wait(deadline):
@@ -155,6 +155,14 @@ class Keeper:
             raise ModelUnavailable(said["message"], hint=said["hint"])
         more = {"slots": said["slots"], "about": said["about"]}
         return Loaded(load_key=self.load_key, spec=self._spec, dtype=self.dtype, **more)
+
+    def _shared(self) -> Mapping[str, str]:
+        """For a model at an endpoint, where the budget is that the fleet shares; may hold a password."""
+        if self._spec.remote is None:
+            return {}
+        from workers.address import broker_address  # settings, which the engine's process does not load
+
+        return {"broker": broker_address(self._settings).client}
 
     def _hear_out(self, child: Child) -> tuple[RequestFailure, Guilt]:
         """Hear the process until it dies or must be ended: of what, and by whose fault."""

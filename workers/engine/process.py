@@ -1,7 +1,8 @@
 """The engine process: loads one model and serves it until it is killed; the main thread runs the server.
 
 Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget come in; loaded or
-load_failed, then entered, answered, failed and forgotten go out.
+load_failed, then entered, answered, failed, forgotten and waits (a sign of life of one where all that is in hand
+waits) go out.
 """
 
 import os
@@ -13,7 +14,7 @@ from multiprocessing.connection import Connection
 
 from videval.errors import VidevalError, as_failure
 from videval.models.catalog import load_model
-from videval.protocols import Caller, Server
+from videval.protocols import Caller, Gate, Gated, Server
 from videval.types import Answer, ModelSpec, Stage
 from workers.child import Message, end_session, parent_connection, receive, send
 from workers.engine.batcher import Batcher
@@ -55,19 +56,29 @@ class _Asker(Caller):
         self.pipe.say("failed", id=self.id, **error_message(error))
 
 
-def _load(message: Message) -> Server:
-    """The server; a Model that says so takes at most as many `together`."""
+def _load(message: Message, pipe: _Pipe) -> Server:
+    """The server; a Model that says so takes at most as many `together`, one that asks an endpoint gets its gate."""
     spec = ModelSpec.from_json(message["spec"])
     loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"])
+    if isinstance(loaded, Gated):
+        loaded.gate = _gate(spec, message["broker"], pipe)
     if isinstance(loaded, Server):
         return loaded
     return Batcher(loaded, min(message["batch_size"], getattr(loaded, "together", message["batch_size"])))
 
 
+def _gate(spec: ModelSpec, broker: str, pipe: _Pipe) -> Gate:
+    """What the whole fleet shares before this model's endpoint."""
+    from videval.models.endpoints import endpoint_of  # these load settings and Redis' client, which no other needs
+    from workers.endpoint_gate import RedisGate
+
+    return RedisGate(endpoint_of(spec), broker, alive=lambda: pipe.say("waits"))
+
+
 def _serve(message: Message, pipe: _Pipe) -> None:
     """Load, say so, and serve for as long as the device works."""
     try:
-        server = _load(message)
+        server = _load(message, pipe)
     except Exception as error:  # noqa: BLE001 - whatever a library raises at load is the worker's failure
         pipe.say("load_failed", **_why(error))
         return

@@ -48,6 +48,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     of = [kind for kind in get_args(hint) if kind is not NoneType] if NoneType in get_args(hint) else [hint]
     if is_dataclass(of[0]):
         return _record(of[0], value, where)
+    if get_origin(of[0]) is Mapping and isinstance(value, Mapping):
+        return dict(value)
     if get_origin(of[0]) is tuple and isinstance(value, list):
         return tuple(_value(get_args(of[0])[0], item, f"{where}[{n}]") for n, item in enumerate(value))
     if get_origin(of[0]) is Literal:
