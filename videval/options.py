@@ -72,8 +72,9 @@ class Asked:
     stop: Annotated[TEXTS | None, Option(help="text that ends an answer; may be given several times")] = None
     thinking: Annotated[bool | None, Option(help="whether a reasoning model thinks first")] = None
     thinking_budget: Annotated[int | None, Option(least=1, help="its thinking is ended after so many tokens")] = None
-    attention: Annotated[str | None, Option(help="how it is computed: eager, sdpa or flash_attention_2")] = None
+    attention: Annotated[str | None, Option(help="how it is computed: sdpa, ...; by vLLM FLASH_ATTN, ...")] = None
     trust_remote_code: Annotated[bool, Option(is_switch=True, help="let code of the checkpoint run")] = False
+    use_vllm: Annotated[bool, Option(is_switch=True, help="answer by vLLM in place of transformers")] = False
     dtype: Annotated[str, Option(help="auto, bfloat16, float16 or float32")] = "auto"
     priority: Annotated[int, Option(least=-3, most=3, help="0 is normal, higher is sooner")] = 0
     limit: Annotated[

@@ -106,6 +106,7 @@ class Order:
         said: dict[str, Any] = {
             "variant": self.variant.name,
             "model": self.spec.name,
+            "adapter": self.spec.adapter,
             "dtype": self.dtype,
             "attention": self.spec.attention,
             "trust_remote_code": self.spec.trust_remote_code,

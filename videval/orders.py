@@ -21,6 +21,7 @@ from videval.known import with_questions
 from videval.models.catalog import concrete_dtype, model_spec
 from videval.models.dialects import reads_itself
 from videval.models.endpoints import endpoint_of
+from videval.models.on_vllm import on_vllm, refuse_untold
 from videval.options import Asked
 from videval.order import Order
 from videval.paths import expanded
@@ -33,7 +34,7 @@ __all__ = ["make_order", "order_of_recipe", "order_unread", "refuse_both"]
 _NONE = Recipe(name="", model="", variant="", source="", date="")
 """What counts where no recipe is asked for: it sets nothing."""
 _SAID_OF_FRAMES = ("policy", "min_frames", "multiple")
-_UNTOLD = ("dtype", "attention", "trust_remote_code")
+_UNTOLD = ("dtype", "attention", "trust_remote_code", "use_vllm")
 _UNTOLD_OF_FRAMES = (*_SAID_OF_FRAMES, "max_frames", "max_pixels")
 """What a model that is not loaded here cannot be told, in all cases and where it reads videos by itself."""
 
@@ -184,14 +185,16 @@ def _spec(asked: Asked, recipe: Recipe) -> ModelSpec:
     given = _given(asked, GenerationSettings)
     dtype = asked.dtype if asked.dtype != "auto" else recipe.dtype or spec.dtype
     concrete_dtype(dtype, "cpu")  # which raises for one that does not exist
-    return replace(
-        spec,
+    asked_for = replace(
+        on_vllm(spec) if asked.use_vllm else spec,
         dtype=dtype,
         generation=replace(recipe.generation.over(spec.generation), **given),
         attention=asked.attention or spec.attention,
         trust_remote_code=asked.trust_remote_code or spec.trust_remote_code,
         pixels=_pixels(asked, recipe, spec),
     )
+    refuse_untold(asked_for)
+    return asked_for
 
 
 def _refuse_untold(asked: Asked, spec: ModelSpec) -> None:

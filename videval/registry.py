@@ -20,6 +20,7 @@ ADAPTERS: Mapping[str, str] = {
     "hf_chat": "videval.models.hf_chat:load",
     "openai_api": "videval.models.openai_api:load",
     "video_llava": "videval.models.video_llava:load",
+    "vllm": "videval.models.vllm_engine:load",
     "vlmevalkit": "videval.models.vlmevalkit.adapter:load",
 }
 """Model adapter -> the function `load(spec, *, devices, dtype) -> Model | Server`; modules here may import torch."""

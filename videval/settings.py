@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")
     decode_deadline: Seconds = Field(default=300.0, description="seconds until a decode is given up")
     generate_deadline: Seconds = Field(default=900.0, description="seconds to prepare, and to generate, one request")
+    vllm_args: str = Field(default="", description='more arguments for vLLM: {"gpu_memory_utilization": 0.8}')
     max_rss_gb: float | None = Field(default=None, gt=0, description="a worker that grows past this is replaced")
 
     tied_to: int | None = Field(default=None, description="process id without which a worker drains (set by run)")

@@ -429,7 +429,7 @@ def test_what_has_no_generate_or_no_data_is_refused(infer: Infer, tmp_path: Path
         infer(Speaker(), "MVBench_8frame")
 
 
-def test_vllm_and_unknown_formats_are_refused_before_anything_is_done(infer: Infer, tmp_path: Path) -> None:
+def test_vllm_for_an_object_and_unknown_formats_are_refused_at_once(infer: Infer, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="vLLM"):
         infer(Speaker(), Clips(tmp_path / "clips"), use_vllm=True)
     with pytest.raises(UsageError, match="xlsx, tsv or json"):

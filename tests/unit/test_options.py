@@ -49,6 +49,7 @@ VALUES: dict[str, str] = {
     "thinking_budget": "1024",
     "attention": "eager",
     "trust_remote_code": "",
+    "use_vllm": "",
     "dtype": "float16",
     "priority": "2",
     "limit": "1",
@@ -108,7 +109,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "endpoints.toml").write_text(ENDPOINTS)
     monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
     resizes = replace(catalog.FAKE, name="resizes", resizes=True)
-    monkeypatch.setattr(catalog, "MODELS", {**catalog.MODELS, resizes.name: resizes})
+    loads = replace(catalog.FAKE, name="loads", adapter="hf_chat")
+    monkeypatch.setattr(catalog, "MODELS", {**catalog.MODELS, resizes.name: resizes, loads.name: loads})
     tree("MVBench", tmp_path / "MVBench")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -145,6 +147,8 @@ def test_every_option_reaches_the_record(name: str) -> None:
 def test_every_option_of_the_record_reaches_the_order(name: str, folder: Path) -> None:
     if name == "prompts":
         words = ["MVBench_8frame", "fake", "--data-root", "MVBench"]
+    elif name == "use_vllm":
+        words = ["asked.jsonl", "loads"]
     elif name in ("min_pixels", "total_pixels"):
         words = ["asked.jsonl", "resizes"]
     elif name in ("max_cost", "max_tokens_total"):

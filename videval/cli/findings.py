@@ -12,6 +12,7 @@ from videval.db import schema
 from videval.db.session import open_database
 from videval.db.trial import try_writing
 from videval.errors import VidevalError
+from videval.models.on_vllm import INSTALL, vllm_version
 from videval.models.vlmevalkit import toolkit
 from videval.paths import expanded
 from videval.settings import Settings
@@ -103,6 +104,12 @@ def _toolkit() -> Finding:
     return Finding(what="vlmeval", ok=True, says=says)
 
 
+def _vllm() -> Finding:
+    """vLLM, which nobody needs who does not say --use-vllm."""
+    found = vllm_version()
+    return Finding(what="vllm", ok=True, says=found or f"not installed; for --use-vllm: {INSTALL}")
+
+
 def _disk(what: str, folder: Path) -> Finding:
     """Free space, and whether a file can be written there (or, before there is such a folder, above it)."""
     mend = "free some space, or set VIDEVAL_HOME"
@@ -139,6 +146,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _tried("devices", lambda: _devices(settings))
     for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
         yield _package(name, f"pip install {name}")
+    yield _vllm()
     yield _toolkit()
     yield _data_root(settings)
     yield _disk("home", settings.home_path)

@@ -31,6 +31,7 @@ MODELS = (
     Column(title="family"),
     Column(title="frames"),
     Column(title="context", kind="extra"),
+    Column(title="vLLM", kind="extra"),
     Column(title="GB", kind="number"),
 )
 STATES = ("active", "paused", "cancelled", "finished", "creating")
@@ -203,17 +204,21 @@ def _says_of_toolkit(name: str | None, which: int, *, as_json: bool) -> bool:
 
 
 def _model_row(spec: "ModelSpec") -> list[str | Text]:
+    from videval.models.on_vllm import is_served
+
     return [
         spec.name,
         spec.family or spec.adapter,
         _frames(spec),
         f"{spec.context:,}" if spec.context else "-",
+        Text("yes", style="green") if is_served(spec) else Text("-", style="dim"),
         f"{spec.weights_gb:.1f}" if spec.weights_gb else "-",
     ]
 
 
 def _show_model(spec: "ModelSpec", also: tuple[str, ...]) -> None:
     """One model, a fact a line."""
+    from videval.models.on_vllm import is_served
     from videval.plain import plain
 
     generation = {"temperature": spec.generation.temperature, "max_new_tokens": spec.generation.max_new_tokens}
@@ -233,6 +238,7 @@ def _show_model(spec: "ModelSpec", also: tuple[str, ...]) -> None:
         "frames": _frames(spec) + (f", chosen by its own policy '{spec.policy}'" if spec.policy else ""),
         "pixels": pixels,
         "generation": "by its own settings" if spec.told else said,
+        "vLLM": "can answer for it: --use-vllm" if is_served(spec) else "",
         "source": spec.source,
     }
     _say_facts(spec.name, facts)

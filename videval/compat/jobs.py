@@ -57,14 +57,13 @@ def infer_data_job_video(
 
     `model`: a name, what an earlier call returned, or an object with `generate(message, dataset=...)`. `dataset`: of
     `build_dataset`, or an object as VLMEvalKit's VideoBaseDataset. `verbose` prints each answer; `api_nproc`: requests
-    at once of an object that says `is_api`. A file that is there is the result: nothing is done. What was stopped goes
-    on, and what failed is asked again, as long as there is no file. Failed questions stand in it without an answer,
-    with their reasons on the third sheet; `keep_failed` puts VLMEvalKit's words in place of an answer.
+    at once of an object that says `is_api`; `use_vllm`: vLLM answers in place of transformers. A file that is there is
+    the result: nothing is done. What was stopped goes on, and what failed is asked again, as long as there is no file.
+    Failed questions stand in it without an answer, with their reasons on the third sheet; `keep_failed` puts
+    VLMEvalKit's words in place of an answer.
 
     Raises UsageError, EnvironmentProblem; Incomplete if nothing was answered.
     """
-    if use_vllm:
-        raise UsageError("use_vllm: this videval has no vLLM engine yet", hint="leave use_vllm out")
     model = NamedModel(model) if isinstance(model, str) else model
     result = ResultFile.of(work_dir, result_file_name)
     if result.is_there:
@@ -72,9 +71,13 @@ def infer_data_job_video(
         return model
     result.check()
     check_dataset(dataset)
+    if use_vllm and not (isinstance(model, NamedModel) and isinstance(dataset, Dataset)):
+        raise UsageError("vLLM answers for a model and a dataset by their names", hint="leave use_vllm out")
     settings = Settings()
     with _opened(settings) as database:
-        call = _Call(settings=settings, database=database, name=model_name, dataset=dataset, verbose=verbose)
+        call = _Call(
+            settings=settings, database=database, name=model_name, dataset=dataset, verbose=verbose, use_vllm=use_vllm
+        )
         run = call.by_objects(model, result, api_nproc) if call.is_of_objects(model) else call.by_name(model)
         if run is not None:
             _check_end(database, run)
@@ -101,6 +104,7 @@ class _Call:
     name: str
     dataset: Any
     verbose: bool
+    use_vllm: bool
 
     def is_of_objects(self, model: Any) -> bool:
         """Whether only this process can answer."""
@@ -108,7 +112,8 @@ class _Call:
 
     def by_name(self, model: NamedModel) -> RunInfo:
         """The run of a variant and a model by name, once nothing of it is left."""
-        asked = Asked(what=self.dataset.variant.name, model=model.name, prompts=self.dataset.prompts)
+        what, prompts = self.dataset.variant.name, self.dataset.prompts
+        asked = Asked(what=what, model=model.name, prompts=prompts, use_vllm=self.use_vllm)
         order = replace(
             order_unread(asked),
             samples=self.dataset.samples,

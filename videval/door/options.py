@@ -49,6 +49,7 @@ class Options(TypedDict, total=False):
     thinking_budget: int | None
     attention: str | None
     trust_remote_code: bool
+    use_vllm: bool
     dtype: str
     priority: int
     limit: int | None

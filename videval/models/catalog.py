@@ -5,6 +5,7 @@ A model is named
 - by its name here, or as the hub or VLMEvalKit names it, if `videval/models/cards/` has it;
 - by a plug-in's entry point in the group `videval.models` (a ModelSpec);
 - as `ADAPTER:PATH` or `ADAPTER:ORG/NAME`, e.g. `hf_chat:./my-checkpoint`, `hf_chat:Qwen/Qwen2.5-VL-7B-Instruct`;
+- as `vllm:PATH` or `vllm:ORG/NAME`: what hf_chat loads, answered by vLLM;
 - as `vlmevalkit:NAME`, by its name in VLMEvalKit, where that is installed;
 - as `endpoint:NAME`, by its entry in the file of endpoints, or `openai:MODEL`.
 
@@ -21,6 +22,8 @@ from videval.errors import UnknownName, UsageError
 from videval.models import endpoints
 from videval.models.cards import ADAPTER, cards, family_facts
 from videval.models.checkpoints import model_type_of, require_checkpoint
+from videval.models.on_vllm import ADAPTER as VLLM
+from videval.models.on_vllm import on_vllm
 from videval.models.vlmevalkit import names as toolkit_names
 from videval.paths import expanded
 from videval.protocols import Model, Server
@@ -184,6 +187,8 @@ def load_key(spec: ModelSpec, dtype: str, group_size: int = 1) -> str:
 def _local_spec(adapter: str, path: str) -> ModelSpec:
     if adapter == toolkit_names.ADAPTER:
         return toolkit_names.spec_of(path)
+    if adapter == VLLM:
+        return on_vllm(_local_spec(ADAPTER, path))
     if adapter in endpoints.PREFIXES:
         return endpoints.spec_of(f"{adapter}:{path}")
     template = _TEMPLATES.get(adapter)

@@ -28,7 +28,9 @@ __all__ = ["Trouble", "refuse_troubles", "troubles"]
 
 ONE_ARCHITECTURE: Mapping[str, str] = {"video_llava": "video_llava"}
 """Adapter -> the only `model_type` that it loads."""
-OF_HUGGING_FACE = frozenset({"hf_chat", *ONE_ARCHITECTURE})
+OF_TEMPLATES = frozenset({"hf_chat", "vllm"})
+"""Adapters that ask by the checkpoint's own chat template."""
+OF_HUGGING_FACE = frozenset({*OF_TEMPLATES, *ONE_ARCHITECTURE})
 """Adapters whose checkpoints have the form that is looked at here."""
 SEES = ("vision", "vit_", "image_token", "video_token", "thinker")
 """How keys of config.json begin, of a model that is shown something."""
@@ -148,7 +150,7 @@ def _of_files(spec: ModelSpec, folder: Path, *, is_own: bool) -> Iterator[Troubl
     elif missing:
         mend = "was it copied whole?" if is_own else download_line(spec)
         yield Trouble(says=f"it is not all here: no {', no '.join(missing)}", mend=mend, fatal=not fetched)
-    if spec.adapter == "hf_chat" and not _has_template(folder) and not (fetched and missing):
+    if spec.adapter in OF_TEMPLATES and not _has_template(folder) and not (fetched and missing):
         yield Trouble(
             says="it has no chat template: it is a base model, or the template was not copied",
             mend=f"an instruct model, or put {TEMPLATES[0]} into {folder}",

@@ -18,7 +18,7 @@ from videval.models.families import Family, family_of
 from videval.models.hf_chat.model import HfChat
 from videval.types import ModelSpec
 
-__all__ = ["load"]
+__all__ = ["context_of", "load", "processor_of"]
 
 QUESTION = "What happens?"
 TEMPLATE_AGAIN = "put the publisher's chat_template.jinja into the checkpoint's folder"
@@ -30,13 +30,17 @@ def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> HfChat:
     kind = concrete_dtype(dtype, targets[0].type)
     hf.require_dtype(kind, targets)
     with hf.explained_load(spec):
-        config = hf.load_config(spec)
-        family = _family(spec, config.model_type)
-        processor = _processor(spec)
-        family = _as_it_shows(spec, family, processor)
+        config, family, processor = processor_of(spec)
         model = hf.load_weights(_class(spec, family, config), spec, dtype=kind, devices=targets)
     about = hf.provenance(spec, dtype=kind, device=targets[0]) | _about(spec, model, targets)
-    return HfChat(model, processor, family, context=spec.context or _context(config), about=about)
+    return HfChat(model, processor, family, context=spec.context or context_of(config), about=about)
+
+
+def processor_of(spec: ModelSpec) -> tuple[Any, Family, Any]:
+    """A checkpoint's config, its family as its processor shows clips, and the processor. Raises ModelUnavailable."""
+    config = hf.load_config(spec)
+    family, processor = _family(spec, config.model_type), _processor(spec)
+    return config, _as_it_shows(spec, family, processor), processor
 
 
 def _family(spec: ModelSpec, model_type: str) -> Family:
@@ -113,7 +117,7 @@ def _as_it_shows(spec: ModelSpec, family: Family, processor: Any) -> Family:
     )
 
 
-def _context(config: Any) -> int | None:
+def context_of(config: Any) -> int | None:
     """How many tokens it takes, as its config says."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)

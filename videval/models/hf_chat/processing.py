@@ -1,6 +1,8 @@
 """From a prompt to a model's inputs: the chat template's text, the processor's tensors, and what was seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from threading import Lock
 from typing import Any
@@ -25,11 +27,23 @@ from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Clip, GenerationSettings, Pixels, Prompt, Seen
 from videval.video.clips import load_frames
 
-__all__ = ["Processing"]
+__all__ = ["Processing", "Worded", "metadata", "picture", "rendered"]
 
 KINDS = ("video", "image")
 OFFSETS = "text_replacement_offsets"
 """Of what the processor puts into the text; no input of a model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worded:
+    """A prompt as text, with a placeholder for each thing that is shown, and what the processor is told of these;
+    `opened`: it ends inside thinking; `starts`: whether the tokenizer is to put its first token in front."""
+
+    text: str
+    shown: Sequence[Visual]
+    told: Mapping[str, Any]
+    opened: bool = False
+    starts: bool = True
 
 
 class Processing:
@@ -39,50 +53,72 @@ class Processing:
         self._processor, self._family, self._context = processor, family, context
         self._chat = Chat(processor, hf.neutraliser(_special(processor, family)))
         self._shapes, self._asked = seen_way(family), asked_way(family)
-        self._one_at_a_time = Lock()
+        self._lock = Lock()
         for kind in KINDS:
             if getattr(processor, f"{kind}_processor", None) is not None:
                 setattr(processor, f"{kind}_processor", Remembered(getattr(processor, f"{kind}_processor")))
 
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> ChatInputs:
         """What the model gets. Raises ModelFailure for what it cannot take, ContextExceeded, VideoFailure."""
-        pieces = visuals(prompt, self._family)
-        shown = [piece for piece in pieces if isinstance(piece, Visual)]
-        turned = switches(self._family.thinking, self._processor.chat_template, settings.thinking)
-        with self._one_at_a_time, hf.explained_run(torch.device("cpu"), "the prompt"):
-            said = self._chat.text(prompt, pieces, turned)
-            if not turned:
-                check_unswitched(self._family.thinking, said.opening, settings.thinking, settings.thinking_budget)
-            opened = is_opened(self._family.thinking, said.opening)
-            text = said.opening if opened else said.text  # an answer's first words are none of a thought's
-            made = self._made(text, prompt, shown)
-            self._check_length(made["input_ids"].shape[1], settings)
+        with self.one_at_a_time():
+            worded = self.worded(prompt, settings)
+            made = self._made(worded, prompt)
+            self.check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
                 tensors={n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS},
                 settings=settings,
-                seen=self._seen(made, prompt, shown) if shown else (),
+                seen=self.seen(made, prompt, worded),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
-                opened=opened,
+                opened=worded.opened,
                 joined_last=self._family.joined_last,
                 places=self._family.places,
             )
 
-    def _seen(self, made: Mapping[str, Any], prompt: Prompt, shown: Sequence[Visual]) -> tuple[Seen, ...]:
-        shapes = self._shapes(made, self._processor, shown)
-        return read_back(made, self._processor, self._family, prompt.clips, shown, shapes)
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """Around what uses the processor; what it raises becomes a ModelFailure."""
+        with self._lock, hf.explained_run(torch.device("cpu"), "the prompt"):
+            yield
 
-    def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
+    def worded(self, prompt: Prompt, settings: GenerationSettings) -> Worded:
+        """The prompt as text, up to where the answer begins, and what the processor is told."""
+        pieces = visuals(prompt, self._family)
+        shown = [piece for piece in pieces if isinstance(piece, Visual)]
+        turned = switches(self._family.thinking, self._processor.chat_template, settings.thinking)
+        said = self._chat.text(prompt, pieces, turned)
+        if not turned:
+            check_unswitched(self._family.thinking, said.opening, settings.thinking, settings.thinking_budget)
+        opened = is_opened(self._family.thinking, said.opening)
+        text = said.opening if opened else said.text  # an answer's first words are none of a thought's
+        bos = self._processor.tokenizer.bos_token
+        starts = not (bos and text.startswith(bos))
+        return Worded(text=text, shown=shown, told=self._telling(prompt, shown), opened=opened, starts=starts)
+
+    def seen(self, made: Mapping[str, Any], prompt: Prompt, worded: Worded) -> tuple[Seen, ...]:
+        """What the model sees of each clip, read back from what a processor `made`. ModelFailure if it is not what was
+        shown."""
+        if not worded.shown:
+            return ()
+        shapes = self._shapes(made, self._processor, worded.shown)
+        return read_back(made, self._processor, self._family, prompt.clips, worded.shown, shapes)
+
+    def check_length(self, tokens: int, settings: GenerationSettings) -> None:
+        """Raise ContextExceeded for a prompt of so many tokens that leaves no room for the answer."""
+        if self._context is not None and tokens + settings.max_new_tokens > self._context:
+            raise ContextExceeded.of(tokens, settings.max_new_tokens, self._context)
+
+    def _made(self, worded: Worded, prompt: Prompt) -> Mapping[str, Any]:
         """What the processor makes of a text and what is shown in it; it samples no frames."""
-        told = self._telling(prompt, shown)
         given = {}
         for kind in KINDS:
-            own = [visual for visual in shown if visual.kind == kind]
-            frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
+            own = [visual for visual in worded.shown if visual.kind == kind]
+            frames = self._given(kind, own, prompt, worded.told[f"{kind}s_kwargs"])
             if own:
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
-        bos = self._processor.tokenizer.bos_token
-        told |= {"text_kwargs": {"add_special_tokens": not (bos and text.startswith(bos))}, f"return_{OFFSETS}": True}
-        made: Mapping[str, Any] = self._processor(text=[text], **given, **told, return_tensors="pt")
+        more = {"text_kwargs": {"add_special_tokens": worded.starts}, f"return_{OFFSETS}": True}
+        made: Mapping[str, Any] = self._processor(
+            text=[worded.text], **given, **worded.told, **more, return_tensors="pt"
+        )
         return made
 
     def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
@@ -91,7 +127,7 @@ class Processing:
         clips = [prompt.clips[v.clip or 0] for v in shown if v.kind == "video"]
         self._check_shown(shown, clips)
         if clips:
-            told["videos_kwargs"] = {"video_metadata": [_metadata(c) for c in clips], "do_sample_frames": False}
+            told["videos_kwargs"] = {"video_metadata": [metadata(c) for c in clips], "do_sample_frames": False}
         for kind in KINDS:
             told[f"{kind}s_kwargs"] |= self._limits(kind, prompt, shown)
         for name, more in self._asked(self._processor, clips).items():
@@ -138,10 +174,6 @@ class Processing:
         if short is not None:
             raise ModelFailure(f"a clip of {short} frame(s), and this model takes {least} or more")
 
-    def _check_length(self, tokens: int, settings: GenerationSettings) -> None:
-        if self._context is not None and tokens + settings.max_new_tokens > self._context:
-            raise ContextExceeded.of(tokens, settings.max_new_tokens, self._context)
-
 
 def rendered(tokenizer: Any, ids: Sequence[int]) -> str:
     """The prompt as text, special tokens and all; one that is repeated is written once, with how often."""
@@ -175,7 +207,7 @@ def _special(processor: Any, family: Family) -> list[str]:
     return sorted(tokens - marks)
 
 
-def _metadata(clip: Clip) -> VideoMetadata:
+def metadata(clip: Clip) -> VideoMetadata:
     """A clip as transformers is told of one: the numbers of its frames at the source's rate.
 
     The frames of a span keep the numbers that they have in the video, so its length in seconds is the whole video's:
@@ -196,7 +228,7 @@ def _read(
 ) -> npt.NDArray[np.uint8] | Pictures.Image:
     """A clip [n, height, width, 3], a frame of one, or an image; `clips` holds what is open."""
     if visual.clip is None:
-        return _picture(visual.path)
+        return picture(visual.path)
     clip = prompt.clips[visual.clip]
     if clip.path not in clips:
         frames = load_frames(clip)
@@ -205,9 +237,10 @@ def _read(
     return frames if visual.position is None else frames[visual.position]
 
 
-def _picture(path: str) -> Pictures.Image:
+def picture(path: str) -> Pictures.Image:
+    """An image file, in RGB. VideoFailure if it cannot be read."""
     try:
-        with Pictures.open(path) as picture:
-            return picture.convert("RGB")
+        with Pictures.open(path) as opened:
+            return opened.convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
         raise VideoFailure(f"{path}: the image cannot be read: {error}") from error
