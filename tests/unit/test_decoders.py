@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -18,7 +19,9 @@ from tests.trees import clip as video_bytes
 from videval.errors import DeadlineExceeded, ErrorKind, ProcessDied, VideoFailure
 from videval.inference import Released
 from videval.types import Clip, FrameSampling
-from videval.video.clips import load_frames
+from videval.video import WAITING
+from videval.video.clips import Wanted, load_frames
+from videval.video.eviction import evict
 from workers.decoders import DECORD_PATIENCE, Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
@@ -48,7 +51,8 @@ def decoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decode
 
 
 def ask(decoders: Decoders, path: Path, on_decode=ignore, sampling=FOUR) -> Clip:
-    return decoders.clip(path, sampling, None, folder_fps=3.0, max_pixels=None, on_decode=on_decode)
+    with decoders.hold(Wanted(path=path, sampling=sampling), on_decode=on_decode) as fetched:
+        return fetched.clip
 
 
 def test_a_segmentation_fault_is_one_request_s_crash_and_the_next_one_gets_a_new_decoder(decoders, videos):
@@ -101,12 +105,40 @@ class ScriptedChild:
 
 
 def test_decord_has_a_short_time_for_each_few_frames_and_pyav_the_whole_deadline(tmp_path, monkeypatch):
-    child = ScriptedChild(*({"reader": name} for name in ("decord", "decord", "PyAV")), {"clip": "it"})
+    said = [{"reader": name, "seconds": 0.0} for name in ("decord", "decord", "PyAV")]
+    child = ScriptedChild(*said, {"clip": "it"})
     monkeypatch.setattr("workers.decoders.Child", lambda *args, **more: child)
     decoder = _Decoder(settings_for(tmp_path, decode_deadline=1000.0), ())
     child.waits.clear()
     assert decoder.ask({"path": "a.mp4"}, deadline=1000.0) == {"clip": "it"}
     assert child.waits == [pytest.approx(seconds, abs=5) for seconds in (1000, DECORD_PATIENCE, DECORD_PATIENCE, 1000)]
+
+
+def test_a_long_video_has_more_time_and_waiting_for_others_costs_none_of_it(tmp_path, monkeypatch):
+    said = [("PyAV", 500.0), (WAITING, 0.0), ("PyAV", 3600.0)]
+    child = ScriptedChild(*({"reader": name, "seconds": seconds} for name, seconds in said), {"clip": "it"})
+    monkeypatch.setattr("workers.decoders.Child", lambda *args, **more: child)
+    now = iter(range(0, 10_000, 250))
+    decoder = _Decoder(settings_for(tmp_path, decode_deadline=300.0), ())
+    child.waits.clear()
+    monkeypatch.setattr("workers.decoders.time", SimpleNamespace(monotonic=lambda: next(now)))
+    assert decoder.ask({"path": "a.mp4"}, deadline=300.0) == {"clip": "it"}
+    # asked at 0, waits from 250 and 500 on, hears at 750 that it waited for others, and goes on at 1000 and 1250
+    assert child.waits == [300 - 250, 800 - 500, 750 + 300 - 1000, 750 + 3900 - 1250]
+
+
+def test_a_clip_is_held_before_its_decoder_is_given_to_the_next(decoders, videos, monkeypatch):
+    give_back = decoders._give_back
+
+    def thrown_out_meanwhile(decoder):
+        give_back(decoder)
+        monkeypatch.setattr(decoders, "_give_back", give_back)
+        ask(decoders, videos / "b.mp4")
+        evict(decoders._settings.frame_cache_path, 0)
+
+    monkeypatch.setattr(decoders, "_give_back", thrown_out_meanwhile)
+    with decoders.hold(Wanted(path=videos / "a.mp4", sampling=FOUR), on_decode=ignore) as fetched:
+        assert load_frames(fetched.clip).shape[0] == 4 and fetched.decoded
 
 
 @pytest.mark.parametrize("name", ["broken.mp4", "gone.mp4"])
@@ -165,14 +197,7 @@ def test_closing_ends_every_decoder_and_starts_no_more(decoders, videos):
 
 def test_a_sampling_that_cannot_be_is_this_request_s_and_says_so(decoders, videos):
     with pytest.raises(VideoFailure, match="policy"):
-        decoders.clip(
-            videos / "a.mp4",
-            FrameSampling(policy="nonsense", num_frames=4),
-            None,
-            folder_fps=3.0,
-            max_pixels=None,
-            on_decode=ignore,
-        )
+        ask(decoders, videos / "a.mp4", sampling=FrameSampling(policy="nonsense", num_frames=4))
 
 
 def test_a_clip_that_is_in_the_cache_costs_no_decoder_and_is_not_said_to_be_decoded(decoders, videos):

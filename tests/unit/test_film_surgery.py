@@ -12,7 +12,7 @@ from av.stream import Disposition
 from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
-from videval.video.decode import Decoded, decode
+from videval.video.decode import InMemory, decode
 from videval.video.footage import _count as counting
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader
@@ -22,7 +22,7 @@ DELAY = {0: 0, 1: 1, 2: 2, 3: 2}
 BY_NAME = {film.name: film for film in FILMS}
 
 
-def shown_of(path: Path, policy: str = "uniform", count: int = 8) -> tuple[Decoded, list[int]]:
+def shown_of(path: Path, policy: str = "uniform", count: int = 8) -> tuple[InMemory, list[int]]:
     shown = decode(path, FrameSampling(policy=policy, num_frames=count))
     return shown, [said(pixels) for pixels in shown.frames]
 

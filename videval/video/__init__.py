@@ -2,3 +2,5 @@
 
 DECORD, PYAV, PILLOW = "decord", "PyAV", "Pillow"
 """The readers by name."""
+WAITING = "waiting"
+"""In a reader's place: nobody reads, another process decodes the same clip, or there is no room for this one yet."""

@@ -5,18 +5,16 @@ closed groups of pictures in MP4), PyAV all others, and where its packets prove 
 reader that finds a frame where it should not be gives way to the next. Both decoders give the same pixels.
 """
 
-import math
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 import numpy as np
-from PIL import Image
 
-from videval.errors import UsageError, VideoFailure
+from videval.errors import VideoFailure
 from videval.types import FrameSampling
 from videval.video import DECORD, PILLOW, PYAV
 from videval.video.decord_reader import DecordReader
@@ -33,33 +31,70 @@ from videval.video.readers import (
     open_image,
 )
 from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames
+from videval.video.scaling import check_size, scale_note, scaled, shown_size
 
-__all__ = ["Allocate", "Decoded", "Frames", "VideoInfo", "Watch", "decode", "probe", "read_image"]
+__all__ = [
+    "Allocate",
+    "Decoded",
+    "Frames",
+    "InMemory",
+    "Shape",
+    "Sink",
+    "VideoInfo",
+    "Watch",
+    "decode",
+    "decode_into",
+    "probe",
+    "read_image",
+]
 
-Allocate = Callable[[tuple[int, int, int, int]], Frames]
-"""Makes the array that frames are decoded into from its shape; may be called again when a decoder gave up."""
+Shape = tuple[int, int, int, int]
 
-Watch = Callable[[str], None]
-"""Hears the name of the reader that is at work, when it begins and with every frame: who falls silent hangs."""
+
+class Sink(Protocol):
+    """Where frames go, each at its place: an array [n, height, width, 3], or a file."""
+
+    def __setitem__(self, place: int, frame: Frames, /) -> None:
+        """Take the frame of this place."""
+
+
+Allocate = Callable[[Shape], Sink]
+"""Makes what frames are decoded into from its shape; may be called again when a decoder gave up."""
+
+Watch = Callable[[str, float], None]
+"""Hears the name of the reader that is at work, when it begins and with every frame: who falls silent hangs. And how
+many seconds a video of this length may take beyond what any may take."""
 
 FOLDER_FPS = 3.0
+LOOKED_THROUGH = 1e6
+"""Bytes of a file a second that are looked through at the very least, all of it decoded where its packets prove
+nothing: slower than any film is played."""
+A_FRAME = 0.25
+"""Seconds that a frame may take to be brought to its size and kept, at the very most."""
 T = TypeVar("T")
-Heard = Callable[[], None]
+Heard = Callable[[float], None]
 _Opening = tuple[str, Callable[[], Reader]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
-    """The chosen frames of a video, uint8 [n, height, width, 3] in the policy's order, one timestamp (seconds) each.
+    """What was decoded: frames [n, height, width, 3] in the policy's order, one timestamp (seconds) each.
 
     `notes` say all that was clamped, guessed, repaired or scaled.
     """
 
-    frames: Frames
+    shape: Shape
     timestamps: tuple[float, ...]
     info: VideoInfo
     choice: FrameChoice
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InMemory(Decoded):
+    """The same with its frames, uint8."""
+
+    frames: Frames
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,11 +121,33 @@ def decode(
     folder_fps: float = FOLDER_FPS,
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
-    allocate: Allocate | None = None,
+) -> InMemory:
+    """Choose and read the frames of a video or of a folder of images into memory: see `decode_into`."""
+    made: list[Frames] = []
+
+    def allocate(shape: Shape) -> Frames:
+        made.append(np.empty(shape, np.uint8))
+        return made[-1]
+
+    found = decode_into(
+        path, sampling, span, folder_fps=folder_fps, size=size, max_pixels=max_pixels, allocate=allocate
+    )
+    return InMemory(**{f.name: getattr(found, f.name) for f in fields(found)}, frames=made[-1])
+
+
+def decode_into(
+    path: Path,
+    sampling: FrameSampling,
+    span: Span | None = None,
+    *,
+    allocate: Allocate,
+    folder_fps: float = FOLDER_FPS,
+    size: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
     without: Collection[str] = (),
-    watch: Watch = lambda _: None,
+    watch: Watch = lambda name, seconds: None,
 ) -> Decoded:
-    """Choose and read the frames of a video or of a folder of images.
+    """Choose the frames of a video or of a folder of images, and read them one by one into what `allocate` makes.
 
     `span` in seconds; `folder_fps` is the frame rate of a folder. `size` (width, height) or `max_pixels` (width x
     height at most, same shape) scale the frames bicubically with antialiasing (Pillow) after decoding, whatever the
@@ -99,8 +156,7 @@ def decode(
     size that cannot be.
     """
     check_sampling(sampling)
-    _check_size(size, max_pixels)
-    allocate = allocate or (lambda shape: np.empty(shape, np.uint8))
+    check_size(size, max_pixels)
     job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, allocate=allocate)
     return _first_that_reads(path, folder_fps, partial(_read, job), without=without, watch=watch)
 
@@ -120,13 +176,17 @@ def _first_that_reads(
     use: Callable[[Reader, Heard], T],
     *,
     without: Collection[str],
-    watch: Watch = lambda _: None,
+    watch: Watch = lambda name, seconds: None,
 ) -> T:
     path = path.absolute()
-    reasons = []
+    looking, reasons = _looking(path), []
+    watch(PYAV, looking)
     for name, open_reader in _readers(path, folder_fps, without):
-        heard = partial(watch, name)
-        heard()
+
+        def heard(seconds: float, name: str = name) -> None:
+            watch(name, looking + seconds)
+
+        heard(0.0)
         try:
             return use(open_reader(), heard)
         except READ_ERRORS as error:
@@ -154,6 +214,14 @@ def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterato
         yield f"{PYAV}, counting", lambda: PyavReader(counted(footage))
 
 
+def _looking(path: Path) -> float:
+    """How many seconds it may take to look a file through; none for what is no file, which is said later."""
+    try:
+        return path.stat().st_size / LOOKED_THROUGH
+    except (OSError, ValueError):
+        return 0.0
+
+
 def _raise(error: Exception) -> NoReturn:
     raise error
 
@@ -168,17 +236,19 @@ def _is_folder(path: Path) -> bool:
 def _read(job: _Job, reader: Reader, heard: Heard) -> Decoded:
     info = reader.info
     choice = _choose(reader, job)
-    width, height = _shown_size(info, job)
-    frames = job.allocate((len(choice.indices), height, width, 3))
-    _fill(frames, reader, choice.indices, heard)
+    width, height = shown_size(info.width, info.height, job.size, job.max_pixels)
+    shape = (len(choice.indices), height, width, 3)
+    heard = partial(heard, reader.duration + A_FRAME * len(choice.indices))
+    heard()
+    _fill(job.allocate(shape), shape, reader, choice.indices, heard)
     times = tuple(reader.seconds(n) for n in choice.indices)
     odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(
-        frames=frames,
+        shape=shape,
         timestamps=times,
         info=info,
         choice=choice,
-        notes=(*odd, *reader.notes(), *_scale_note(info, width, height)),
+        notes=(*odd, *reader.notes(), *scale_note((info.width, info.height), (width, height))),
     )
 
 
@@ -203,49 +273,19 @@ def _outside_note(times: Sequence[float], fps: float, job: _Job) -> tuple[str, .
     )
 
 
-def _fill(frames: Frames, reader: Reader, indices: Sequence[int], heard: Heard) -> None:
+def _fill(sink: Sink, shape: Shape, reader: Reader, indices: Sequence[int], heard: Callable[[], None]) -> None:
     """Read each frame once and put it wherever it is asked for; `heard` is told of each."""
     places: dict[int, list[int]] = {}
     for place, number in enumerate(indices):
         places.setdefault(number, []).append(place)
-    height, width = frames.shape[1:3]
+    _, height, width, _ = shape
     for number, pixels in reader.read(sorted(places)):
-        frames[places.pop(number)] = _scaled(pixels, width, height)
+        frame = scaled(pixels, width, height)
+        for place in places.pop(number):
+            sink[place] = frame
         heard()
     if places:
         raise ReadError(f"{len(places)} frames are missing")
-
-
-def _scaled(pixels: Frames, width: int, height: int) -> Frames:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _shown_size(info: VideoInfo, job: _Job) -> tuple[int, int]:
-    if job.size is not None:
-        return job.size
-    if job.max_pixels is None or info.width * info.height <= job.max_pixels:
-        return info.width, info.height
-    scale = math.sqrt(job.max_pixels / (info.width * info.height))
-    width, height = max(1, int(info.width * scale)), max(1, int(info.height * scale))
-    return min(width, job.max_pixels), min(height, job.max_pixels // min(width, job.max_pixels))
-
-
-def _scale_note(info: VideoInfo, width: int, height: int) -> tuple[str, ...]:
-    if (width, height) == (info.width, info.height):
-        return ()
-    return (f"scaled from {info.width}x{info.height} to {width}x{height} (bicubic)",)
-
-
-def _check_size(size: tuple[int, int] | None, max_pixels: int | None) -> None:
-    if size is not None and max_pixels is not None:
-        raise UsageError("a size and max_pixels exclude each other")
-    if size is not None and min(size) < 1:
-        raise UsageError(f"a size is width and height of at least 1, not {size}")
-    if max_pixels is not None and max_pixels < 1:
-        raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
 
 
 def _brief(error: Exception, path: Path) -> str:
