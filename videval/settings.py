@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1, description="strikes until a request is failed as poison")
     max_retries: int = Field(default=5, ge=0, description="tries again after passing failures")
     load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")
-    decode_deadline: Seconds = Field(default=300.0, description="seconds until a decode is given up, beside those that its video plays")
+    decode_deadline: Seconds = Field(default=300.0, description="seconds to decode a video, and as many as it plays")
     generate_deadline: Seconds = Field(default=900.0, description="seconds to prepare, and to generate, one request")
     max_rss_gb: float | None = Field(default=None, gt=0, description="a worker that grows past this is replaced")
 
