@@ -7,7 +7,7 @@ from typing import Protocol
 
 from videval.db.records import RunConfig
 from videval.errors import RequestFailure
-from videval.types import Clip, ClipRef, FrameSampling
+from videval.types import Clip, ClipRef, Fit, FrameSampling
 from videval.video.clips import Fetched, Wanted
 
 __all__ = ["FrameSource", "Holder"]
@@ -27,7 +27,10 @@ class FrameSource(Protocol):
 
 
 class Holder:
-    """Asks for the clips of a run's request, and holds them until `holding` ends."""
+    """Asks for the clips of a run's request, and holds them until `holding` ends.
+
+    `fit`: for which model frames may be kept at the size that it sees them.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,9 @@ class Holder:
         folder_fps: float,
         *,
         on_decode: Callable[[], None],
+        fit: Fit | None = None,
     ) -> None:
+        self._fit = fit
         self._frames, self._holding, self._run = frames, holding, run
         self._folder_fps, self._on_decode = folder_fps, on_decode
         self._held = 0
@@ -52,6 +57,11 @@ class Holder:
                 clips.append(self.clip(files(ref.video), self._run.sampling_of(ref), ref.span))
         return tuple(clips)
 
+    def whole(self, refs: Sequence[ClipRef], files: Callable[[str], Path]) -> tuple[Clip, ...]:
+        """The same with whole frames."""
+        self._fit = None
+        return self.clips(refs, files)
+
     def clip(self, path: Path, sampling: FrameSampling | None = None, span: tuple[float, float] | None = None) -> Clip:
         """The clip of a video, under the run's own sampling if no other is said."""
         wanted = Wanted(
@@ -60,6 +70,7 @@ class Holder:
             span=span,
             folder_fps=self._folder_fps,
             max_pixels=self._run.max_pixels,
+            fit=self._fit,
         )
         held = self._frames.hold(wanted, on_decode=self._on_decode, at_once=self._held > 0)
         fetched = self._holding.enter_context(held)

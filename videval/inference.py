@@ -20,6 +20,7 @@ from videval.errors import (
     VideoFailure,
 )
 from videval.holding import FrameSource, Holder
+from videval.models.fitting import fit_of
 from videval.models.messages import below
 from videval.telling import foreign_prompt, reads_itself, told_prompt, unread_clip
 from videval.types import (
@@ -93,7 +94,9 @@ def infer(
 
     began = time.monotonic()
     with ExitStack() as holding:
-        holder = Holder(frames, holding, run, bench.folder_fps, on_decode=partial(on_stage, Stage.DECODE))
+        told_of = partial(on_stage, Stage.DECODE)
+        fit = fit_of(run.spec) if run.form == "video" and not bench.is_foreign else None
+        holder = Holder(frames, holding, run, bench.folder_fps, on_decode=told_of, fit=fit)
         if bench.is_foreign:
             on_stage(Stage.DECODE)
             asked = foreign_prompt(key, samples, run, bench, holder.clip)
@@ -106,6 +109,9 @@ def infer(
         on_stage(Stage.PREPARE)
         if not bench.is_foreign:
             prompt = _prompt(key, samples, run, bench, clips, root)
+            if any(isinstance(part, Frame) and prompt.clips[part.clip].source_width for part in prompt.parts):
+                clips = holder.whole(samples[0].shown, files)  # single frames are images, which have another size
+                prompt = _prompt(key, samples, run, bench, clips, root)
             asked = replace(prompt, parts=tuple(_found(part, samples[0].shown, files) for part in prompt.parts))
             asked = told_prompt(asked, samples, key, run, bench) if run.spec.told else asked
         answer = engine.ask(

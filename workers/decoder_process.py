@@ -10,8 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from videval.errors import EnvironmentProblem, RequestFailure, VideoFailure
+from videval.models.fitting import Fitting
 from videval.video.cache import FrameCache
-from videval.video.decode import Watch
+from videval.video.decoded import Watch
 from workers.child import Message, parent_connection, receive, send
 from workers.wire import error_message, wanted_from
 
@@ -36,7 +37,7 @@ def main() -> None:
     """Serve one worker until it closes the pipe. A clip is held until the next is asked for: then its worker does."""
     connection = parent_connection()
     start = receive(connection)
-    cache = FrameCache(Path(start["folder"]), start["budget_gb"], patience=start["patience"])
+    cache = FrameCache(Path(start["folder"]), start["budget_gb"], patience=start["patience"], fitting=Fitting)
     send(connection, {"ready": True})
     with ExitStack() as holding:
         while True:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -60,6 +61,7 @@ class Decoders:
         wants the same clip meanwhile waits, and keeps no decoder from others. Raises VideoFailure; ProcessDied and
         DeadlineExceeded if the decoder crashed or hung on it; EnvironmentProblem if the cache cannot be written.
         """
+        wanted = wanted if self._settings.fit_frames else replace(wanted, fit=None)
         with ExitStack() as holding:
             key = key_of(wanted)
             fetched = self._found(key, holding)

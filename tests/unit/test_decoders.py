@@ -18,7 +18,7 @@ from tests.servers import settings_for, wait_for
 from tests.trees import clip as video_bytes
 from videval.errors import DeadlineExceeded, ErrorKind, ProcessDied, VideoFailure
 from videval.inference import Released
-from videval.types import Clip, FrameSampling
+from videval.types import Clip, Fit, FrameSampling
 from videval.video import WAITING
 from videval.video.clips import Wanted, load_frames
 from videval.video.eviction import evict
@@ -204,6 +204,14 @@ def test_a_clip_that_is_in_the_cache_costs_no_decoder_and_is_not_said_to_be_deco
     cold = ask(decoders, videos / "a.mp4")
     decoders.close()
     assert ask(decoders, videos / "a.mp4", on_decode=lambda: pytest.fail("it is there")) == cold
+
+
+def test_frames_are_kept_whole_where_the_setting_says_so(decoders, videos):
+    whole = ask(decoders, videos / "a.mp4")
+    wanted = Wanted(path=videos / "a.mp4", sampling=FOUR, fit=Fit(model_type="qwen2_vl", settings={}))
+    decoders._settings = decoders._settings.model_copy(update={"fit_frames": False})
+    with decoders.hold(wanted, on_decode=ignore) as fetched:
+        assert fetched.clip == whole and not fetched.decoded
 
 
 def test_siblings_that_want_one_clip_decode_it_once_and_keep_no_decoder_from_others(tmp_path, videos):

@@ -12,7 +12,8 @@ from av.stream import Disposition
 from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
-from videval.video.decode import InMemory, decode
+from videval.video.decode import decode
+from videval.video.decoded import InMemory
 from videval.video.footage import _count as counting
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader

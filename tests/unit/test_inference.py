@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.questions import samples
@@ -19,6 +21,8 @@ from videval.models.catalog import model_spec
 from videval.types import (
     Answer,
     ClipRef,
+    Fit,
+    Frame,
     FrameSampling,
     Generation,
     GenerationSettings,
@@ -304,6 +308,56 @@ def test_a_model_is_given_files_by_their_place_and_what_is_stored_names_them_in_
     assert image == Image(path=str(root / "a.png")) and file == Sound(path=str(root / "b.wav"))
     assert of_clip == Sound(clip=1, path=str(root / "v1.mp4"), start=1.0, end=2.0)
     assert response.prompt.parts == page.parts
+
+
+class Small:
+    """A model's processor that makes every frame 8 x 6."""
+
+    def __init__(self, fit: Fit) -> None:
+        assert fit == FIT
+
+    def size(self, *_: object, **__: object) -> tuple[int, int]:
+        return 8, 6
+
+    def resized(self, frame: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+        return frame[:height, :width]
+
+
+FIT = Fit(model_type="m", settings={"patch_size": 2})
+
+
+@pytest.fixture
+def fitting(frames: CacheFrames, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are fitted to the model."""
+    monkeypatch.setattr("videval.inference.fit_of", lambda spec: FIT)
+    frames.cache = FrameCache(frames.cache.folder, 1.0, fitting=Small)
+
+
+@pytest.mark.usefixtures("fitting")
+def test_frames_are_kept_at_the_size_that_the_model_sees_and_the_clip_says_both(
+    root: Path, frames: CacheFrames
+) -> None:
+    response, _ = ask(about(), root, frames, FakeEngine())
+    (small,) = response.prompt.clips
+    assert (small.width, small.height, small.source_width, small.source_height) == (8, 6, 64, 48)
+    whole = frames.cache.clip(root / "v0.mp4", RUN.sampling)
+    assert whole.path != small.path and (whole.width, whole.source_width) == (64, None)
+    assert np.array_equal(load_frames(small), load_frames(whole)[:, :6, :8])
+
+
+@pytest.mark.usefixtures("fitting")
+def test_a_model_that_takes_images_is_shown_whole_frames(root: Path, frames: CacheFrames) -> None:
+    response, _ = ask(about(), root, frames, FakeEngine(), run=replace(RUN, form="frames"))
+    assert response.prompt.clips[0].width == 64
+
+
+@pytest.mark.usefixtures("fitting")
+def test_a_page_that_shows_single_frames_beside_the_video_has_whole_ones(
+    root: Path, frames: CacheFrames, page: Page
+) -> None:
+    page.parts = (Video(), Frame(position=1), Text(text="What?"))
+    response, _ = ask(about(), root, frames, FakeEngine())
+    assert response.prompt.clips[0].width == 64 and response.decoded == 2
 
 
 @pytest.mark.parametrize("part", [Image(path="gone.png"), Image(path="../a.png"), Sound(path="/etc/passwd")])

@@ -14,7 +14,7 @@ from videval.types.answers import (
     Timings,
 )
 from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Text, Video
-from videval.types.questions import POLICIES, ClipRef, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
+from videval.types.questions import POLICIES, ClipRef, Fit, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
 from videval.types.recipes import Published, RecipeUsed, Wording
 from videval.types.specs import GenerationSettings, ModelSpec, Variant
 from videval.types.states import AttemptOutcome, PredictionState, RequestStatus, RunState, Stage, Verdict, WorkerState
@@ -27,6 +27,7 @@ __all__ = [
     "AttemptOutcome",
     "Clip",
     "ClipRef",
+    "Fit",
     "Frame",
     "FrameSampling",
     "Generation",

@@ -18,13 +18,15 @@ from typing import Protocol
 from filelock import FileLock, Timeout
 
 from videval.errors import EnvironmentProblem
-from videval.types import Clip, FrameSampling
+from videval.types import Clip, Fit, FrameSampling
 from videval.video import WAITING
 from videval.video.clip_file import ClipFile
 from videval.video.clips import Fetched, Wanted, clip_to_json, find_clip, key_of
-from videval.video.decode import FOLDER_FPS, Allocate, Decoded, Shape, Watch, decode_into
+from videval.video.decode import FOLDER_FPS, decode_into
+from videval.video.decoded import Allocate, Decoded, Shape, Watch
 from videval.video.eviction import pinned, reserve
 from videval.video.sampling import Span
+from videval.video.scaling import Fitting
 
 __all__ = ["FrameCache", "FramesHere"]
 
@@ -44,6 +46,7 @@ class Decode(Protocol):
         allocate: Allocate,
         folder_fps: float,
         max_pixels: int | None,
+        fitting: Fitting | None,
         without: Collection[str],
         watch: Watch,
     ) -> Decoded:
@@ -54,13 +57,23 @@ class FrameCache:
     """The decoded clips of one host in `folder`, at most `budget_gb` (10^9 bytes) of them.
 
     Where others hold so much that a clip has no room, it waits for up to `patience` seconds until they let go, and then
-    takes more than the budget: a clip that waited for ever would be worse.
+    takes more than the budget: a clip that waited for ever would be worse. `fitting`: how frames are brought to the
+    size that a model sees; without it they are kept whole.
     """
 
-    def __init__(self, folder: Path, budget_gb: float, *, patience: float = 0.0, decoder: Decode = decode_into) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        budget_gb: float,
+        *,
+        patience: float = 0.0,
+        fitting: Callable[[Fit], Fitting] | None = None,
+        decoder: Decode = decode_into,
+    ) -> None:
         self.folder = folder
         self._budget = int(budget_gb * 1e9)
         self._patience = patience
+        self._fitting = fitting
         self._decode = decoder
 
     def clip(
@@ -112,6 +125,7 @@ class FrameCache:
             allocate=allocate,
             folder_fps=wanted.folder_fps,
             max_pixels=wanted.max_pixels,
+            fitting=self._fitting(wanted.fit) if self._fitting and wanted.fit else None,
             without=without,
             watch=watch,
         )
@@ -172,6 +186,7 @@ class FrameCache:
 
 def _describe(array: Path, policy: str, decoded: Decoded) -> Clip:
     _, height, width, _ = decoded.shape
+    source_width, source_height = decoded.source or (None, None)
     return Clip(
         path=str(array),
         frame_numbers=decoded.choice.indices,
@@ -184,6 +199,8 @@ def _describe(array: Path, policy: str, decoded: Decoded) -> Clip:
         policy=policy,
         notes=decoded.notes,
         span_frames=decoded.choice.span_frames,
+        source_width=source_width,
+        source_height=source_height,
     )
 
 

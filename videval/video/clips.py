@@ -17,7 +17,8 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from videval.errors import EnvironmentProblem, VideoFailure
-from videval.types import Clip, FrameSampling
+from videval.plain import plain
+from videval.types import Clip, Fit, FrameSampling
 from videval.video.eviction import touch
 
 __all__ = ["Fetched", "Wanted", "clip_from_json", "clip_to_json", "find_clip", "key_of", "load_frames"]
@@ -32,13 +33,15 @@ _FORMAT = 3
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """Which frames of which video, and how large: `span` in seconds, `folder_fps` of a folder of images, `max_pixels`
-    (width x height) at most."""
+    (width x height) at most; `fit`: for which model, which then is shown the clip as a video (None: they are kept
+    whole)."""
 
     path: Path
     sampling: FrameSampling
     span: Span | None = None
     folder_fps: float = 3.0
     max_pixels: int | None = None
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,7 @@ def key_of(wanted: Wanted) -> str:
         "span": wanted.span and [float(t) for t in wanted.span],
         "folder_fps": float(wanted.folder_fps) if wanted.path.is_dir() else None,
         "max_pixels": wanted.max_pixels,
-    }
+    } | ({"fit": plain(wanted.fit)} if wanted.fit else {})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
 
 

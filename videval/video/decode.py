@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
 from videval.video import DECORD, PILLOW, PYAV
+from videval.video.decoded import Allocate, Decoded, InMemory, Shape, Sink, Watch
 from videval.video.decord_reader import DecordReader
 from videval.video.footage import counted, examine
 from videval.video.integrity import check_file
@@ -30,40 +31,10 @@ from videval.video.readers import (
     VideoInfo,
     open_image,
 )
-from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames
-from videval.video.scaling import check_size, scale_note, scaled, shown_size
+from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames, seconds_shown
+from videval.video.scaling import Fitting, check_size, scale_note, scaled, shown_size
 
-__all__ = [
-    "Allocate",
-    "Decoded",
-    "Frames",
-    "InMemory",
-    "Shape",
-    "Sink",
-    "VideoInfo",
-    "Watch",
-    "decode",
-    "decode_into",
-    "probe",
-    "read_image",
-]
-
-Shape = tuple[int, int, int, int]
-
-
-class Sink(Protocol):
-    """Where frames go, each at its place: an array [n, height, width, 3], or a file."""
-
-    def __setitem__(self, place: int, frame: Frames, /) -> None:
-        """Take the frame of this place."""
-
-
-Allocate = Callable[[Shape], Sink]
-"""Makes what frames are decoded into from its shape; may be called again when a decoder gave up."""
-
-Watch = Callable[[str, float], None]
-"""Hears the name of the reader that is at work, when it begins and with every frame: who falls silent hangs. And how
-many seconds a video of this length may take beyond what any may take."""
+__all__ = ["Frames", "VideoInfo", "decode", "decode_into", "probe", "read_image"]
 
 FOLDER_FPS = 3.0
 LOOKED_THROUGH = 1e6
@@ -77,27 +48,6 @@ _Opening = tuple[str, Callable[[], Reader]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded:
-    """What was decoded: frames [n, height, width, 3] in the policy's order, one timestamp (seconds) each.
-
-    `notes` say all that was clamped, guessed, repaired or scaled.
-    """
-
-    shape: Shape
-    timestamps: tuple[float, ...]
-    info: VideoInfo
-    choice: FrameChoice
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InMemory(Decoded):
-    """The same with its frames, uint8."""
-
-    frames: Frames
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
     """What is asked of a reader."""
 
@@ -105,6 +55,7 @@ class _Job:
     span: Span | None
     size: tuple[int, int] | None
     max_pixels: int | None
+    fitting: Fitting | None
     allocate: Allocate
 
 
@@ -144,6 +95,7 @@ def decode_into(
     folder_fps: float = FOLDER_FPS,
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
+    fitting: Fitting | None = None,
     without: Collection[str] = (),
     watch: Watch = lambda name, seconds: None,
 ) -> Decoded:
@@ -151,13 +103,13 @@ def decode_into(
 
     `span` in seconds; `folder_fps` is the frame rate of a folder. `size` (width, height) or `max_pixels` (width x
     height at most, same shape) scale the frames bicubically with antialiasing (Pillow) after decoding, whatever the
-    decoder. `without` names readers that are not asked (DECORD, once it hung or crashed on this file), `watch` hears
-    who is at work. Raises VideoFailure that names the file and every reader's reason, UsageError for a sampling or a
-    size that cannot be.
+    decoder; `fitting` then brings them to the size that a model's processor would. `without` names readers that are not
+    asked (DECORD, once it hung or crashed on this file), `watch` hears who is at work. Raises VideoFailure
+    that names the file and every reader's reason, UsageError for a sampling or a size that cannot be.
     """
     check_sampling(sampling)
     check_size(size, max_pixels)
-    job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, allocate=allocate)
+    job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, fitting=fitting, allocate=allocate)
     return _first_that_reads(path, folder_fps, partial(_read, job), without=without, watch=watch)
 
 
@@ -237,19 +189,35 @@ def _read(job: _Job, reader: Reader, heard: Heard) -> Decoded:
     info = reader.info
     choice = _choose(reader, job)
     width, height = shown_size(info.width, info.height, job.size, job.max_pixels)
-    shape = (len(choice.indices), height, width, 3)
+    fitted = _fitted(job, info, choice, width, height)
+    kept_width, kept_height = fitted or (width, height)
+    shape = (len(choice.indices), kept_height, kept_width, 3)
     heard = partial(heard, reader.duration + A_FRAME * len(choice.indices))
     heard()
-    _fill(job.allocate(shape), shape, reader, choice.indices, heard)
+    _fill(job.allocate(shape), partial(_brought, job, (width, height), fitted), reader, choice.indices, heard)
     times = tuple(reader.seconds(n) for n in choice.indices)
     odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(
         shape=shape,
+        source=(width, height) if fitted else None,
         timestamps=times,
         info=info,
         choice=choice,
         notes=(*odd, *reader.notes(), *scale_note((info.width, info.height), (width, height))),
     )
+
+
+def _fitted(job: _Job, info: VideoInfo, choice: FrameChoice, width: int, height: int) -> tuple[int, int] | None:
+    if job.fitting is None:
+        return None
+    seconds = seconds_shown(info.total_frames, info.fps, choice.span_frames)
+    return job.fitting.size(job.sampling, seconds, frames=len(choice.indices), width=width, height=height)
+
+
+def _brought(job: _Job, size: tuple[int, int], fitted: tuple[int, int] | None, frame: Frames) -> Frames:
+    """A frame at the size at which it is kept."""
+    frame = scaled(frame, *size)
+    return job.fitting.resized(frame, *fitted) if job.fitting and fitted else frame
 
 
 def _choose(reader: Reader, job: _Job) -> FrameChoice:
@@ -273,14 +241,19 @@ def _outside_note(times: Sequence[float], fps: float, job: _Job) -> tuple[str, .
     )
 
 
-def _fill(sink: Sink, shape: Shape, reader: Reader, indices: Sequence[int], heard: Callable[[], None]) -> None:
+def _fill(
+    sink: Sink,
+    brought: Callable[[Frames], Frames],
+    reader: Reader,
+    indices: Sequence[int],
+    heard: Callable[[], None],
+) -> None:
     """Read each frame once and put it wherever it is asked for; `heard` is told of each."""
     places: dict[int, list[int]] = {}
     for place, number in enumerate(indices):
         places.setdefault(number, []).append(place)
-    _, height, width, _ = shape
     for number, pixels in reader.read(sorted(places)):
-        frame = scaled(pixels, width, height)
+        frame = brought(pixels)
         for place in places.pop(number):
             sink[place] = frame
         heard()

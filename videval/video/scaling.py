@@ -1,17 +1,30 @@
 """How large frames are kept, where that is not how large they are: by a size, or by the most pixels."""
 
 import math
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from videval.errors import UsageError
+from videval.types import FrameSampling
 from videval.video.readers import Frames
 
-__all__ = ["check_size", "scale_note", "scaled", "shown_size"]
+__all__ = ["Fitting", "check_size", "scale_note", "scaled", "shown_size"]
 
 Size = tuple[int, int]
 """Width and height."""
+
+
+class Fitting(Protocol):
+    """How a model's processor resizes frames (see `videval.models.fitting`)."""
+
+    def size(self, sampling: FrameSampling, seconds: float, *, frames: int, width: int, height: int) -> Size | None:
+        """How large it makes so many frames of that size; None: they are better kept whole. `seconds`: of the part of
+        the video that is shown."""
+
+    def resized(self, frame: Frames, width: int, height: int) -> Frames:
+        """A frame, resized to the last bit as the processor would."""
 
 
 def scaled(pixels: Frames, width: int, height: int) -> Frames:
