@@ -159,9 +159,9 @@ def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterato
     except READ_ERRORS as error:
         yield PYAV, partial(_raise, error)
         return
+    yield PYAV, lambda: PyavReader(footage)
     if not footage.objection and DECORD not in without:
         yield DECORD, lambda: DecordReader(footage)
-    yield PYAV, lambda: PyavReader(footage)
     if not footage.timeline.is_counted:
         yield f"{PYAV}, counting", lambda: PyavReader(counted(footage))
 

@@ -31,6 +31,9 @@ _DISPLAY_TIMES = {"mov", "matroska", "flv"}
 """Containers whose packets carry the time at which each picture is shown."""
 _ONE_PICTURE_EACH = {"h264", "hevc", "vp8", "vp9", "av1"}
 """Codecs with a packet for each picture (but VP8's hidden ones); so have those without dependent pictures."""
+_SPARE = {"h264"}
+"""Codecs in which a picture that no other refers to says so (nal_ref_idc 0, ITU-T H.264 7.4.1); one of HEVC says it
+only of its own layer."""
 _NOT_INTERLACED = (0, 1)
 """Field orders unknown and progressive: an interlaced picture may come as two packets."""
 _GUESSED_TIMES = {"avi"}
@@ -46,7 +49,8 @@ Turn = tuple[int, int, int, int]
 class Footage:
     """A video file: its frames' times (`tick` seconds each), stored size, and how it is turned for display.
 
-    `objection` says why decord is not asked; empty: it gives the same frames.
+    `objection` says why decord is not asked; empty: it gives the same frames. `has_spare`: whether pictures may be left
+    out of decoding that no other refers to, and that nobody wants.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class Footage:
     turn: Turn
     objection: str
     notes: tuple[str, ...] = ()
+    has_spare: bool = False
 
     def info(self, decoder: str) -> VideoInfo:
         """The video as this decoder reads it."""
@@ -164,7 +169,7 @@ def _proven(path: Path) -> Footage:
         if frame is None or frame.pts != timeline.times[0]:
             raise Unproven("the first frame is not the one that its packets say")
         objection = _objection(container, stream, packets) or objection_to_decord(packets)
-        return _describe(path, stream, timeline, frame, objection)
+        return replace(_describe(path, stream, timeline, frame, objection), has_spare=codec.canonical_name in _SPARE)
 
 
 def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[Packet], VideoFrame | None]:
