@@ -1,6 +1,6 @@
 """The decoder process: a video and a sampling in, a clip in the shared frame cache out.
 
-While it decodes it says again and again which reader is at work, so that its worker knows which one hangs or dies.
+While it decodes it says again and again that it is at work, how much time its video may take, and when it only waits.
 """
 
 from contextlib import ExitStack
@@ -21,9 +21,9 @@ __all__ = ["main"]
 
 def _clip(cache: FrameCache, message: Message, watch: Watch, holding: ExitStack) -> Message:
     """The answer to a message; `holding` holds the clip."""
-    wanted, at_once, without = wanted_from(message["wanted"]), message["at_once"], message["without"]
+    wanted = wanted_from(message["wanted"])
     try:
-        fetched = holding.enter_context(cache.hold(wanted, at_once=at_once, without=without, watch=watch))
+        fetched = holding.enter_context(cache.hold(wanted, at_once=message["at_once"], watch=watch))
     except (RequestFailure, EnvironmentProblem, MemoryError) as error:
         return error_message(error)
     except Exception as error:  # noqa: BLE001 - whatever a decoder library raises is this video's failure

@@ -19,7 +19,7 @@ from workers.locks import HeldDevice, lock_domain
 __all__ = ["activity", "identity", "rss_mb"]
 
 OF_DECODING = ("av",)
-OF_MODELS = ("torch", "transformers", "decord")
+OF_MODELS = ("torch", "transformers")
 """Packages that matter where a model runs here."""
 
 

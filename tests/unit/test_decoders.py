@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import psutil
 import pytest
 
@@ -22,7 +21,7 @@ from videval.types import Clip, Fit, FrameSampling
 from videval.video import WAITING
 from videval.video.clips import Wanted, load_frames
 from videval.video.eviction import evict
-from workers.decoders import DECORD_PATIENCE, Decoders, _Decoder
+from workers.decoders import Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
 TWO = FrameSampling(policy="uniform", num_frames=2)
@@ -35,7 +34,7 @@ def ignore() -> None:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4", "decord_crashes.mp4", "decord_hangs.mp4"):
+    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4"):
         (tmp_path / name).write_bytes(video_bytes())
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     return tmp_path
@@ -69,23 +68,6 @@ def test_a_decoder_that_hangs_is_ended_at_its_deadline(decoders, videos):
     assert len(decoders.pids()) == 1
 
 
-@pytest.mark.parametrize("name", ["decord_crashes.mp4", "decord_hangs.mp4"])
-def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_asked_again(
-    decoders, videos, name, caplog, monkeypatch
-):
-    monkeypatch.setattr("workers.decoders.DECORD_PATIENCE", 1.5)
-    decoders._settings = decoders._settings.model_copy(update={"decode_deadline": 60.0})
-    assert ask(decoders, videos / "a.mp4").decoder.startswith("decord")
-    clip = ask(decoders, videos / name)
-    assert clip.decoder.startswith("PyAV")
-    assert np.array_equal(load_frames(clip), load_frames(ask(decoders, videos / "a.mp4")))
-    (told,) = (record.getMessage() for record in caplog.records)
-    assert name in told and "read by PyAV" in told
-    before = decoders.pids()
-    assert ask(decoders, videos / name, sampling=TWO).decoder.startswith("PyAV")
-    assert decoders.pids() == before, "the second clip of it kills no decoder"
-
-
 class ScriptedChild:
     """A decoder process that says what it is told to, and notes how long it was waited for each time."""
 
@@ -102,16 +84,6 @@ class ScriptedChild:
     def poll(self, seconds: float) -> bool:
         self.waits.append(seconds)
         return True
-
-
-def test_decord_has_a_short_time_for_each_few_frames_and_pyav_the_whole_deadline(tmp_path, monkeypatch):
-    said = [{"reader": name, "seconds": 0.0} for name in ("decord", "decord", "PyAV")]
-    child = ScriptedChild(*said, {"clip": "it"})
-    monkeypatch.setattr("workers.decoders.Child", lambda *args, **more: child)
-    decoder = _Decoder(settings_for(tmp_path, decode_deadline=1000.0), ())
-    child.waits.clear()
-    assert decoder.ask({"path": "a.mp4"}, deadline=1000.0) == {"clip": "it"}
-    assert child.waits == [pytest.approx(seconds, abs=5) for seconds in (1000, DECORD_PATIENCE, DECORD_PATIENCE, 1000)]
 
 
 def test_a_long_video_has_more_time_and_waiting_for_others_costs_none_of_it(tmp_path, monkeypatch):
@@ -204,6 +176,34 @@ def test_a_clip_that_is_in_the_cache_costs_no_decoder_and_is_not_said_to_be_deco
     cold = ask(decoders, videos / "a.mp4")
     decoders.close()
     assert ask(decoders, videos / "a.mp4", on_decode=lambda: pytest.fail("it is there")) == cold
+
+
+@pytest.mark.parametrize(
+    ("machine", "idle", "most"), [(2, 2, 1), (4, 4, 3), (64, 50, 4), (64, 0, 1)], ids=["small", "four", "large", "busy"]
+)
+def test_another_decoder_is_started_while_all_are_busy_and_a_core_is_idle(
+    tmp_path, videos, monkeypatch, machine, idle, most
+):
+    monkeypatch.setattr("workers.decoders.cores", lambda: machine)
+    monkeypatch.setattr("workers.decoders.idle_cores", lambda: idle)
+    decoders, lent = Decoders(settings_for(tmp_path)), []
+    monkeypatch.setattr(decoders, "_start", lambda: object())
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(6):
+            pool.submit(lambda: lent.append(decoders._borrow()))
+        wait_for("all places to be taken", lambda: len(lent) == most and decoders._idle.empty(), 30)
+        assert decoders._places == most
+        for _ in range(6 - most):
+            decoders._idle.put(None)
+
+
+def test_as_many_decoders_as_are_set_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("workers.decoders.idle_cores", lambda: 64)
+    decoders = Decoders(settings_for(tmp_path, decoders=1))
+    monkeypatch.setattr(decoders, "_start", lambda: object())
+    decoders._borrow()
+    decoders._make_place()
+    assert decoders._idle.empty()
 
 
 def test_frames_are_kept_whole_where_the_setting_says_so(decoders, videos):

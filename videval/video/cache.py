@@ -9,7 +9,7 @@ import errno
 import json
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,6 @@ class Decode(Protocol):
         folder_fps: float,
         max_pixels: int | None,
         fitting: Fitting | None,
-        without: Collection[str],
         watch: Watch,
     ) -> Decoded:
         """Decode into what `allocate` makes."""
@@ -96,13 +95,12 @@ class FrameCache:
         wanted: Wanted,
         *,
         at_once: bool = False,
-        without: Collection[str] = (),
         watch: Watch = lambda name, seconds: None,
     ) -> Iterator[Fetched]:
         """A clip, decoded unless it is here already, that is not thrown out of the cache until the block ends.
 
         One process decodes a clip, the others wait for it. `at_once`: it waits for no room, as who holds a clip already
-        must not; `without`, `watch`: see `decode_into`. Raises VideoFailure and UsageError as that does,
+        must not; `watch`: see `decode_into`. Raises VideoFailure and UsageError as that does,
         EnvironmentProblem if the cache cannot be written.
         """
         with ExitStack() as holding:
@@ -113,11 +111,11 @@ class FrameCache:
                     fetched = Fetched(clip=found)
                 else:
                     room = partial(self._room, 0.0 if at_once else self._patience, watch)
-                    fill = partial(self._fill, wanted, without, watch)
+                    fill = partial(self._fill, wanted, watch)
                     fetched = Fetched(clip=self._store(key, wanted.sampling.policy, fill, room, holding), decoded=True)
             yield fetched
 
-    def _fill(self, wanted: Wanted, without: Collection[str], watch: Watch, allocate: Allocate) -> Decoded:
+    def _fill(self, wanted: Wanted, watch: Watch, allocate: Allocate) -> Decoded:
         return self._decode(
             wanted.path,
             wanted.sampling,
@@ -126,7 +124,6 @@ class FrameCache:
             folder_fps=wanted.folder_fps,
             max_pixels=wanted.max_pixels,
             fitting=self._fitting(wanted.fit) if self._fitting and wanted.fit else None,
-            without=without,
             watch=watch,
         )
 

@@ -1,12 +1,11 @@
-"""Reading the frames of a video: who reads is chosen by a proof; folders of images are Pillow's.
+"""Reading the frames of a video: by what its packets prove, or by counting; folders of images are Pillow's.
 
-The only door to a decoder. decord reads the files whose packets prove that it must give the right frames (H.264 in
-closed groups of pictures in MP4), PyAV all others, and where its packets prove too little it counts by decoding. A
-reader that finds a frame where it should not be gives way to the next. Both decoders give the same pixels.
+The only door to a decoder. Where the packets prove too little, frames are counted by decoding all of them. A reader
+that finds a frame where it should not be gives way to the next.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,8 @@ import numpy as np
 
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
-from videval.video import DECORD, PILLOW, PYAV
+from videval.video import PILLOW, PYAV
 from videval.video.decoded import Allocate, Decoded, InMemory, Shape, Sink, Watch
-from videval.video.decord_reader import DecordReader
 from videval.video.footage import counted, examine
 from videval.video.integrity import check_file
 from videval.video.pyav_reader import PyavReader
@@ -61,7 +59,7 @@ class _Job:
 
 def probe(path: Path, *, folder_fps: float = FOLDER_FPS) -> VideoInfo:
     """Look at a video without choosing frames. Raises VideoFailure as `decode` does."""
-    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info, without=(DECORD,))
+    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info)
 
 
 def decode(
@@ -96,21 +94,19 @@ def decode_into(
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
     fitting: Fitting | None = None,
-    without: Collection[str] = (),
     watch: Watch = lambda name, seconds: None,
 ) -> Decoded:
     """Choose the frames of a video or of a folder of images, and read them one by one into what `allocate` makes.
 
     `span` in seconds; `folder_fps` is the frame rate of a folder. `size` (width, height) or `max_pixels` (width x
     height at most, same shape) scale the frames bicubically with antialiasing (Pillow) after decoding, whatever the
-    decoder; `fitting` then brings them to the size that a model's processor would. `without` names readers that are not
-    asked (DECORD, once it hung or crashed on this file), `watch` hears who is at work. Raises VideoFailure
-    that names the file and every reader's reason, UsageError for a sampling or a size that cannot be.
+    decoder; `fitting` then brings them to the size that a model's processor would. `watch` hears who is at work. Raises
+    VideoFailure that names the file and every reader's reason, UsageError for a sampling or a size that cannot be.
     """
     check_sampling(sampling)
     check_size(size, max_pixels)
     job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, fitting=fitting, allocate=allocate)
-    return _first_that_reads(path, folder_fps, partial(_read, job), without=without, watch=watch)
+    return _first_that_reads(path, folder_fps, partial(_read, job), watch=watch)
 
 
 def read_image(path: Path) -> Frames:
@@ -127,13 +123,12 @@ def _first_that_reads(
     folder_fps: float,
     use: Callable[[Reader, Heard], T],
     *,
-    without: Collection[str],
     watch: Watch = lambda name, seconds: None,
 ) -> T:
     path = path.absolute()
     looking, reasons = _looking(path), []
     watch(PYAV, looking)
-    for name, open_reader in _readers(path, folder_fps, without):
+    for name, open_reader in _readers(path, folder_fps):
 
         def heard(seconds: float, name: str = name) -> None:
             watch(name, looking + seconds)
@@ -148,7 +143,7 @@ def _first_that_reads(
     raise VideoFailure(f"{path}: cannot be decoded ({'; '.join(reasons)})")
 
 
-def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterator[_Opening]:
+def _readers(path: Path, folder_fps: float) -> Iterator[_Opening]:
     """The readers of a video, best first; one that raises READ_ERRORS gives way to the next."""
     if _is_folder(path):
         yield PILLOW, lambda: FolderReader(path, folder_fps)
@@ -160,8 +155,6 @@ def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterato
         yield PYAV, partial(_raise, error)
         return
     yield PYAV, lambda: PyavReader(footage)
-    if not footage.objection and DECORD not in without:
-        yield DECORD, lambda: DecordReader(footage)
     if not footage.timeline.is_counted:
         yield f"{PYAV}, counting", lambda: PyavReader(counted(footage))
 

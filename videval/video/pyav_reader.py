@@ -9,12 +9,14 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from videval.video.cores import idle_cores
 from videval.video.footage import Footage, FootageReader, first_key_on, open_video, packets_of, upright
 from videval.video.readers import Frames, ReadError
 
 __all__ = ["PyavReader"]
 
-THREADS = 2
+MOST_THREADS = 4
+"""Of one decoder: with more, a jump costs as many more pictures."""
 NEAR = 8
 """Frames that are decoded rather than jumped over: a jump empties the decoder."""
 _Packets = Iterator["Packet[VideoStream]"]
@@ -23,11 +25,14 @@ _Numbered = Iterator[tuple[int, VideoFrame, bool]]
 
 
 class PyavReader(FootageReader):
-    """A video read by PyAV: frames are found by jumping where its packets prove that, else by decoding on."""
+    """A video read by PyAV: frames are found by jumping where its packets prove that, else by decoding on.
 
-    def __init__(self, footage: Footage, *, threads: int = THREADS) -> None:
+    With one thread for each idle core, if it is not said how many.
+    """
+
+    def __init__(self, footage: Footage, *, threads: int | None = None) -> None:
         super().__init__(footage, f"PyAV {av.__version__}")
-        self._threads = threads
+        self._threads = threads or max(1, min(idle_cores(), MOST_THREADS))
         self._damaged = 0
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
