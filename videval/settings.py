@@ -61,9 +61,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
     look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
     fit_frames: bool = Field(default=True, description="keep frames of long clips at the size that the model sees")
-    decoders: int | None = Field(
-        default=None, ge=1, description="decoder processes per worker; unset: as cores allow"
-    )
+    decoders: int | None = Field(default=None, ge=1, description="decoder processes per worker; unset: as cores allow")
 
     lease: Seconds = Field(default=60.0, description="seconds a claim holds without a heartbeat")
     heartbeat: Seconds = Field(default=10.0, description="seconds between heartbeats")
