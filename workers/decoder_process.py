@@ -34,7 +34,7 @@ def _clip(cache: FrameCache, message: Message, watch: Watch, holding: ExitStack)
 
 
 def main() -> None:
-    """Serve one worker until it closes the pipe. A clip is held until the next is asked for: then its worker does."""
+    """Serve one worker until it closes the pipe. A clip is held until the worker says that it does, by wanting none."""
     connection = parent_connection()
     start = receive(connection)
     cache = FrameCache(Path(start["folder"]), start["budget_gb"], patience=start["patience"], fitting=Fitting)
@@ -46,7 +46,8 @@ def main() -> None:
             except (EOFError, OSError):
                 return
             holding.close()
-            send(connection, _clip(cache, message, partial(_tell, connection), holding))
+            if message["wanted"] is not None:
+                send(connection, _clip(cache, message, partial(_tell, connection), holding))
 
 
 def _tell(connection: Connection, reader: str, seconds: float) -> None:

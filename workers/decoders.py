@@ -100,10 +100,7 @@ class Decoders:
         return fetched_from(answer)
 
     def _ask(self, decoder: "_Decoder", message: Message, holding: ExitStack) -> Message:
-        """The answer of a borrowed decoder, which is given back.
-
-        It holds its clip until it is asked for the next one, so the clip is held here before that.
-        """
+        """The answer of a borrowed decoder, which is given back. It holds its clip until it is held here too."""
         try:
             answer = decoder.ask(message, deadline=self._settings.decode_deadline)
         except BaseException:
@@ -111,6 +108,7 @@ class Decoders:
             raise
         if "clip" in answer:
             holding.enter_context(pinned(Path(answer["clip"]["path"])))
+            decoder.let_go()
         self._give_back(decoder)
         return answer
 
@@ -228,6 +226,11 @@ class _Decoder:
                     began = time.monotonic()
         except (EOFError, OSError) as error:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
+
+    def let_go(self) -> None:
+        """Its last clip is held by somebody else now."""
+        with suppress(OSError):  # who died holds nothing
+            self._child.send({"wanted": None})
 
     def end(self) -> None:
         self._child.end()

@@ -320,7 +320,7 @@ def fill(cache, video, second):
     return cache.hold(Wanted(path=video, sampling=FOUR, span=(second, second + 1)))
 
 
-def test_a_clip_waits_until_there_is_room_for_it_and_the_budget_is_kept(tmp_path: Path, video, decoder) -> None:
+def test_a_clip_waits_until_there_is_room_for_it_and_the_budget_is_kept(tmp_path: Path, video, decoder, caplog) -> None:
     cache = FrameCache(tmp_path / "frames", 1.5 * CLIP_BYTES / 1e9, patience=60.0, decoder=decoder)
     waits, said = threading.Event(), []
 
@@ -340,6 +340,7 @@ def test_a_clip_waits_until_there_is_room_for_it_and_the_budget_is_kept(tmp_path
             assert len([*cache.folder.glob("*.npy*")]) == 1, "nothing is written before there is room"
         assert asked.result(60) == 1, "the one before it is gone"
     assert said[-1] != WAITING
+    assert len([record for record in caplog.records if "VIDEVAL_FRAME_CACHE_GB" in record.getMessage()]) == 1
 
 
 @pytest.mark.parametrize("how", [{"patience": 0.01}, {"patience": 60.0, "at_once": True}])

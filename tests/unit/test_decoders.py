@@ -113,6 +113,12 @@ def test_a_clip_is_held_before_its_decoder_is_given_to_the_next(decoders, videos
         assert load_frames(fetched.clip).shape[0] == 4 and fetched.decoded
 
 
+def test_an_idle_decoder_holds_no_clip(decoders, videos):
+    ask(decoders, videos / "a.mp4")
+    wait_for("the clip to be let go of", lambda: evict(decoders._settings.frame_cache_path, 0) == 0, 30)
+    assert len(decoders.pids()) == 1
+
+
 @pytest.mark.parametrize("name", ["broken.mp4", "gone.mp4"])
 def test_what_is_no_video_is_a_failure_with_its_path_and_the_decoder_lives_on(decoders, videos, name):
     ask(decoders, videos / "a.mp4")

@@ -7,6 +7,7 @@ so that another span of the same video, or another file under the same name, is 
 
 import errno
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from videval.video.scaling import Fitting
 
 __all__ = ["FrameCache", "FramesHere"]
 
+log = logging.getLogger(__name__)
 _LOOKS = 0.25
 """Seconds between two looks whether a clip is there, or room for it, now."""
 
@@ -171,12 +173,16 @@ class FrameCache:
 
     def _room(self, patience: float, watch: Watch, size: int, make: Callable[[], ClipFile]) -> ClipFile:
         """The file that `make` makes, once there is room for it."""
-        ends = time.monotonic() + patience
+        ends, has_waited = time.monotonic() + patience, False
         while True:
             is_late = time.monotonic() >= ends
             made = reserve(self.folder, self._budget, size, make, anyhow=is_late)
             if made is not None:
                 return made
+            if not has_waited:
+                said = "frame cache %s: %.1f GB wait until others let go of theirs -> raise VIDEVAL_FRAME_CACHE_GB"
+                log.warning(said, self.folder, size / 1e9)
+            has_waited = True
             watch(WAITING, 0.0)
             time.sleep(_LOOKS)
 
