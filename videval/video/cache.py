@@ -151,7 +151,6 @@ class FrameCache:
         array, record = self.folder / f"{key}.npy", self.folder / f"{key}.json"
         mark = uuid.uuid4().hex
         new_array, new_record = (self.folder / f"{key}.{mark}.{kind}.tmp" for kind in ("npy", "json"))
-
         files = holding.enter_context(ExitStack())
 
         def allocate(shape: Shape) -> ClipFile:

@@ -255,10 +255,10 @@ def _fill(
 
 
 def _brief(error: Exception, path: Path) -> str:
-    """A decoder's reason in one line, without its source lines, stack and the path that the message has anyway."""
+    """A decoder's reason in one line, without the number and the path that the message has anyway."""
     line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     line = _NOISE.sub("", line).replace(f"'{path}'", "the file").replace(f"[{path}]", "")
     return line.replace(str(path), "the file")[:200]
 
 
-_NOISE = re.compile(r"\[[0-9:]{8}\] \S+\.cc:[0-9]+: |Check failed: .* (?:ERROR|Error:?) |\[Errno [0-9]+\] ")
+_NOISE = re.compile(r"\[Errno [0-9]+\] ")
