@@ -21,7 +21,7 @@ from videval.types import FrameSampling
 from videval.video import WAITING
 from videval.video.cache import FrameCache
 from videval.video.clip_file import ClipFile
-from videval.video.clips import Wanted, clip_from_json, clip_to_json, load_frames
+from videval.video.clips import Fetched, Wanted, clip_from_json, clip_to_json, load_frames
 from videval.video.decode import decode, decode_into
 from videval.video.encode import write_frame_folder
 from videval.video.eviction import evict
@@ -257,6 +257,26 @@ def test_processes_that_want_the_same_clip_decode_it_once(cache, video, tmp_path
         process.join()
     assert [p.exitcode for p in processes] == [0, 0, 0]
     assert Counting(log).calls == 2
+
+
+def test_who_waits_for_another_one_s_decoding_says_so(cache, video) -> None:
+    begun, may_end, said = threading.Event(), threading.Event(), []
+
+    def slow(path, sampling, span=None, **options):
+        begun.set()
+        assert may_end.wait(60)
+        return decode_into(path, sampling, span, **options)
+
+    def watch(reader: str, seconds: float) -> None:
+        said.append(reader)
+        may_end.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(FrameCache(cache.folder, 1.0, decoder=slow).clip, video, FOUR)
+        assert begun.wait(60)
+        with cache.hold(Wanted(path=video, sampling=FOUR), watch=watch) as fetched:
+            assert fetched == Fetched(clip=first.result(60)), "it was not decoded twice"
+    assert set(said) == {WAITING}
 
 
 def test_threads_that_want_many_clips_get_each_its_own(cache, video, decoder) -> None:

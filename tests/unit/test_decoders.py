@@ -239,6 +239,19 @@ def test_siblings_that_want_one_clip_decode_it_once_and_keep_no_decoder_from_oth
     assert told == ["a.mp4"]
 
 
+def test_of_two_workers_that_want_one_clip_one_decodes_it_and_both_say_so(tmp_path, videos):
+    workers = [Decoders(settings_for(tmp_path, decoders=1)) for _ in range(2)]
+
+    def decoded(worker: Decoders) -> bool:
+        with worker.hold(Wanted(path=videos / "a.mp4", sampling=FOUR), on_decode=ignore) as fetched:
+            return fetched.decoded
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(decoded, workers)) == [False, True]
+    for worker in workers:
+        worker.close()
+
+
 def test_a_worker_imports_no_decoder_and_no_model(tmp_path):
     code = "import sys, workers.worker; print([m for m in ('av', 'decord', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
