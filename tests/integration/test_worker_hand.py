@@ -17,7 +17,7 @@ from tests.servers import wait_for
 from videval.asking import asking
 from videval.db import claims, requests
 from videval.db.session import Connection, Database, open_database
-from videval.db.tables import AttemptRow
+from videval.db.tables import AttemptRow, ResponseRow
 from videval.errors import DatabaseUnavailable
 from videval.inference import DiedInCompany
 from videval.settings import Settings
@@ -79,6 +79,8 @@ def test_six_questions_about_one_clip_are_one_claim_and_one_decoding(
     worker.answer(ids[0])
     wait_for("all to be answered", lambda: stored(database) == 6, 30)
     assert taken == [6] and len(decoded) == 1
+    with database.read() as connection:
+        assert sorted(connection.execute(select(ResponseRow.decoded)).scalars()) == [0, 0, 0, 0, 0, 1]
 
 
 def test_the_bells_of_siblings_are_harmless(

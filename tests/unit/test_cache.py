@@ -421,14 +421,14 @@ def test_writing_a_clip_takes_no_memory(tmp_path: Path) -> None:
     assert (np.load(tmp_path / "a.npy", mmap_mode="r")[39] == 7).all()
 
 
-def test_what_a_disk_refuses_of_a_frame_is_an_environment_problem(tmp_path: Path, monkeypatch) -> None:
+def test_what_a_disk_refuses_of_a_frame_is_no_reader_s_failure(cache, video, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with ClipFile(tmp_path / "a.npy", (1, 2, 2, 3)) as file:
-        monkeypatch.setattr(os, "pwrite", full)
-        with pytest.raises(EnvironmentProblem, match="No space left"):
-            file[0] = np.zeros((2, 2, 3), np.uint8)
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(EnvironmentProblem, match="No space left"):
+        cache.clip(video, FOUR)
+    assert not clips(cache) and not leftovers(cache)
 
 
 def _churn(folder, video, log, seed):

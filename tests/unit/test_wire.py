@@ -96,7 +96,7 @@ def test_an_answer_is_spooled_with_its_thinking_and_what_was_seen(tmp_path: Path
     claim = take(database, request_ids(database, 1)[0])
     database.close()
     prompt = Prompt(parts=(Video(),), clips=(CLIP,), pixels=(Pixels(max_pixels=100352),))
-    response = Response(text="B", prompt=prompt, generation=THOUGHT, timings=Timings(queue=1.0))
+    response = Response(text="B", prompt=prompt, generation=THOUGHT, timings=Timings(queue=1.0), decoded=1)
     assert claim is not None
     path = spool.keep(settings, claim, response)
     assert path is not None and _response(json.loads(path.read_text())) == response
