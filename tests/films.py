@@ -28,7 +28,7 @@ _X265 = "log-level=none:scenecut=0:b-adapt=0:min-keyint=12:keyint=12"
 
 @dataclass(frozen=True, kw_only=True)
 class Film:
-    """How one is written. `decord`: whether it is proven that decord reads it right. `keeps_times`: whether its
+    """How one is written. `keeps_times`: whether its
     container says when each frame is shown."""
 
     name: str
@@ -43,7 +43,6 @@ class Film:
     frames: int = 40
     pts: Sequence[int] | None = None
     ticks: int = FPS
-    decord: bool = False
     change: Callable[[Path], object] | None = None
 
     def write(self, folder: Path, draw: Callable[[int, int, int], Any] | None = None) -> Path:
@@ -166,20 +165,20 @@ _GAPS = [n + 3 * (n // 5) for n in range(40)]
 _MS = {"video_track_timescale": "1000"}
 
 FILMS = [
-    # H.264 in MP4: closed groups are decord's
-    Film(name="h264.mp4", decord=True),
-    Film(name="h264_b.mp4", b_frames=3, options=_x264(_STEADY), decord=True),
-    Film(name="h264_pyramid.mp4", b_frames=8, options=_x264(f"b-pyramid=normal:ref=5:{_STEADY}"), decord=True),
-    Film(name="h264_baseline.mp4", options={"profile": "baseline", **_x264("cabac=0")}, decord=True),
-    Film(name="h264_long_group.mp4", gop=250, b_frames=2, decord=True),
-    Film(name="h264_short_groups.mp4", gop=3, b_frames=2, options=_x264(f"min-keyint=1:{_STEADY}"), decord=True),
-    Film(name="h264_all_key.mp4", gop=1, decord=True),
-    Film(name="h264_faststart.mp4", b_frames=2, options=_x264(_STEADY), muxer={"movflags": "faststart"}, decord=True),
-    Film(name="h264_no_edits.mp4", b_frames=2, options=_x264(_STEADY), muxer={"use_editlist": "0"}, decord=True),
-    Film(name="h264_uneven.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, decord=True),
+    # H.264 in MP4, closed groups
+    Film(name="h264.mp4"),
+    Film(name="h264_b.mp4", b_frames=3, options=_x264(_STEADY)),
+    Film(name="h264_pyramid.mp4", b_frames=8, options=_x264(f"b-pyramid=normal:ref=5:{_STEADY}")),
+    Film(name="h264_baseline.mp4", options={"profile": "baseline", **_x264("cabac=0")}),
+    Film(name="h264_long_group.mp4", gop=250, b_frames=2),
+    Film(name="h264_short_groups.mp4", gop=3, b_frames=2, options=_x264(f"min-keyint=1:{_STEADY}")),
+    Film(name="h264_all_key.mp4", gop=1),
+    Film(name="h264_faststart.mp4", b_frames=2, options=_x264(_STEADY), muxer={"movflags": "faststart"}),
+    Film(name="h264_no_edits.mp4", b_frames=2, options=_x264(_STEADY), muxer={"use_editlist": "0"}),
+    Film(name="h264_uneven.mp4", pts=_uneven(40), ticks=1000, muxer=_MS),
     Film(name="h264_uneven_b.mp4", pts=_uneven(40), ticks=1000, muxer=_MS, b_frames=3, options=_x264(_STEADY)),
     Film(name="h264_short_no_edits.mp4", gop=3, b_frames=8, muxer={"use_editlist": "0"}),
-    Film(name="h264_one_frame.mp4", frames=1, decord=True),
+    Film(name="h264_one_frame.mp4", frames=1),
     Film(name="h264_10_bits.mp4", pixels="yuv420p10le"),
     Film(name="h264_open.mp4", b_frames=3, options=_OPEN),
     Film(name="h264_refresh.mp4", gop=250, options=_REFRESH),
@@ -188,8 +187,8 @@ FILMS = [
     Film(name="h264_fragments_edits.mp4", b_frames=2, muxer={"movflags": "frag_keyframe+delay_moov"}),
     Film(name="h264_interlaced.mp4", options={"flags": "+ildct+ilme", **_x264("tff=1")}),
     # H.264 elsewhere
-    Film(name="h264_b.mov", b_frames=2, options=_x264(_STEADY), decord=True),
-    Film(name="h264.3gp", decord=True),
+    Film(name="h264_b.mov", b_frames=2, options=_x264(_STEADY)),
+    Film(name="h264.3gp"),
     Film(name="h264_b.mkv", b_frames=3, options=_x264(_STEADY)),
     Film(name="h264_open.mkv", b_frames=3, options=_OPEN),
     Film(name="h264_refresh.mkv", gop=250, options=_REFRESH),

@@ -1,8 +1,8 @@
 """One request to one response: clips, prompt, answer. No queue, no SQL."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from videval.errors import (
     EnvironmentProblem,
     ModelFailure,
     Released,
-    RequestFailure,
     VideoFailure,
 )
+from videval.holding import FrameSource, Holder
 from videval.models.dialects import reads_itself
+from videval.models.fitting import fit_of
 from videval.models.messages import below
 from videval.telling import foreign_prompt, told_prompt, unread_clip
 from videval.types import (
@@ -29,7 +30,6 @@ from videval.types import (
     Clip,
     ClipRef,
     Frame,
-    FrameSampling,
     GenerationSettings,
     Image,
     Part,
@@ -43,27 +43,10 @@ from videval.types import (
     Timings,
     Video,
 )
-from videval.video.eviction import held
 from videval.video.paths import resolve_video
 from videval.video.sampling import pixels_for, seconds_shown
 
 __all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
-
-
-class FrameSource(Protocol):
-    """Gives clips: decoder processes in a worker, the cache itself in a test."""
-
-    def clip(
-        self,
-        path: Path,
-        sampling: FrameSampling,
-        span: tuple[float, float] | None,
-        *,
-        folder_fps: float,
-        max_pixels: int | None,
-        on_decode: Callable[[], None],
-    ) -> Clip:
-        """The frames of one video; `on_decode` is called when its turn comes. Raises VideoFailure."""
 
 
 class Engine(Protocol):
@@ -113,34 +96,26 @@ def infer(
     _check_protocol(run, bench)
     files = partial(resolve_video, root, allow_symlinks=allow_symlinks)
 
-    def clip(path: Path, sampling: FrameSampling, span: tuple[float, float] | None) -> Clip:
-        return frames.clip(
-            path,
-            sampling,
-            span,
-            folder_fps=bench.folder_fps,
-            max_pixels=run.max_pixels,
-            on_decode=partial(on_stage, Stage.DECODE),
-        )
-
-    def get(ref: ClipRef) -> Clip:
-        return clip(files(ref.video), run.sampling_of(ref), ref.span)
-
     began = time.monotonic()
     with ExitStack() as holding:
+        told_of = partial(on_stage, Stage.DECODE)
+        fit = fit_of(run.spec) if run.form == "video" and not bench.is_foreign else None
+        holder = Holder(frames, holding, run, bench.folder_fps, on_decode=told_of, fit=fit)
         if bench.is_foreign:
             on_stage(Stage.DECODE)
-            whole = partial(clip, sampling=run.sampling, span=None)
-            asked = foreign_prompt(key, samples, run, bench, whole, holding)
+            asked = foreign_prompt(key, samples, run, bench, holder.clip)
             prompt = replace(asked, parts=tuple(below(root, part) for part in asked.parts))
         elif reads_itself(run.spec):
             clips = tuple(unread_clip(files, ref) for ref in samples[0].shown)
         else:
-            clips = _clips(samples[0].shown, get, holding)
+            clips = holder.clips(samples[0].shown, files)
         decode_s = time.monotonic() - began
         on_stage(Stage.PREPARE)
         if not bench.is_foreign:
             prompt = _prompt(key, samples, run, bench, clips, root)
+            if any(isinstance(part, Frame) and prompt.clips[part.clip].source_width for part in prompt.parts):
+                clips = holder.whole(samples[0].shown, files)  # single frames are images, which have another size
+                prompt = _prompt(key, samples, run, bench, clips, root)
             asked = replace(prompt, parts=tuple(_found(part, samples[0].shown, files) for part in prompt.parts))
             asked = told_prompt(asked, samples, key, run, bench) if run.spec.told else asked
         answer = engine.ask(
@@ -159,7 +134,13 @@ def infer(
         wait=answer.wait_s,
         generate=answer.generate_s,
     )
-    return Response(text=answer.generation.text, prompt=prompt, generation=answer.generation, timings=timings)
+    return Response(
+        text=answer.generation.text,
+        prompt=prompt,
+        generation=answer.generation,
+        timings=timings,
+        decoded=holder.decoded,
+    )
 
 
 def _check_protocol(run: RunConfig, page: Benchmark) -> None:
@@ -178,25 +159,6 @@ def _check_protocol(run: RunConfig, page: Benchmark) -> None:
         )
     if run.protocol < known:
         raise ModelFailure(f"{said}: enqueue it anew for a run by protocol {known}")
-
-
-def _clips(refs: Sequence[ClipRef], get: Callable[[ClipRef], Clip], holding: ExitStack) -> tuple[Clip, ...]:
-    """The clips of a question in order; none is thrown out of the cache before `holding` ends."""
-    clips = []
-    for number, ref in enumerate(refs, 1):
-        with _named(f"clip {number} of {len(refs)}: " if len(refs) > 1 else ""):
-            clips.append(holding.enter_context(held(partial(get, ref))))
-    return tuple(clips)
-
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Say in a failure which of several clips it is about."""
-    try:
-        yield
-    except RequestFailure as error:
-        error.args = (f"{what}{error}",)
-        raise
 
 
 def _prompt(

@@ -62,7 +62,8 @@ class Settings(BaseSettings):
 
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
     look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
-    decoders: int = Field(default=1, ge=1, description="decoder processes per worker")
+    fit_frames: bool = Field(default=True, description="keep frames of long clips at the size that the model sees")
+    decoders: int | None = Field(default=None, ge=1, description="decoder processes per worker; unset: as cores allow")
 
     lease: Seconds = Field(default=60.0, description="seconds a claim holds without a heartbeat")
     heartbeat: Seconds = Field(default=10.0, description="seconds between heartbeats")
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1, description="strikes until a request is failed as poison")
     max_retries: int = Field(default=5, ge=0, description="tries again after passing failures")
     load_deadline: Seconds = Field(default=1800.0, description="seconds until a model's load is given up")
-    decode_deadline: Seconds = Field(default=300.0, description="seconds until a decode is given up")
+    decode_deadline: Seconds = Field(default=300.0, description="seconds to decode a video, and as many as it plays")
     generate_deadline: Seconds = Field(default=900.0, description="seconds to prepare, and to generate, one request")
     vllm_args: str = Field(default="", description='more arguments for vLLM: {"gpu_memory_utilization": 0.8}')
     max_rss_gb: float | None = Field(default=None, gt=0, description="a worker that grows past this is replaced")

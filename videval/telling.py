@@ -1,9 +1,7 @@
 """Prompts of models and benchmarks that are VLMEvalKit's own: messages, which name files."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from videval.db.records import RunConfig
 from videval.errors import VideoFailure
 from videval.models.messages import Question, Told, parts_of, told, unread
 from videval.types import Clip, ClipRef, Prompt, Sample
-from videval.video.eviction import held
 
 __all__ = ["foreign_prompt", "question_of", "told_prompt", "unread_clip"]
 
@@ -41,16 +38,15 @@ def foreign_prompt(
     run: RunConfig,
     bench: Benchmark,
     get: Callable[[Path], Clip],
-    holding: ExitStack,
 ) -> Prompt:
-    """What a benchmark of another toolkit says, as a message, or as a prompt with clips that `get` decodes.
+    """What a benchmark of another toolkit says, as a message, or as a prompt with clips that `get` decodes and holds.
 
-    No clip is thrown out of the cache before `holding` ends. Raises VideoFailure, EnvironmentProblem.
+    Raises VideoFailure, EnvironmentProblem.
     """
     message, dataset = bench.message(samples, pack=is_pack(key), video_llm=run.form == "video")
     if run.spec.told:
         return replace(told(message, dataset=dataset), question=question_of(samples, key, run, source=run.benchmark))
-    parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(get, Path(path)))))
+    parts, clips = parts_of(message, lambda path: get(Path(path)))
     return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
 
 

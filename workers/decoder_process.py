@@ -1,53 +1,57 @@
 """The decoder process: a video and a sampling in, a clip in the shared frame cache out.
 
-While it decodes it says again and again which reader is at work, so that its worker knows which one hangs or dies.
+While it decodes it says again and again that it is at work, how much time its video may take, and when it only waits.
 """
 
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from videval.errors import EnvironmentProblem, RequestFailure, VideoFailure
+from videval.models.fitting import Fitting
 from videval.video.cache import FrameCache
-from videval.video.decode import Watch
+from videval.video.decoded import Watch
 from workers.child import Message, parent_connection, receive, send
-from workers.wire import error_message, sampling_from
+from workers.wire import error_message, wanted_from
 
 __all__ = ["main"]
 
 
-def _clip(cache: FrameCache, message: Message, watch: Watch) -> Message:
-    span = message["span"]
+def _clip(cache: FrameCache, message: Message, watch: Watch, holding: ExitStack) -> Message:
+    """The answer to a message; `holding` holds the clip."""
+    wanted = wanted_from(message["wanted"])
     try:
-        clip = cache.clip(
-            Path(message["path"]),
-            sampling_from(message["sampling"]),
-            (span[0], span[1]) if span else None,
-            folder_fps=message["folder_fps"],
-            max_pixels=message["max_pixels"],
-            without=message["without"],
-            watch=watch,
-        )
+        fetched = holding.enter_context(cache.hold(wanted, at_once=message["at_once"], watch=watch))
     except (RequestFailure, EnvironmentProblem, MemoryError) as error:
         return error_message(error)
     except Exception as error:  # noqa: BLE001 - whatever a decoder library raises is this video's failure
-        failure = VideoFailure(f"{message['path']}: {type(error).__name__}: {error}")
+        failure = VideoFailure(f"{wanted.path}: {type(error).__name__}: {error}")
         failure.__cause__ = error
         return error_message(failure)
-    return {"clip": asdict(clip)}
+    return asdict(fetched)
 
 
 def main() -> None:
-    """Serve one worker until it closes the pipe."""
+    """Serve one worker until it closes the pipe. A clip is held until the worker says that it does, by wanting none."""
     connection = parent_connection()
     start = receive(connection)
-    cache = FrameCache(Path(start["folder"]), start["budget_gb"])
+    cache = FrameCache(Path(start["folder"]), start["budget_gb"], patience=start["patience"], fitting=Fitting)
     send(connection, {"ready": True})
-    while True:
-        try:
-            message = receive(connection)
-        except (EOFError, OSError):
-            return
-        send(connection, _clip(cache, message, lambda reader: send(connection, {"reader": reader})))
+    with ExitStack() as holding:
+        while True:
+            try:
+                message = receive(connection)
+            except (EOFError, OSError):
+                return
+            holding.close()
+            if message["wanted"] is not None:
+                send(connection, _clip(cache, message, partial(_tell, connection), holding))
+
+
+def _tell(connection: Connection, reader: str, seconds: float) -> None:
+    send(connection, {"reader": reader, "seconds": seconds})
 
 
 if __name__ == "__main__":

@@ -10,109 +10,105 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
 from videval.inference import Released
 from videval.settings import Settings
-from videval.types import Clip, FrameSampling
-from videval.video import DECORD
-from videval.video.clips import find_clip, key_of
+from videval.video import WAITING
+from videval.video.clips import Fetched, Wanted, find_clip, key_of
+from videval.video.cores import cores, idle_cores
+from videval.video.eviction import pinned
 from workers.child import Child, Message
-from workers.wire import clip_from, error_from
+from workers.wire import error_from, fetched_from, wanted_message
 
 __all__ = ["Decoders"]
 
 log = logging.getLogger(__name__)
 SECRET = re.compile(r"_URL$|TOKEN|PASSWORD|SECRET|_KEY$|^PG|CREDENTIAL", re.IGNORECASE)
 """Variables that a process which reads strangers' videos is not given."""
+MOST = 4
+"""Decoders of a worker that sees to it by itself."""
+STARTS_WITHIN = 60.0
+"""Seconds."""
 RECYCLE_AFTER = 1000
 """Clips after which a decoder process is replaced: the libraries leak."""
-DECORD_PATIENCE = 30.0
-"""Seconds that decord may take for a few frames; on some files it never comes back. At most a quarter of the deadline,
-so that PyAV has time for them."""
 
 
 class Decoders:
-    """A few decoder processes that request threads borrow one at a time; started when first needed."""
+    """A few decoder processes that request threads borrow one at a time; started when first needed.
+
+    If it is not set how many: one, and one more each time that all are busy and a core is idle, up to MOST; but one
+    core for each decoder, and one for the engine.
+    """
 
     def __init__(self, settings: Settings, *, keep_fds: Sequence[int] = ()) -> None:
         self._settings = settings
         self._keep_fds = tuple(keep_fds)
         self._idle: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
-        for _ in range(settings.decoders):
+        self._places = settings.decoders or 1
+        for _ in range(self._places):
             self._idle.put(None)
         self._alive: set[_Decoder] = set()
-        self._not_decords: set[str] = set()
         self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._closed = False
 
-    def clip(
-        self,
-        path: Path,
-        sampling: FrameSampling,
-        span: tuple[float, float] | None,
-        *,
-        folder_fps: float,
-        max_pixels: int | None,
-        on_decode: Callable[[], None],
-    ) -> Clip:
-        """The frames of one video: found in the cache, or decoded in a child; where decord hangs or crashes, by PyAV.
+    @contextmanager
+    def hold(self, wanted: Wanted, *, on_decode: Callable[[], None], at_once: bool = False) -> Iterator[Fetched]:
+        """The frames of one video, held until the block ends: found in the cache, or decoded in a child.
 
-        `on_decode` is called when it has to be decoded and its turn has come. Who wants the same clip meanwhile waits,
-        and keeps no decoder from others. Raises VideoFailure; ProcessDied and DeadlineExceeded if the decoder crashed
-        or hung on it; EnvironmentProblem if the cache cannot be written.
+        `on_decode` is called when it has to be decoded and its turn has come; `at_once`: see `FrameCache.hold`. Who
+        wants the same clip meanwhile waits, and keeps no decoder from others. Raises VideoFailure; ProcessDied and
+        DeadlineExceeded if the decoder crashed or hung on it; EnvironmentProblem if the cache cannot be written.
         """
-        folder = self._settings.frame_cache_path
-        key = key_of(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
-        found = find_clip(folder, key)
-        if found is not None:
-            return found
-        message: Message = {
-            "path": str(path),
-            "sampling": sampling.to_json(),
-            "span": list(span) if span else None,
-            "folder_fps": folder_fps,
-            "max_pixels": max_pixels,
-        }
-        with self._turn(key):
-            return find_clip(folder, key) or self._decode(message, on_decode)
+        wanted = wanted if self._settings.fit_frames else replace(wanted, fit=None)
+        with ExitStack() as holding:
+            key = key_of(wanted)
+            fetched = self._found(key, holding)
+            if fetched is None:
+                with self._turn(key):
+                    fetched = self._found(key, holding)
+                    if fetched is None:
+                        how = {"wanted": wanted_message(wanted), "at_once": at_once}
+                        fetched = self._decode({"path": str(wanted.path), **how}, on_decode, holding)
+            yield fetched
+
+    def _found(self, key: str, holding: ExitStack) -> Fetched | None:
+        clip = find_clip(self._settings.frame_cache_path, key)
+        is_held = clip is not None and holding.enter_context(pinned(Path(clip.path)))
+        return Fetched(clip=clip) if clip is not None and is_held else None
 
     def _turn(self, key: str) -> threading.Lock:
         with self._lock:
             return self._turns.setdefault(key, threading.Lock())
 
-    def _decode(self, message: Message, on_decode: Callable[[], None]) -> Clip:
+    def _decode(self, message: Message, on_decode: Callable[[], None], holding: ExitStack) -> Fetched:
         decoder = self._borrow()
         try:
             on_decode()
         except BaseException:
             self._give_back(decoder)
             raise
-        without = [DECORD] if message["path"] in self._not_decords else []
-        answer = self._ask(decoder, message | {"without": without})
+        answer = self._ask(decoder, message, holding)
         if "failure" in answer:
             raise error_from(answer)
-        return clip_from(answer["clip"])
+        return fetched_from(answer)
 
-    def _ask(self, decoder: "_Decoder", message: Message) -> Message:
-        """The answer of a borrowed decoder, which is given back; or of a new one, if it was decord that failed."""
+    def _ask(self, decoder: "_Decoder", message: Message, holding: ExitStack) -> Message:
+        """The answer of a borrowed decoder, which is given back. It holds its clip until it is held here too."""
         try:
             answer = decoder.ask(message, deadline=self._settings.decode_deadline)
-        except (ProcessDied, DeadlineExceeded) as error:
-            self._discard(decoder)
-            if decoder.reader != DECORD:
-                raise
-            log.warning("%s (decord): it is read by PyAV", error)
-            self._not_decords.add(message["path"])
-            return self._ask(self._borrow(), message | {"without": [DECORD]})
         except BaseException:
             self._discard(decoder)
             raise
+        if "clip" in answer:
+            holding.enter_context(pinned(Path(answer["clip"]["path"])))
+            decoder.let_go()
         self._give_back(decoder)
         return answer
 
@@ -142,7 +138,16 @@ class Decoders:
             self._idle.put(None)
         return [decoder for decoder in taken if decoder is not None]
 
+    def _make_place(self) -> None:
+        """For one decoder more, if that is worth it."""
+        with self._lock:
+            is_scarce = self._settings.decoders is None and self._idle.empty()
+            if is_scarce and self._places < min(MOST, cores() - 1) and idle_cores():
+                self._places += 1
+                self._idle.put(None)
+
     def _borrow(self) -> "_Decoder":
+        self._make_place()
         decoder = self._idle.get()
         try:
             if decoder is not None and not decoder.is_alive:  # died while nobody used it: nobody's fault
@@ -184,10 +189,10 @@ class _Decoder:
         self._child = Child("workers.decoder_process", environ=environ, keep_fds=keep_fds)
         self.pid = self._child.pid
         self.served = 0
-        self.reader = ""
         try:
-            self._child.send({"folder": str(settings.frame_cache_path), "budget_gb": settings.frame_cache_gb})
-            if not self._child.connection.poll(settings.decode_deadline):
+            cache = {"folder": str(settings.frame_cache_path), "budget_gb": settings.frame_cache_gb}
+            self._child.send(cache | {"patience": settings.decode_deadline})
+            if not self._child.connection.poll(max(STARTS_WITHIN, settings.decode_deadline)):
                 raise EnvironmentProblem(f"a decoder process did not start ({self._child.kill()})")
             self._child.receive()
         except (EOFError, OSError) as error:
@@ -200,23 +205,32 @@ class _Decoder:
         return not self._child.connection.poll(0)  # an idle one has nothing to say but its end
 
     def ask(self, message: Message, *, deadline: float) -> Message:
-        """Its answer; `reader` is who was at work last, also when it raises ProcessDied or DeadlineExceeded."""
+        """Its answer. Raises ProcessDied, DeadlineExceeded.
+
+        It may take `deadline` seconds and what the length of its video adds (see `videval.video.decode`); waiting for
+        other processes is no part of that.
+        """
         self.served += 1
-        self.reader = ""
-        ends = time.monotonic() + deadline
+        began, allowed = time.monotonic(), deadline
         try:
             self._child.send(message)
             while True:
-                patience = min(DECORD_PATIENCE, deadline / 4) if self.reader == DECORD else deadline
-                if not self._child.connection.poll(max(0.0, min(patience, ends - time.monotonic()))):
-                    setting = "" if self.reader == DECORD else " (VIDEVAL_DECODE_DEADLINE)"
-                    raise DeadlineExceeded(f"{message['path']}: decoding took longer than {patience:g} s{setting}")
+                if not self._child.connection.poll(max(0.0, began + allowed - time.monotonic())):
+                    said = f"longer than {allowed:g} s (VIDEVAL_DECODE_DEADLINE, and more for a long video)"
+                    raise DeadlineExceeded(f"{message['path']}: decoding took {said}")
                 answer = self._child.receive()
                 if "reader" not in answer:
                     return answer
-                self.reader = answer["reader"]
+                allowed = deadline + answer["seconds"]
+                if answer["reader"] == WAITING:
+                    began = time.monotonic()
         except (EOFError, OSError) as error:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error
+
+    def let_go(self) -> None:
+        """Its last clip is held by somebody else now."""
+        with suppress(OSError):  # who died holds nothing
+            self._child.send({"wanted": None})
 
     def end(self) -> None:
         self._child.end()

@@ -19,7 +19,7 @@ from workers.locks import HeldDevice, lock_domain
 __all__ = ["activity", "identity", "rss_mb"]
 
 OF_DECODING = ("av",)
-OF_MODELS = ("torch", "transformers", "decord")
+OF_MODELS = ("torch", "transformers")
 """Packages that matter where a model runs here."""
 
 
@@ -59,12 +59,14 @@ def activity(held: Sequence[Held]) -> dict[str, dict[str, object]]:
 
 
 def rss_mb() -> float:
-    """Resident memory of this process and its children, MiB."""
+    """Resident memory of this process and its children, MiB, without the files that they map, as clips are: the kernel
+    takes that back when it likes."""
     own = psutil.Process()
     total = 0
     for process in [own, *own.children(recursive=True)]:
         try:
-            total += process.memory_info().rss
+            memory = process.memory_info()
+            total += memory.rss - getattr(memory, "shared", 0)
         except psutil.Error:
             continue
     return total / 2**20

@@ -38,6 +38,7 @@ def keep(settings: Settings, claim: Claim, response: Response) -> Path | None:
         "prompt": prompt_message(response.prompt),
         "generation": asdict(response.generation),
         "timings": asdict(response.timings),
+        "decoded": response.decoded,
     }
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
@@ -96,6 +97,7 @@ def _response(message: dict[str, Any]) -> Response:
         prompt=prompt_from(_as_today(message["prompt"])),
         generation=generation_from(message["generation"]),
         timings=Timings(**message["timings"]),
+        decoded=message.get("decoded"),
     )
 
 

@@ -2,18 +2,18 @@
 
 import traceback
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 from videval import errors
 from videval.models.messages import Question, Told
-from videval.plain import restored
+from videval.plain import plain, restored
 from videval.types import (
     Allowance,
     Answer,
     Ask,
     Clip,
     Frame,
-    FrameSampling,
     Generation,
     GenerationSettings,
     Image,
@@ -25,6 +25,7 @@ from videval.types import (
     Text,
     Video,
 )
+from videval.video.clips import Fetched, Wanted
 
 __all__ = [
     "answer_from",
@@ -34,11 +35,13 @@ __all__ = [
     "clip_from",
     "error_from",
     "error_message",
+    "fetched_from",
     "generation_from",
     "prompt_from",
     "prompt_message",
-    "sampling_from",
     "settings_from",
+    "wanted_from",
+    "wanted_message",
 ]
 
 _PARTS: dict[str, type[Part]] = {kind.__name__: kind for kind in (Text, Video, Frame, Image, Sound)}
@@ -55,6 +58,11 @@ def clip_from(data: dict[str, Any]) -> Clip:
     """A Clip as `asdict` and JSON left it."""
     tuples = {name: tuple(data[name]) for name in ("frame_numbers", "timestamps", "notes")}
     return Clip(**(data | tuples))
+
+
+def fetched_from(data: dict[str, Any]) -> Fetched:
+    """A clip, and whether it was decoded just now, from the pipe."""
+    return Fetched(clip=clip_from(data["clip"]), decoded=data["decoded"])
 
 
 def prompt_message(prompt: Prompt) -> dict[str, Any]:
@@ -98,9 +106,15 @@ def _told_from(prompt: Prompt, data: dict[str, Any]) -> Told:
     return Told(**own, message=tuple(data["message"]), dataset=data["dataset"], question=question)
 
 
-def sampling_from(data: dict[str, Any]) -> FrameSampling:
-    """A FrameSampling from the pipe."""
-    return restored(FrameSampling, data)
+def wanted_message(wanted: Wanted) -> dict[str, Any]:
+    """Which frames are wanted, for the pipe."""
+    return plain(wanted) | {"path": str(wanted.path)}
+
+
+def wanted_from(data: dict[str, Any]) -> Wanted:
+    """Which frames are wanted, from the pipe."""
+    span = data.get("span")
+    return restored(Wanted, data | {"path": Path(data["path"]), "span": (span[0], span[1]) if span else None})
 
 
 def settings_from(data: dict[str, Any]) -> GenerationSettings:

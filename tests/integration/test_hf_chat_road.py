@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from videval.export import export_table, run_table
 from videval.inference import infer
 from videval.models.catalog import load_model, model_spec
 from videval.protocols import Model
-from videval.types import Answer, Clip, FrameSampling, GenerationSettings, Prompt, Stage
+from videval.types import Answer, GenerationSettings, Prompt, Stage
 from videval.types import Ask as Asked
 from videval.video.cache import FrameCache
+from videval.video.clips import Fetched, Wanted
 from workers.engine.batcher import Batcher
 
 
@@ -62,11 +64,10 @@ class Frames:
     def __init__(self, folder: Path) -> None:
         self._cache = FrameCache(folder, 1.0)
 
-    def clip(
-        self, path: Path, sampling: FrameSampling, span: tuple[float, float] | None, *, folder_fps: float,
-        max_pixels: int | None, on_decode: Callable[[], None],
-    ) -> Clip:  # fmt: skip
-        return self._cache.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
+    def hold(
+        self, wanted: Wanted, *, on_decode: Callable[[], None], at_once: bool = False
+    ) -> AbstractContextManager[Fetched]:
+        return self._cache.hold(wanted)
 
 
 @pytest.fixture

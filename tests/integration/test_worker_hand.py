@@ -17,7 +17,7 @@ from tests.servers import wait_for
 from videval.asking import asking
 from videval.db import claims, requests
 from videval.db.session import Connection, Database, open_database
-from videval.db.tables import AttemptRow
+from videval.db.tables import AttemptRow, ResponseRow
 from videval.errors import DatabaseUnavailable
 from videval.inference import DiedInCompany
 from videval.settings import Settings
@@ -70,15 +70,18 @@ def test_six_questions_about_one_clip_are_one_claim_and_one_decoding(
     decoded: list[str] = []
     real = worker.decoders._decode
 
-    def decode(message: dict[str, Any], on_decode: Callable[[], None]) -> Any:
+    def decode(message: dict[str, Any], *how: Any) -> Any:
         decoded.append(message["path"])
-        return real(message, on_decode)
+        return real(message, *how)
 
     monkeypatch.setattr(worker.decoders, "_decode", decode)
     ids = one_clip(worker, database, tmp_path, 6)
     worker.answer(ids[0])
     wait_for("all to be answered", lambda: stored(database) == 6, 30)
     assert taken == [6] and len(decoded) == 1
+    with database.read() as connection:
+        told = list(connection.execute(select(ResponseRow.decoded)).scalars())
+    assert (told.count(0), told.count(1)) == (5, 1)
 
 
 def test_the_bells_of_siblings_are_harmless(
@@ -136,8 +139,8 @@ def test_what_is_not_decoded_yet_is_given_back_too_and_nobody_goes_on_with_it(
     worker: LockedWorker, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_go = threading.Event()
-    real = worker.decoders.clip
-    monkeypatch.setattr(worker.decoders, "clip", lambda *a, **k: may_go.wait(30) and real(*a, **k))
+    real = worker.decoders.hold
+    monkeypatch.setattr(worker.decoders, "hold", lambda *a, **k: may_go.wait(30) and real(*a, **k))
     ids = one_clip(worker, database, tmp_path, 3)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(worker.answer, ids[0])
@@ -347,9 +350,9 @@ def test_what_is_in_hand_is_decoded_and_generated_while_somebody_else_holds_the_
 ) -> None:
     log, is_held, real = tmp_path / "log", threading.Event(), worker.decoders._decode
 
-    def decode(message: dict[str, Any], on_decode: Callable[[], None]) -> Any:
+    def decode(message: dict[str, Any], *how: Any) -> Any:
         assert is_held.wait(30)
-        return real(message, on_decode)
+        return real(message, *how)
 
     monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(log))
     monkeypatch.setattr(worker.decoders, "_decode", decode)

@@ -9,16 +9,20 @@ import shutil
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from videval.errors import EnvironmentProblem, UsageError, VideoFailure
 from videval.types import FrameSampling
+from videval.video import WAITING
 from videval.video.cache import FrameCache
-from videval.video.clips import clip_from_json, clip_to_json, load_frames
-from videval.video.decode import decode
+from videval.video.clip_file import ClipFile
+from videval.video.clips import Fetched, Wanted, clip_from_json, clip_to_json, load_frames
+from videval.video.decode import decode, decode_into
 from videval.video.encode import write_frame_folder
 from videval.video.eviction import evict
 
@@ -36,7 +40,7 @@ class Counting:
         with self.log.open("a") as file:
             file.write(f"{path.name}\n")
         time.sleep(self.pause)
-        return decode(path, sampling, span, **options)
+        return decode_into(path, sampling, span, **options)
 
     @property
     def calls(self):
@@ -255,6 +259,26 @@ def test_processes_that_want_the_same_clip_decode_it_once(cache, video, tmp_path
     assert Counting(log).calls == 2
 
 
+def test_who_waits_for_another_one_s_decoding_says_so(cache, video) -> None:
+    begun, may_end, said = threading.Event(), threading.Event(), []
+
+    def slow(path, sampling, span=None, **options):
+        begun.set()
+        assert may_end.wait(60)
+        return decode_into(path, sampling, span, **options)
+
+    def watch(reader: str, seconds: float) -> None:
+        said.append(reader)
+        may_end.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(FrameCache(cache.folder, 1.0, decoder=slow).clip, video, FOUR)
+        assert begun.wait(60)
+        with cache.hold(Wanted(path=video, sampling=FOUR), watch=watch) as fetched:
+            assert fetched == Fetched(clip=first.result(60)), "it was not decoded twice"
+    assert set(said) == {WAITING}
+
+
 def test_threads_that_want_many_clips_get_each_its_own(cache, video, decoder) -> None:
     spans = [(i / 4, i / 4 + 1) for i in range(8)] * 2
     got = {}
@@ -304,20 +328,115 @@ def test_a_mapped_clip_stays_valid_when_it_is_thrown_out(cache, video) -> None:
 
 
 def test_a_held_clip_is_not_thrown_out(cache, video, decoder) -> None:
-    with cache.hold(video, FOUR) as clip:
+    with cache.hold(Wanted(path=video, sampling=FOUR)) as fetched:
         evict(cache.folder, 0)
-        assert load_frames(clip).shape[0] == 4
+        assert load_frames(fetched.clip).shape[0] == 4
     evict(cache.folder, 0)
     assert not clips(cache)
     assert decoder.calls == 1
+
+
+def fill(cache, video, second):
+    return cache.hold(Wanted(path=video, sampling=FOUR, span=(second, second + 1)))
+
+
+def test_a_clip_waits_until_there_is_room_for_it_and_the_budget_is_kept(tmp_path: Path, video, decoder, caplog) -> None:
+    cache = FrameCache(tmp_path / "frames", 1.5 * CLIP_BYTES / 1e9, patience=60.0, decoder=decoder)
+    waits, said = threading.Event(), []
+
+    def watch(reader: str, seconds: float) -> None:
+        said.append(reader)
+        if reader == WAITING:
+            waits.set()
+
+    def second() -> int:
+        with cache.hold(Wanted(path=video, sampling=FOUR, span=(1, 2)), watch=watch):
+            return len(clips(cache))
+
+    with ThreadPoolExecutor(1) as pool:
+        with fill(cache, video, 0):
+            asked = pool.submit(second)
+            assert waits.wait(60)
+            assert len([*cache.folder.glob("*.npy*")]) == 1, "nothing is written before there is room"
+        assert asked.result(60) == 1, "the one before it is gone"
+    assert said[-1] != WAITING
+    assert len([record for record in caplog.records if "VIDEVAL_FRAME_CACHE_GB" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("how", [{"patience": 0.01}, {"patience": 60.0, "at_once": True}])
+def test_who_waited_in_vain_or_must_not_wait_takes_more_than_the_budget_and_says_so(
+    tmp_path: Path, video, decoder, how, caplog
+) -> None:
+    at_once = how.pop("at_once", False)
+    cache = FrameCache(tmp_path / "frames", 1.5 * CLIP_BYTES / 1e9, decoder=decoder, **how)
+    wanted = Wanted(path=video, sampling=FOUR, span=(1, 2))
+    with fill(cache, video, 0), cache.hold(wanted, at_once=at_once) as fetched:
+        assert load_frames(fetched.clip).shape[0] == 4 and len(clips(cache)) == 2
+    assert "more than its budget" in caplog.text
+
+
+def test_of_two_that_see_the_same_room_only_one_takes_it(tmp_path: Path, video, decoder) -> None:
+    cache = FrameCache(tmp_path / "frames", 1.5 * CLIP_BYTES / 1e9, patience=60.0, decoder=decoder)
+    most = []
+
+    def one(second: int) -> None:
+        with fill(cache, video, second):
+            most.append(len([*cache.folder.glob("*.npy*")]))
+
+    with ThreadPoolExecutor(4) as pool:
+        for asked in [pool.submit(one, second % 4) for second in range(8)]:
+            asked.result(120)
+    assert max(most) == 1
+
+
+def test_a_clip_is_held_from_its_first_byte_on(tmp_path: Path, video) -> None:
+    def throws_out(path, sampling, span=None, **options):
+        found = decode_into(path, sampling, span, **options)
+        os.utime(next(folder.glob("*.npy.tmp")), (1, 1))
+        assert evict(folder, 0) > 0, "it counts while it is written"
+        return found
+
+    folder = tmp_path / "frames"
+    with fill(FrameCache(folder, 1.0, decoder=throws_out), video, 0) as fetched:
+        assert fetched.decoded and load_frames(fetched.clip).shape[0] == 4
+
+
+def test_a_reader_that_gives_up_leaves_its_room_to_the_next(tmp_path: Path, video) -> None:
+    def twice(path, sampling, span=None, *, allocate, **options):
+        allocate((4, 144, 176, 3))[0] = np.ones((144, 176, 3), np.uint8)
+        return decode_into(path, sampling, span, allocate=allocate, **options)
+
+    cache = FrameCache(tmp_path / "frames", 1.5 * CLIP_BYTES / 1e9, patience=60.0, decoder=twice)
+    assert np.array_equal(load_frames(cache.clip(video, FOUR)), decode(video, FOUR).frames)
+    assert not leftovers(cache)
+
+
+def test_writing_a_clip_takes_no_memory(tmp_path: Path) -> None:
+    frame, memory = np.full((1024, 1024, 3), 7, np.uint8), psutil.Process()
+    before = memory.memory_info().rss
+    with ClipFile(tmp_path / "a.npy", (40, 1024, 1024, 3)) as file:
+        for place in range(40):
+            file[place] = frame
+        assert memory.memory_info().rss - before < 40 * frame.nbytes / 4
+    assert (np.load(tmp_path / "a.npy", mmap_mode="r")[39] == 7).all()
+
+
+def test_what_a_disk_refuses_of_a_frame_is_no_reader_s_failure(cache, video, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(EnvironmentProblem, match="No space left"):
+        cache.clip(video, FOUR)
+    assert not clips(cache) and not leftovers(cache)
 
 
 def _churn(folder, video, log, seed):
     cache = FrameCache(folder, 2.5 * CLIP_BYTES / 1e9, decoder=Counting(log))
     for i in range(8):
         span = ((i * 3 + seed) % 4, (i * 3 + seed) % 4 + 1)
-        with cache.hold(video, FOUR, span) as clip:
-            assert np.array_equal(load_frames(clip), decode(video, FOUR, span).frames)
+        with cache.hold(Wanted(path=video, sampling=FOUR, span=span)) as fetched:
+            assert np.array_equal(load_frames(fetched.clip), decode(video, FOUR, span).frames)
 
 
 def test_processes_that_throw_out_each_others_clips_never_see_wrong_frames(tmp_path: Path, video) -> None:

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import psutil
 import pytest
 
@@ -17,9 +17,11 @@ from tests.servers import settings_for, wait_for
 from tests.trees import clip as video_bytes
 from videval.errors import DeadlineExceeded, ErrorKind, ProcessDied, VideoFailure
 from videval.inference import Released
-from videval.types import Clip, FrameSampling
-from videval.video.clips import load_frames
-from workers.decoders import DECORD_PATIENCE, Decoders, _Decoder
+from videval.types import Clip, Fit, FrameSampling
+from videval.video import WAITING
+from videval.video.clips import Wanted, load_frames
+from videval.video.eviction import evict
+from workers.decoders import Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
 TWO = FrameSampling(policy="uniform", num_frames=2)
@@ -32,7 +34,7 @@ def ignore() -> None:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4", "decord_crashes.mp4", "decord_hangs.mp4"):
+    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4"):
         (tmp_path / name).write_bytes(video_bytes())
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     return tmp_path
@@ -48,7 +50,8 @@ def decoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decode
 
 
 def ask(decoders: Decoders, path: Path, on_decode=ignore, sampling=FOUR) -> Clip:
-    return decoders.clip(path, sampling, None, folder_fps=3.0, max_pixels=None, on_decode=on_decode)
+    with decoders.hold(Wanted(path=path, sampling=sampling), on_decode=on_decode) as fetched:
+        return fetched.clip
 
 
 def test_a_segmentation_fault_is_one_request_s_crash_and_the_next_one_gets_a_new_decoder(decoders, videos):
@@ -63,23 +66,6 @@ def test_a_decoder_that_hangs_is_ended_at_its_deadline(decoders, videos):
         ask(decoders, videos / "hang.mp4")
     assert ask(decoders, videos / "a.mp4").num_frames == 4
     assert len(decoders.pids()) == 1
-
-
-@pytest.mark.parametrize("name", ["decord_crashes.mp4", "decord_hangs.mp4"])
-def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_asked_again(
-    decoders, videos, name, caplog, monkeypatch
-):
-    monkeypatch.setattr("workers.decoders.DECORD_PATIENCE", 1.5)
-    decoders._settings = decoders._settings.model_copy(update={"decode_deadline": 60.0})
-    assert ask(decoders, videos / "a.mp4").decoder.startswith("decord")
-    clip = ask(decoders, videos / name)
-    assert clip.decoder.startswith("PyAV")
-    assert np.array_equal(load_frames(clip), load_frames(ask(decoders, videos / "a.mp4")))
-    (told,) = (record.getMessage() for record in caplog.records)
-    assert name in told and "read by PyAV" in told
-    before = decoders.pids()
-    assert ask(decoders, videos / name, sampling=TWO).decoder.startswith("PyAV")
-    assert decoders.pids() == before, "the second clip of it kills no decoder"
 
 
 class ScriptedChild:
@@ -100,13 +86,37 @@ class ScriptedChild:
         return True
 
 
-def test_decord_has_a_short_time_for_each_few_frames_and_pyav_the_whole_deadline(tmp_path, monkeypatch):
-    child = ScriptedChild(*({"reader": name} for name in ("decord", "decord", "PyAV")), {"clip": "it"})
+def test_a_long_video_has_more_time_and_waiting_for_others_costs_none_of_it(tmp_path, monkeypatch):
+    said = [("PyAV", 500.0), (WAITING, 0.0), ("PyAV", 3600.0)]
+    child = ScriptedChild(*({"reader": name, "seconds": seconds} for name, seconds in said), {"clip": "it"})
     monkeypatch.setattr("workers.decoders.Child", lambda *args, **more: child)
-    decoder = _Decoder(settings_for(tmp_path, decode_deadline=1000.0), ())
+    now = iter(range(0, 10_000, 250))
+    decoder = _Decoder(settings_for(tmp_path, decode_deadline=300.0), ())
     child.waits.clear()
-    assert decoder.ask({"path": "a.mp4"}, deadline=1000.0) == {"clip": "it"}
-    assert child.waits == [pytest.approx(seconds, abs=5) for seconds in (1000, DECORD_PATIENCE, DECORD_PATIENCE, 1000)]
+    monkeypatch.setattr("workers.decoders.time", SimpleNamespace(monotonic=lambda: next(now)))
+    assert decoder.ask({"path": "a.mp4"}, deadline=300.0) == {"clip": "it"}
+    # asked at 0, waits from 250 and 500 on, hears at 750 that it waited for others, and goes on at 1000 and 1250
+    assert child.waits == [300 - 250, 800 - 500, 750 + 300 - 1000, 750 + 3900 - 1250]
+
+
+def test_a_clip_is_held_before_its_decoder_is_given_to_the_next(decoders, videos, monkeypatch):
+    give_back = decoders._give_back
+
+    def thrown_out_meanwhile(decoder):
+        give_back(decoder)
+        monkeypatch.setattr(decoders, "_give_back", give_back)
+        ask(decoders, videos / "b.mp4")
+        evict(decoders._settings.frame_cache_path, 0)
+
+    monkeypatch.setattr(decoders, "_give_back", thrown_out_meanwhile)
+    with decoders.hold(Wanted(path=videos / "a.mp4", sampling=FOUR), on_decode=ignore) as fetched:
+        assert load_frames(fetched.clip).shape[0] == 4 and fetched.decoded
+
+
+def test_an_idle_decoder_holds_no_clip(decoders, videos):
+    ask(decoders, videos / "a.mp4")
+    wait_for("the clip to be let go of", lambda: evict(decoders._settings.frame_cache_path, 0) == 0, 30)
+    assert len(decoders.pids()) == 1
 
 
 @pytest.mark.parametrize("name", ["broken.mp4", "gone.mp4"])
@@ -165,20 +175,49 @@ def test_closing_ends_every_decoder_and_starts_no_more(decoders, videos):
 
 def test_a_sampling_that_cannot_be_is_this_request_s_and_says_so(decoders, videos):
     with pytest.raises(VideoFailure, match="policy"):
-        decoders.clip(
-            videos / "a.mp4",
-            FrameSampling(policy="nonsense", num_frames=4),
-            None,
-            folder_fps=3.0,
-            max_pixels=None,
-            on_decode=ignore,
-        )
+        ask(decoders, videos / "a.mp4", sampling=FrameSampling(policy="nonsense", num_frames=4))
 
 
 def test_a_clip_that_is_in_the_cache_costs_no_decoder_and_is_not_said_to_be_decoded(decoders, videos):
     cold = ask(decoders, videos / "a.mp4")
     decoders.close()
     assert ask(decoders, videos / "a.mp4", on_decode=lambda: pytest.fail("it is there")) == cold
+
+
+@pytest.mark.parametrize(
+    ("machine", "idle", "most"), [(2, 2, 1), (4, 4, 3), (64, 50, 4), (64, 0, 1)], ids=["small", "four", "large", "busy"]
+)
+def test_another_decoder_is_started_while_all_are_busy_and_a_core_is_idle(
+    tmp_path, videos, monkeypatch, machine, idle, most
+):
+    monkeypatch.setattr("workers.decoders.cores", lambda: machine)
+    monkeypatch.setattr("workers.decoders.idle_cores", lambda: idle)
+    decoders, lent = Decoders(settings_for(tmp_path)), []
+    monkeypatch.setattr(decoders, "_start", lambda: object())
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(6):
+            pool.submit(lambda: lent.append(decoders._borrow()))
+        wait_for("all places to be taken", lambda: len(lent) == most and decoders._idle.empty(), 30)
+        assert decoders._places == most
+        for _ in range(6 - most):
+            decoders._idle.put(None)
+
+
+def test_as_many_decoders_as_are_set_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("workers.decoders.idle_cores", lambda: 64)
+    decoders = Decoders(settings_for(tmp_path, decoders=1))
+    monkeypatch.setattr(decoders, "_start", lambda: object())
+    decoders._borrow()
+    decoders._make_place()
+    assert decoders._idle.empty()
+
+
+def test_frames_are_kept_whole_where_the_setting_says_so(decoders, videos):
+    whole = ask(decoders, videos / "a.mp4")
+    wanted = Wanted(path=videos / "a.mp4", sampling=FOUR, fit=Fit(model_type="qwen2_vl", settings={}))
+    decoders._settings = decoders._settings.model_copy(update={"fit_frames": False})
+    with decoders.hold(wanted, on_decode=ignore) as fetched:
+        assert fetched.clip == whole and not fetched.decoded
 
 
 def test_siblings_that_want_one_clip_decode_it_once_and_keep_no_decoder_from_others(tmp_path, videos):
@@ -198,6 +237,19 @@ def test_siblings_that_want_one_clip_decode_it_once_and_keep_no_decoder_from_oth
         assert len({clip.result(30).path for clip in clips}) == 1
     decoders.close()
     assert told == ["a.mp4"]
+
+
+def test_of_two_workers_that_want_one_clip_one_decodes_it_and_both_say_so(tmp_path, videos):
+    workers = [Decoders(settings_for(tmp_path, decoders=1)) for _ in range(2)]
+
+    def decoded(worker: Decoders) -> bool:
+        with worker.hold(Wanted(path=videos / "a.mp4", sampling=FOUR), on_decode=ignore) as fetched:
+            return fetched.decoded
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(decoded, workers)) == [False, True]
+    for worker in workers:
+        worker.close()
 
 
 def test_a_worker_imports_no_decoder_and_no_model(tmp_path):

@@ -12,7 +12,8 @@ from av.stream import Disposition
 from tests.films import FILMS, FPS, Film, drawn, said, set_edits, set_matrix
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
-from videval.video.decode import Decoded, decode
+from videval.video.decode import decode
+from videval.video.decoded import InMemory
 from videval.video.footage import _count as counting
 from videval.video.footage import examine
 from videval.video.pyav_reader import PyavReader
@@ -22,7 +23,7 @@ DELAY = {0: 0, 1: 1, 2: 2, 3: 2}
 BY_NAME = {film.name: film for film in FILMS}
 
 
-def shown_of(path: Path, policy: str = "uniform", count: int = 8) -> tuple[Decoded, list[int]]:
+def shown_of(path: Path, policy: str = "uniform", count: int = 8) -> tuple[InMemory, list[int]]:
     shown = decode(path, FrameSampling(policy=policy, num_frames=count))
     return shown, [said(pixels) for pixels in shown.frames]
 
@@ -125,7 +126,6 @@ def test_turned_and_mirrored_videos_are_shown_upright_and_unmirrored(tmp_path: P
     shown, numbers = shown_of(path, count=9)
     assert numbers == list(shown.choice.indices)
     assert (shown.info.width, shown.info.height) == (64, 48)
-    assert shown.info.decoder.startswith("decord" if (turn, mirrored) == (0, False) else "PyAV")
 
 
 def test_a_matrix_that_says_nothing_turns_nothing(tmp_path: Path) -> None:
@@ -208,31 +208,18 @@ def test_what_a_reader_finds_elsewhere_is_left_to_the_next_and_never_shown(
     wrong = replace(true, timeline=replace(true.timeline, times=tuple(times)))
     monkeypatch.setattr("videval.video.decode.examine", lambda path: wrong)
     _, numbers = shown_of(path, count=40)
-    assert numbers == list(range(40)), "decord counts another number, PyAV meets another time, counting is right"
+    assert numbers == list(range(40)), "PyAV meets another time, counting is right"
     monkeypatch.setattr("videval.video.decode.counted", lambda footage: wrong)
-    with pytest.raises(VideoFailure, match=r"decord: it counts 40.*; PyAV: frame 20 is not where.*; PyAV, count"):
+    with pytest.raises(VideoFailure, match=r"PyAV: frame 20 is not where.*; PyAV, count"):
         shown_of(path, count=40)
-
-
-def test_a_video_on_which_decord_gives_up_is_read_by_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = BY_NAME["h264_b.mp4"].write(tmp_path)
-    assert shown_of(path)[0].info.decoder.startswith("decord")
-
-    def gives_up(self: object, numbers: object) -> None:
-        raise RuntimeError("cannot find video stream")
-
-    monkeypatch.setattr("videval.video.decode.DecordReader.read", gives_up)
-    shown, numbers = shown_of(path)
-    assert numbers == list(shown.choice.indices)
-    assert shown.info.decoder.startswith("PyAV")
 
 
 def test_another_file_under_the_same_name_is_looked_at_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Path] = []
 
-    def looking(path: Path, why: str) -> Any:
+    def looking(path: Path) -> Any:
         looks.append(path)
-        return counting(path, why)
+        return counting(path)
 
     monkeypatch.setattr("videval.video.footage._count", looking)
     path = BY_NAME["h264.ts"].write(tmp_path)

@@ -10,7 +10,6 @@ import pytest
 from tests.films import FILMS, Film, said
 from videval.types import FrameSampling
 from videval.video.decode import decode
-from videval.video.decord_reader import DecordReader
 from videval.video.footage import Footage, counted, examine
 from videval.video.pyav_reader import PyavReader
 from videval.video.readers import Reader
@@ -42,7 +41,6 @@ def test_the_frames_asked_for_are_shown_and_their_times_are_true(film: Film, tmp
             assert shown.info.total_frames == count
             assert [said(pixels) for pixels in shown.frames] == list(shown.choice.indices)
             assert shown.timestamps == pytest.approx([times[n] for n in shown.choice.indices], abs=2e-3)
-            assert shown.info.decoder.startswith("decord" if film.decord else "PyAV")
     readers_agree(examine(path), count)
 
 
@@ -51,8 +49,6 @@ def readers_agree(footage: Footage, count: int) -> None:
     every = list(range(count))
     some = sorted(random.Random(count).sample(every, min(5, count)))
     readers: list[Reader] = [PyavReader(footage), PyavReader(counted(footage))]
-    if not footage.objection:
-        readers.append(DecordReader(footage))
     for reader in readers:
         assert numbers_of(reader, every) == every
         assert numbers_of(reader, some) == some

@@ -1,10 +1,13 @@
 """From samples to a response: what is shown and asked, what is noted when, and how each failure passes through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.questions import samples
@@ -17,8 +20,9 @@ from videval.inference import Released, infer
 from videval.models.catalog import model_spec
 from videval.types import (
     Answer,
-    Clip,
     ClipRef,
+    Fit,
+    Frame,
     FrameSampling,
     Generation,
     GenerationSettings,
@@ -37,7 +41,7 @@ from videval.types import (
     Wording,
 )
 from videval.video.cache import FrameCache
-from videval.video.clips import load_frames
+from videval.video.clips import Fetched, Wanted, load_frames
 from videval.video.eviction import evict
 
 RUN = RunConfig(
@@ -58,28 +62,18 @@ def showing(*refs: ClipRef, **values: Any) -> list[Sample]:
 
 
 class CacheFrames:
-    """The frame cache itself as a source; `before_use` happens when a clip was given and nobody holds it yet."""
+    """The frame cache itself as a source, which notes how it was asked."""
 
-    def __init__(self, folder: Path, before_use: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.cache = FrameCache(folder, 1.0)
-        self.given = 0
-        self._before_use = before_use
+        self.at_once: list[bool] = []
 
-    def clip(
-        self,
-        path: Path,
-        sampling: FrameSampling,
-        span: tuple[float, float] | None,
-        *,
-        folder_fps: float,
-        max_pixels: int | None,
-        on_decode: Callable[[], None],
-    ) -> Clip:
+    @contextmanager
+    def hold(self, wanted: Wanted, *, on_decode: Callable[[], None], at_once: bool = False) -> Iterator[Fetched]:
         on_decode()
-        found = self.cache.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
-        self.given += 1
-        self._before_use()
-        return found
+        self.at_once.append(at_once)
+        with self.cache.hold(wanted, at_once=at_once) as fetched:
+            yield fetched
 
 
 class FakeEngine:
@@ -217,7 +211,7 @@ def test_a_request_that_is_given_back_before_it_is_decoded_reads_no_video(root: 
 
     with pytest.raises(Released, match="before decode"):
         infer(one_key("0"), about(), RUN, root=root, frames=frames, engine=FakeEngine(), on_stage=drains)
-    assert frames.given == 0
+    assert frames.at_once == []
 
 
 def test_clips_are_not_thrown_out_from_under_the_engine(root: Path, frames: CacheFrames) -> None:
@@ -230,27 +224,16 @@ def test_clips_are_not_thrown_out_from_under_the_engine(root: Path, frames: Cach
     assert not list(frames.cache.folder.glob("*.npy")), "held no longer than they are needed"
 
 
-def mapped(prompt: Prompt) -> None:
-    load_frames(prompt.clips[0])
+def test_an_answer_says_how_many_of_its_clips_were_decoded_for_it(root: Path, frames: CacheFrames) -> None:
+    refs = two(root)
+    assert ask(showing(refs[0]), root, frames, FakeEngine())[0].decoded == 1
+    assert ask(showing(*refs), root, frames, FakeEngine())[0].decoded == 1, "the other one was there"
+    assert ask(showing(*refs), root, frames, FakeEngine())[0].decoded == 0
 
 
-def test_a_clip_that_is_thrown_out_before_it_is_held_is_decoded_again(root: Path, tmp_path: Path) -> None:
-    times = iter([True, False])
-
-    def thrown_out() -> None:
-        if next(times):
-            evict(tmp_path / "frames", 0)
-
-    source = CacheFrames(tmp_path / "frames", thrown_out)
-    response, stages = ask(about(), root, source, FakeEngine(mapped))
-    assert source.given == 2 and stages.count(Stage.DECODE) == 2 and response.text == " B"
-
-
-def test_a_clip_that_can_never_be_held_is_said_by_who_maps_it(root: Path, tmp_path: Path) -> None:
-    source = CacheFrames(tmp_path / "frames", lambda: evict(tmp_path / "frames", 0))
-    with pytest.raises(EnvironmentProblem, match="cannot be mapped"):
-        ask(about(), root, source, FakeEngine(mapped))
-    assert source.given < 10
+def test_who_holds_a_clip_of_its_question_waits_for_no_room_for_the_next(root: Path, frames: CacheFrames) -> None:
+    ask(showing(*two(root)), root, frames, FakeEngine())
+    assert frames.at_once == [False, True], "two that wait for each other would wait for ever"
 
 
 # several clips, images, sounds
@@ -325,6 +308,56 @@ def test_a_model_is_given_files_by_their_place_and_what_is_stored_names_them_in_
     assert image == Image(path=str(root / "a.png")) and file == Sound(path=str(root / "b.wav"))
     assert of_clip == Sound(clip=1, path=str(root / "v1.mp4"), start=1.0, end=2.0)
     assert response.prompt.parts == page.parts
+
+
+class Small:
+    """A model's processor that makes every frame 8 x 6."""
+
+    def __init__(self, fit: Fit) -> None:
+        assert fit == FIT
+
+    def size(self, *_: object, **__: object) -> tuple[int, int]:
+        return 8, 6
+
+    def resized(self, frame: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+        return frame[:height, :width]
+
+
+FIT = Fit(model_type="m", settings={"patch_size": 2})
+
+
+@pytest.fixture
+def fitting(frames: CacheFrames, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are fitted to the model."""
+    monkeypatch.setattr("videval.inference.fit_of", lambda spec: FIT)
+    frames.cache = FrameCache(frames.cache.folder, 1.0, fitting=Small)
+
+
+@pytest.mark.usefixtures("fitting")
+def test_frames_are_kept_at_the_size_that_the_model_sees_and_the_clip_says_both(
+    root: Path, frames: CacheFrames
+) -> None:
+    response, _ = ask(about(), root, frames, FakeEngine())
+    (small,) = response.prompt.clips
+    assert (small.width, small.height, small.source_width, small.source_height) == (8, 6, 64, 48)
+    whole = frames.cache.clip(root / "v0.mp4", RUN.sampling)
+    assert whole.path != small.path and (whole.width, whole.source_width) == (64, None)
+    assert np.array_equal(load_frames(small), load_frames(whole)[:, :6, :8])
+
+
+@pytest.mark.usefixtures("fitting")
+def test_a_model_that_takes_images_is_shown_whole_frames(root: Path, frames: CacheFrames) -> None:
+    response, _ = ask(about(), root, frames, FakeEngine(), run=replace(RUN, form="frames"))
+    assert response.prompt.clips[0].width == 64
+
+
+@pytest.mark.usefixtures("fitting")
+def test_a_page_that_shows_single_frames_beside_the_video_has_whole_ones(
+    root: Path, frames: CacheFrames, page: Page
+) -> None:
+    page.parts = (Video(), Frame(position=1), Text(text="What?"))
+    response, _ = ask(about(), root, frames, FakeEngine())
+    assert response.prompt.clips[0].width == 64 and response.decoded == 2
 
 
 @pytest.mark.parametrize("part", [Image(path="gone.png"), Image(path="../a.png"), Sound(path="/etc/passwd")])

@@ -1,6 +1,7 @@
 """Whose prompts: by name, in the run's key and card, at the worker, and what is said before anybody waits for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from videval.orders import make_order
 from videval.runs import enqueue
 from videval.settings import Settings
 from videval.types import Clip, Prompt, PromptSet, Text
+from videval.video.clips import Fetched
 from workers.wire import prompt_from, prompt_message
 
 CLIP = Clip(
@@ -61,8 +63,9 @@ class Listener:
 
     prompt: Prompt
 
-    def clip(self, *_: object, **__: object) -> Clip:
-        return CLIP
+    @contextmanager
+    def hold(self, *_: object, **__: object) -> Iterator[Fetched]:
+        yield Fetched(clip=CLIP)
 
     def ask(self, prompt: Prompt, *_: object, **__: object) -> Any:
         self.prompt = prompt

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.questions import make_run, request_ids, take
 from tests.seeding import new_database
 from videval.errors import ContextExceeded, ErrorKind
@@ -10,9 +12,12 @@ from videval.settings import Settings
 from videval.types import (
     Answer,
     Clip,
+    Fit,
     Frame,
+    FrameSampling,
     Generation,
     Image,
+    LengthRule,
     Pixels,
     Prompt,
     PromptSet,
@@ -23,9 +28,19 @@ from videval.types import (
     Timings,
     Video,
 )
+from videval.video.clips import Wanted
 from workers import spool
 from workers.spool import _response
-from workers.wire import answer_from, answer_message, error_from, error_message, prompt_from, prompt_message
+from workers.wire import (
+    answer_from,
+    answer_message,
+    error_from,
+    error_message,
+    prompt_from,
+    prompt_message,
+    wanted_from,
+    wanted_message,
+)
 
 CLIP = Clip(
     path="c.npy", frame_numbers=(0, 4), timestamps=(0.0, 0.4), total_frames=30, fps=10.0, width=64, height=48,
@@ -43,6 +58,18 @@ def test_a_prompt_crosses_the_pipe_whole() -> None:
         pixels=(Pixels(max_pixels=100352), Pixels(min_pixels=3136, total_pixels=1 << 24)),
     )  # fmt: skip
     assert prompt_from(json.loads(json.dumps(prompt_message(prompt)))) == prompt
+
+
+@pytest.mark.parametrize("span", [None, (1.0, 2.5)])
+def test_what_is_wanted_of_a_video_crosses_the_pipe_whole(span: tuple[float, float] | None) -> None:
+    wanted = Wanted(
+        path=Path("/a b.mp4"),
+        sampling=FrameSampling(policy="rate", fps=1.0, by_length=(LengthRule(up_to=60.0, num_frames=4),)),
+        span=span,
+        max_pixels=5,
+        fit=Fit(model_type="m", settings={"size": {"height": 4}}, pixels=Pixels(max_pixels=9)),
+    )
+    assert wanted_from(json.loads(json.dumps(wanted_message(wanted)))) == wanted
 
 
 def test_an_answer_that_an_earlier_videval_spooled_is_read() -> None:
@@ -69,7 +96,7 @@ def test_an_answer_is_spooled_with_its_thinking_and_what_was_seen(tmp_path: Path
     claim = take(database, request_ids(database, 1)[0])
     database.close()
     prompt = Prompt(parts=(Video(),), clips=(CLIP,), pixels=(Pixels(max_pixels=100352),))
-    response = Response(text="B", prompt=prompt, generation=THOUGHT, timings=Timings(queue=1.0))
+    response = Response(text="B", prompt=prompt, generation=THOUGHT, timings=Timings(queue=1.0), decoded=1)
     assert claim is not None
     path = spool.keep(settings, claim, response)
     assert path is not None and _response(json.loads(path.read_text())) == response

@@ -13,11 +13,12 @@ from videval.compat.packs import strict_of
 from videval.compat.results import rating_of
 from videval.datasets.prepare import locate
 from videval.errors import DataMissing, UsageError
-from videval.inference import FrameSource
+from videval.holding import FrameSource
 from videval.models.messages import FrameFiles, Message, folder_of, message_of, unread
 from videval.settings import Settings
 from videval.types import Clip, ClipRef, Image, Part, Prompt, PromptSet, Sample, Sound, Variant
 from videval.video.cache import FrameCache, FramesHere
+from videval.video.clips import Wanted
 from videval.video.cut import as_file
 from videval.video.paths import resolve_video
 from videval.video.sampling import explicit
@@ -201,14 +202,14 @@ class Dataset:
         return one_key(sample.id), [sample]
 
     def _clip(self, frames: FrameSource, ref: ClipRef) -> Clip:
-        return frames.clip(
-            self._file(ref.video),
-            ref.sampling or self.sampling,
-            ref.span,
+        wanted = Wanted(
+            path=self._file(ref.video),
+            sampling=ref.sampling or self.sampling,
+            span=ref.span,
             folder_fps=self.benchmark.folder_fps,
-            max_pixels=None,
-            on_decode=lambda: None,
         )
+        with frames.hold(wanted, on_decode=lambda: None) as fetched:
+            return fetched.clip
 
     def _as_file(self, frames: FrameSource, ref: ClipRef) -> Clip:
         """A clip that stands for a file; with its frames known where subtitles are told by them."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from videval.asking import is_pack
 from videval.compat.datasets import Dataset
 from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
-from videval.inference import Engine, FrameSource
+from videval.holding import FrameSource, Holder
+from videval.inference import Engine
 from videval.models.messages import Message, below, checked, parts_of, told, worded
 from videval.telling import question_of
-from videval.types import Clip, Prompt, Response, Sample, Stage, Timings
-from videval.video.eviction import held
+from videval.types import Prompt, Response, Sample, Stage, Timings
 
 __all__ = ["Telling"]
 
@@ -57,7 +56,8 @@ class Telling:
         began = time.monotonic()
         on_stage(Stage.PREPARE)
         with ExitStack() as holding:
-            prompt = self._prompt(key, samples, run, frames, holding)
+            holder = Holder(frames, holding, run, FOLDER_FPS, on_decode=lambda: None)
+            prompt = self._prompt(key, samples, run, frames, holder)
             decode_s = time.monotonic() - began
             answer = engine.ask(
                 prompt,
@@ -75,10 +75,16 @@ class Telling:
             generate=answer.generate_s,
         )
         stored = replace(prompt, parts=tuple(below(root, part) for part in prompt.parts))
-        return Response(text=answer.generation.text, prompt=stored, generation=answer.generation, timings=timings)
+        return Response(
+            text=answer.generation.text,
+            prompt=stored,
+            generation=answer.generation,
+            timings=timings,
+            decoded=holder.decoded,
+        )
 
     def _prompt(
-        self, key: str, samples: Sequence[Sample], run: RunConfig, frames: FrameSource, holding: ExitStack
+        self, key: str, samples: Sequence[Sample], run: RunConfig, frames: FrameSource, holder: Holder
     ) -> Prompt:
         """What the model is given."""
         video_llm = run.form == "video"
@@ -92,7 +98,7 @@ class Telling:
         message = self._dataset_s(samples[0].row["video"] if is_pack(key) else place, video_llm)
         if self._model is not None or run.spec.told:
             return replace(told(message, dataset=name), question=question_of(samples, key, run))
-        parts, clips = parts_of(message, lambda path: holding.enter_context(held(partial(_clip, frames, run, path))))
+        parts, clips = parts_of(message, lambda path: holder.clip(Path(path)))
         return Prompt(parts=parts, clips=clips, pixels=(run.spec.pixels,) * len(clips) if run.spec.resizes else ())
 
     def _dataset_s(self, line: Any, video_llm: bool) -> Message:
@@ -116,17 +122,6 @@ class Telling:
         whose, line = f"{type(model).__name__}.build_prompt", self._dataset.data.iloc[place]
         with self._lock, _failing(whose, ModelFailure):
             return checked(model.build_prompt(line, dataset=self._dataset, video_llm=video_llm), whose)
-
-
-def _clip(frames: FrameSource, run: RunConfig, path: str) -> Clip:
-    return frames.clip(
-        Path(path),
-        run.sampling,
-        None,
-        folder_fps=FOLDER_FPS,
-        max_pixels=run.max_pixels,
-        on_decode=lambda: None,
-    )
 
 
 @contextmanager

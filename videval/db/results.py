@@ -170,6 +170,7 @@ def _response(claim: Claim, response: Response) -> dict[str, Any]:
         "reasoning_tokens": response.generation.reasoning_tokens,
         "cost": response.generation.cost,
         "refused": response.generation.refused,
+        "decoded": response.decoded,
         "created_at": db_now(),
         **timings,
     }

@@ -88,6 +88,14 @@ def _limits_of(model_type: str) -> PixelRule:
     return (family_of(model_type) or Family()).pixels
 
 
+def frame_size(
+    model_type: str, processing: Processing, pixels: Pixels, *, frames: int, height: int, width: int
+) -> tuple[int, int]:
+    """Height and width that the processor gives the frames of a clip; raises as `visual_tokens` does."""
+    told = _told(model_type, processing, pixels, frames)
+    return SIZES[RULES[model_type]](_limits_of(model_type), told, frames, height, width)
+
+
 def _told(model_type: str, processing: Processing, pixels: Pixels, frames: int) -> Processing:
     """The processor with the limits that the adapter tells it; ModelFailure for limits that it cannot keep."""
     rule, told = _limits_of(model_type), dict[str, Any]()
@@ -106,13 +114,16 @@ Rule = Callable[[PixelRule, Processing, int, int, int], int]
 def _grid(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> int:
     """Patches merged to tokens, of steps of time: the frames are resized to whole tokens within the size's limits."""
     unit, step = p.number("patch_size") * p.number("merge_size"), p.temporal_patch_size
+    height, width = _of_grid(limits, p, frames, height, width)
+    return -(-frames // step) * (height // unit) * (width // unit)
+
+
+def _of_grid(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> tuple[int, int]:
+    unit, step = p.number("patch_size") * p.number("merge_size"), p.temporal_patch_size
     least, most = p.size["shortest_edge"], p.size["longest_edge"]
     if limits == "clip":
-        height, width = _resized(height, width, unit, least, most, frames=max(frames, step), step=step)
-    else:
-        cap = most // frames if limits == "share" else most
-        height, width = _resized(height, width, unit, least, cap)
-    return -(-frames // step) * (height // unit) * (width // unit)
+        return _resized(height, width, unit, least, most, frames=max(frames, step), step=step)
+    return _resized(height, width, unit, least, most // frames if limits == "share" else most)
 
 
 def _most_of_grid(limits: PixelRule, p: Processing, frames: int) -> int:
@@ -217,6 +228,14 @@ def _fixed(p: Processing) -> tuple[int, int]:
     return int(size.get("height") or side), int(size.get("width") or side)
 
 
+def _square(limits: PixelRule, p: Processing, frames: int, height: int, width: int) -> tuple[int, int]:
+    """The one size of every frame, where nothing is cropped."""
+    if p.settings.get("do_center_crop"):
+        raise LookupError("cropped")
+    size = p.settings["size"]
+    return int(size["height"]), int(size["width"])
+
+
 RULES: Mapping[str, Rule] = {
     "ernie4_5_vl_moe": _grid,
     "exaone4_5": _grid,
@@ -247,6 +266,13 @@ RULES: Mapping[str, Rule] = {
     "video_llava": _whole,
 }
 """`model_type` -> how its tokens are counted."""
+SIZES: Mapping[Rule, Callable[[PixelRule, Processing, int, int, int], tuple[int, int]]] = {
+    _grid: _of_grid,
+    _each: _square,
+    _pooled: _square,
+    _averaged: _square,
+}
+"""Rule -> how large the frames are that it counts, where they are resized once and no more."""
 AT_MOST = frozenset({"video_llama_3"})
 """Those that may have fewer tokens than are counted: it leaves out the patches that do not change."""
 

@@ -53,6 +53,11 @@ class Family:
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
     - `needs`: packages beyond videval's own.
+    - `fits`: whether frames may be kept at the size that its processor of videos makes them: it resizes them first of
+      all, once, and leaves alone what has that size already, so that the model's inputs are the same to the last bit.
+      Not so where it draws on frames (ERNIE 4.5 VL), resizes twice (SmolVLM), by another filter (Molmo 2) or in slices
+      (MiniCPM-V), where its size depends on what it is told at each call (Omni), or what it drops on pixels (Video-
+      LLaMA 3); and not worth it for eight frames (Video-LLaVA).
     """
 
     form: Literal["video", "frames"] = "video"
@@ -71,6 +76,7 @@ class Family:
     model: str = ""
     joined_last: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    fits: bool = False
 
     @property
     def image_pixels(self) -> PixelRule:
@@ -83,7 +89,9 @@ QWEN_THINKING = Thinking(
     "now.\n</think>\n\n"
 )
 """How Qwen3 thinks, and how its thinking is ended (Qwen3 Technical Report, https://arxiv.org/abs/2505.09388, 4.3)."""
-QWEN3_VL = Family(pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING)
+QWEN3_VL = Family(
+    fits=True, pixels="clip", time_mark=r"<(?P<s>\d+\.\d) seconds>", least_frames=2, thinking=QWEN_THINKING
+)
 QWEN3_5 = replace(QWEN3_VL, thinking=replace(QWEN_THINKING, switch="enable_thinking"))
 
 GEMMA4 = Family(
@@ -93,6 +101,7 @@ GEMMA4 = Family(
     thinking=Thinking(open="<|channel>thought\n", close="<channel|>", switch="enable_thinking", ended="\n<channel|>"),
 )
 GLM4V = Family(
+    fits=True,
     pixels="clip",
     least_frames=2,
     mixed=False,
@@ -110,7 +119,7 @@ FAMILIES: Mapping[str, Family] = {
     "ernie4_5_vl_moe": Family(
         pixels="frame", seen="drawn", asked="metadata_back", thinking=Thinking(switch="enable_thinking")
     ),
-    "exaone4_5": Family(pixels="frame", thinking=Thinking(switch="enable_thinking")),
+    "exaone4_5": Family(fits=True, pixels="frame", thinking=Thinking(switch="enable_thinking")),
     "gemma3": Family(form="frames"),
     "gemma4": GEMMA4,
     "gemma4_unified": GEMMA4,
@@ -118,9 +127,9 @@ FAMILIES: Mapping[str, Family] = {
     "glm4v": GLM4V,
     "glm4v_moe": GLM45V,
     "glmga": GLM45V,
-    "internvl": Family(seen="tiles", even=True, thinking=Thinking()),
+    "internvl": Family(fits=True, seen="tiles", even=True, thinking=Thinking()),
     "llava_next_video": Family(even=True),
-    "llava_onevision": Family(even=True),
+    "llava_onevision": Family(fits=True, even=True),
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
     "molmo2": Family(
@@ -131,10 +140,10 @@ FAMILIES: Mapping[str, Family] = {
         videos=1,
         mixed=False,
     ),
-    "perception_lm": Family(even=True, needs=("timm",)),
+    "perception_lm": Family(fits=True, even=True, needs=("timm",)),
     "qwen2_5_omni": Family(pixels="frame", asked="sampled_rate", model="Qwen2_5OmniThinkerForConditionalGeneration"),
-    "qwen2_5_vl": Family(pixels="frame"),
-    "qwen2_vl": Family(pixels="frame"),
+    "qwen2_5_vl": Family(fits=True, pixels="frame"),
+    "qwen2_vl": Family(fits=True, pixels="frame"),
     "qwen3_5": QWEN3_5,
     "qwen3_5_moe": QWEN3_5,
     "qwen3_omni_moe": Family(

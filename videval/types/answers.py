@@ -134,12 +134,16 @@ STAGES = tuple(Timings.__dataclass_fields__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """What the model said to a request: raw text, the prompt (its files relative to the data root), timings."""
+    """What the model said to a request: raw text, the prompt (its files relative to the data root), timings.
+
+    `decoded`: how many of its clips were decoded for it and not found in the frame cache; None: nobody counted.
+    """
 
     text: str
     prompt: Prompt
     generation: Generation
     timings: Timings
+    decoded: int | None = None
 
     @property
     def said(self) -> Said:

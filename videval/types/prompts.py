@@ -29,7 +29,8 @@ class Clip:
 
     `frame_numbers` are 0-based in the policy's own order, `timestamps` seconds, one for each frame.
     `notes` say what was clamped or repaired. `path` is a .npy file that every process maps. `span_frames`: how many
-    frames the shown part of the video has, where it is not the whole of its `total_frames`.
+    frames the shown part of the video has, where it is not the whole of its `total_frames`. `source_width`,
+    `source_height`: of frames that are kept at the size that a model sees (see Fit), how large they were.
     """
 
     path: str
@@ -43,6 +44,8 @@ class Clip:
     policy: str
     notes: tuple[str, ...] = ()
     span_frames: int | None = None
+    source_width: int | None = None
+    source_height: int | None = None
 
     @property
     def num_frames(self) -> int:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from videval.plain import plain
 
-__all__ = ["POLICIES", "ClipRef", "FrameSampling", "LengthRule", "Pixels", "Sample", "Scalar", "Sound"]
+__all__ = ["POLICIES", "ClipRef", "Fit", "FrameSampling", "LengthRule", "Pixels", "Sample", "Scalar", "Sound"]
 
 Scalar = str | int | float | bool | None
 POLICIES: Mapping[str, tuple[str, ...]] = {
@@ -46,6 +46,18 @@ class Pixels:
             least, most = (most, most) if self.max_pixels is not None else (least, least)
         total = others.total_pixels if self.total_pixels is None else self.total_pixels
         return Pixels(min_pixels=least, max_pixels=most, total_pixels=total)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """How large a model's processor makes the frames of a video, so that no more than that need be kept of them.
+
+    `settings` are the processor's own, by their names in its files; `pixels` the limits that it is told.
+    """
+
+    model_type: str
+    settings: Mapping[str, Any]
+    pixels: Pixels = field(default_factory=Pixels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

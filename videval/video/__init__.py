@@ -1,4 +1,6 @@
 """Frames: which ones (sampling), how they are read (decode), where they are kept (cache)."""
 
-DECORD, PYAV, PILLOW = "decord", "PyAV", "Pillow"
+PYAV, PILLOW = "PyAV", "Pillow"
 """The readers by name."""
+WAITING = "waiting"
+"""In a reader's place: nobody reads, another process decodes the same clip, or there is no room for this one yet."""

@@ -7,29 +7,37 @@ so that another span of the same video, or another file under the same name, is 
 
 import errno
 import json
-import os
+import logging
+import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from filelock import FileLock
-from numpy.lib import format as npy
+from filelock import FileLock, Timeout
 
 from videval.errors import EnvironmentProblem
-from videval.types import Clip, FrameSampling
-from videval.video.clips import clip_to_json, find_clip, key_of
-from videval.video.decode import FOLDER_FPS, Allocate, Decoded, Frames, Watch, decode
-from videval.video.eviction import evict, held
+from videval.types import Clip, Fit, FrameSampling
+from videval.video import WAITING
+from videval.video.clip_file import ClipFile
+from videval.video.clips import Fetched, Wanted, clip_to_json, find_clip, key_of
+from videval.video.decode import FOLDER_FPS, decode_into
+from videval.video.decoded import Allocate, Decoded, Shape, Watch
+from videval.video.eviction import pinned, reserve
 from videval.video.sampling import Span
+from videval.video.scaling import Fitting
 
 __all__ = ["FrameCache", "FramesHere"]
 
+log = logging.getLogger(__name__)
+_LOOKS = 0.25
+"""Seconds between two looks whether a clip is there, or room for it, now."""
+
 
 class Decode(Protocol):
-    """What the cache calls to fill itself: `videval.video.decode.decode`, or a fake of it."""
+    """What the cache calls to fill itself: `videval.video.decode.decode_into`, or a fake of it."""
 
     def __call__(
         self,
@@ -37,21 +45,36 @@ class Decode(Protocol):
         sampling: FrameSampling,
         span: Span | None = None,
         *,
+        allocate: Allocate,
         folder_fps: float,
         max_pixels: int | None,
-        allocate: Allocate,
-        without: Collection[str],
+        fitting: Fitting | None,
         watch: Watch,
     ) -> Decoded:
-        """Decode into the array that `allocate` makes."""
+        """Decode into what `allocate` makes."""
 
 
 class FrameCache:
-    """The decoded clips of one host in `folder`, at most `budget_gb` (10^9 bytes) of them."""
+    """The decoded clips of one host in `folder`, at most `budget_gb` (10^9 bytes) of them.
 
-    def __init__(self, folder: Path, budget_gb: float, *, decoder: Decode = decode) -> None:
+    Where others hold so much that a clip has no room, it waits for up to `patience` seconds until they let go, and then
+    takes more than the budget: a clip that waited for ever would be worse. `fitting`: how frames are brought to the
+    size that a model sees; without it they are kept whole.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        budget_gb: float,
+        *,
+        patience: float = 0.0,
+        fitting: Callable[[Fit], Fitting] | None = None,
+        decoder: Decode = decode_into,
+    ) -> None:
         self.folder = folder
         self._budget = int(budget_gb * 1e9)
+        self._patience = patience
+        self._fitting = fitting
         self._decode = decoder
 
     def clip(
@@ -62,55 +85,82 @@ class FrameCache:
         *,
         folder_fps: float = FOLDER_FPS,
         max_pixels: int | None = None,
-        without: Collection[str] = (),
-        watch: Watch = lambda _: None,
     ) -> Clip:
-        """The clip of a video under a sampling, decoded unless it is here already; `without`, `watch`: see `decode`.
-
-        One process decodes a clip, the others wait for it. Raises VideoFailure and UsageError as `decode` does,
-        EnvironmentProblem if the cache cannot be written.
-        """
-        key = key_of(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
-        with self._one_at_a_time(key):
-            found = find_clip(self.folder, key)
-            if found is not None:
-                return found
-
-            def fill(allocate: Allocate) -> Decoded:
-                return self._decode(
-                    path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels, allocate=allocate,
-                    without=without, watch=watch,
-                )  # fmt: skip
-
-            return self._store(key, sampling.policy, fill)
+        """The clip of a video under a sampling, which nobody holds; raises as `hold` does."""
+        wanted = Wanted(path=path, sampling=sampling, span=span, folder_fps=folder_fps, max_pixels=max_pixels)
+        with self.hold(wanted) as fetched:
+            return fetched.clip
 
     @contextmanager
     def hold(
         self,
-        path: Path,
-        sampling: FrameSampling,
-        span: Span | None = None,
+        wanted: Wanted,
         *,
-        folder_fps: float = FOLDER_FPS,
-        max_pixels: int | None = None,
-    ) -> Iterator[Clip]:
-        """Like `clip`, and the clip is not thrown out of the cache until the block ends."""
-        with held(lambda: self.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)) as clip:
-            yield clip
+        at_once: bool = False,
+        watch: Watch = lambda name, seconds: None,
+    ) -> Iterator[Fetched]:
+        """A clip, decoded unless it is here already, that is not thrown out of the cache until the block ends.
 
-    def _one_at_a_time(self, key: str) -> AbstractContextManager[object]:
+        One process decodes a clip, the others wait for it. `at_once`: it waits for no room, as who holds a clip already
+        must not; `watch`: see `decode_into`. Raises VideoFailure and UsageError as that does,
+        EnvironmentProblem if the cache cannot be written.
+        """
+        with ExitStack() as holding:
+            key = key_of(wanted)
+            with self._one_at_a_time(key, watch):
+                found = find_clip(self.folder, key)
+                if found is not None and holding.enter_context(pinned(Path(found.path))):
+                    fetched = Fetched(clip=found)
+                else:
+                    room = partial(self._room, 0.0 if at_once else self._patience, watch)
+                    fill = partial(self._fill, wanted, watch)
+                    fetched = Fetched(clip=self._store(key, wanted.sampling.policy, fill, room, holding), decoded=True)
+            yield fetched
+
+    def _fill(self, wanted: Wanted, watch: Watch, allocate: Allocate) -> Decoded:
+        return self._decode(
+            wanted.path,
+            wanted.sampling,
+            wanted.span,
+            allocate=allocate,
+            folder_fps=wanted.folder_fps,
+            max_pixels=wanted.max_pixels,
+            fitting=self._fitting(wanted.fit) if self._fitting and wanted.fit else None,
+            watch=watch,
+        )
+
+    def _one_at_a_time(self, key: str, watch: Watch) -> AbstractContextManager[object]:
         """A lock that few other clips share: there are 4096 lock files, which are never removed."""
         with _writable(self.folder):
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
-            return FileLock(self.folder / "locks" / f"{key[:3]}.lock").acquire()
+            while True:
+                try:
+                    return FileLock(self.folder / "locks" / f"{key[:3]}.lock").acquire(timeout=_LOOKS)
+                except Timeout:
+                    watch(WAITING, 0.0)
 
-    def _store(self, key: str, policy: str, fill: Callable[[Allocate], Decoded]) -> Clip:
+    def _store(
+        self,
+        key: str,
+        policy: str,
+        fill: Callable[[Allocate], Decoded],
+        room: Callable[[int, Callable[[], ClipFile]], ClipFile],
+        holding: ExitStack,
+    ) -> Clip:
+        """Decode a clip into files, which `holding` keeps from being thrown out from the first byte on."""
         array, record = self.folder / f"{key}.npy", self.folder / f"{key}.json"
         mark = uuid.uuid4().hex
         new_array, new_record = (self.folder / f"{key}.{mark}.{kind}.tmp" for kind in ("npy", "json"))
+        files = holding.enter_context(ExitStack())
+
+        def allocate(shape: Shape) -> ClipFile:
+            files.close()  # that of a reader that gave up
+            new_array.unlink(missing_ok=True)
+            with _writable(self.folder):
+                return files.enter_context(room(ClipFile.size_of(shape), partial(ClipFile, new_array, shape)))
+
         try:
-            decoded = fill(lambda shape: self._allocate(new_array, shape))
-            clip = _describe(array, policy, decoded)
+            clip = _describe(array, policy, fill(allocate))
             with _writable(self.folder):
                 new_record.write_text(json.dumps(clip_to_json(clip)))
                 new_record.replace(record)
@@ -120,18 +170,25 @@ class FrameCache:
             new_record.unlink(missing_ok=True)
         return clip
 
-    def _allocate(self, path: Path, shape: tuple[int, int, int, int]) -> Frames:
-        """Make room, then a mapped .npy file whose blocks are there: a full disk is an error here, not a signal."""
-        with _writable(self.folder):
-            evict(self.folder, self._budget - int(np.prod(shape)))
-            frames = npy.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-            with path.open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        return frames
+    def _room(self, patience: float, watch: Watch, size: int, make: Callable[[], ClipFile]) -> ClipFile:
+        """The file that `make` makes, once there is room for it."""
+        ends, has_waited = time.monotonic() + patience, False
+        while True:
+            is_late = time.monotonic() >= ends
+            made = reserve(self.folder, self._budget, size, make, anyhow=is_late)
+            if made is not None:
+                return made
+            if not has_waited:
+                said = "frame cache %s: %.1f GB wait until others let go of theirs -> raise VIDEVAL_FRAME_CACHE_GB"
+                log.warning(said, self.folder, size / 1e9)
+            has_waited = True
+            watch(WAITING, 0.0)
+            time.sleep(_LOOKS)
 
 
 def _describe(array: Path, policy: str, decoded: Decoded) -> Clip:
-    _, height, width, _ = decoded.frames.shape
+    _, height, width, _ = decoded.shape
+    source_width, source_height = decoded.source or (None, None)
     return Clip(
         path=str(array),
         frame_numbers=decoded.choice.indices,
@@ -144,6 +201,8 @@ def _describe(array: Path, policy: str, decoded: Decoded) -> Clip:
         policy=policy,
         notes=decoded.notes,
         span_frames=decoded.choice.span_frames,
+        source_width=source_width,
+        source_height=source_height,
     )
 
 
@@ -165,16 +224,9 @@ class FramesHere:
     def __init__(self, cache: FrameCache) -> None:
         self._cache = cache
 
-    def clip(
-        self,
-        path: Path,
-        sampling: FrameSampling,
-        span: Span | None,
-        *,
-        folder_fps: float,
-        max_pixels: int | None,
-        on_decode: Callable[[], None],
-    ) -> Clip:
-        """The frames of one video. Raises as `FrameCache.clip` does."""
+    def hold(
+        self, wanted: Wanted, *, on_decode: Callable[[], None], at_once: bool = False
+    ) -> AbstractContextManager[Fetched]:
+        """The frames of one video. Raises as `FrameCache.hold` does."""
         on_decode()
-        return self._cache.clip(path, sampling, span, folder_fps=folder_fps, max_pixels=max_pixels)
+        return self._cache.hold(wanted, at_once=at_once)

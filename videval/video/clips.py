@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from videval.errors import EnvironmentProblem, VideoFailure
-from videval.types import Clip, FrameSampling
+from videval.plain import plain
+from videval.types import Clip, Fit, FrameSampling
 from videval.video.eviction import touch
 
-__all__ = ["clip_from_json", "clip_to_json", "find_clip", "key_of", "load_frames"]
+__all__ = ["Fetched", "Wanted", "clip_from_json", "clip_to_json", "find_clip", "key_of", "load_frames"]
 
 log = logging.getLogger(__name__)
 Span = tuple[float, float]
@@ -29,16 +30,38 @@ _FORMAT = 3
 """Part of every key: raised when the same key would mean other pixels."""
 
 
-def key_of(path: Path, sampling: FrameSampling, span: Span | None, *, folder_fps: float, max_pixels: int | None) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which frames of which video, and how large: `span` in seconds, `folder_fps` of a folder of images, `max_pixels`
+    (width x height) at most; `fit`: for which model, which then is shown the clip as a video (None: they are kept
+    whole)."""
+
+    path: Path
+    sampling: FrameSampling
+    span: Span | None = None
+    folder_fps: float = 3.0
+    max_pixels: int | None = None
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A clip that is held, and whether it was decoded for whoever holds it, or was in the cache already."""
+
+    clip: Clip
+    decoded: bool = False
+
+
+def key_of(wanted: Wanted) -> str:
     """What the clip of a video is called: its file's identity, span and sampling. Raises VideoFailure if it is gone."""
     parts = {
         "format": _FORMAT,
-        "file": _identity(path),
-        "sampling": sampling.to_json(),
-        "span": span and [float(t) for t in span],
-        "folder_fps": float(folder_fps) if path.is_dir() else None,
-        "max_pixels": max_pixels,
-    }
+        "file": _identity(wanted.path),
+        "sampling": wanted.sampling.to_json(),
+        "span": wanted.span and [float(t) for t in wanted.span],
+        "folder_fps": float(wanted.folder_fps) if wanted.path.is_dir() else None,
+        "max_pixels": wanted.max_pixels,
+    } | ({"fit": plain(wanted.fit)} if wanted.fit else {})
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
 
 

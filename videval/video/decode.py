@@ -1,25 +1,22 @@
-"""Reading the frames of a video: who reads is chosen by a proof; folders of images are Pillow's.
+"""Reading the frames of a video: by what its packets prove, or by counting; folders of images are Pillow's.
 
-The only door to a decoder. decord reads the files whose packets prove that it must give the right frames (H.264 in
-closed groups of pictures in MP4), PyAV all others, and where its packets prove too little it counts by decoding. A
-reader that finds a frame where it should not be gives way to the next. Both decoders give the same pixels.
+The only door to a decoder. Where the packets prove too little, frames are counted by decoding all of them. A reader
+that finds a frame where it should not be gives way to the next.
 """
 
-import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import numpy as np
-from PIL import Image
 
-from videval.errors import UsageError, VideoFailure
+from videval.errors import VideoFailure
 from videval.types import FrameSampling
-from videval.video import DECORD, PILLOW, PYAV
-from videval.video.decord_reader import DecordReader
+from videval.video import PILLOW, PYAV
+from videval.video.decoded import Allocate, Decoded, InMemory, Shape, Sink, Watch
 from videval.video.footage import counted, examine
 from videval.video.integrity import check_file
 from videval.video.pyav_reader import PyavReader
@@ -32,34 +29,20 @@ from videval.video.readers import (
     VideoInfo,
     open_image,
 )
-from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames
+from videval.video.sampling import Clock, FrameChoice, Span, check_sampling, choose_frames, seconds_shown
+from videval.video.scaling import Fitting, check_size, scale_note, scaled, shown_size
 
-__all__ = ["Allocate", "Decoded", "Frames", "VideoInfo", "Watch", "decode", "probe", "read_image"]
-
-Allocate = Callable[[tuple[int, int, int, int]], Frames]
-"""Makes the array that frames are decoded into from its shape; may be called again when a decoder gave up."""
-
-Watch = Callable[[str], None]
-"""Hears the name of the reader that is at work, when it begins and with every frame: who falls silent hangs."""
+__all__ = ["Frames", "VideoInfo", "decode", "decode_into", "probe", "read_image"]
 
 FOLDER_FPS = 3.0
+LOOKED_THROUGH = 1e6
+"""Bytes of a file a second that are looked through at the very least, all of it decoded where its packets prove
+nothing: slower than any film is played."""
+A_FRAME = 0.25
+"""Seconds that a frame may take to be brought to its size and kept, at the very most."""
 T = TypeVar("T")
-Heard = Callable[[], None]
+Heard = Callable[[float], None]
 _Opening = tuple[str, Callable[[], Reader]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decoded:
-    """The chosen frames of a video, uint8 [n, height, width, 3] in the policy's order, one timestamp (seconds) each.
-
-    `notes` say all that was clamped, guessed, repaired or scaled.
-    """
-
-    frames: Frames
-    timestamps: tuple[float, ...]
-    info: VideoInfo
-    choice: FrameChoice
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +53,13 @@ class _Job:
     span: Span | None
     size: tuple[int, int] | None
     max_pixels: int | None
+    fitting: Fitting | None
     allocate: Allocate
 
 
 def probe(path: Path, *, folder_fps: float = FOLDER_FPS) -> VideoInfo:
     """Look at a video without choosing frames. Raises VideoFailure as `decode` does."""
-    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info, without=(DECORD,))
+    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info)
 
 
 def decode(
@@ -86,23 +70,43 @@ def decode(
     folder_fps: float = FOLDER_FPS,
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
-    allocate: Allocate | None = None,
-    without: Collection[str] = (),
-    watch: Watch = lambda _: None,
+) -> InMemory:
+    """Choose and read the frames of a video or of a folder of images into memory: see `decode_into`."""
+    made: list[Frames] = []
+
+    def allocate(shape: Shape) -> Frames:
+        made.append(np.empty(shape, np.uint8))
+        return made[-1]
+
+    found = decode_into(
+        path, sampling, span, folder_fps=folder_fps, size=size, max_pixels=max_pixels, allocate=allocate
+    )
+    return InMemory(**{f.name: getattr(found, f.name) for f in fields(found)}, frames=made[-1])
+
+
+def decode_into(
+    path: Path,
+    sampling: FrameSampling,
+    span: Span | None = None,
+    *,
+    allocate: Allocate,
+    folder_fps: float = FOLDER_FPS,
+    size: tuple[int, int] | None = None,
+    max_pixels: int | None = None,
+    fitting: Fitting | None = None,
+    watch: Watch = lambda name, seconds: None,
 ) -> Decoded:
-    """Choose and read the frames of a video or of a folder of images.
+    """Choose the frames of a video or of a folder of images, and read them one by one into what `allocate` makes.
 
     `span` in seconds; `folder_fps` is the frame rate of a folder. `size` (width, height) or `max_pixels` (width x
     height at most, same shape) scale the frames bicubically with antialiasing (Pillow) after decoding, whatever the
-    decoder. `without` names readers that are not asked (DECORD, once it hung or crashed on this file), `watch` hears
-    who is at work. Raises VideoFailure that names the file and every reader's reason, UsageError for a sampling or a
-    size that cannot be.
+    decoder; `fitting` then brings them to the size that a model's processor would. `watch` hears who is at work. Raises
+    VideoFailure that names the file and every reader's reason, UsageError for a sampling or a size that cannot be.
     """
     check_sampling(sampling)
-    _check_size(size, max_pixels)
-    allocate = allocate or (lambda shape: np.empty(shape, np.uint8))
-    job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, allocate=allocate)
-    return _first_that_reads(path, folder_fps, partial(_read, job), without=without, watch=watch)
+    check_size(size, max_pixels)
+    job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, fitting=fitting, allocate=allocate)
+    return _first_that_reads(path, folder_fps, partial(_read, job), watch=watch)
 
 
 def read_image(path: Path) -> Frames:
@@ -119,14 +123,17 @@ def _first_that_reads(
     folder_fps: float,
     use: Callable[[Reader, Heard], T],
     *,
-    without: Collection[str],
-    watch: Watch = lambda _: None,
+    watch: Watch = lambda name, seconds: None,
 ) -> T:
     path = path.absolute()
-    reasons = []
-    for name, open_reader in _readers(path, folder_fps, without):
-        heard = partial(watch, name)
-        heard()
+    looking, reasons = _looking(path), []
+    watch(PYAV, looking)
+    for name, open_reader in _readers(path, folder_fps):
+
+        def heard(seconds: float, name: str = name) -> None:
+            watch(name, looking + seconds)
+
+        heard(0.0)
         try:
             return use(open_reader(), heard)
         except READ_ERRORS as error:
@@ -136,7 +143,7 @@ def _first_that_reads(
     raise VideoFailure(f"{path}: cannot be decoded ({'; '.join(reasons)})")
 
 
-def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterator[_Opening]:
+def _readers(path: Path, folder_fps: float) -> Iterator[_Opening]:
     """The readers of a video, best first; one that raises READ_ERRORS gives way to the next."""
     if _is_folder(path):
         yield PILLOW, lambda: FolderReader(path, folder_fps)
@@ -147,11 +154,17 @@ def _readers(path: Path, folder_fps: float, without: Collection[str]) -> Iterato
     except READ_ERRORS as error:
         yield PYAV, partial(_raise, error)
         return
-    if not footage.objection and DECORD not in without:
-        yield DECORD, lambda: DecordReader(footage)
     yield PYAV, lambda: PyavReader(footage)
     if not footage.timeline.is_counted:
         yield f"{PYAV}, counting", lambda: PyavReader(counted(footage))
+
+
+def _looking(path: Path) -> float:
+    """How many seconds it may take to look a file through; none for what is no file, which is said later."""
+    try:
+        return path.stat().st_size / LOOKED_THROUGH
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _raise(error: Exception) -> NoReturn:
@@ -168,18 +181,36 @@ def _is_folder(path: Path) -> bool:
 def _read(job: _Job, reader: Reader, heard: Heard) -> Decoded:
     info = reader.info
     choice = _choose(reader, job)
-    width, height = _shown_size(info, job)
-    frames = job.allocate((len(choice.indices), height, width, 3))
-    _fill(frames, reader, choice.indices, heard)
+    width, height = shown_size(info.width, info.height, job.size, job.max_pixels)
+    fitted = _fitted(job, info, choice, width, height)
+    kept_width, kept_height = fitted or (width, height)
+    shape = (len(choice.indices), kept_height, kept_width, 3)
+    heard = partial(heard, reader.duration + A_FRAME * len(choice.indices))
+    heard()
+    _fill(job.allocate(shape), partial(_brought, job, (width, height), fitted), reader, choice.indices, heard)
     times = tuple(reader.seconds(n) for n in choice.indices)
     odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(
-        frames=frames,
+        shape=shape,
+        source=(width, height) if fitted else None,
         timestamps=times,
         info=info,
         choice=choice,
-        notes=(*odd, *reader.notes(), *_scale_note(info, width, height)),
+        notes=(*odd, *reader.notes(), *scale_note((info.width, info.height), (width, height))),
     )
+
+
+def _fitted(job: _Job, info: VideoInfo, choice: FrameChoice, width: int, height: int) -> tuple[int, int] | None:
+    if job.fitting is None:
+        return None
+    seconds = seconds_shown(info.total_frames, info.fps, choice.span_frames)
+    return job.fitting.size(job.sampling, seconds, frames=len(choice.indices), width=width, height=height)
+
+
+def _brought(job: _Job, size: tuple[int, int], fitted: tuple[int, int] | None, frame: Frames) -> Frames:
+    """A frame at the size at which it is kept."""
+    frame = scaled(frame, *size)
+    return job.fitting.resized(frame, *fitted) if job.fitting and fitted else frame
 
 
 def _choose(reader: Reader, job: _Job) -> FrameChoice:
@@ -203,56 +234,31 @@ def _outside_note(times: Sequence[float], fps: float, job: _Job) -> tuple[str, .
     )
 
 
-def _fill(frames: Frames, reader: Reader, indices: Sequence[int], heard: Heard) -> None:
+def _fill(
+    sink: Sink,
+    brought: Callable[[Frames], Frames],
+    reader: Reader,
+    indices: Sequence[int],
+    heard: Callable[[], None],
+) -> None:
     """Read each frame once and put it wherever it is asked for; `heard` is told of each."""
     places: dict[int, list[int]] = {}
     for place, number in enumerate(indices):
         places.setdefault(number, []).append(place)
-    height, width = frames.shape[1:3]
     for number, pixels in reader.read(sorted(places)):
-        frames[places.pop(number)] = _scaled(pixels, width, height)
+        frame = brought(pixels)
+        for place in places.pop(number):
+            sink[place] = frame
         heard()
     if places:
         raise ReadError(f"{len(places)} frames are missing")
 
 
-def _scaled(pixels: Frames, width: int, height: int) -> Frames:
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _shown_size(info: VideoInfo, job: _Job) -> tuple[int, int]:
-    if job.size is not None:
-        return job.size
-    if job.max_pixels is None or info.width * info.height <= job.max_pixels:
-        return info.width, info.height
-    scale = math.sqrt(job.max_pixels / (info.width * info.height))
-    width, height = max(1, int(info.width * scale)), max(1, int(info.height * scale))
-    return min(width, job.max_pixels), min(height, job.max_pixels // min(width, job.max_pixels))
-
-
-def _scale_note(info: VideoInfo, width: int, height: int) -> tuple[str, ...]:
-    if (width, height) == (info.width, info.height):
-        return ()
-    return (f"scaled from {info.width}x{info.height} to {width}x{height} (bicubic)",)
-
-
-def _check_size(size: tuple[int, int] | None, max_pixels: int | None) -> None:
-    if size is not None and max_pixels is not None:
-        raise UsageError("a size and max_pixels exclude each other")
-    if size is not None and min(size) < 1:
-        raise UsageError(f"a size is width and height of at least 1, not {size}")
-    if max_pixels is not None and max_pixels < 1:
-        raise UsageError(f"max_pixels must be at least 1, not {max_pixels}")
-
-
 def _brief(error: Exception, path: Path) -> str:
-    """A decoder's reason in one line, without its source lines, stack and the path that the message has anyway."""
+    """A decoder's reason in one line, without the number and the path that the message has anyway."""
     line = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     line = _NOISE.sub("", line).replace(f"'{path}'", "the file").replace(f"[{path}]", "")
     return line.replace(str(path), "the file")[:200]
 
 
-_NOISE = re.compile(r"\[[0-9:]{8}\] \S+\.cc:[0-9]+: |Check failed: .* (?:ERROR|Error:?) |\[Errno [0-9]+\] ")
+_NOISE = re.compile(r"\[Errno [0-9]+\] ")

@@ -7,18 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
-from videval.types import Clip
-
-__all__ = ["evict", "held", "pinned", "touch"]
+__all__ = ["evict", "pinned", "reserve", "touch"]
 
 log = logging.getLogger(__name__)
 
-HOLD_TRIES = 3
-_ABANDONED = 3600.0
-"""Seconds after which a temporary file has no writer any more (a decode has minutes)."""
+_ABANDONED = 60.0
+"""Seconds after which a temporary file that nobody holds has no writer any more."""
+T = TypeVar("T")
 
 
 def touch(array: Path) -> None:
@@ -39,38 +38,44 @@ def pinned(array: Path) -> Iterator[bool]:
         yield _is_same(file.fileno(), array)
 
 
-@contextmanager
-def held(get: Callable[[], Clip]) -> Iterator[Clip]:
-    """The clip that `get` gives, not thrown out of the cache until the block ends.
-
-    One that was thrown out before it could be held is asked for again; who maps one that cannot be held says why.
-    """
-    for _ in range(HOLD_TRIES):
-        clip = get()
-        with pinned(Path(clip.path)) as is_there:
-            if is_there:
-                yield clip
-                return
-    yield clip
-
-
-def evict(folder: Path, budget: int) -> None:
-    """Throw out the clips used longest ago until all of them together take at most `budget` bytes.
+def evict(folder: Path, budget: int) -> int:
+    """Throw out the clips used longest ago until all of them together take at most `budget` bytes; how many are left.
 
     Safe while others read, write and evict: one process evicts at a time, what is mapped stays valid for its readers,
     what is held stays.
     """
-    with FileLock(folder / "locks" / "evict.lock"):
-        _sweep(folder)
-        clips = _clips(folder)
-        total = sum(size for _, size, _ in clips) + _being_written(folder)
-        for _, size, array in clips:
-            if total <= budget:
-                return
-            if _remove(array):
-                total -= size
-    if total > max(budget, 0):
-        log.warning("frame cache %s: %.1f GB are held, more than the budget allows", folder, total / 1e9)
+    with _one_at_a_time(folder):
+        return _thin_out(folder, budget)
+
+
+def reserve(folder: Path, budget: int, size: int, take: Callable[[], T], *, anyhow: bool) -> T | None:
+    """Make room for `size` bytes and `take` it before another process can; None if what is held leaves no room.
+
+    A clip that is larger than the budget has room when it is alone; `anyhow`: take it in any case, and say so.
+    """
+    with _one_at_a_time(folder):
+        left = _thin_out(folder, budget - size)
+        if left and left + size > budget:
+            if not anyhow:
+                return None
+            log.warning("frame cache %s: %.1f GB are in use, more than its budget", folder, (left + size) / 1e9)
+        return take()
+
+
+def _one_at_a_time(folder: Path) -> FileLock:
+    return FileLock(folder / "locks" / "evict.lock")
+
+
+def _thin_out(folder: Path, budget: int) -> int:
+    _sweep(folder)
+    clips = _clips(folder)
+    total = sum(size for _, size, _ in clips) + _being_written(folder)
+    for _, size, array in clips:
+        if total <= budget:
+            break
+        if _remove(array):
+            total -= size
+    return total
 
 
 def _clips(folder: Path) -> list[tuple[int, int, Path]]:
@@ -86,13 +91,23 @@ def _clips(folder: Path) -> list[tuple[int, int, Path]]:
 
 
 def _being_written(folder: Path) -> int:
+    """Bytes of clips that are being written: who writes one holds it."""
     total = 0
     for array in folder.glob("*.npy.tmp"):
         try:
-            total += array.stat().st_size
+            total += array.stat().st_size if _is_held(array) else 0
         except FileNotFoundError:
             continue
     return total
+
+
+def _is_held(array: Path) -> bool:
+    with array.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _remove(array: Path) -> bool:
@@ -113,7 +128,7 @@ def _sweep(folder: Path) -> None:
     """Remove temporary files of writers that were killed."""
     for left in folder.glob("*.tmp"):
         try:
-            if time.time() - left.stat().st_mtime > _ABANDONED:
+            if time.time() - left.stat().st_mtime > _ABANDONED and not _is_held(left):
                 left.unlink()
         except FileNotFoundError:
             continue

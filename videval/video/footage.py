@@ -1,4 +1,4 @@
-"""What is known of a video file before its frames are read: which are shown and when, how large, and by whom to read.
+"""What is known of a video file before its frames are read: which are shown and when, and how large.
 
 The packets are read through once, without decoding. Where they prove which frames are shown (see timeline.py), frames
 are found by jumping; where they do not, all frames are decoded once to count them.
@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 
 from videval.video.bitstream import is_hidden, is_start
 from videval.video.readers import Frames, ReadError, VideoInfo
-from videval.video.timeline import Packet, Timeline, Unproven, by_decoding, by_packets, objection_to_decord
+from videval.video.timeline import Packet, Timeline, Unproven, by_decoding, by_packets
 
 __all__ = ["Footage", "FootageReader", "counted", "examine", "first_key_on", "open_video", "packets_of", "upright"]
 
@@ -31,11 +31,13 @@ _DISPLAY_TIMES = {"mov", "matroska", "flv"}
 """Containers whose packets carry the time at which each picture is shown."""
 _ONE_PICTURE_EACH = {"h264", "hevc", "vp8", "vp9", "av1"}
 """Codecs with a packet for each picture (but VP8's hidden ones); so have those without dependent pictures."""
+_SPARE = {"h264"}
+"""Codecs in which a picture that no other refers to says so (nal_ref_idc 0, ITU-T H.264 7.4.1); one of HEVC says it
+only of its own layer."""
 _NOT_INTERLACED = (0, 1)
 """Field orders unknown and progressive: an interlaced picture may come as two packets."""
 _GUESSED_TIMES = {"avi"}
 """Containers that know decoding times only; the display times that FFmpeg gives are guesses."""
-_BITS = 8
 _GUESSED_FPS = 25.0
 _UPRIGHT = (1, 0, 0, 1)
 
@@ -46,7 +48,7 @@ Turn = tuple[int, int, int, int]
 class Footage:
     """A video file: its frames' times (`tick` seconds each), stored size, and how it is turned for display.
 
-    `objection` says why decord is not asked; empty: it gives the same frames.
+    `has_spare`: whether pictures may be left out of decoding that no other refers to, and that nobody wants.
     """
 
     path: Path
@@ -56,8 +58,8 @@ class Footage:
     width: int
     height: int
     turn: Turn
-    objection: str
     notes: tuple[str, ...] = ()
+    has_spare: bool = False
 
     def info(self, decoder: str) -> VideoInfo:
         """The video as this decoder reads it."""
@@ -108,13 +110,13 @@ def examine(path: Path) -> Footage:
 def _examined(path: Path, identity: tuple[int, ...]) -> Footage:
     try:
         return _proven(path)
-    except Unproven as reason:
-        return _count(path, str(reason))
+    except Unproven:
+        return _count(path)
 
 
 def counted(footage: Footage) -> Footage:
     """The same file, its frames counted by decoding all of them."""
-    return _count(footage.path, footage.objection)
+    return _count(footage.path)
 
 
 @contextmanager
@@ -163,8 +165,7 @@ def _proven(path: Path) -> Footage:
         timeline = by_packets(packets)
         if frame is None or frame.pts != timeline.times[0]:
             raise Unproven("the first frame is not the one that its packets say")
-        objection = _objection(container, stream, packets) or objection_to_decord(packets)
-        return _describe(path, stream, timeline, frame, objection)
+        return replace(_describe(path, stream, timeline, frame), has_spare=codec.canonical_name in _SPARE)
 
 
 def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[Packet], VideoFrame | None]:
@@ -188,32 +189,14 @@ def _facts(packet: "AvPacket[VideoStream]", codec: str, extradata: bytes, *, int
     data = bytes(packet) if looked_at and not intra_only else b""
     return Packet(
         pts=packet.pts,
-        dts=packet.dts,
         duration=packet.duration or 0,
-        is_key=packet.is_keyframe,
         is_start=intra_only or (packet.is_keyframe and is_start(codec, data, extradata)),
         is_discard=packet.is_discard,
         is_hidden=is_hidden(codec, data),
     )
 
 
-def _objection(container: InputContainer, stream: VideoStream, packets: list[Packet]) -> str:
-    """Why decord is not trusted with this kind of file, whose index it follows; empty if it may be."""
-    codec, pixels = stream.codec_context.codec.canonical_name, stream.codec_context.format
-    if container.format.name.split(",")[0] != "mov" or codec != "h264":
-        return f"{codec} in {container.format.name}"
-    if len(container.streams.video) > 1:
-        return "it has several videos"
-    if pixels is None or pixels.components[0].bits != _BITS:
-        return "its colours are not of 8 bits"
-    if stream.frames != len(packets):
-        return f"its index names {stream.frames} pictures, there are {len(packets)}"
-    if [(e.timestamp, e.is_keyframe) for e in stream.index_entries] != [(p.dts, p.is_key) for p in packets]:
-        return "its index names other key frames than there are"
-    return ""
-
-
-def _count(path: Path, objection: str) -> Footage:
+def _count(path: Path) -> Footage:
     shown: list[int | None] = []
     decoded: list[int | None] = []
     first, last, damaged = None, None, 0
@@ -230,12 +213,12 @@ def _count(path: Path, objection: str) -> Footage:
         if container.format.name in _GUESSED_TIMES:
             shown.clear()
         timeline = by_decoding(count, shown, decoded, last.duration or 0)
-        footage = _describe(path, stream, timeline, first, objection)
+        footage = _describe(path, stream, timeline, first)
         said = f"{damaged} packets are damaged, or others are missing before them: so may frames be"
         return replace(footage, notes=(*footage.notes, said)) if damaged else footage
 
 
-def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoFrame, objection: str) -> Footage:
+def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoFrame) -> Footage:
     total, tick, fps, turn = len(timeline.times), float(stream.time_base or 0), _rate(stream), _turn(frame)
     notes = [f"the header says {stream.frames} frames, {total} are shown"] if stream.frames > total else []
     if not fps:
@@ -252,7 +235,6 @@ def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoF
         width=frame.width,
         height=frame.height,
         turn=turn,
-        objection=objection or ("it is turned or mirrored for display" if turn != _UPRIGHT else ""),
         notes=tuple(notes),
     )
 

@@ -1,4 +1,4 @@
-"""Ways to read frames behind one small protocol: Pillow (folders of images) here, decord and PyAV in their own modules.
+"""Ways to read frames behind one small protocol: Pillow (folders of images) here, PyAV in a module of its own.
 
 Only `decode.py` uses them. A reader raises ReadError (or its library's own errors, see READ_ERRORS), never
 VideoFailure: whether the video failed is known when every reader has been tried.
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import av
-import decord
 import numpy as np
 import numpy.typing as npt
 import PIL
@@ -38,10 +37,10 @@ class ReadError(Exception):
 
 
 READ_ERRORS = (
-    ReadError, decord.DECORDError, decord._ffi.base.DECORDLimitReachedError, av.FFmpegError, OSError, RuntimeError,
+    ReadError, av.FFmpegError, OSError, RuntimeError,
     ValueError, IndexError, AssertionError, Image.DecompressionBombError, SyntaxError,
 )  # fmt: skip
-"""What the three libraries raise for bytes that they cannot read (Pillow: SyntaxError for a broken PNG)."""
+"""What the two libraries raise for bytes that they cannot read (Pillow: SyntaxError for a broken PNG)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

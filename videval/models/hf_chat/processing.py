@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from threading import Lock
 from typing import Any
@@ -18,6 +19,7 @@ from videval.errors import ContextExceeded, ModelFailure, VideoFailure
 from videval.models import hf
 from videval.models.families import Family
 from videval.models.hf_chat.batches import ChatInputs
+from videval.models.hf_chat.fitted import check_fitted
 from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back
@@ -154,7 +156,8 @@ class Processing:
         remembered: Remembered | None = getattr(self._processor, f"{kind}_processor", None)
         paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
         how = tuple((name, str(value)) for name, value in told.items())
-        is_known = remembered is not None and remembered.show((paths, how) if own else None)
+        check = partial(check_fitted, [prompt.clips[v.clip or 0] for v in own]) if kind == "video" else None
+        is_known = remembered is not None and remembered.show((paths, how) if own else None, check)
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=is_known) for visual in own]
 

@@ -1,10 +1,12 @@
 """A video or image processor that makes the pixels of a clip once for all questions about it."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from copy import copy, deepcopy
 from typing import Any
 
-__all__ = ["Remembered"]
+__all__ = ["Check", "Remembered"]
+
+Check = Callable[[Any, Mapping[str, Any]], None]
 
 
 class Remembered:
@@ -19,14 +21,19 @@ class Remembered:
         self._key: Hashable = None
         self._made: list[Any] = []
         self._calls = 0
+        self._check: Check | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name == "_processor":
             raise AttributeError(name)  # of a copy, before it has any
         return getattr(self._processor, name)
 
-    def show(self, what: Hashable) -> bool:
-        """Say what it is shown next (None: nothing that is known); whether it has made that already."""
+    def show(self, what: Hashable, check: Check | None = None) -> bool:
+        """Say what it is shown next (None: nothing that is known); whether it has made that already.
+
+        `check` is called before it is made, with the processor and all that this is told.
+        """
+        self._check = check
         if what is None or what != self._key:
             self._key, self._made = what, []
         self._calls = 0
@@ -38,6 +45,8 @@ class Remembered:
         One that is called several times for a prompt makes something else each time.
         """
         if self._calls == len(self._made):
+            if self._check is not None:
+                self._check(self._processor, told)
             self._made.append(self._processor(*given, **told))
         self._calls += 1
         return _copied(self._made[self._calls - 1])
