@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     lock_dir: Path | None = Field(default=None, description="machine-wide folder of the device locks")
 
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
+    prefix_gb: float | None = Field(default=None, ge=0, description="GB of clips' prefixes kept; unset: a share; 0: no")
     look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
     decoders: int = Field(default=1, ge=1, description="decoder processes per worker")
 

@@ -58,7 +58,7 @@ class _Asker(Caller):
 def _load(message: Message) -> Server:
     """The server; a Model that says so takes at most as many `together`."""
     spec = ModelSpec.from_json(message["spec"])
-    loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"])
+    loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"], prefix_gb=message["prefix_gb"])
     if isinstance(loaded, Server):
         return loaded
     return Batcher(loaded, min(message["batch_size"], getattr(loaded, "together", message["batch_size"])))

@@ -1,7 +1,9 @@
 """From a prompt to a model's inputs: the chat template's text, the processor's tensors, and what was seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -14,11 +16,11 @@ from transformers.video_utils import VideoMetadata
 
 from videval.errors import ContextExceeded, ModelFailure, VideoFailure
 from videval.models import hf
+from videval.models.batches import ChatInputs, split_behind
 from videval.models.families import Family
-from videval.models.hf_chat.batches import ChatInputs
 from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
-from videval.models.hf_chat.seen import read_back
+from videval.models.hf_chat.seen import read_back, visual_tokens
 from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
 from videval.models.sizes import size_told, soft_tokens_told
@@ -39,6 +41,7 @@ class Processing:
         self._processor, self._family, self._context = processor, family, context
         self._chat = Chat(processor, hf.neutraliser(_special(processor, family)))
         self._shapes, self._asked = seen_way(family), asked_way(family)
+        self._visual_ids = processor.tokenizer.convert_tokens_to_ids(visual_tokens(processor, family))
         self._one_at_a_time = Lock()
         for kind in KINDS:
             if getattr(processor, f"{kind}_processor", None) is not None:
@@ -55,29 +58,35 @@ class Processing:
                 check_unswitched(self._family.thinking, said.opening, settings.thinking, settings.thinking_budget)
             opened = is_opened(self._family.thinking, said.opening)
             text = said.opening if opened else said.text  # an answer's first words are none of a thought's
-            made = self._made(text, prompt, shown)
+            told = self._telling(prompt, shown)
+            known = {kind: _identity(kind, shown, prompt, told[f"{kind}s_kwargs"]) for kind in KINDS}
+            made = self._made(text, prompt, shown, told, known)
+            tensors = {n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS}
             self._check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
-                tensors={n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS},
+                tensors=tensors,
                 settings=settings,
                 seen=self._seen(made, prompt, shown) if shown else (),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=opened,
                 joined_last=self._family.joined_last,
                 places=self._family.places,
+                shown=tuple(known.values()),
+                split=split_behind(tensors, self._visual_ids),
             )
 
     def _seen(self, made: Mapping[str, Any], prompt: Prompt, shown: Sequence[Visual]) -> tuple[Seen, ...]:
         shapes = self._shapes(made, self._processor, shown)
         return read_back(made, self._processor, self._family, prompt.clips, shown, shapes)
 
-    def _made(self, text: str, prompt: Prompt, shown: Sequence[Visual]) -> Mapping[str, Any]:
+    def _made(
+        self, text: str, prompt: Prompt, shown: Sequence[Visual], told: dict[str, Any], known: Mapping[str, Hashable]
+    ) -> Mapping[str, Any]:
         """What the processor makes of a text and what is shown in it; it samples no frames."""
-        told = self._telling(prompt, shown)
         given = {}
         for kind in KINDS:
             own = [visual for visual in shown if visual.kind == kind]
-            frames = self._given(kind, own, prompt, told[f"{kind}s_kwargs"])
+            frames = self._given(kind, own, prompt, known[kind])
             if own:
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         bos = self._processor.tokenizer.bos_token
@@ -113,12 +122,10 @@ class Processing:
         size = size_told(rule, limits, frames, processor.size, step=step)
         return {"size": size} if size else {}
 
-    def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
+    def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, known: Hashable) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
         remembered: Remembered | None = getattr(self._processor, f"{kind}_processor", None)
-        paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        how = tuple((name, str(value)) for name, value in told.items())
-        is_known = remembered is not None and remembered.show((paths, how) if own else None)
+        is_known = remembered is not None and remembered.show(known)
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=is_known) for visual in own]
 
@@ -160,6 +167,23 @@ def rendered(tokenizer: Any, ids: Sequence[int]) -> str:
 
 def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""
+
+
+def _identity(kind: str, shown: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> Hashable:
+    """What is shown of one kind, and how the processor is told to show it; None if nothing is.
+
+    The file of a clip is named by its source, span and sampling; any other may be overwritten.
+    """
+    own = [visual for visual in shown if visual.kind == kind]
+    files = tuple((_written(v.path) if v.path else prompt.clips[v.clip or 0].path, v.position) for v in own)
+    return (files, tuple((name, str(value)) for name, value in told.items())) if own else None
+
+
+def _written(path: str) -> Hashable:
+    with suppress(OSError):  # whoever reads it says what is wrong
+        found = Path(path).stat()
+        return path, found.st_size, found.st_mtime_ns
+    return path
 
 
 def _special(processor: Any, family: Family) -> list[str]:
