@@ -2,7 +2,7 @@
 models in float32 say token for token what they say when each question is asked alone; and what is kept for whom."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image as Pictures
 
+from tests.servers import settings_for
 from tests.tiny import TINY
 from tests.tiny._shown import ChatModel, MakeClip, ask
 from tests.tiny_model import tiny_model
@@ -21,6 +22,8 @@ from videval.models.caches import bytes_of
 from videval.models.catalog import load_model, model_spec
 from videval.models.families import FAMILIES, UNKNOWN
 from videval.types import Clip, Generation, GenerationSettings, Image, Pixels, Prompt, Text, Video
+from workers.device import parse_devices
+from workers.engine import Engine
 
 SETTINGS = GenerationSettings(max_new_tokens=12)
 QUESTIONS = (
@@ -127,7 +130,7 @@ def test_a_family_s_questions_about_a_clip_are_answered_as_if_each_were_asked_al
 ) -> None:
     model = loaded(family)
     with sharing(model):
-        assert model.describe()["prefix"] == "shared"
+        assert model.describe()["prefix"] == ("shared" if model._shares else "off")
     one, other = two_clips(made_clip)
     proven(model, one, other[:2])
 
@@ -319,6 +322,14 @@ def test_by_default_a_share_of_the_free_memory_is_kept_and_0_keeps_nothing(video
     assert video_llava.describe()["prefix"] == "shared" and video_llava._prefixes._budget > 1e6
     video_llava.keep_prefixes(0)
     assert video_llava.describe()["prefix"] == "off"
+
+
+@pytest.mark.parametrize(("said", "prefix"), [({}, "shared"), ({"prefix_gb": 0}, "off")])
+def test_an_engine_s_process_keeps_what_its_settings_say(tmp_path: Path, said: dict[str, float], prefix: str) -> None:
+    engine = Engine(settings_for(tmp_path, **said), parse_devices("cpu", gpus=[])[0])
+    with closing(engine):
+        loaded = engine.load(model_spec(f"video_llava:{tiny_model()}"), "k", "float32")
+    assert loaded.about["prefix"] == prefix
 
 
 def test_a_model_whose_cache_is_of_an_unknown_kind_shares_nothing(
