@@ -71,6 +71,7 @@ class Measured:
 
 def table_of(folder: Path, name: str, *, clips: int) -> Path:
     """A table of questions; no answers are scored."""
+    folder.mkdir(exist_ok=True)
     rows = questions(folder, clips=clips, each=EACH, latency_ms=lambda _: 0.0, size=SIZE)
     said = ["index\tvideo\tquestion", *(f"{i}\t{q.video}\t{q.question}" for i, q in enumerate(rows))]
     (folder / name).write_text("\n".join(said) + "\n")
@@ -155,7 +156,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="vv-real-model-"))
     try:
         table = table_of(folder, "table.tsv", clips=given.clips)
-        few = table_of(folder, "few.tsv", clips=max(given.workers) * 2)
+        few = table_of(folder / "few", "table.tsv", clips=max(given.workers) * 2)
         print(f"other programs use {cores_used():.1f} cores\n")
         print("| family | workers | plain, items/s | best loop | videval | / best | / plain | CPU s | | | equal | | |")
         for family in given.families:
