@@ -12,7 +12,7 @@ from transformers.generation import GenerateDecoderOnlyOutput
 __all__ = ["CACHE", "branched", "bytes_of", "can_branch", "compact", "takes_pads"]
 
 CACHE = "cache" if "cache" in GenerateDecoderOnlyOutput.__dataclass_fields__ else "past_key_values"
-"""What transformers calls a cache where a model takes it and gives it back: another name since 5.20 or so."""
+"""What this version of transformers calls a cache where a model takes it and gives it back."""
 STATES = "conv_states", "recurrent_states"
 
 

@@ -41,7 +41,7 @@ class Prefixes:
         self._model, self._pad, self._place = model, pad, place
         self._budget = 0
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._takes_pads = takes_pads(model)
+        self._takes_pads = False
         self._takes_positions = POSITIONS in inspect.signature(model.forward).parameters
 
     @property
@@ -51,7 +51,8 @@ class Prefixes:
 
     def keep(self, budget: int) -> None:
         """Keep up to so many bytes, if its model's caches can be gone on from."""
-        self._budget = budget if can_branch(self._model) else 0
+        self._budget = budget if budget and can_branch(self._model) else 0
+        self._takes_pads = self.is_on and takes_pads(self._model)
         self._kept.clear()
 
     def forget(self) -> bool:
