@@ -44,7 +44,9 @@ def its_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
 
 @pytest.fixture(name="opened")
 def opens_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Opens a page and looks until nothing is being read any more."""
+    """Opens a page and looks until nothing is being read any more; a page waits longer here than it does for people,
+    so that on a busy machine too it shows what is in the database now."""
+    monkeypatch.setattr("dashboard.backend.PATIENCE_S", 20.0)
     address = config.get_option("server.address")
     config.set_option("server.address", "127.0.0.1")
 
@@ -61,11 +63,11 @@ def opens_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
 
 def settled(at: AppTest) -> AppTest:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while True:
         at.run()
         assert not at.exception, at.exception
-        if not any("Reading" in c.value or "Decoding" in c.value for c in at.caption):
+        if not any(text.startswith(("Reading", "Decoding")) for text in [e.value for e in (*at.caption, *at.warning)]):
             return at
         assert time.monotonic() < deadline, "something is being read for ever"
         time.sleep(0.1)

@@ -66,8 +66,9 @@ class Server(Protocol):
         whose fault that was.
         """
 
-    def forget(self, id: int) -> None:
-        """Drop an Ask if it has not begun; end it early if that is cheap. Its caller need hear nothing more."""
+    def forget(self, id: int) -> bool:
+        """Drop an Ask that has not begun, and say whether it was: then its caller hears nothing more. One that has
+        begun is answered: who asks for it back must not have it generated twice."""
 
     def run(self) -> None:
         """Answer what is asked, in the thread that loaded it, for as long as the process lives.

@@ -144,9 +144,9 @@ class Answerer:
         self.stages.enter(held, Stage.STORE)
         reading = asking(claim.key, find_benchmark(claim.run.benchmark)).read(claim.samples, response.said)
 
-        def complete(connection: Connection) -> bool:
+        def complete(connection: Connection, is_late: bool) -> bool:
             timed = spool.with_store_time(response, time.monotonic() - began)
-            return results.complete(connection, claim, timed, reading)
+            return results.complete(connection, claim, timed, reading, resurrect=is_late)
 
         stored = self._keep(claim, response, complete)
         if stored:
@@ -162,14 +162,15 @@ class Answerer:
                 claim.attempt,
             )
 
-    def _keep(self, claim: Claim, response: Response, complete: Callable[[Connection], bool]) -> bool | None:
+    def _keep(self, claim: Claim, response: Response, complete: Callable[[Connection, bool], bool]) -> bool | None:
         """Store an answer. While the database is away it lies in the spool as well: whatever happens to this worker,
-        the next one has it. None: it stays there."""
+        the next one has it. It may come late then, and counts unless another attempt was begun. None: it stays there.
+        """
         try:
-            return self._ledger.write(complete)
+            return self._ledger.write(complete, False)
         except EnvironmentProblem:
             spooled = spool.keep(self._settings, claim, response)
-        stored = self._ledger.insist(complete)
+        stored = self._ledger.insist(complete, True)
         if stored is not None and spooled is not None:
             was_there = spool.drop(spooled)
             return stored or not was_there  # a worker that started meanwhile stored it from there

@@ -283,10 +283,10 @@ class _Engine:
     def give_back(self, most: int | None = None) -> int:
         with self._lock:
             waiting = [a for a in self._asked.values() if Stage.GENERATE not in a.stages][::-1][:most]
-        for asker in waiting:
-            self._server.forget(asker.id)
+        dropped = [asker for asker in waiting if self._server.forget(asker.id)]
+        for asker in dropped:
             asker.let_go(Released("the process leaves this run"))
-        return len(waiting)
+        return len(dropped)
 
     def drain(self) -> None:
         with self._lock:

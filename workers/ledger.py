@@ -13,12 +13,15 @@ from videval.db.records import Claim
 from videval.db.session import Connection, Database
 from videval.errors import EnvironmentProblem
 from videval.types import Stage
-from workers.writer import Entry, GivenUp, Urgency, Writer
+from workers.writer import LONGEST_PAUSE, Entry, GivenUp, Urgency, Writer
 
 __all__ = ["Held", "Ledger", "Trouble"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+RENEWALS = 3
+"""Times in a lease that a worker tries to write, however long the database is away: when it is back, nobody is given
+up for one lease period, and by then all have renewed theirs."""
 DRAIN_PATIENCE = 10.0
 """Seconds that a draining worker waits for a database that is gone before it keeps its answers on disk."""
 
@@ -52,9 +55,12 @@ class Trouble(StrEnum):
 
 
 class Ledger:
-    """The one owner of what a worker holds and of what it says is wrong with it."""
+    """The one owner of what a worker holds and of what it says is wrong with it.
 
-    def __init__(self, database: Database) -> None:
+    `lease`: seconds that a claim holds.
+    """
+
+    def __init__(self, database: Database, *, lease: float) -> None:
         self.draining = threading.Event()
         self.ending = threading.Event()
         self._draining_since = 0.0
@@ -62,7 +68,11 @@ class Ledger:
         self._troubles: dict[Trouble, str] = {}
         self._lock = threading.Lock()
         self._writer = Writer(
-            database, ending=self.ending, has_waited_enough=self._drained_long_enough, on_try=self._on_try
+            database,
+            longest_pause=min(LONGEST_PAUSE, lease / RENEWALS),
+            ending=self.ending,
+            has_waited_enough=self._drained_long_enough,
+            on_try=self._on_try,
         )
 
     # what is in hand

@@ -56,7 +56,7 @@ class Worker:
         self.identity = identity(settings, held_device)
         self.engine: AnyEngine = engine or Engine(settings, held_device.device, keep_fds=held_device.fds)
         self.decoders = Decoders(settings, keep_fds=held_device.fds)
-        self.ledger = Ledger(database)
+        self.ledger = Ledger(database, lease=settings.lease)
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.refuses: frozenset[str] = frozenset()
         self.look_ahead = LookAhead(settings.look_ahead, fixed="look_ahead" in settings.model_fields_set)

@@ -13,7 +13,7 @@ from typing import Any
 from videval.db.session import PATIENCE, Connection, Database
 from videval.errors import DatabaseUnavailable, EnvironmentProblem
 
-__all__ = ["Entry", "GivenUp", "Urgency", "Writer"]
+__all__ = ["LONGEST_PAUSE", "Entry", "GivenUp", "Urgency", "Writer"]
 
 log = logging.getLogger(__name__)
 MOST = 200
@@ -55,19 +55,22 @@ class Entry:
 class Writer:
     """One thread that commits everything that is in line, in order, in one transaction, and then wakes who waited.
 
-    An entry that the database refuses, or that raises, fails alone. `ending`: no more patience with a database that
-    is away; `has_waited_enough` is asked after each vain try; `on_try` hears the problem of each, or None.
+    An entry that the database refuses, or that raises, fails alone. `longest_pause`: seconds between two tries while
+    the database is away, at most; `ending`: no more patience with one that is; `has_waited_enough` is asked after each
+    vain try; `on_try` hears the problem of each, or None.
     """
 
     def __init__(
         self,
         database: Database,
         *,
+        longest_pause: float,
         ending: threading.Event,
         has_waited_enough: Callable[[], bool],
         on_try: Callable[[EnvironmentProblem | None], None],
     ) -> None:
         self._database = database
+        self._longest_pause = longest_pause
         self._ending = ending
         self._has_waited_enough = has_waited_enough
         self._on_try = on_try
@@ -169,7 +172,7 @@ class Writer:
             log.warning("%d notes of what requests are doing were not written", len(dropped))
         self._on_try(error)
         _fail([entry for entry in left if entry.urgency is not Urgency.INSISTED], error)
-        pause = min(FIRST_PAUSE * 2**self._in_vain, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2**self._in_vain, self._longest_pause)
         self._in_vain += 1
         if kept and (self._ending.wait(pause) or self._has_waited_enough()):
             _fail(kept, GivenUp())

@@ -139,7 +139,7 @@ def test_sigterm_drains_a_worker_and_nothing_is_lost(home: Home, clips: list[str
     while not home.counts().done:
         time.sleep(0.1)
     first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=30) == 0
+    assert first.wait(timeout=60) == 0
     counts = home.counts()
     assert counts.running == 0 and counts.queued > 0
     home.worker()

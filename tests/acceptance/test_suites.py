@@ -130,13 +130,19 @@ def test_lists_that_are_stopped_go_on_where_they_were(home: Home) -> None:
     home.folder.joinpath("slow.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     lists = ["run", "--data", "slow.jsonl", "cars.jsonl", "--model", "fake", "fake_server:2", "--devices", "cpu:0"]
     home.environ["VIDEVAL_BATCH_SIZE"] = "2"
-    started = subprocess.Popen([BIN / "videval", *lists], env=home.environ, cwd=home.folder, stdout=subprocess.PIPE)
+    started = subprocess.Popen(
+        [BIN / "videval", *lists],
+        env=home.environ,
+        cwd=home.folder,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background job ignores
+    )
     try:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not answered(home):
             time.sleep(0.2)
         started.send_signal(signal.SIGINT)
-        said, _ = started.communicate(timeout=60)
+        said, _ = started.communicate(timeout=120)
     finally:
         started.kill()
     assert started.returncode == 130 and b"the same command goes on" in said

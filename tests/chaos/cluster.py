@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import func, select, text
+from sqlalchemy import func, make_url, select, text
 
 from tests.questions import order
 from tests.servers import Postgres, TcpRedis
@@ -36,7 +36,7 @@ __all__ = ["Cluster", "Process", "new_cluster", "questions"]
 ROOT = Path(__file__).parents[2]
 FAULTS = Path(__file__).parent / "faults"
 QUICK = {
-    "VIDEVAL_LEASE": "2",
+    "VIDEVAL_LEASE": "10",  # outlasts a busy machine's pauses: who lives is not given up, and nothing is repeated
     "VIDEVAL_HEARTBEAT": "0.5",
     "VIDEVAL_RECONCILE": "0.5",
     "VIDEVAL_DISPATCH": "0.3",
@@ -94,6 +94,11 @@ class Cluster:
         """A client of this cluster's broker."""
         url = self.redis.url if self.redis else f"unix://{next(self.runtime.glob('*/redis.sock'))}"
         return Redis.from_url(url)
+
+    @property
+    def database_name(self) -> str:
+        """PostgreSQL's name of this cluster's database."""
+        return make_url(self.settings.database).database or ""
 
     # what runs
 

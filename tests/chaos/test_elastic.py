@@ -10,12 +10,6 @@ from videval.db import runs
 from videval.types import RunState
 
 
-@pytest.fixture(autouse=True)
-def patient(cluster: Cluster) -> None:
-    """Nobody dies here: a lease that outlasts a busy machine's pauses, so that nothing at all may be repeated."""
-    cluster.environ["VIDEVAL_LEASE"] = "10"
-
-
 def test_workers_join_and_leave_and_nothing_is_generated_twice(cluster: Cluster, full_size: bool):
     count = 300 if full_size else 80
     run_id = cluster.enqueue(questions(count, latency_ms=(600, 1200)))
@@ -54,25 +48,25 @@ def test_a_second_signal_ends_a_worker_now_and_its_request_is_given_back(cluster
     cluster.wait("it to drain", lambda: [w.state for w in cluster.workers()] == ["draining"])
     time.sleep(0.6)  # several within half a second are one
     worker.send_signal(second)
-    worker.wait(15)
+    worker.wait(60)
     counts = cluster.counts(run_id)
     assert (counts.queued, counts.running) == (1, 0) and not cluster.processes("engine")
     assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0")
 
 
 def test_pause_resume_and_cancel_act_within_seconds(cluster: Cluster):
-    run_id = cluster.enqueue(questions(200, latency_ms=(100, 200)))
+    run_id = cluster.enqueue(questions(400, latency_ms=(100, 200)))
     cluster.start_worker()
     cluster.wait_answers(run_id, 8)
     cluster.database.write(lambda c: runs.set_state(c, run_id, RunState.PAUSED))
-    cluster.wait("nothing running", lambda: cluster.counts(run_id).running == 0, 20)
+    cluster.wait("nothing running", lambda: cluster.counts(run_id).running == 0)
     paused = cluster.counts(run_id).done
     time.sleep(2)
-    assert cluster.counts(run_id).done == paused < 200
+    assert cluster.counts(run_id).done == paused < 400
     cluster.database.write(lambda c: runs.set_state(c, run_id, RunState.ACTIVE))
-    cluster.wait_answers(run_id, paused + 8, 30)
+    cluster.wait_answers(run_id, paused + 8)
     cluster.database.write(lambda c: runs.cancel(c, run_id))
-    cluster.wait("it to be finished", lambda: cluster.counts(run_id).finished, 5)
+    cluster.wait("it to be finished", lambda: cluster.counts(run_id).finished, 30)
     settled = cluster.counts(run_id)
     time.sleep(2)
     assert cluster.counts(run_id) == settled and settled.cancelled > 0

@@ -46,11 +46,11 @@ def test_every_kind_of_poison_fails_alone_with_its_reason(cluster: Cluster, full
     rows |= {f"r{50 + 7 * i}": {"fake_fault": fault} for i, fault in enumerate(FAULTS)}
     expected = {str(3 * i): DEADLY.get(name, "video") for i, name in enumerate(videos)}
     expected |= {str(50 + 7 * i): kind for i, kind in enumerate(FAULTS.values())}
-    run_id = cluster.enqueue(questions(count, latency_ms=(10, 60), **rows), max_attempts=3)
+    run_id = cluster.enqueue(questions(count, latency_ms=(10, 60), **rows), max_attempts=2)
     break_videos(cluster.folder / "data")
     cluster.environ |= {
-        "VIDEVAL_DECODE_DEADLINE": "5",
-        "VIDEVAL_GENERATE_DEADLINE": "8",
+        "VIDEVAL_DECODE_DEADLINE": "12",
+        "VIDEVAL_GENERATE_DEADLINE": "12",
         "VV_TEST_VIDEOS": "1",
         "VV_TEST_ENGINE_BYTES": str(2 * 2**30),
     }

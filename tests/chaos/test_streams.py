@@ -15,10 +15,10 @@ def test_a_server_s_poison_fails_with_its_reason_and_its_company_is_answered_wit
     expected = {str(9 * i + 5): kind for i, kind in enumerate(FAULTS.values())}
     asked = questions(count, latency_ms=(5, 150), **rows)
     run_id = cluster.enqueue(asked, model="fake_server:64", max_attempts=2)
-    cluster.environ["VIDEVAL_GENERATE_DEADLINE"] = "2"
+    cluster.environ["VIDEVAL_GENERATE_DEADLINE"] = "5"
     for _ in range(2):
         cluster.start_worker()
-    cluster.wait_done(run_id, 120)
+    cluster.wait_done(run_id, 240)
     assert cluster.failed(run_id) == expected
     cluster.assert_single(run_id)
     struck = cluster.rows("SELECT status FROM requests WHERE strikes > 0")

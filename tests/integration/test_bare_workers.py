@@ -49,7 +49,7 @@ def test_an_api_seat_answers_for_the_endpoint_and_the_device_for_the_rest(cluste
 
 def test_what_the_first_worker_has_not_begun_at_the_end_goes_to_the_idle_one(cluster: Cluster) -> None:
     cluster.start_worker("cpu:0", VIDEVAL_BATCH_SIZE="1", VIDEVAL_LOOK_AHEAD="5")
-    run_id = cluster.enqueue(questions(6, latency_ms=(1500, 1500), videos=1))
+    run_id = cluster.enqueue(questions(6, latency_ms=(3000, 3000), videos=1))
     cluster.wait("the first worker to hold all", lambda: cluster.counts(run_id).queued == 0)
     cluster.start_worker("cpu:1", VIDEVAL_BATCH_SIZE="1", VIDEVAL_LOOK_AHEAD="5")
     cluster.wait_done(run_id)

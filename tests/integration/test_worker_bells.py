@@ -186,7 +186,7 @@ def test_a_model_that_nobody_asks_for_any_more_is_no_trouble(worker, database, t
 
 
 def test_troubles_are_told_together_and_end_one_by_one(database):
-    kept = ledger.Ledger(database)
+    kept = ledger.Ledger(database, lease=60)
     kept.note(ledger.Trouble.DATA, "no data")
     kept.note(ledger.Trouble.DATABASE, "no database")
     kept.note(ledger.Trouble.DATA, "no data at all")

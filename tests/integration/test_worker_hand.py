@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.one_worker import LockedWorker, end, new_worker, stored, work_of
-from tests.questions import make_run, request_ids, row_of, samples
+from tests.questions import make_run, request_ids, row_of, samples, take
 from tests.servers import wait_for
 from videval.asking import asking
 from videval.db import claims, requests
@@ -232,25 +232,29 @@ def test_who_was_generated_beside_others_when_the_engine_died_runs_alone_and_is_
 
 
 @pytest.fixture
-def outage(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Takes the database away, and gives it back."""
-    real, away = worker.database.write, [False]
+def over(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """An outage: the database is away from the first answer on, until it is over."""
+    write, ask, away = worker.database.write, worker.engine.ask, threading.Event()
 
-    def write(*args: Any, **more: Any) -> Any:
-        if away[0]:
+    def answered(*args: Any, **more: Any) -> Any:
+        answer = ask(*args, **more)
+        away.set()
+        return answer
+
+    def written(*args: Any, **more: Any) -> Any:
+        if away.is_set():
             raise DatabaseUnavailable("the server closed the connection")
-        return real(*args, **more)
+        return write(*args, **more)
 
-    monkeypatch.setattr(worker.database, "write", write)
-    return lambda is_away: away.__setitem__(0, is_away)
+    monkeypatch.setattr(worker.engine, "ask", answered)
+    monkeypatch.setattr(worker.database, "write", written)
+    return away.clear
 
 
-def begin(worker: Worker, request_id: int, outage: Callable[[bool], None]) -> threading.Thread:
-    """A request whose answer comes while the database is away."""
+def begin(worker: Worker, request_id: int) -> threading.Thread:
+    """A request whose answer comes when the database is away."""
     thread = threading.Thread(target=worker.answer, args=(request_id,))
     thread.start()
-    wait_for("it to be generated", lambda: stages(worker) == [Stage.GENERATE], 30)
-    outage(True)
     return thread
 
 
@@ -259,39 +263,60 @@ def spooled(settings: Settings) -> list[Path]:
 
 
 def test_while_the_database_is_away_an_answer_is_on_disk_at_once_and_goes_when_it_is_stored(
-    worker: Worker, database: Database, settings: Settings, tmp_path: Path, outage: Callable[[bool], None]
+    worker: Worker, database: Database, settings: Settings, tmp_path: Path, over: Callable[[], None]
 ) -> None:
-    (request_id,) = one_clip(worker, database, tmp_path, 1, latency_ms=600)
-    thread = begin(worker, request_id, outage)
+    (request_id,) = one_clip(worker, database, tmp_path, 1)
+    thread = begin(worker, request_id)
     wait_for("it to be on disk", lambda: len(spooled(settings)) == 1, 30)
     assert stored(database) == 0
-    outage(False)
+    over()
     thread.join(30)
     assert stored(database) == 1 and spooled(settings) == []
 
 
 def test_an_answer_that_a_new_worker_stored_from_the_spool_meanwhile_is_not_called_refused(
-    worker: Worker, database: Database, settings: Settings, tmp_path: Path, outage: Callable[[bool], None]
+    worker: Worker, database: Database, settings: Settings, tmp_path: Path, over: Callable[[], None]
 ) -> None:
-    (request_id,) = one_clip(worker, database, tmp_path, 1, latency_ms=600)
-    thread = begin(worker, request_id, outage)
+    (request_id,) = one_clip(worker, database, tmp_path, 1)
+    thread = begin(worker, request_id)
     wait_for("it to be on disk", lambda: len(list(settings.spool_path.glob("*.json"))) == 1, 30)
     assert spool.replay(settings, database) == 1
-    outage(False)
+    over()
     thread.join(30)
     ended = worker.answerer.ended
     assert stored(database) == 1 and (ended.done, ended.refused) == (1, 0) and spooled(settings) == []
 
 
+@pytest.mark.parametrize("is_succeeded", [False, True])
+def test_an_answer_that_outlived_its_lease_in_an_outage_counts_unless_somebody_else_has_the_request_by_now(
+    worker: Worker,
+    database: Database,
+    settings: Settings,
+    tmp_path: Path,
+    over: Callable[[], None],
+    is_succeeded: bool,
+) -> None:
+    (request_id,) = one_clip(worker, database, tmp_path, 1)
+    thread = begin(worker, request_id)
+    wait_for("it to be on disk", lambda: len(list(settings.spool_path.glob("*.json"))) == 1, 30)
+    database.write(requests.expire_workers, [worker.identity.id])
+    assert not is_succeeded or take(database, request_id, "w2") is not None
+    over()
+    thread.join(30)
+    ended = worker.answerer.ended
+    assert (ended.done, ended.refused) == ((0, 1) if is_succeeded else (1, 0))
+    assert stored(database) == ended.done and spooled(settings) == []
+
+
 def test_a_spool_that_cannot_be_written_loses_no_answer_while_the_worker_lives(
-    worker: Worker, database: Database, settings: Settings, tmp_path: Path, outage: Callable[[bool], None], caplog: Any
+    worker: Worker, database: Database, settings: Settings, tmp_path: Path, over: Callable[[], None], caplog: Any
 ) -> None:
     settings.home_path.mkdir(parents=True, exist_ok=True)
     settings.spool_path.write_text("a file where the folder should be")
-    (request_id,) = one_clip(worker, database, tmp_path, 1, latency_ms=600)
-    thread = begin(worker, request_id, outage)
+    (request_id,) = one_clip(worker, database, tmp_path, 1)
+    thread = begin(worker, request_id)
     wait_for("it to be said", lambda: "cannot be kept" in caplog.text, 30)
-    outage(False)
+    over()
     thread.join(30)
     assert stored(database) == 1
 

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -26,6 +27,20 @@ def last_attempt(database: Database, request_id: int):
     query = select(*AttemptRow.__table__.c).where(AttemptRow.request_id == request_id).order_by(AttemptRow.attempt)
     with database.read() as connection:
         return connection.execute(query).all()[-1]
+
+
+@pytest.fixture
+def may_answer(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """What is generated is answered when this is set, however long that takes."""
+    real, event = worker.engine.ask, threading.Event()
+
+    def ask(*args: Any, **more: Any) -> Any:
+        answer = real(*args, **more)
+        assert event.wait(60)
+        return answer
+
+    monkeypatch.setattr(worker.engine, "ask", ask)
+    return event
 
 
 # requests
@@ -136,15 +151,16 @@ def test_what_waits_for_one_model_never_reaches_another(worker, database, tmp_pa
     assert stored(database) == 0 and {row_of(database, i).status for i in ids} == {"queued"}
 
 
-def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, database, tmp_path, caplog):
-    (request_id,) = ready(worker, database, tmp_path, {0: {"latency_ms": 1500}})
+def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, database, tmp_path, caplog, may_answer):
+    (request_id,) = ready(worker, database, tmp_path)
     thread = threading.Thread(target=worker.answer, args=(request_id,))
     thread.start()
     wait_for("it to be generated", lambda: [h.stage for h in worker.held()] == ["generate"], 30)
     gone = update(RequestRow).values(lease_expires_at=1.0)
     database.write(lambda c: c.execute(gone))
     take(database, request_id, "successor")
-    thread.join()
+    may_answer.set()
+    thread.join(60)
     assert worker.answerer.ended.refused == 1 and stored(database) == 0 and "answer refused" in caplog.text
 
 
@@ -152,7 +168,7 @@ def test_an_answer_whose_lease_was_lost_is_refused_counted_and_said(worker, data
 
 
 def test_draining_takes_nothing_more_and_finishes_what_generates(worker, database, tmp_path):
-    ids = ready(worker, database, tmp_path, {i: {"latency_ms": 1200} for i in range(6)}, count=6)
+    ids = ready(worker, database, tmp_path, {i: {"latency_ms": 2500} for i in range(6)}, count=6)
     with ThreadPoolExecutor(6) as pool:
         for request_id in ids:
             pool.submit(worker.answer, request_id)
@@ -201,13 +217,16 @@ FULL = EnvironmentProblem("database sqlite: the disk is full", hint="free some s
 
 
 @pytest.mark.parametrize("error", [GONE, FULL], ids=["gone", "full"])
-def test_an_answer_in_hand_is_kept_until_the_database_is_back(worker, database, tmp_path, monkeypatch, error):
-    (request_id,) = ready(worker, database, tmp_path, {0: {"latency_ms": 1000}})
+def test_an_answer_in_hand_is_kept_until_the_database_is_back(
+    worker, database, tmp_path, monkeypatch, error, may_answer
+):
+    (request_id,) = ready(worker, database, tmp_path)
     outage = Outage(worker, monkeypatch, error)
     thread = threading.Thread(target=worker.answer, args=(request_id,))
     thread.start()
-    wait_for("it to be in work", lambda: worker.held() and worker.held()[0].stage != "claimed", 30)
+    wait_for("it to be generated", lambda: worker.held() and worker.held()[0].stage == "generate", 30)
     outage.begin()
+    may_answer.set()
     wait_for("it to try to store", lambda: worker.held()[0].stage == "store" and outage.tries >= 2, 30)
     wait_for("it to say so", lambda: worker.message == str(error), 30)
     outage.end()
@@ -216,14 +235,15 @@ def test_an_answer_in_hand_is_kept_until_the_database_is_back(worker, database, 
 
 
 def test_a_worker_that_must_end_meanwhile_keeps_it_on_disk_and_the_next_one_stores_it(
-    worker, database, settings, tmp_path, monkeypatch
+    worker, database, settings, tmp_path, monkeypatch, may_answer
 ):
-    (request_id,) = ready(worker, database, tmp_path, {0: {"fake_answer": "kept \x00 \ud800", "latency_ms": 500}})
+    (request_id,) = ready(worker, database, tmp_path, {0: {"fake_answer": "kept \x00 \ud800"}})
     outage = Outage(worker, monkeypatch, GONE)
     thread = threading.Thread(target=worker.answer, args=(request_id,))
     thread.start()
     wait_for("it to be generated", lambda: worker.held() and worker.held()[0].stage == "generate", 30)
     outage.begin()
+    may_answer.set()
     wait_for("it to try to store", lambda: worker.held()[0].stage == "store", 30)
     worker.close()
     thread.join(30)

@@ -263,8 +263,8 @@ def test_what_is_forgotten_while_it_waits_is_never_generated_and_hears_nothing(w
     world.hold()
     dropped, kept = world.ask("dropped"), world.ask("kept")
     wait_for("them to wait", lambda: Stage.WAIT in kept.stages)
-    world.batcher.forget(dropped.ask.id)
-    world.batcher.forget(12345)
+    assert world.batcher.forget(dropped.ask.id)
+    assert not world.batcher.forget(12345)
     world.release(kept)
     assert kept.text() == "kept" and world.model.batches[1:] == [["kept"]] and not dropped.outcome.done()
 
@@ -288,7 +288,7 @@ def test_what_is_forgotten_hears_of_no_failure_either(world: World) -> None:
 
 def test_what_is_forgotten_too_late_is_answered(world: World) -> None:
     held = world.hold()
-    world.batcher.forget(held.ask.id)
+    assert not world.batcher.forget(held.ask.id)
     world.release()
     assert held.text() == "held"
 

@@ -210,4 +210,4 @@ def test_no_letter_is_read_from_words_alone(text: str) -> None:
 def test_a_hostile_text_does_not_hang(text: str) -> None:
     started = time.monotonic()
     extract_choice("x" + text + "x", "ABCD")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30

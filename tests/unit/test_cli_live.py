@@ -7,7 +7,6 @@ import shutil
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from rich.console import Console
 
 from tests.cli import Call, terminal
 from tests.seeding import settings_for
-from tests.servers import free_port
+from tests.servers import free_port, wait_for
 from videval.cli import busy, live, overview, progress
 from videval.cli import console as consoles
 from videval.cli.paced import Paced
@@ -248,11 +247,16 @@ def test_what_takes_long_says_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(busy, "SILENCE", 0.05)
     monkeypatch.setattr(busy, "PERIOD", 0.05)
+    said: list[str] = []
+
+    def lines() -> list[str]:
+        said.append(capsys.readouterr().err)
+        return "".join(said).splitlines()
+
     with busy.busy("writing requests") as tell:
         tell(3000, 20000)
-        time.sleep(0.3)
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) >= 2 and lines[0].startswith("writing requests: 3,000 of 20,000, ")
+        wait_for("it to be said again", lambda: len(lines()) >= 2)
+    assert lines()[0].startswith("writing requests: 3,000 of 20,000, ")
 
 
 def test_what_is_over_soon_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

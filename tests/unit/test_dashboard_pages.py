@@ -464,8 +464,8 @@ def test_a_hundred_thousand_requests_are_no_trouble(database: Database, opened: 
     add_worker(database, "gpu0@host")
     for page in PAGES:
         at = opened(page)
-        began = time.monotonic()
+        began = time.process_time()
         at.run()
-        assert time.monotonic() - began < 3.0, page
+        assert time.process_time() - began < 3.0, f"{page} takes so many seconds of work"
     at = opened("samples", outcome="failed")
     assert len(table(at, "Samples")) == 25

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,14 @@ class Asker:
         self.engine.load(model_spec(model), key, dtype)
 
     def ask(
-        self, said: str = "", *, key: str = "k", clip: Clip | None = None, alone: bool = False, **row: Any
+        self,
+        said: str = "",
+        *,
+        key: str = "k",
+        clip: Clip | None = None,
+        alone: bool = False,
+        on_stage: Callable[[Stage], object] | None = None,
+        **row: Any,
     ) -> Asked:
         """Ask, and come back when the engine has it."""
         asked = Asked()
@@ -69,11 +76,14 @@ class Asker:
         prompt = Prompt(parts=(Video(), Text(text="?")), clips=(clip,) if clip else (), steering=steering)
         begun = threading.Event()
 
+        def entered(stage: Stage) -> None:
+            asked.stages.append(stage)
+            if on_stage is not None:
+                on_stage(stage)
+
         def call() -> Answer:
             begun.set()
-            return self.engine.ask(
-                prompt, SETTINGS, alone=alone, together="", load_key=key, on_stage=asked.stages.append
-            )
+            return self.engine.ask(prompt, SETTINGS, alone=alone, together="", load_key=key, on_stage=entered)
 
         asked.answer = self._pool.submit(call)
         assert begun.wait(20)
@@ -347,6 +357,20 @@ def test_the_newest_that_have_not_begun_are_given_back_and_the_others_answered(
     assert isinstance(middle.error(), Released) and isinstance(young.error(), Released)
     assert (busy.text(), old.text()) == ("busy", "old") and started(log) == ["busy", "old"]
     assert made.engine.give_back() == 0
+
+
+def test_what_the_engine_began_before_the_worker_heard_of_it_is_answered_although_it_was_asked_back(
+    made: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be generated, thrown away, and generated again by somebody else."""
+    log, may_hear = tmp_path / "log", threading.Event()
+    monkeypatch.setenv("VIDEVAL_FAKE_LOG", str(log))
+    made.load()
+    begun = made.ask("begun", on_stage=lambda stage: may_hear.wait(20))
+    wait_for("it to be generated, unheard", lambda: started(log) == ["begun"])
+    made.engine.drain()
+    may_hear.set()
+    assert begun.text() == "begun" and started(log) == ["begun"]
 
 
 def test_draining_finishes_what_is_generated_releases_the_rest_and_takes_nothing_more(asker: Asker) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -16,21 +17,23 @@ from videval.types import Answer, Ask, GenerationSettings, Prompt, Stage, Text
 
 
 class Heard:
-    """A caller that notes what it hears; `ended` has who has ended, in order."""
+    """A caller that notes what it hears; `story` has who began and who ended, in order."""
 
-    def __init__(self, said: str, ended: list[str]) -> None:
-        self.said, self.stages, self._ended = said, list[Stage](), ended
+    def __init__(self, said: str, story: list[str]) -> None:
+        self.said, self.stages, self._story = said, list[Stage](), story
         self.outcome: Future[Answer] = Future()
 
     def entered(self, stage: Stage) -> None:
         self.stages.append(stage)
+        if stage is Stage.GENERATE:
+            self._story.append(f"{self.said} begins")
 
     def answered(self, answer: Answer) -> None:
-        self._ended.append(self.said)
+        self._story.append(f"{self.said} ends")
         self.outcome.set_result(answer)
 
     def failed(self, error: VidevalError) -> None:
-        self._ended.append(self.said)
+        self._story.append(f"{self.said} ends")
         self.outcome.set_exception(error)
 
     @property
@@ -44,7 +47,7 @@ class Streams:
     def __init__(self) -> None:
         loaded = load_model(model_spec("fake_server:2"), devices=[])
         assert isinstance(loaded, FakeServer)
-        self.server, self.ended = loaded, list[str]()
+        self.server, self.story = loaded, list[str]()
         self.broken: Future[None] = Future()
         self._asked = 0
         self._thread = threading.Thread(target=self._drive, daemon=True)
@@ -59,16 +62,16 @@ class Streams:
     def ask(self, said: str, *, alone: bool = False, **row: Any) -> Heard:
         self._asked += 1
         prompt = Prompt(parts=(Text(text="?"),), steering={"fake_answer": said, **row})
-        heard = Heard(said, self.ended)
+        heard = Heard(said, self.story)
         self.server.ask(Ask(id=self._asked, prompt=prompt, settings=GenerationSettings(), alone=alone), heard)
         return heard
 
-    def forget_all(self) -> None:
-        for id_ in range(1, self._asked + 1):
-            self.server.forget(id_)
+    def at_once(self) -> AbstractContextManager[Any]:
+        """What is asked within comes to the server together."""
+        return self.server._changed
 
     def close(self) -> None:
-        self.forget_all()
+        """Ends by a broken device, for which one of the streams must be free."""
         self.ask("the end", fake_fault="device")
         self._thread.join(20)
         assert not self._thread.is_alive()
@@ -100,22 +103,32 @@ def test_it_answers_as_many_at_once_as_it_has_streams_and_the_quick_ones_first(s
     quick = [streams.ask(str(i)) for i in range(3)]
     assert [heard.outcome.result(20).generation.text for heard in quick] == ["0", "1", "2"]
     assert slow.stages == [Stage.PREPARE, Stage.GENERATE] and slow.is_generated
-    streams.forget_all()
-    both = [streams.ask("old", latency_ms=30), streams.ask("young")]
-    assert all(heard.outcome.result(20) for heard in both) and streams.ended == ["0", "1", "2", "young", "old"]
+
+
+def test_of_those_that_are_done_the_youngest_is_answered_first(streams: Streams) -> None:
+    with streams.at_once():
+        both = [streams.ask("old", latency_ms=30), streams.ask("young")]
+    assert all(heard.outcome.result(20) for heard in both)
+    assert streams.story == ["old begins", "young begins", "young ends", "old ends"]
 
 
 def test_who_runs_alone_waits_until_nothing_else_runs_and_all_others_wait_for_it(streams: Streams) -> None:
-    first = streams.ask("first", fake_fault="stall")
-    wait_for("it to be generated", lambda: first.is_generated)
-    alone = streams.ask("alone", alone=True, fake_fault="stall")
-    behind = streams.ask("behind")
-    assert not alone.stages and not behind.stages
-    streams.server.forget(1)
-    wait_for("it to be generated", lambda: alone.is_generated)
-    assert not behind.stages
-    streams.server.forget(2)
+    with streams.at_once():
+        streams.ask("first", latency_ms=30)
+        streams.ask("alone", alone=True, latency_ms=30)
+        behind = streams.ask("behind")
     assert behind.outcome.result(20).generation.text == "behind"
+    assert streams.story == [f"{who} {what}" for who in ("first", "alone", "behind") for what in ("begins", "ends")]
+
+
+def test_only_what_has_no_place_yet_can_be_dropped(streams: Streams) -> None:
+    begun = streams.ask("begun", latency_ms=300)
+    wait_for("it to be generated", lambda: begun.is_generated)
+    with streams.at_once():
+        alone, behind = streams.ask("alone", alone=True), streams.ask("behind")
+        assert streams.server.forget(2) and not streams.server.forget(1)
+    assert behind.outcome.result(20) and begun.outcome.result(20) and not streams.server.forget(1)
+    assert alone.stages == [] and not alone.outcome.done()
 
 
 def test_an_error_is_that_stream_s_and_a_broken_device_is_the_whole_server_s(streams: Streams) -> None:

@@ -236,4 +236,4 @@ def test_a_hostile_response_does_not_hang(raw: str) -> None:
     parse_pack_answer(raw)
     parse_pack_answer(raw, strict=True)
     read_pack(raw, IDS)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 30

@@ -54,8 +54,7 @@ def database() -> FakeDatabase:
 @pytest.fixture
 def ledger(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     monkeypatch.setattr(writers, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(writers, "LONGEST_PAUSE", 0.05)
-    made = Ledger(database)  # type: ignore[arg-type]
+    made = Ledger(database, lease=0.15)  # type: ignore[arg-type]
     yield made
     database.gate.set()
     made.end()
@@ -162,6 +161,19 @@ def test_who_insists_waits_until_the_database_is_back(ledger: Ledger, database: 
     assert ledger.message is None
 
 
+def test_however_long_the_database_is_away_it_is_tried_several_times_in_a_lease(
+    database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is back, nobody but this worker is slow to notice, and what it holds is given up."""
+    pauses: list[float] = []
+    made = Ledger(database, lease=6)  # type: ignore[arg-type]
+    monkeypatch.setattr(made.ending, "wait", lambda pause: pauses.append(pause) or len(pauses) == 8)
+    database.away = True
+    assert made.insist(lambda c: 1) is None
+    assert pauses[:3] == [0.2, 0.4, 0.8] and pauses[-3:] == [2.0, 2.0, 2.0]
+    made.close(10)
+
+
 def test_a_plain_write_hears_at_once_that_the_database_is_away(ledger: Ledger, database: FakeDatabase) -> None:
     database.away = True
     with pytest.raises(DatabaseUnavailable, match="nobody answers"):
@@ -253,7 +265,7 @@ def chore(connection: Connection, name: str) -> str:
 
 
 def test_on_a_real_database_the_refused_one_leaves_nothing_and_the_others_are_there(sqlite: Database) -> None:
-    real, names = Ledger(sqlite), [f"{n}" for n in range(20)]
+    real, names = Ledger(sqlite, lease=60), [f"{n}" for n in range(20)]
 
     def poisoned(connection: Connection) -> None:
         chore(connection, "half")
@@ -271,7 +283,7 @@ def test_on_a_real_database_the_refused_one_leaves_nothing_and_the_others_are_th
 
 
 def test_twenty_threads_share_far_fewer_transactions(sqlite: Database) -> None:
-    real, began = Ledger(sqlite), threading.Barrier(20)
+    real, began = Ledger(sqlite, lease=60), threading.Barrier(20)
     transactions: list[int] = []
     original = sqlite.write
 

@@ -105,7 +105,7 @@ def complete(
     True also if this attempt's answer is stored already: a connection that breaks while it commits cannot say so.
 
     `resurrect` also takes the answer of an attempt that was given up but not yet succeeded by another one (an
-    answer that was spooled to disk).
+    answer that an outage held up).
     """
     if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
         return _is_stored(connection, claim)

@@ -55,12 +55,12 @@ class FakeServer:
             self._waiting[ask.id] = _Stream(ask=ask, caller=caller, asked_at=time.monotonic())
             self._changed.notify()
 
-    def forget(self, id: int) -> None:
-        """Drop an Ask, also one that has begun."""
+    def forget(self, id: int) -> bool:
+        """Drop an Ask that has no place yet, and say whether it was."""
         with self._changed:
-            self._waiting.pop(id, None)
-            self._begun.pop(id, None)
-            self._changed.notify()
+            is_dropped = self._waiting.pop(id, None) is not None
+            self._changed.notify()  # it may have been what all others waited for
+            return is_dropped
 
     def describe(self) -> Mapping[str, str]:
         """As the model does."""

@@ -90,10 +90,13 @@ class ObjectServer:
             self._line.append((ask, caller))
             self._changed.notify_all()
 
-    def forget(self, id: int) -> None:
-        """Drop one that has not begun."""
+    def forget(self, id: int) -> bool:
+        """Drop one that has not begun, and say whether it was."""
         with self._changed:
-            self._line = deque(pair for pair in self._line if pair[0].id != id)
+            left = deque(pair for pair in self._line if pair[0].id != id)
+            is_dropped = len(left) < len(self._line)
+            self._line = left
+            return is_dropped
 
     def run(self) -> None:
         """Answer until `close`; what is on its way then goes on in threads that hold nobody."""

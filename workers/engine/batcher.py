@@ -73,10 +73,10 @@ class Batcher:
             self._to_prepare.append(ask.id)
             self._changed.notify_all()
 
-    def forget(self, id: int) -> None:
-        """Drop an Ask that is not being generated yet; one that is gets its answer."""
+    def forget(self, id: int) -> bool:
+        """Drop an Ask that is in no batch yet, and say whether it was; one that is gets its answer."""
         with self._changed:
-            self._waiting.pop(id, None)
+            return self._waiting.pop(id, None) is not None
 
     def describe(self) -> Mapping[str, str]:
         """As the model does."""

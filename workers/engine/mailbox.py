@@ -70,16 +70,18 @@ class Mailbox:
         return asked.answer.result()
 
     def give_back(self, most: int | None = None) -> int:
-        """Let go of the newest that are not being generated, `most` of them or all; returns how many there were."""
+        """Let go of the newest that are not being generated, `most` of them or all; returns how many there were.
+
+        The process that has them has the last word: what it began, and was not heard of yet, is answered.
+        """
         with self._changed:
             free = [id_ for id_ in self._hand if not self._flight.is_generated(id_)]
             chosen = sorted(free, reverse=True)[:most]
-            asked = self._pop(chosen)
-            if self._server is not None and chosen:
+            if self._server is None:
+                self._release(chosen)
+            elif chosen:
                 self._server.send({"op": "forget", "ids": chosen})
-        for one in asked:
-            one.answer.set_exception(Released("given back before it was generated"))
-        return len(asked)
+        return len(chosen)
 
     def close(self) -> None:
         """Take nothing more, let go of what is not being generated."""
@@ -122,6 +124,9 @@ class Mailbox:
             case "failed":
                 for one in self._land(message["id"]):
                     one.answer.set_exception(error_from(message))
+            case "forgotten":
+                with self._changed:
+                    self._release(message["ids"])
 
     def deadline(self) -> float | None:
         """When the process will have taken too long for something, of time.monotonic()."""
@@ -164,6 +169,11 @@ class Mailbox:
     def _land(self, id_: int) -> list[_Asked]:
         with self._changed:
             return self._pop([id_])
+
+    def _release(self, ids: Iterable[int]) -> None:
+        """Nobody begins these any more; called with the lock."""
+        for one in self._pop(ids):
+            one.answer.set_exception(Released("given back before it was generated"))
 
     def _pop(self, ids: Iterable[int]) -> list[_Asked]:
         """Take these out of the hand, as far as they are in it; called with the lock."""

@@ -1,7 +1,7 @@
 """The engine process: loads one model and serves it until it is killed; the main thread runs the server.
 
 Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget come in; loaded or
-load_failed, then entered, answered and failed go out.
+load_failed, then entered, answered, failed and forgotten go out.
 """
 
 import os
@@ -92,8 +92,7 @@ def _listen(server: Server, pipe: _Pipe) -> None:
         except (EOFError, OSError):
             end_session()
         if message["op"] == "forget":
-            for id_ in message["ids"]:
-                server.forget(id_)
+            pipe.say("forgotten", ids=[id_ for id_ in message["ids"] if server.forget(id_)])
         else:
             _ask(server, message, _Asker(id=message["id"], pipe=pipe))
 
