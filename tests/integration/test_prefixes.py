@@ -169,9 +169,8 @@ def test_a_clip_with_a_question_is_another_thing_than_one_without(video_llava: A
     assert len({tuple(answer) for answer in found}) == len(found)
 
 
-def test_every_family_that_is_known_has_a_tiny_model_to_prove_it(loaded: Callable[[str], Answering]) -> None:
-    shared = {name for name, family in FAMILIES.items() if not family.unshared}
-    assert shared <= {loaded(family)._model.config.model_type.removesuffix("_thinker") for family in TINY}
+def test_every_family_that_shares_has_a_tiny_model_to_prove_it() -> None:
+    assert {name for name, family in FAMILIES.items() if not family.unshared} <= TINY.keys()
 
 
 def test_a_family_that_nobody_knows_shares_nothing(
