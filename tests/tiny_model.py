@@ -39,12 +39,19 @@ def tiny_model() -> Path:
     return build_tiny_model(folder / "tiny-random")
 
 
-def build_tiny_model(folder: Path, *, seed: int = 0, context: int = CONTEXT) -> Path:
-    """Write the weights, the processor and the tokenizer to `folder`; `context` is in tokens, one a byte."""
+def build_tiny_model(
+    folder: Path, *, seed: int = 0, context: int = CONTEXT, side: int = IMAGE, width: int = 64
+) -> Path:
+    """Write the weights, the processor and the tokenizer to `folder`; `context` is in tokens, one a byte.
+
+    `side`: of a frame, in pixels; `width`: of the language model.
+    """
     tokenizer = _tokenizer()
-    model = _model(tokenizer, seed, context)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = VideoLlavaForConditionalGeneration(_config(tokenizer, context, side, width)).eval()
     model.save_pretrained(folder)
-    _processor(tokenizer).save_pretrained(folder)
+    _processor(tokenizer, side).save_pretrained(folder)
     return folder
 
 
@@ -70,8 +77,8 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _processor(tokenizer: PreTrainedTokenizerFast) -> VideoLlavaProcessor:
-    size = {"size": {"shortest_edge": IMAGE}, "crop_size": {"height": IMAGE, "width": IMAGE}}
+def _processor(tokenizer: PreTrainedTokenizerFast, side: int) -> VideoLlavaProcessor:
+    size = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     return VideoLlavaProcessor(
         image_processor=VideoLlavaImageProcessor(**size),
         video_processor=VideoLlavaVideoProcessor(**size),
@@ -80,28 +87,23 @@ def _processor(tokenizer: PreTrainedTokenizerFast) -> VideoLlavaProcessor:
     )
 
 
-def _model(tokenizer: PreTrainedTokenizerFast, seed: int, context: int) -> VideoLlavaForConditionalGeneration:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return VideoLlavaForConditionalGeneration(_config(tokenizer, context)).eval()
-
-
-def _config(tokenizer: PreTrainedTokenizerFast, context: int) -> VideoLlavaConfig:
+def _config(tokenizer: PreTrainedTokenizerFast, context: int, side: int, width: int) -> VideoLlavaConfig:
     """Weights are drawn wide, so that two questions or two clips get two answers."""
+    tokens = (side // PATCH) ** 2 + 1
     vision = CLIPVisionConfig(
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=3,
         num_attention_heads=4,
-        image_size=IMAGE,
+        image_size=side,
         patch_size=PATCH,
         projection_dim=32,
         initializer_factor=20.0,
     )
     text = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
@@ -116,6 +118,6 @@ def _config(tokenizer: PreTrainedTokenizerFast, context: int) -> VideoLlavaConfi
         text_config=text,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
-        image_seq_length=FRAME_TOKENS,
-        video_seq_length=VIDEO_TOKENS,
+        image_seq_length=tokens,
+        video_seq_length=8 * tokens,
     )

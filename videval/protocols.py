@@ -29,6 +29,15 @@ class Model(Protocol):
         """What the numbers depend on: dtype, device, library versions, checkpoint commit."""
 
 
+@runtime_checkable
+class KeepsPrefixes(Protocol):
+    """A model or server that can share one computation of a clip among the questions about it."""
+
+    def keep_prefixes(self, gb: float | None) -> None:
+        """Keep the last clips' prefixes, up to so many GB (None: a share of what is free; 0: none); said once, after
+        loading."""
+
+
 class Caller(Protocol):
     """Hears of one Ask, from any thread: `entered` as often as it moves on, then one of the others."""
 

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     lock_dir: Path | None = Field(default=None, description="machine-wide folder of the device locks")
 
     batch_size: int = Field(default=1, ge=1, description="requests generated together")
+    prefix_gb: float | None = Field(default=None, ge=0, description="GB of clips' prefixes kept; unset: a share; 0: no")
     look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
     fit_frames: bool = Field(default=True, description="keep frames of long clips at the size that the model sees")
     decoders: int | None = Field(default=None, ge=1, description="decoder processes per worker; unset: as cores allow")

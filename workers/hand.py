@@ -1,9 +1,10 @@
 """What a worker has in hand: as many requests as it has places, each with a thread of its own.
 
-A bell claims the request whose turn it is and, as far as there are places, what waits of the same video. The bell's
-own thread answers the first of them; the siblings get threads of the hand at once, so that one bell can fill a server.
-A bell that comes when one of them is in hand stands for that, and lasts as long as it does: so there are never more
-Celery tasks than requests in hand, and each lasts as long as a request's way through the worker.
+A bell claims the request whose turn it is and what waits of the same video, as far as there are places; a clip that
+does not fit is taken whole, up to as many as there are places in all. The bell's own thread answers the first of them;
+the siblings get threads of the hand at once, so that one bell can fill a server. A bell that comes when one of them is
+in hand stands for that, and lasts as long as it does: so there are never more Celery tasks than requests in hand, and
+each lasts as long as a request's way through the worker.
 """
 
 import threading
@@ -54,6 +55,8 @@ class Hand:
         self._taken = 0
         self._waiting = 0
         self._claiming = 0
+        self._has_siblings = False
+        """Whether the last claim was of several."""
         self._unheard: dict[int, _Begun] = {}
         self._threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="sibling")
 
@@ -98,10 +101,16 @@ class Hand:
             begun = self._unheard.pop(request_id, None)
             if begun is None and self._free() <= 0 and self._unheard:
                 _, begun = self._unheard.popitem()
-            kept = 0 if begun is not None else max(1, self._free() // (1 + self._waiting))
+            kept = 0 if begun is not None else self._kept()
             self._taken += kept
             self._claiming += begun is None
             return kept, begun
+
+    def _kept(self) -> int:
+        """The places for a claim. Where clips have several questions, these are not parted for want of places: another
+        worker would see the clip anew. A whole hand is kept for them until it is known how many there were."""
+        share = max(1, self._free() // (1 + self._waiting))
+        return max(share, self._places()) if self._has_siblings else share
 
     def _free(self) -> int:
         return self._places() - self._taken
@@ -112,6 +121,7 @@ class Hand:
         with self._changed:
             self._claiming -= 1
             self._taken -= kept - len(claims)
+            self._has_siblings = len(claims) > 1 if claims else self._has_siblings
             self._unheard |= {begun.claim.request_id: begun for begun in siblings}
             self._changed.notify_all()
         return siblings

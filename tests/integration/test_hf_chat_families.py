@@ -13,8 +13,8 @@ import torch
 
 from tests.tiny import TINY, straight_of
 from tests.tiny._parts import straight
+from videval.models.batches import batched
 from videval.models.catalog import load_model
-from videval.models.hf_chat.batches import batched
 from videval.models.hf_chat.model import HfChat
 from videval.protocols import Model
 from videval.types import Clip, Generation, GenerationSettings, ModelSpec, Prompt, Text, Video

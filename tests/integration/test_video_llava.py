@@ -15,8 +15,9 @@ import torch
 from tests.tiny_model import CONTEXT, FRAME_TOKENS, IMAGE, VIDEO_TOKENS, tiny_model
 from videval.errors import ContextExceeded, ModelFailure, OutOfMemory, ProcessDied
 from videval.models import generating
+from videval.models.batches import ChatInputs, batched
 from videval.models.catalog import load_model, model_spec
-from videval.models.video_llava import VideoLlava, VideoLlavaInputs, prompt_text
+from videval.models.video_llava import VideoLlava, prompt_text
 from videval.protocols import Model
 from videval.types import (
     Clip,
@@ -114,7 +115,7 @@ def test_a_video_part_without_a_clip_is_refused(model: VideoLlava) -> None:
 def test_a_prompt_that_leaves_no_room_for_the_answer_is_refused_with_the_figures(
     model: VideoLlava, clips: Callable[..., Clip]
 ) -> None:
-    fits = len(model.prepare(ask(clips()), SHORT).input_ids)
+    fits = model.prepare(ask(clips()), SHORT).tokens
     model.prepare(ask(clips()), replace(SHORT, max_new_tokens=CONTEXT - fits))
     with pytest.raises(ContextExceeded, match=f"{fits} tokens .* {CONTEXT - fits + 1} new .* {CONTEXT} of"):
         model.prepare(ask(clips()), replace(SHORT, max_new_tokens=CONTEXT - fits + 1))
@@ -183,10 +184,10 @@ def test_inputs_are_what_the_processor_makes_of_the_text_and_the_frames(
     expected = model._processor(
         text="USER: <video>\nWhat? ASSISTANT:", videos=[np.load(clip.path)], return_tensors="pt"
     )
-    assert torch.equal(made.input_ids, expected["input_ids"][0])
-    assert torch.equal(made.pixels, expected["pixel_values_videos"])
-    assert made.pixels.shape == (1, 8, 3, IMAGE, IMAGE)
-    assert made.pixels.dtype == torch.float32
+    assert torch.equal(made.tensors["input_ids"], expected["input_ids"])
+    assert torch.equal(made.tensors["pixel_values_videos"], expected["pixel_values_videos"])
+    assert made.tensors["pixel_values_videos"].shape == (1, 8, 3, IMAGE, IMAGE)
+    assert made.tensors["pixel_values_videos"].dtype == torch.float32
 
 
 def test_pixels_are_the_frames_scaled_and_normalised(model: VideoLlava, clips: Callable[..., Clip]) -> None:
@@ -194,13 +195,15 @@ def test_pixels_are_the_frames_scaled_and_normalised(model: VideoLlava, clips: C
     video = model._processor.video_processor
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in (video.image_mean, video.image_std))
     frames = torch.from_numpy(np.load(clip.path)).permute(0, 3, 1, 2)
-    torch.testing.assert_close(model.prepare(ask(clip), SHORT).pixels[0], (frames / 255 - mean) / std)
+    torch.testing.assert_close(
+        model.prepare(ask(clip), SHORT).tensors["pixel_values_videos"][0], (frames / 255 - mean) / std
+    )
 
 
 def test_a_frame_is_as_many_tokens_as_it_has_patches_and_the_class_token(
     model: VideoLlava, clips: Callable[..., Clip]
 ) -> None:
-    ids = model.prepare(ask(clips()), SHORT).input_ids.tolist()
+    ids = model.prepare(ask(clips()), SHORT).tensors["input_ids"][0].tolist()
     assert ids.count(model._processor.video_token_id) == VIDEO_TOKENS == 8 * FRAME_TOKENS
     assert ids[0] == model._tokenizer.bos_token_id
 
@@ -225,7 +228,7 @@ def test_vlmevalkits_prompts_leave_an_image_beside_the_clip_out(model: VideoLlav
     there = Prompt(
         parts=(Video(), Image(path="a.png"), Text(text="What?")), clips=(clips(),), prompts=PromptSet.VLMEVALKIT
     )
-    assert torch.equal(model.prepare(there, SHORT).input_ids, model.prepare(ask(clips()), SHORT).input_ids)
+    assert model.prepare(there, SHORT).rendered == model.prepare(ask(clips()), SHORT).rendered
 
 
 @pytest.mark.parametrize("prompts", list(PromptSet))
@@ -233,7 +236,7 @@ def test_every_set_has_one_place_for_the_video_and_special_tokens_are_words_in_i
     model: VideoLlava, clips: Callable[..., Clip], prompts: PromptSet
 ) -> None:
     prompt = replace(ask(clips(), "a <video> </s>", system="b <video>", prefix="c <s>"), prompts=prompts)
-    ids = model.prepare(prompt, SHORT).input_ids.tolist()
+    ids = model.prepare(prompt, SHORT).tensors["input_ids"][0].tolist()
     special = [i for i in ids if i in model._tokenizer.all_special_ids]
     assert special == [model._tokenizer.bos_token_id] + [model._processor.video_token_id] * VIDEO_TOKENS
 
@@ -244,7 +247,7 @@ def test_special_tokens_in_a_text_are_words_and_not_placeholders(
     model: VideoLlava, clips: Callable[..., Clip], token: str, place: str
 ) -> None:
     made = model.prepare(ask(clips(), **{place: f"What does {token} mean?"}), SHORT)
-    ids = made.input_ids.tolist()
+    ids = made.tensors["input_ids"][0].tolist()
     special = [i for i in ids if i in model._tokenizer.all_special_ids]
     assert special == [model._tokenizer.bos_token_id] + [model._processor.video_token_id] * VIDEO_TOKENS
     assert token.replace("<", "").replace(">", "")[:3] in model._tokenizer.decode(ids, skip_special_tokens=True)
@@ -270,11 +273,10 @@ def test_pads_in_front_change_no_logits(model: VideoLlava, clips: Callable[..., 
     torch.testing.assert_close(_scores(model, inputs), torch.cat([_scores(model, [i]) for i in inputs]))
 
 
-def _scores(model: VideoLlava, batch: Sequence[VideoLlavaInputs]) -> torch.Tensor:
+def _scores(model: VideoLlava, batch: Sequence[ChatInputs]) -> torch.Tensor:
     """Logits of the second new token: it sees pads, prompt and the first new token."""
-    ids, mask = generating.left_padded([i.input_ids for i in batch], model._pad)
     made = model._model.generate(
-        input_ids=ids, attention_mask=mask, pixel_values_videos=torch.cat([i.pixels for i in batch]),
+        **batched(batch, model._pad),
         max_new_tokens=2, min_new_tokens=2, do_sample=False, pad_token_id=model._pad,
         eos_token_id=model._eos, output_logits=True, return_dict_in_generate=True,
     )  # fmt: skip
@@ -292,7 +294,7 @@ def test_an_answer_that_reaches_the_limit_is_marked_truncated(model: VideoLlava,
     prompt = ask(clips())
     (cut,) = answers(model, [prompt], replace(SHORT, max_new_tokens=3))
     assert (cut.new_tokens, cut.truncated) == (3, True)
-    assert cut.prompt_tokens == len(model.prepare(prompt, SHORT).input_ids)
+    assert cut.prompt_tokens == model.prepare(prompt, SHORT).tokens
 
 
 @pytest.mark.parametrize(
@@ -360,7 +362,7 @@ def test_requests_are_prepared_in_several_threads_at_once(model: VideoLlava, cli
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda prompt: model.prepare(prompt, SHORT), prompts))
     for prompt, inputs in zip(prompts[:3], made[-3:], strict=True):
-        assert torch.equal(inputs.input_ids, model.prepare(prompt, SHORT).input_ids)
+        assert inputs.rendered == model.prepare(prompt, SHORT).rendered
     assert threading.active_count() < 10
 
 

@@ -139,9 +139,9 @@ def omni_ids(words: PreTrainedTokenizerFast, marks: Sequence[str], sound: Sequen
     return ids(words, marks) | {name: words.convert_tokens_to_ids(token) for name, token in heard.items()}
 
 
-def frames_of_28() -> dict[str, Any]:
-    """The processors of images and videos by patches of 14 pixels: 1 to 4 tokens for two frames."""
-    size = {"shortest_edge": 28 * 28, "longest_edge": 4 * 28 * 28}
+def frames_of_28(most: int = 4) -> dict[str, Any]:
+    """The processors of images and videos by patches of 14 pixels: 1 token to `most` for two frames."""
+    size = {"shortest_edge": 28 * 28, "longest_edge": most * 28 * 28}
     return {"image_processor": Qwen2VLImageProcessor(size=size), "video_processor": Qwen2VLVideoProcessor(size=size)}
 
 

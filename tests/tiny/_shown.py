@@ -57,9 +57,10 @@ def made_clip(tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
         total: int = 1000,
         span: int | None = None,
         size: tuple[int, int] = (40, 60),
+        seed: int = 0,
     ) -> Clip:
         path = folder / f"{len(list(folder.iterdir()))}.npy"
-        rng = np.random.default_rng(len(numbers))
+        rng = np.random.default_rng([len(numbers), seed])
         np.save(path, rng.integers(0, 256, (len(numbers), *size, 3), dtype=np.uint8))
         times = tuple(number / fps for number in numbers)
         return Clip(

@@ -17,7 +17,7 @@ SPECIAL = (
     "<start_of_image>", "<end_of_image>", "<image_soft_token>",
 )  # fmt: skip
 IMAGE = 28
-IMAGE_TOKENS = 4
+PATCH = 7
 STRAIGHT = {"as_images": True}
 TEMPLATE = (
     "{{ bos_token }}{% if messages[0].role == 'system' %}"
@@ -32,8 +32,9 @@ TEMPLATE = (
 )
 
 
-def build(folder: Path) -> None:
-    """Write the checkpoint to `folder`."""
+def build(folder: Path, *, side: int = IMAGE) -> None:
+    """Write the checkpoint to `folder`; images are `side` pixels wide and high, and four patches are a token."""
+    tokens = (side // PATCH // 2) ** 2
     tokenizer = byte_tokenizer(
         SPECIAL,
         eos="<eos>",
@@ -47,15 +48,15 @@ def build(folder: Path) -> None:
         },
     )
     processor = Gemma3Processor(
-        image_processor=Gemma3ImageProcessor(size={"height": IMAGE, "width": IMAGE}),
+        image_processor=Gemma3ImageProcessor(size={"height": side, "width": side}),
         tokenizer=tokenizer,
         chat_template=TEMPLATE,
-        image_seq_length=IMAGE_TOKENS,
+        image_seq_length=tokens,
     )
-    save(folder, Gemma3ForConditionalGeneration, _config(len(tokenizer)), processor, eos=[1, 5], pad=0)
+    save(folder, Gemma3ForConditionalGeneration, _config(len(tokenizer), side, tokens), processor, eos=[1, 5], pad=0)
 
 
-def _config(vocabulary: int) -> Gemma3Config:
+def _config(vocabulary: int, side: int, tokens: int) -> Gemma3Config:
     """Weights are drawn wide, so that two questions or two clips get two answers."""
     text = {
         "vocab_size": vocabulary,
@@ -80,13 +81,13 @@ def _config(vocabulary: int) -> Gemma3Config:
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
-        image_size=IMAGE,
-        patch_size=7,
+        image_size=side,
+        patch_size=PATCH,
     )
     return Gemma3Config(
         text_config=text,
         vision_config=vision.to_dict(),
-        mm_tokens_per_image=IMAGE_TOKENS,
+        mm_tokens_per_image=tokens,
         boi_token_index=SPECIAL.index("<start_of_image>"),
         eoi_token_index=SPECIAL.index("<end_of_image>"),
         image_token_index=SPECIAL.index("<image_soft_token>"),

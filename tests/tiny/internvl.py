@@ -16,7 +16,6 @@ __all__ = ["build"]
 
 SIZE, PATCH = 56, 14
 SHRINK = 0.5
-FRAME_TOKENS = int((SIZE // PATCH * SHRINK) ** 2)
 NAMED = {
     "start_image_token": "<img>",
     "end_image_token": "</img>",
@@ -33,15 +32,16 @@ TEMPLATE = (
 )
 
 
-def build(folder: Path) -> None:
-    """Write the checkpoint to `folder`."""
+def build(folder: Path, *, side: int = SIZE) -> None:
+    """Write the checkpoint to `folder`; frames are `side` pixels wide and high."""
+    tokens = int((side // PATCH * SHRINK) ** 2)
     tokenizer = byte_tokenizer(SPECIAL, eos="<|im_end|>", pad="<|endoftext|>", model_specific_special_tokens=NAMED)
-    size = {"height": SIZE, "width": SIZE}
+    size = {"height": side, "width": side}
     processor = InternVLProcessor(
         image_processor=GotOcr2ImageProcessor(size=size, crop_to_patches=False),
         tokenizer=tokenizer,
         video_processor=InternVLVideoProcessor(size=size),
-        image_seq_length=FRAME_TOKENS,
+        image_seq_length=tokens,
         chat_template=TEMPLATE,
     )
     config = InternVLConfig(
@@ -50,14 +50,14 @@ def build(folder: Path) -> None:
             "intermediate_size": 64,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
-            "image_size": SIZE,
+            "image_size": side,
             "patch_size": PATCH,
             "layer_scale_init_value": 1.0,
             "initializer_range": 0.2,
         },
         text_config=small_text("qwen2", tokenizer),
         image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
-        image_seq_length=FRAME_TOKENS,
+        image_seq_length=tokens,
         downsample_ratio=SHRINK,
         tie_word_embeddings=False,
     )

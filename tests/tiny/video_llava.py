@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import AutoProcessor
 
-from tests.tiny_model import build_tiny_model
+from tests.tiny_model import IMAGE, build_tiny_model
 
 __all__ = ["build"]
 
@@ -18,9 +18,9 @@ TEMPLATE = (
 )
 
 
-def build(folder: Path) -> None:
-    """Write the checkpoint to `folder`."""
-    build_tiny_model(folder, context=4096)
+def build(folder: Path, *, side: int = IMAGE, width: int = 64) -> None:
+    """Write the checkpoint to `folder`; frames are `side` pixels wide and high, the language model is `width` wide."""
+    build_tiny_model(folder, context=4096, side=side, width=width)
     processor = AutoProcessor.from_pretrained(folder)
     processor.chat_template = TEMPLATE
     processor.save_pretrained(folder)

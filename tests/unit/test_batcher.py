@@ -167,6 +167,14 @@ def test_questions_about_one_clip_go_together_before_older_ones_about_others(wor
     assert world.model.batches[1:] == [["a0", "a2", "a4"], ["b1", "b3", "c5"]]
 
 
+def test_no_batch_waits_for_a_sibling_that_is_not_prepared_yet(world: World) -> None:
+    first = world.ask("first", together="a")
+    sibling = world.ask("sibling", "slow to prepare", together="a")
+    assert first.text() == "first" and world.model.batches == [["first"]]
+    assert Stage.WAIT not in sibling.stages
+    world.model.prepare_open.set()
+
+
 def test_other_settings_never_share_a_batch(world: World) -> None:
     world.hold()
     world.release(world.ask("a"), world.ask("other", settings=OTHER), world.ask("c"))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from videval.models.generating import Ends, StopTexts, generation_config, left_padded, penalties, read_answer, together
+from videval.models.batches import padded
+from videval.models.generating import Ends, StopTexts, generation_config, penalties, read_answer, together
 from videval.types import GenerationSettings
 
 GREEDY = GenerationSettings()
@@ -58,8 +59,16 @@ def test_the_presence_penalty_is_taken_once_from_what_the_answer_has_and_not_the
 
 
 def test_rows_are_padded_in_front() -> None:
-    values, mask = left_padded([torch.tensor([7]), torch.tensor([8, 9])], 5)
+    values, mask = padded([torch.tensor([[7]]), torch.tensor([[8, 9]])], 5)
     assert (values.tolist(), mask.tolist()) == ([[5, 7], [8, 9]], [[0, 1], [1, 1]])
+
+
+def test_rows_that_begin_alike_are_padded_behind_their_beginning() -> None:
+    rows = [torch.tensor([[1, 2, 3]]), torch.tensor([[1, 2, 4, 6]])]
+    values, mask = padded(rows, 5, at=2)
+    assert (values.tolist(), mask.tolist()) == ([[1, 2, 5, 3], [1, 2, 4, 6]], [[1, 1, 0, 1], [1, 1, 1, 1]])
+    axes, _ = padded([torch.stack([row, row * 10]) for row in rows], 0, at=2)
+    assert axes[1].tolist() == [[10, 20, 0, 30], [10, 20, 40, 60]]
 
 
 def test_what_is_sampled_or_has_other_settings_or_sizes_is_generated_apart() -> None:

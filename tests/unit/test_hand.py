@@ -191,7 +191,32 @@ def test_a_claim_that_raises_keeps_no_place() -> None:
     assert desk.hand._taken == 0
 
 
-def test_however_many_bells_ring_at_once_no_more_is_in_hand_than_there_are_places() -> None:
+def test_a_clip_is_not_parted_for_want_of_places() -> None:
+    """Of the last claim there were several, so the next may be too: whoever has one place asks for a whole hand."""
+    desk = Desk(1, 2, 3, 4, 5, 6, 7)
+    with bells(desk) as ring:
+        for bell in (1, 2, 3):
+            ring(bell)
+            desk.wait_for(1, 2, 3)
+        wait_for("the siblings' bells to be heard", lambda: not desk.hand._unheard, 10)
+        ring(4)
+        desk.end(1)
+        desk.wait_for(2, 3, 4, 5, 6)
+        assert desk.asked == [(1, 3), (4, 3)] and desk.waiting == [7]
+
+
+def test_where_requests_come_one_by_one_no_more_is_asked_for_than_there_are_places() -> None:
+    desk = Desk(1)
+    with bells(desk) as ring:
+        ring(1)
+        desk.wait_for(1)
+        desk.waiting = [2, 3, 4]
+        ring(2)
+        desk.wait_for(1, 2, 3)
+        assert desk.asked == [(1, 3), (2, 2)]
+
+
+def test_however_many_bells_ring_at_once_no_more_is_in_hand_than_there_are_places_and_a_clip_beside() -> None:
     desk = Desk(*range(200), places=7)
     in_hand, most = [0], [0]
     lock = threading.Lock()
@@ -207,7 +232,7 @@ def test_however_many_bells_ring_at_once_no_more_is_in_hand_than_there_are_place
     with ThreadPoolExecutor(7) as pool:
         list(pool.map(desk.hand.hear, range(200)))
     wait_for("all to be over", lambda: desk.hand._taken == 0, 10)
-    assert desk.waiting == [] and most[0] <= 7
+    assert desk.waiting == [] and most[0] <= 7 + 6
 
 
 def test_bells_that_ring_while_a_claim_takes_long_claim_no_more_than_there_are_places(

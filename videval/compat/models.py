@@ -52,7 +52,9 @@ class NamedModel:
             refuse_troubles(self.spec)
             device = self._held.enter_context(device_here(self.spec, settings))
             with alone():
-                self._loaded = load_model(self.spec, devices=device.names, dtype=self.spec.dtype)
+                self._loaded = load_model(
+                    self.spec, devices=device.names, dtype=self.spec.dtype, prefix_gb=settings.prefix_gb
+                )
         if not isinstance(self._loaded, Model):
             raise UsageError(f"{self.name} answers by itself and cannot be told the messages of a dataset object")
         return self._loaded

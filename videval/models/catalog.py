@@ -26,7 +26,7 @@ from videval.models.on_vllm import ADAPTER as VLLM
 from videval.models.on_vllm import on_vllm
 from videval.models.vlmevalkit import names as toolkit_names
 from videval.paths import expanded
-from videval.protocols import Model, Server
+from videval.protocols import KeepsPrefixes, Model, Server
 from videval.types import GenerationSettings, ModelSpec, Variant
 
 __all__ = [
@@ -136,14 +136,20 @@ def _unknown(name: str) -> UnknownName:
     return error
 
 
-def load_model(spec: ModelSpec, *, devices: Sequence[str], dtype: str = "auto") -> Model | Server:
+def load_model(
+    spec: ModelSpec, *, devices: Sequence[str], dtype: str = "auto", prefix_gb: float | None = 0.0
+) -> Model | Server:
     """Load a model on devices (`cpu`, `cuda:0`; none: it runs elsewhere) through its adapter.
 
+    `prefix_gb`: how much it may keep of the last clips' prefixes (None: a share of what is free), if it can.
     Only an engine process calls this. Raises ModelUnavailable, and UsageError for a dtype that does not exist.
     """
     load: Callable[..., Model | Server]
     load = registry.resolve(spec.adapter) if ":" in spec.adapter else _adapter(spec.adapter)
-    return load(spec, devices=devices, dtype=concrete_dtype(dtype, devices[0]) if devices else dtype)
+    loaded = load(spec, devices=devices, dtype=concrete_dtype(dtype, devices[0]) if devices else dtype)
+    if isinstance(loaded, KeepsPrefixes):
+        loaded.keep_prefixes(prefix_gb)
+    return loaded
 
 
 def check_frames(spec: ModelSpec, variant: Variant) -> None:

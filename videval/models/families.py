@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "PixelRule", "Thinking", "family_of"]
+__all__ = ["FAMILIES", "UNKNOWN", "Family", "PixelRule", "Thinking", "family_of"]
 
 
 PixelRule = Literal["", "frame", "clip", "share", "tokens"]
@@ -52,6 +52,8 @@ class Family:
     - `least_frames`: the fewest frames of a clip that its processor takes.
     - `model`: the class of transformers that loads it, where AutoModelForImageTextToText does not.
     - `joined_last`: inputs that are laid end to end along their last axis in a batch, not along their first.
+    - `unshared`: why its questions about a clip are computed apart from the beginning (empty: they go on from what is
+      computed once; a test for each family shows that the answers are the same).
     - `needs`: packages beyond videval's own.
     - `fits`: whether frames may be kept at the size that its processor of videos makes them: it resizes them first of
       all, once, and leaves alone what has that size already, so that the model's inputs are the same to the last bit.
@@ -75,6 +77,7 @@ class Family:
     least_frames: int = 1
     model: str = ""
     joined_last: tuple[str, ...] = ()
+    unshared: str = ""
     needs: tuple[str, ...] = ()
     fits: bool = False
 
@@ -132,6 +135,7 @@ FAMILIES: Mapping[str, Family] = {
     "llava_onevision": Family(fits=True, even=True),
     "minicpmv4_6": MINICPMV,
     "minicpmv4_7": MINICPMV,
+    "mistral3": Family(form="frames"),
     "molmo2": Family(
         time_mark=r"(?P<s>\d+\.\d) <(?:frame|im)_start>",
         patch_token="<im_patch>",
@@ -165,6 +169,8 @@ FAMILIES: Mapping[str, Family] = {
     "video_llava": Family(even=True),
 }
 """`model_type` -> its family, sorted."""
+UNKNOWN = Family(unshared="nobody has shown that its answers stay the same")
+"""How one without an entry is asked."""
 
 
 def family_of(model_type: str) -> Family | None:

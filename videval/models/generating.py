@@ -10,7 +10,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from videval.types import Generation, GenerationSettings
 
-__all__ = ["Ends", "StopTexts", "generation_config", "left_padded", "penalties", "read_answer", "together", "token_ids"]
+__all__ = ["Ends", "StopTexts", "generation_config", "penalties", "read_answer", "together", "token_ids"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,17 +36,6 @@ def token_ids(value: int | Sequence[int] | None, default: int) -> tuple[int, ...
     if value is None:
         return (default,)
     return (value,) if isinstance(value, int) else tuple(value)
-
-
-def left_padded(rows: Sequence[torch.Tensor], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values [n] of several lengths as one [batch, longest], pads in front, and the mask (1: not a pad)."""
-    longest = max(len(row) for row in rows)
-    values = torch.full((len(rows), longest), pad, dtype=rows[0].dtype)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for place, row in enumerate(rows):
-        values[place, longest - len(row) :] = row
-        mask[place, longest - len(row) :] = 1
-    return values, mask
 
 
 def together(settings: Sequence[GenerationSettings], shapes: Sequence[Hashable]) -> list[list[int]]:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
@@ -27,6 +28,8 @@ from videval.types import ModelSpec
 __all__ = [
     "explained_load",
     "explained_run",
+    "free_share",
+    "give_memory_back",
     "load_config",
     "load_processor",
     "load_weights",
@@ -44,6 +47,8 @@ TOLD = (OSError, ValueError, RuntimeError, SafetensorError)
 CPU_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory")
 NOT_ALL_ON_DEVICES = ("offloaded to the disk", "dispatched on the CPU or the disk")
 """What transformers says where the weights are more than the devices hold."""
+SHARE = 0.2
+"""Of the memory that is free beside the weights, for what is kept of clips; the rest is for what is being generated."""
 BFLOAT16_SINCE = (8, 0)
 """The compute capability of the first GPUs with bfloat16 (Ampere); torch emulates it on older ones, far slower."""
 
@@ -161,6 +166,24 @@ def placing(devices: Sequence[torch.device]) -> dict[str, Any]:
     return {"device_map": "auto", "max_memory": free}
 
 
+def free_share(model: Any) -> int:
+    """The bytes that may be kept of clips beside a model: a share of what is free on its devices.
+
+    On the CPU of its part of it, as there may be a worker for each core.
+    """
+    devices = {weights.device for weights in model.parameters()}
+    gpus = [device for device in devices if device.type == "cuda"]
+    if gpus:
+        return int(SHARE * sum(torch.cuda.mem_get_info(device)[0] for device in gpus))
+    return int(SHARE * psutil.virtual_memory().available / (os.cpu_count() or 1))
+
+
+def give_memory_back(device: torch.device) -> None:
+    """Free what torch holds without need."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def provenance(spec: ModelSpec, *, dtype: str, device: torch.device) -> dict[str, str]:
     """What answers depend on besides the prompt."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
@@ -203,7 +226,7 @@ def explained_run(device: torch.device, what: str) -> Iterator[None]:
 def _out_of_memory(device: torch.device, what: str) -> OutOfMemory:
     if device.type != "cuda":
         return OutOfMemory(f"out of memory on the CPU at {what}")
-    torch.cuda.empty_cache()
+    give_memory_back(device)
     free, total = (n / 2**30 for n in torch.cuda.mem_get_info(device))
     return OutOfMemory(f"out of memory on {device} at {what}: {free:.1f} of {total:.1f} GiB are free without it")
 

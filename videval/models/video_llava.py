@@ -12,18 +12,21 @@ https://arxiv.org/abs/2311.10122. How the texts of a prompt are joined is the pr
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, VideoLlavaForConditionalGeneration, VideoLlavaProcessor
+from transformers import VideoLlavaForConditionalGeneration, VideoLlavaProcessor
 
 from videval.errors import ContextExceeded, ModelFailure
 from videval.models import generating, hf
+from videval.models.answering import Answering
+from videval.models.batches import IDS, ChatInputs, split_behind
 from videval.models.catalog import concrete_dtype
 from videval.models.hf_chat.processing import rendered
+from videval.models.hf_chat.remembered import Remembered
 from videval.types import (
     Clip,
     Generation,
@@ -39,21 +42,10 @@ from videval.types import (
 )
 from videval.video.clips import load_frames
 
-__all__ = ["VideoLlava", "VideoLlavaInputs", "load", "prompt_text"]
+__all__ = ["VideoLlava", "load", "prompt_text"]
 
 FRAMES = 8
 VIDEO_TOKEN = "<video>"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VideoLlavaInputs:
-    """One request on the CPU: token ids [n] and pixels [1, 8, 3, height, width], normalised, float32."""
-
-    input_ids: torch.Tensor
-    pixels: torch.Tensor
-    settings: GenerationSettings
-    seen: tuple[Seen, ...] = ()
-    rendered: str = ""
 
 
 def prompt_text(prompt: Prompt, plain: Callable[[str], str] = str) -> str:
@@ -79,71 +71,42 @@ def load(spec: ModelSpec, *, devices: Sequence[str], dtype: str) -> "VideoLlava"
     return VideoLlava(model, processor, about=hf.provenance(spec, dtype=kind, device=target))
 
 
-class VideoLlava:
+class VideoLlava(Answering):
     """A loaded Video-LLaVA."""
 
     def __init__(self, model: Any, processor: Any, *, about: Mapping[str, str]) -> None:
-        self._model, self._processor, self._about = model, processor, about
-        self._tokenizer = processor.tokenizer
+        super().__init__(model, processor.tokenizer, about=about, shares=True)
+        self._processor = processor
+        processor.video_processor = Remembered(processor.video_processor)
         self._plain = hf.neutraliser([*self._tokenizer.all_special_tokens, VIDEO_TOKEN, processor.image_token])
         self._context = int(model.config.text_config.max_position_embeddings)
-        self._eos = generating.token_ids(model.generation_config.eos_token_id, self._tokenizer.eos_token_id)
-        self._pad = generating.token_ids(self._tokenizer.pad_token_id, self._eos[0])[0]
-        model.generation_config = GenerationConfig()
         self._tokenizing = Lock()
 
-    def prepare(self, prompt: Prompt, settings: GenerationSettings) -> VideoLlavaInputs:
-        """Frames to pixels and text to token ids. Raises ModelFailure for what the model cannot take."""
-        frames = np.array(load_frames(_only_clip(prompt)))
+    def prepare(self, prompt: Prompt, settings: GenerationSettings) -> ChatInputs:
+        """Frames to pixels [1, 8, 3, height, width], normalised, float32, and text to token ids [1, n].
+
+        Raises ModelFailure for what the model cannot take.
+        """
+        clip = _only_clip(prompt)
         text = _encodable(prompt_text(prompt, self._plain))
         with self._tokenizing, hf.explained_run(torch.device("cpu"), "the prompt"):
-            made = self._processor(text=text, videos=[frames], return_tensors="pt")
-        ids = made["input_ids"][0]
+            is_known = self._processor.video_processor.show(clip.path)
+            frames = load_frames(clip) if is_known else np.array(load_frames(clip))
+            made = dict(self._processor(text=text, videos=[frames], return_tensors="pt"))
+        ids = made[IDS][0]
         self._check_length(len(ids), settings)
-        return VideoLlavaInputs(
-            input_ids=ids,
-            pixels=made["pixel_values_videos"],
+        return ChatInputs(
+            tensors=made,
             settings=settings,
             seen=(self._seen(ids, made["pixel_values_videos"]),),
             rendered=rendered(self._tokenizer, ids.tolist()),
+            shown=clip.path,
+            split=split_behind(made, [self._model.config.video_token_id]),
         )
 
-    def generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
-        """Answer a batch. What is sampled (temperature > 0) runs alone, so that its seed decides, not its company."""
-        answers: dict[int, Generation] = {}
-        for places in generating.together([i.settings for i in batch], [i.pixels.shape for i in batch]):
-            answers.update(zip(places, self._generate([batch[place] for place in places]), strict=True))
-        return [answers[place] for place in range(len(batch))]
-
-    def describe(self) -> Mapping[str, str]:
-        """dtype, device, checkpoint with its commit, versions of the libraries."""
-        return dict(self._about)
-
-    def _generate(self, batch: Sequence[VideoLlavaInputs]) -> list[Generation]:
-        settings, device = batch[0].settings, self._model.device
-        ids, mask = generating.left_padded([inputs.input_ids for inputs in batch], self._pad)
-        stops = generating.StopTexts(self._tokenizer, settings.stop, ids.shape[1])
-        what = f"a batch of {len(batch)} x {ids.shape[1]} tokens + {settings.max_new_tokens} new ones"
-        with hf.explained_run(device, what), torch.inference_mode():
-            torch.manual_seed(settings.seed)
-            out = self._model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                pixel_values_videos=torch.cat([i.pixels for i in batch]).to(device, self._model.dtype),
-                generation_config=generating.generation_config(settings, pad=self._pad, eos=self._eos),
-                logits_processor=generating.penalties(settings, mask.to(device)),
-                stopping_criteria=stops.criteria(),
-            )
-            new = out[:, ids.shape[1] :].tolist()
-        return [
-            self._answer(row, inputs, stops.after.get(no))
-            for no, (row, inputs) in enumerate(zip(new, batch, strict=True))
-        ]
-
-    def _answer(self, new: Sequence[int], inputs: VideoLlavaInputs, stopped: int | None) -> Generation:
+    def _answer(self, new: Sequence[int], inputs: ChatInputs, stopped: int | None) -> Generation:
         ends = generating.Ends(eos=self._eos, stop=inputs.settings.stop)
-        tokens = len(inputs.input_ids)
-        said = generating.read_answer(self._tokenizer, new, ends, prompt_tokens=tokens, stopped=stopped)
+        said = generating.read_answer(self._tokenizer, new, ends, prompt_tokens=inputs.tokens, stopped=stopped)
         return replace(said, seen=inputs.seen, rendered=inputs.rendered)
 
     def _seen(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:

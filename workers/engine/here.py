@@ -121,7 +121,8 @@ class EngineHere:
 def engine_here(spec: ModelSpec, settings: Settings) -> Iterator[EngineHere]:
     """An engine of this model on the first free device, which nobody else uses meanwhile. Raises NoFreeDevice."""
     with device_here(spec, settings) as device:
-        engine = EngineHere(lambda: load_model(spec, devices=device.names, dtype=spec.dtype))
+        gb = settings.prefix_gb
+        engine = EngineHere(lambda: load_model(spec, devices=device.names, dtype=spec.dtype, prefix_gb=gb))
         try:
             yield engine
         finally:

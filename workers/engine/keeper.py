@@ -142,7 +142,8 @@ class Keeper:
     def _load(self, child: Child) -> Loaded:
         limit = self._settings.load_deadline
         message = {"spec": asdict(self._spec), "devices": self._devices, "dtype": self.dtype}
-        child.send({"op": "load", "batch_size": self._settings.batch_size, **message, **self._shared()})
+        own = {"batch_size": self._settings.batch_size, "prefix_gb": self._settings.prefix_gb}
+        child.send({"op": "load", **own, **message, **self._shared()})
         deadline = time.monotonic() + limit
         try:
             while not child.wait(deadline):

@@ -59,7 +59,7 @@ class _Asker(Caller):
 def _load(message: Message, pipe: _Pipe) -> Server:
     """The server; a Model that says so takes at most as many `together`, one that asks an endpoint gets its gate."""
     spec = ModelSpec.from_json(message["spec"])
-    loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"])
+    loaded = load_model(spec, devices=message["devices"], dtype=message["dtype"], prefix_gb=message["prefix_gb"])
     if isinstance(loaded, Gated):
         loaded.gate = _gate(spec, message["broker"], pipe)
     if isinstance(loaded, Server):

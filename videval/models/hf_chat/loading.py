@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from videval.errors import ModelUnavailable
 from videval.models import hf
 from videval.models.catalog import concrete_dtype
-from videval.models.families import Family, family_of
+from videval.models.families import UNKNOWN, Family, family_of
 from videval.models.hf_chat.model import HfChat
 from videval.types import ModelSpec
 
@@ -45,7 +45,7 @@ def processor_of(spec: ModelSpec) -> tuple[Any, Family, Any]:
 
 def _family(spec: ModelSpec, model_type: str) -> Family:
     """The family of a checkpoint, whose packages are all here."""
-    family = family_of(spec.family or model_type) or Family()
+    family = family_of(spec.family or model_type) or UNKNOWN
     absent = [package for package in family.needs if find_spec(package.replace("-", "_")) is None]
     if absent:
         raise ModelUnavailable(

@@ -1,10 +1,11 @@
 """From a prompt to a model's inputs: the chat template's text, the processor's tensors, and what was seen."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -17,12 +18,12 @@ from transformers.video_utils import VideoMetadata
 
 from videval.errors import ContextExceeded, ModelFailure, VideoFailure
 from videval.models import hf
+from videval.models.batches import ChatInputs, split_behind
 from videval.models.families import Family
-from videval.models.hf_chat.batches import ChatInputs
 from videval.models.hf_chat.fitted import check_fitted
 from videval.models.hf_chat.messages import Chat, Visual, visuals
 from videval.models.hf_chat.remembered import Remembered
-from videval.models.hf_chat.seen import read_back
+from videval.models.hf_chat.seen import read_back, visual_tokens
 from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
 from videval.models.sizes import size_told, soft_tokens_told
@@ -55,6 +56,7 @@ class Processing:
         self._processor, self._family, self._context = processor, family, context
         self._chat = Chat(processor, hf.neutraliser(_special(processor, family)))
         self._shapes, self._asked = seen_way(family), asked_way(family)
+        self._visual_ids = processor.tokenizer.convert_tokens_to_ids(visual_tokens(processor, family))
         self._lock = Lock()
         for kind in KINDS:
             if getattr(processor, f"{kind}_processor", None) is not None:
@@ -64,16 +66,20 @@ class Processing:
         """What the model gets. Raises ModelFailure for what it cannot take, ContextExceeded, VideoFailure."""
         with self.one_at_a_time():
             worded = self.worded(prompt, settings)
-            made = self._made(worded, prompt)
+            known = {kind: _identity(kind, worded.shown, prompt, worded.told[f"{kind}s_kwargs"]) for kind in KINDS}
+            made = self._made(worded, prompt, known)
+            tensors = {n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS}
             self.check_length(made["input_ids"].shape[1], settings)
             return ChatInputs(
-                tensors={n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS},
+                tensors=tensors,
                 settings=settings,
                 seen=self.seen(made, prompt, worded),
                 rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
                 opened=worded.opened,
                 joined_last=self._family.joined_last,
                 places=self._family.places,
+                shown=tuple(known.values()),
+                split=split_behind(tensors, self._visual_ids),
             )
 
     @contextmanager
@@ -109,12 +115,12 @@ class Processing:
         if self._context is not None and tokens + settings.max_new_tokens > self._context:
             raise ContextExceeded.of(tokens, settings.max_new_tokens, self._context)
 
-    def _made(self, worded: Worded, prompt: Prompt) -> Mapping[str, Any]:
+    def _made(self, worded: Worded, prompt: Prompt, known: Mapping[str, Hashable]) -> Mapping[str, Any]:
         """What the processor makes of a text and what is shown in it; it samples no frames."""
         given = {}
         for kind in KINDS:
             own = [visual for visual in worded.shown if visual.kind == kind]
-            frames = self._given(kind, own, prompt, worded.told[f"{kind}s_kwargs"])
+            frames = self._given(kind, own, prompt, known[kind])
             if own:
                 given[f"{kind}s"] = [frames] if kind == "image" else frames
         more = {"text_kwargs": {"add_special_tokens": worded.starts}, f"return_{OFFSETS}": True}
@@ -151,13 +157,11 @@ class Processing:
         size = size_told(rule, limits, frames, processor.size, step=step)
         return {"size": size} if size else {}
 
-    def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> list[Any]:
+    def _given(self, kind: str, own: Sequence[Visual], prompt: Prompt, known: Hashable) -> list[Any]:
         """The frames and images of one kind; those that the processor remembers are mapped and not read."""
         remembered: Remembered | None = getattr(self._processor, f"{kind}_processor", None)
-        paths = tuple((v.path or prompt.clips[v.clip or 0].path, v.position) for v in own)
-        how = tuple((name, str(value)) for name, value in told.items())
         check = partial(check_fitted, [prompt.clips[v.clip or 0] for v in own]) if kind == "video" else None
-        is_known = remembered is not None and remembered.show((paths, how) if own else None, check)
+        is_known = remembered is not None and remembered.show(known, check)
         clips: dict[str, npt.NDArray[np.uint8]] = {}
         return [_read(visual, prompt, clips, mapped=is_known) for visual in own]
 
@@ -195,6 +199,23 @@ def rendered(tokenizer: Any, ids: Sequence[int]) -> str:
 
 def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""
+
+
+def _identity(kind: str, shown: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> Hashable:
+    """What is shown of one kind, and how the processor is told to show it; None if nothing is.
+
+    The file of a clip is named by its source, span and sampling; any other may be overwritten.
+    """
+    own = [visual for visual in shown if visual.kind == kind]
+    files = tuple((_written(v.path) if v.path else prompt.clips[v.clip or 0].path, v.position) for v in own)
+    return (files, tuple((name, str(value)) for name, value in told.items())) if own else None
+
+
+def _written(path: str) -> Hashable:
+    with suppress(OSError):  # whoever reads it says what is wrong
+        found = Path(path).stat()
+        return path, found.st_size, found.st_mtime_ns
+    return path
 
 
 def _special(processor: Any, family: Family) -> list[str]:

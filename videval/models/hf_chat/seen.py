@@ -10,7 +10,7 @@ from videval.models.families import Family
 from videval.models.hf_chat.messages import Visual
 from videval.types import Clip, Seen
 
-__all__ = ["POSITIONS", "Shape", "read_back", "shapes_of", "unreadable"]
+__all__ = ["POSITIONS", "Shape", "read_back", "shapes_of", "unreadable", "visual_tokens"]
 
 POSITIONS = ("second_per_grid_ts", "video_second_per_grid")
 """Inputs that say how many seconds one step of time is, for models that are told of time by positions."""
@@ -51,7 +51,7 @@ def read_back(
 ) -> tuple[Seen, ...]:  # fmt: skip
     """What the model sees of each clip. Raises ModelFailure if it is not what was shown."""
     pieces = _pieces(made, shown)
-    tokens = [max(_tokens(processor, family), key=piece.count) for piece in pieces]
+    tokens = [max(visual_tokens(processor, family), key=piece.count) for piece in pieces]
     counts = [piece.count(token) for piece, token in zip(pieces, tokens, strict=True)]
     _check_tokens(made, processor, set(tokens), sum(counts))
     seen = []
@@ -161,7 +161,7 @@ def _pieces(made: Mapping[str, Any], shown: Sequence[Visual]) -> list[str]:
     return [next(texts[kind]) for kind in kinds]
 
 
-def _tokens(processor: Any, family: Family) -> list[str]:
+def visual_tokens(processor: Any, family: Family) -> list[str]:
     """The tokens in whose place the model sees something, the likeliest first."""
     named = [getattr(processor, "video_token", None), getattr(processor, "image_token", None)]
     found = [family.patch_token, *named, getattr(processor.tokenizer, "image_token", None)]
