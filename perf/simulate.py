@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perf.costs import DATABASES
-from perf.simulated import Fleet, Plan, default
+from perf.simulated import Fleet
+from perf.work import Plan, default
 
 __all__ = ["Outcome", "lines", "outcome"]
 

@@ -13,7 +13,8 @@ from perf import simulate
 from perf.costs import COMMON, DATABASES, Cost, free
 from perf.servers import Disk, Server
 from perf.simulate import outcome
-from perf.simulated import Fleet, Plan
+from perf.simulated import Fleet
+from perf.work import Plan
 
 SCALE = Path(__file__).parents[2] / "perf" / "scale.md"
 SMALL = Plan(workers=8, questions=400, median_ms=50.0, decode_ms=50.0)
