@@ -7,6 +7,7 @@ after a turn. Two runs on W workers cost about 2 W loads, not thousands.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 
 __all__ = ["Demand", "Seat", "assign", "surplus"]
 
@@ -119,15 +120,17 @@ def surplus(in_hand: Mapping[str, int], worker_id: str, *, slots: int) -> int:
     `in_hand`: what each worker on the key holds. One at a time goes from whoever has most to the idle one that got
     least, until they are even or it has `slots`. The same for whoever computes it.
     """
-    idle = {w: 0 for w, held in in_hand.items() if not held}
-    busy = {w: held for w, held in in_hand.items() if held}
+    ranks = {w: rank for rank, w in enumerate(sorted(in_hand))}
+    rich = [(-held, -ranks[w], w) for w, held in in_hand.items() if held]
+    poor = [(0, ranks[w]) for w, held in in_hand.items() if not held]
+    heapify(rich)
+    heapify(poor)
     given: Counter[str] = Counter()
-    while idle and busy:
-        richest = max(busy, key=lambda w: (busy[w], w))
-        poorest = min(idle, key=lambda w: (idle[w], w))
-        if busy[richest] - idle[poorest] < 2 or idle[poorest] >= slots:
+    while rich and poor:
+        (less_held, rich_rank, richest), (got, poor_rank) = rich[0], poor[0]
+        if -less_held - got < 2 or got >= slots:
             break
-        busy[richest] -= 1
-        idle[poorest] += 1
+        heapreplace(rich, (less_held + 1, rich_rank, richest))
+        heapreplace(poor, (got + 1, poor_rank))
         given[richest] += 1
     return given[worker_id]
