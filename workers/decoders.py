@@ -82,6 +82,11 @@ class Decoders:
         with self._turn(key):
             return find_clip(folder, key) or self._decode(message, on_decode)
 
+    def prepare(self) -> None:
+        """Have a decoder started, if none is there, before the first clip is wanted."""
+        with suppress(EnvironmentProblem, Released):  # who wants a clip hears of it
+            self._give_back(self._borrow())
+
     def _turn(self, key: str) -> threading.Lock:
         with self._lock:
             return self._turns.setdefault(key, threading.Lock())
