@@ -270,13 +270,14 @@ def test_a_key_that_is_left_alone_is_taken_over_although_its_run_did_not_change(
 
 
 def test_a_worker_without_a_model_looks_more_often(
-    worker: Worker, dispatch: Dispatch, database: Database, tmp_path: Path
+    worker: Worker, engine: QuickEngine, database: Database, tmp_path: Path
 ) -> None:
-    worker.settings.dispatch = 8.0
-    assert dispatch.pause < 1.0
+    worker.settings = worker.settings.model_copy(update={"dispatch": 8.0})
+    one = Dispatch(worker, FakeConsumer())
+    assert one.pause < 1.0
     make_run(database, tmp_path / "data")
-    dispatch.step()
-    assert dispatch.load_key is not None and dispatch.pause > 7.0
+    one.step()
+    assert engine.loads == 1 and one.pause > 7.0
 
 
 def test_many_workers_look_less_often_and_not_all_at_once(worker: Worker, database: Database) -> None:
