@@ -83,6 +83,11 @@ class Decoders:
         is_held = clip is not None and holding.enter_context(pinned(Path(clip.path)))
         return Fetched(clip=clip) if clip is not None and is_held else None
 
+    def prepare(self) -> None:
+        """Have a decoder started, if none is there, before the first clip is wanted."""
+        with suppress(EnvironmentProblem, Released):  # who wants a clip hears of it
+            self._give_back(self._borrow())
+
     def _turn(self, key: str) -> threading.Lock:
         with self._lock:
             return self._turns.setdefault(key, threading.Lock())

@@ -17,6 +17,8 @@ __all__ = ["Dispatch"]
 
 NEAR_THE_END = 0.25
 """Seconds between looks while there may be something to give back."""
+IDLE = 0.25
+"""Seconds between looks of a worker that has no model: nobody but itself tells it that there is work."""
 MOST_LOOKS = 10
 """Looks after which all workers are looked at again, whatever did not change."""
 FEWEST = 64
@@ -58,6 +60,8 @@ class Dispatch(Step):
     def pause(self) -> float:
         """Seconds until the next look."""
         period = self._settings.dispatch
+        if self.load_key is None:
+            period = min(period, IDLE)
         return self._crowd.pause(min(period, NEAR_THE_END) if self._is_near_the_end else period)
 
     def step(self) -> None:

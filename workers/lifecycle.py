@@ -27,6 +27,7 @@ from workers.config import CONTROL_QUEUE, SETTINGS
 from workers.consumer import Steering
 from workers.device import parse_devices
 from workers.dispatch import Dispatch
+from workers.engine import Engine
 from workers.heartbeat import Heartbeat
 from workers.ledger import Trouble
 from workers.locks import claim_device
@@ -107,9 +108,11 @@ def _begin(sender: Any) -> None:
     database = open_database(settings, pool_size=2)
     ensure_schema(database)
     held = claim_device(settings.lock_path, parse_devices(settings.devices), patience=2.0)
+    engine = Engine(settings, held.device, keep_fds=held.fds)
+    engine.prepare()
     _life.broker = BrokerUser(settings)
     trouble = _try_broker()
-    worker = Worker(settings, database, held)
+    worker = Worker(settings, database, held, engine=engine)
     database.write(workers.register, worker.identity)
     dead = database.write(workers.predecessors, worker.identity)
     database.write(requests.expire_workers, dead)

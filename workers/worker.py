@@ -1,8 +1,10 @@
 """One worker: claims requests, has them answered, stores the answers; knows what it holds at every moment."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from videval.db import queue, requests, workers
 from videval.db.records import Claim
@@ -29,6 +31,8 @@ __all__ = ["Worker"]
 log = logging.getLogger(__name__)
 DEAF_PAUSE = 0.2
 """Seconds between two messages that a worker hears and cannot heed: it has no model, or they are for others."""
+A_WHILE = 0.5
+"""Seconds that a load takes before something else is started beside it, which would only delay a shorter one."""
 GIVE_BACK_PATIENCE = 2.0
 """Seconds that requests which the engine let go of may take to be released."""
 
@@ -104,10 +108,22 @@ class Worker:
         for it, or it cannot be loaded."""
         if cramped := no_room(work.spec, self.device):
             raise ModelUnavailable(f"it {cramped}", hint=f"VIDEVAL_DEVICES={wide_enough(work.spec, self.device)}")
-        loaded = self.engine.load(work.spec, work.load_key, dtype_for(work, self.identity.device))
+        with self._decoder_beside():
+            loaded = self.engine.load(work.spec, work.load_key, dtype_for(work, self.identity.device))
         self.look_ahead.forget()
         self.say_places()
         return loaded
+
+    @contextmanager
+    def _decoder_beside(self) -> Iterator[None]:
+        """Have a decoder started while a model is loaded, if that takes a while."""
+        timer = threading.Timer(A_WHILE, self.decoders.prepare)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def say_places(self) -> None:
         """Tell who listens, if it is not what was said last."""

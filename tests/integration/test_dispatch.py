@@ -269,12 +269,23 @@ def test_a_key_that_is_left_alone_is_taken_over_although_its_run_did_not_change(
     assert settled.load_key == key_of("fake:b")
 
 
+def test_a_worker_without_a_model_looks_more_often(
+    worker: Worker, engine: QuickEngine, database: Database, tmp_path: Path
+) -> None:
+    worker.settings = worker.settings.model_copy(update={"dispatch": 8.0})
+    one = Dispatch(worker, FakeConsumer())
+    assert one.pause < 1.0
+    make_run(database, tmp_path / "data")
+    one.step()
+    assert engine.loads == 1 and one.pause > 7.0
+
+
 def test_many_workers_look_less_often_and_not_all_at_once(worker: Worker, database: Database) -> None:
     one = Dispatch(worker, FakeConsumer(), crowd := Crowd())
     seats_of_others(database, 199)
     one.step()
     assert crowd.size == 200
-    assert all(3.5 < one.pause < 4.5 for _ in range(20)) and len({one.pause for _ in range(9)}) > 1
+    assert all(0.89 < one.pause < 1.11 for _ in range(20)) and len({one.pause for _ in range(9)}) > 1
 
 
 def test_a_worker_is_told_how_many_serve_what_it_serves(settled: Dispatch, worker: Worker, database: Database) -> None:

@@ -161,6 +161,12 @@ def test_where_others_come_after_it_is_enough_that_nothing_waits(
     assert capsys.readouterr().out == "", "it is looked at again with those that come after it"
 
 
+def test_for_a_run_that_is_finished_no_worker_is_started(database: Database) -> None:
+    fleet = FakeFleet()
+    (counts,) = progress.watch(database, [find(database, "short")], fleet, fleet.stop)  # type: ignore[arg-type]
+    assert counts.finished and fleet.ticks == 0
+
+
 def test_what_is_looked_at_often_is_read_now_and_then() -> None:
     now, took, read = [0.0], [0.0], list[float]()
 

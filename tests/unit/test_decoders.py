@@ -136,6 +136,19 @@ def test_a_decoder_that_was_killed_while_it_was_idle_is_nobody_s_fault(decoders,
     assert ask(decoders, videos / "b.mp4").num_frames == 4
 
 
+def test_a_decoder_that_was_started_ahead_is_the_one_that_decodes(decoders, videos):
+    decoders.prepare()
+    (pid,) = decoders.pids()
+    ask(decoders, videos / "a.mp4")
+    assert decoders.pids() == [pid]
+
+
+def test_after_the_end_none_is_started_ahead(decoders):
+    decoders.close()
+    decoders.prepare()
+    assert decoders.pids() == []
+
+
 def test_frames_come_by_mapped_file_and_are_right(decoders, videos):
     frames = load_frames(ask(decoders, videos / "a.mp4"))
     assert frames.shape == (4, 48, 64, 3) and not frames.flags.writeable

@@ -401,3 +401,39 @@ def test_closing_ends_a_load(made: Asker, monkeypatch: pytest.MonkeyPatch) -> No
         wait_for("the process", lambda: made.engine.pid is not None)
         made.engine.close()
         assert isinstance(loading.exception(30), ModelUnavailable) and made.engine.pid is None
+
+
+def children() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "workers.engine.process" in p.cmdline()]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Iterator[tuple[Engine, psutil.Process]]:
+    """An engine whose process was started ahead, and that process."""
+    before = children()
+    engine = Engine(settings_for(tmp_path), parse_devices("cpu", gpus=[])[0])
+    engine.prepare()
+    (process,) = [p for p in children() if p not in before]
+    yield engine, process
+    engine.close()
+
+
+def test_a_process_that_was_started_ahead_loads_the_first_model(prepared: tuple[Engine, psutil.Process]) -> None:
+    engine, process = prepared
+    assert engine.loads == 0
+    engine.load(model_spec("fake"), "k", "float32")
+    assert (engine.pid, engine.loads) == (process.pid, 1)
+
+
+def test_one_that_died_meanwhile_is_nobody_s_failure(prepared: tuple[Engine, psutil.Process]) -> None:
+    engine, process = prepared
+    process.kill()
+    wait_for("it to be dead", lambda: process.status() == psutil.STATUS_ZOMBIE)
+    engine.load(model_spec("fake"), "k", "float32")
+    assert engine.pid not in (None, process.pid)
+
+
+def test_one_that_was_never_needed_ends_with_the_engine(prepared: tuple[Engine, psutil.Process]) -> None:
+    engine, process = prepared
+    engine.close()
+    assert not process.is_running()

@@ -53,8 +53,9 @@ def watch(
     refuse_unloadable = _unloadable(database, looks, fleet)
     with live_area() if console.is_terminal else nullcontext() as live:
         while not stop.is_set():
-            fleet.tick()
             going = _going(looks)
+            if going:
+                fleet.tick()
             if live:
                 live.update(_area(going or looks, named=named))
             elif time.monotonic() > next_line:

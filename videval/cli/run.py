@@ -106,6 +106,8 @@ def _answered(
     placed, open_ = dict[str, RunInfo](), list[RunInfo]()
     with using(settings):
         try:
+            if _may_have_work(database, cells):  # workers start while the rows are written
+                fleet.tick()
             for wave in waves(cells):
                 for cell in wave:
                     placed[cell.key] = place(settings, database, cell.order, new=cell.asked.new).run
@@ -121,6 +123,15 @@ def _answered(
             with busy("stopping the workers"):
                 fleet.stop()
     return [placed[cell.key] for cell in cells]
+
+
+def _may_have_work(database: "Database", cells: "Sequence[Cell]") -> bool:
+    """Whether there are questions that were not answered before, as far as can be told before rows are written."""
+    from videval.report import run_status
+    from videval.suites.orders import found_runs
+
+    known = zip(cells, found_runs(database, cells), strict=True)
+    return any(cell.asked.new or run is None or not run_status(database, run).counts.finished for cell, run in known)
 
 
 @contextmanager

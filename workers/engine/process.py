@@ -119,7 +119,11 @@ def main() -> None:
     """Serve one worker until it closes the pipe; a server that comes to an end takes the process with it."""
     pipe = _Pipe(parent_connection())
     try:
-        _serve(pipe.hear(), pipe)
+        message = pipe.hear()
+    except (EOFError, OSError):  # it was started ahead, and never needed
+        end_session()
+    try:
+        _serve(message, pipe)
     except Exception:  # noqa: BLE001 - a broken device, or a server's own fault: only a new process mends either
         traceback.print_exc()
     os._exit(1)
