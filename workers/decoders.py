@@ -37,7 +37,7 @@ so that PyAV has time for them."""
 
 
 class Decoders:
-    """A few decoder processes that request threads borrow one at a time; started when first needed, or by `prepare`."""
+    """A few decoder processes that request threads borrow one at a time; started when first needed."""
 
     def __init__(self, settings: Settings, *, keep_fds: Sequence[int] = ()) -> None:
         self._settings = settings
