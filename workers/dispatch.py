@@ -19,6 +19,8 @@ NEAR_THE_END = 0.25
 """Seconds between looks while there may be something to give back."""
 IDLE = 0.25
 """Seconds between looks of a worker that has no model: nobody but itself tells it that there is work."""
+FEW = 16
+"""Workers of which none is too many to look as often."""
 MOST_LOOKS = 10
 """Looks after which all workers are looked at again, whatever did not change."""
 FEWEST = 64
@@ -60,7 +62,7 @@ class Dispatch(Step):
     def pause(self) -> float:
         """Seconds until the next look."""
         period = self._settings.dispatch
-        if self.load_key is None:
+        if self.load_key is None and self._crowd.size <= FEW:
             period = min(period, IDLE)
         return self._crowd.pause(min(period, NEAR_THE_END) if self._is_near_the_end else period)
 

@@ -9,13 +9,17 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from videval.errors import ModelUnavailable, UnknownName, UsageError
 from videval.models.dialects import transport_of
 from videval.models.endpoint_file import OPENAI, Endpoint, Limits, Prices, address, read_endpoints
 from videval.plain import plain
-from videval.settings import Settings
 from videval.types import ModelSpec, Remote
+
+if TYPE_CHECKING:
+    from videval.settings import Settings
 
 __all__ = [
     "ADAPTER",
@@ -37,12 +41,12 @@ PREFIXES = (OPENAI, "endpoint")
 OPENAI_URL = "https://api.openai.com/v1"
 
 
-def endpoints(settings: Settings | None = None) -> Mapping[str, Endpoint]:
+def endpoints(settings: "Settings | None" = None) -> Mapping[str, Endpoint]:
     """The entries of the file by name; none if there is no file. UsageError for what cannot be read or meant."""
-    return read_endpoints((settings or Settings()).endpoints_path)
+    return read_endpoints(_path(settings))
 
 
-def endpoint_of(spec: ModelSpec | str, settings: Settings | None = None) -> Endpoint:
+def endpoint_of(spec: ModelSpec | str, settings: "Settings | None" = None) -> Endpoint:
     """The entry of a model's name (`endpoint:lab`, `openai:MODEL`) or, as a run asks it, of its spec.
 
     UnknownName; ModelUnavailable where a run's endpoint is not what it was, so that no run is answered by two.
@@ -63,7 +67,7 @@ def endpoint_of(spec: ModelSpec | str, settings: Settings | None = None) -> Endp
     return replace(found, model=spec.checkpoint, remote=spec.remote)
 
 
-def spec_of(name: str, settings: Settings | None = None) -> ModelSpec:
+def spec_of(name: str, settings: "Settings | None" = None) -> ModelSpec:
     """The model called `endpoint:NAME` or `openai:MODEL`, with the limits of its entry."""
     found = endpoint_of(name, settings)
     transport = transport_of(found.remote)
@@ -113,13 +117,19 @@ def _most_frames(endpoint: Endpoint) -> int | None:
     return min((most for most in (limits.max_frames, as_images) if most), default=None)
 
 
-def _named(name: str, settings: Settings | None) -> Endpoint:
+def _path(settings: "Settings | None") -> Path:
+    from videval.settings import Settings  # an engine process, which is given all that it needs, loads none
+
+    return (settings or Settings()).endpoints_path
+
+
+def _named(name: str, settings: "Settings | None") -> Endpoint:
     known = endpoints(settings)
     if name in known:
         return known[name]
     error = UnknownName("endpoint", name, known)
     if not known:
-        path = (settings or Settings()).endpoints_path
+        path = _path(settings)
         error.hint = f'[endpoints.{name}] with base_url = "http://HOST:PORT/v1" and model = "..." in {path}'
     raise error
 
