@@ -97,5 +97,14 @@ DATABASES = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 def free(costs: DatabaseCosts) -> DatabaseCosts:
     """A database that costs nothing, to see what is left without it."""
     nothing = Cost(0.0, "free")
-    names = ("claim", "answer", "notes", "look", "elected", "other", "heartbeat", "flush")
-    return replace(costs, **dict.fromkeys(names, nothing))
+    return replace(
+        costs,
+        claim=nothing,
+        answer=nothing,
+        notes=nothing,
+        look=nothing,
+        elected=nothing,
+        other=nothing,
+        heartbeat=nothing,
+        flush=nothing,
+    )

@@ -99,6 +99,8 @@ def _resume(connection: Connection, run: RunInfo, max_cost: float | None, max_to
         rows.set_state(connection, run.run_id, RunState.ACTIVE)
     if states.is_finished(connection, run.run_id):  # its last answers came while it was paused
         return Changed(said=f"{run.name} is finished: nothing to resume", is_changed=state == RunState.PAUSED)
+    if state == RunState.ACTIVE and (max_cost, max_tokens) != (None, None):
+        return Changed(said=f"{run.name} was not paused; its limit is set")
     if state == RunState.ACTIVE:
         return _left_alone(f"{run.name} is not paused")
     return Changed(said=f"{run.name} goes on", goes_on=True)

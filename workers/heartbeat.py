@@ -51,8 +51,8 @@ class Heartbeat(Step):
             self._check_parent()
         pairs, lease = [h.pair for h in held], worker.settings.lease
         lost = worker.ledger.write(_beat, worker.identity.id, pairs, lease, pulse, durable=False)
-        self._note_endpoint()
         self._note_lost([h for h in held if h.pair in lost])
+        self._note_endpoint()
 
     def _note_endpoint(self) -> None:
         """Say how the endpoint is that this worker asks, if it asks one."""

@@ -50,6 +50,7 @@ _FAILURES: dict[str, type[errors.VidevalError]] = {
     "RunHalted": errors.RunHalted,
     "RequestFailure": errors.RequestFailure,
     "GaveUp": errors.GaveUp,
+    "ApiRefused": errors.ApiRefused,
     **{c.__name__: c for c in errors.RequestFailure.__subclasses__()},
 }
 

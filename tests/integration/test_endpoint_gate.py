@@ -366,7 +366,7 @@ def test_a_run_that_may_cost_so_much_stops_before_that(server: TcpRedis) -> None
         await said(gate)
         with pytest.raises(RunHalted, match=r"--max-cost 1: 0\.75 is spent, the next request may cost 0") as halted:
             await entered(gate, 1, cost=0.5, allowance=costly)
-        assert halted.value.hint == "videval resume costly --max-cost 2"
+        assert halted.value.hint == "videval resume costly --max-cost 2.5"
 
     through(server.url, body, LAB)
 

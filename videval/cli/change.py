@@ -21,7 +21,7 @@ __all__ = ["cancel_command", "pause_command", "resume_command", "retry_command"]
 
 Run = Annotated[str, typer.Argument(help="a run, or the beginning of its name", autocompletion=complete.runs)]
 Kind = Annotated[
-    str, typer.Option(help="only these kinds: video,model,api,oom,timeout,crash", autocompletion=complete.kinds)
+    str, typer.Option(help="only these kinds: video,model,context,api,oom,timeout,crash", autocompletion=complete.kinds)
 ]
 
 

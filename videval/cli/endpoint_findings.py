@@ -1,5 +1,6 @@
 """What `videval endpoint check` finds: whether an endpoint can be asked, what it takes, and if all frames arrive."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from videval.cli.findings import Finding
 from videval.errors import VidevalError
 from videval.models.dialects import transport_of
 from videval.models.endpoints import Endpoint, key_of
+from videval.models.openai_api.failures import RESTART
 from videval.models.openai_api.probing import Listed, list_models, takes_body
 from videval.words import plural, price
 
@@ -54,7 +56,7 @@ def endpoint_findings(name: str, endpoint: Endpoint) -> Iterator[Finding]:
 
 def _mend(error: VidevalError) -> str:
     """What mends it; there is no run that could go on."""
-    return error.hint.replace(", then videval resume RUN", "").replace(", then enqueue again", "")
+    return re.sub(f", {RESTART}|, then videval resume RUN|, then enqueue again", "", error.hint)
 
 
 def _entry(endpoint: Endpoint) -> Finding:

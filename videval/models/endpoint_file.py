@@ -160,7 +160,7 @@ def _hidden(text: str) -> str:
 def _check_mark(mark: str, where: str) -> None:
     try:
         mark.format(n=1, time=0.5)
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
         right = 'frame_mark = "Frame {n} at {time:.1f} s: "'
         raise UsageError(f"{where}: frame_mark {mark!r} cannot be filled in: {error}", hint=right) from error
 
@@ -189,16 +189,18 @@ def address(url: Any, where: str) -> str:
         raise UsageError(f"{where} must be a text, not {url!r}", hint=_RIGHT)
     parts = _split(url, where)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{where} {url!r} is no http address", hint=_RIGHT)
+        raise UsageError(f"{where} {_shown(url)} is no http address", hint=_RIGHT)
     if parts.username or parts.password:
         raise UsageError(f"{where} has a password in it", hint='key_env = "VARIABLE", which has the key')
     if parts.query or parts.fragment:
-        raise UsageError(f"{where} {url!r} has a ? or # in it", hint="up to the path, as http://HOST:PORT/v1")
+        raise UsageError(f"{where} {_shown(url)} has a ? or # in it", hint="up to the path, as http://HOST:PORT/v1")
     trimmed = url.rstrip("/")
     for call in _CALLS:
         if trimmed.endswith(call):
             right = trimmed.removesuffix(call)
-            raise UsageError(f"{where} {url!r} is one call of the API, not its base", hint=f'base_url = "{right}"')
+            raise UsageError(
+                f"{where} {_shown(url)} is one call of the API, not its base", hint=f'base_url = "{right}"'
+            )
     return trimmed
 
 
@@ -207,5 +209,10 @@ def _split(url: str, where: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise UsageError(f"{where} {url!r}: {error}", hint=_RIGHT) from error
+        raise UsageError(f"{where} {_shown(url)} is no address", hint=_RIGHT) from error
     return parts
+
+
+def _shown(url: str) -> str:
+    """An address as it may be said: without what may be a password or a key."""
+    return repr(re.sub(r"[^/]*@|[?#].*", "***", url))

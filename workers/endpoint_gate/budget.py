@@ -117,7 +117,9 @@ def used_up(allowance: Allowance, tokens: int, cost: float, spent_tokens: int, s
     """Why a run is halted whose next request might take too much."""
     if allowance.max_tokens is not None and spent_tokens + tokens > allowance.max_tokens:
         used = f"{spent_tokens} tokens are used, the next request may take {tokens}"
-        hint = f"videval resume {allowance.run} --max-tokens-total {2 * allowance.max_tokens}"
+        enough = 2 * max(allowance.max_tokens, spent_tokens + tokens)
+        hint = f"videval resume {allowance.run} --max-tokens-total {enough}"
         return RunHalted(f"--max-tokens-total {allowance.max_tokens}: {used}", hint=hint)
     said = f"--max-cost {allowance.max_cost:g}: {spent_cost:.4g} is spent, the next request may cost {cost:.4g}"
-    return RunHalted(said, hint=f"videval resume {allowance.run} --max-cost {2 * (allowance.max_cost or 0):g}")
+    dear_enough = 2 * max(allowance.max_cost or 0.0, spent_cost + cost)
+    return RunHalted(said, hint=f"videval resume {allowance.run} --max-cost {dear_enough:.4g}")

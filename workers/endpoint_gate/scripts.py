@@ -69,7 +69,8 @@ local usual = n('usual', took)
 if how == 'done' or took > usual then
     usual = took > usual and usual * 1.05 or usual / 1.05
     set('usual', usual)
-    set('best', math.min(n('best', usual) * 1.001, usual))
+    -- where one at a time is slow too, it is the questions that take longer, and nothing is too much
+    set('best', n('at_once', start) <= 1 and usual or math.min(n('best', usual) * 1.001, usual))
     much = much or usual > slower * n('best', usual)
 end
 
@@ -78,13 +79,15 @@ if not s['look_at'] then set('look_at', now) end
 set('seen', n('seen', 0) + 1)
 if much then set('much', n('much', 0) + 1) end
 local share = n('much', 0) / n('seen', 1)
-if now - n('look_at', now) >= look or (n('seen', 0) >= flood and share > 0.5) then
+local is_look = now - n('look_at', now) >= look or (n('seen', 0) >= flood and share > 0.5)
+if is_look then
     if share > 0 then
         set('at_once', math.max(1, n('at_once', start) * (1 - share / 2)))
         set('is_known', 1)
     end
     set('seen', 0); set('much', 0); set('look_at', now)
-elseif how == 'done' and not much and running * 2 > n('at_once', start) then
+end
+if not (is_look and share > 0) and how == 'done' and not much and running * 2 > n('at_once', start) then
     local more = n('at_once', start) + (s['is_known'] and 1 / n('at_once', start) or 1)
     set('at_once', most > 0 and math.min(most, more) or more)
 end

@@ -72,7 +72,7 @@ class Address:
 
     def broke(self) -> None:
         """It does not; it is left out for a while, and longer each time."""
-        self.out_until = time.monotonic() + min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
+        self.out_until = time.monotonic() + min(FIRST_PAUSE * 2 ** min(self._failures, 16), LONGEST_PAUSE)
         self._failures += 1
 
     async def close(self) -> None:

@@ -105,8 +105,8 @@ class Asking:
 
     def _failed(self, address: Address, permit: Permit, error: VidevalError) -> None:
         if isinstance(error, ApiFailure) and not error.permanent:
-            address.broke()
             permit.failed(error.status)
+            address.broke()
         else:
             permit.refused()
 

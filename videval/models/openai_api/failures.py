@@ -14,12 +14,23 @@ from typing import Any
 
 from videval.errors import ApiFailure, ApiRefused, ContextExceeded, RunHalted, VidevalError
 
-__all__ = ["Asked", "Filtered", "Throttled", "connection_failure", "excerpt", "retry_after", "status_failure"]
+__all__ = [
+    "RESTART",
+    "Asked",
+    "Filtered",
+    "Throttled",
+    "connection_failure",
+    "excerpt",
+    "retry_after",
+    "status_failure",
+]
 
 SHOWN = 200
 """Characters of what a server sent that are told."""
 SHORTEST_KEY = 8
 RESUME = "videval resume RUN"
+RESTART = "where workers stay up, start them again"
+"""A worker reads keys once, when it first asks."""
 LONGEST_ERROR = 2**16
 """Bytes of an error's body that are looked at."""
 LONGEST_PAUSE = 600.0
@@ -136,7 +147,9 @@ def _halted(status: int, about: "_Told", said: str, where: str, asked: Asked) ->
     """What no request of the run would be spared."""
     if status in (401, 403, 407):
         right = f"export {asked.key_env}=..." if asked.key_env else f'key_env = "VARIABLE" in {asked.entry}'
-        return RunHalted(f"{where} does not accept the key ({status}): {said}", hint=f"{right}, then {RESUME}")
+        return RunHalted(
+            f"{where} does not accept the key ({status}): {said}", hint=f"{right}, {RESTART}, then {RESUME}"
+        )
     if status == 402 or (status == 429 and about.has(_SPENT)):
         return RunHalted(f"{where} wants to be paid ({status}): {said}", hint=f"pay, then {RESUME}")
     if status in (404, 405):
