@@ -50,6 +50,10 @@ class Decoders:
         self._settings = settings
         self._keep_fds = tuple(keep_fds)
         self._idle: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
+        self._reserve: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
+        """One more place, for who holds clips: in all others may be those that wait until it lets go of them."""
+        self._reserve.put(None)
+        self._of_reserve: set[_Decoder] = set()
         self._places = settings.decoders or 1
         for _ in range(self._places):
             self._idle.put(None)
@@ -93,7 +97,7 @@ class Decoders:
             return self._turns.setdefault(key, threading.Lock())
 
     def _decode(self, message: Message, on_decode: Callable[[], None], holding: ExitStack) -> Fetched:
-        decoder = self._borrow()
+        decoder = self._borrow(at_once=bool(message["at_once"]))
         try:
             on_decode()
         except BaseException:
@@ -135,13 +139,16 @@ class Decoders:
 
     def _take_idle(self) -> list["_Decoder"]:
         """The decoders that nobody has borrowed; who comes for one later starts none."""
-        taken: list[_Decoder | None] = []
-        with suppress(queue.Empty):
-            while True:
-                taken.append(self._idle.get_nowait())
-        for _ in taken:
-            self._idle.put(None)
-        return [decoder for decoder in taken if decoder is not None]
+        found: list[_Decoder | None] = []
+        for idle in (self._idle, self._reserve):
+            taken: list[_Decoder | None] = []
+            with suppress(queue.Empty):
+                while True:
+                    taken.append(idle.get_nowait())
+            for _ in taken:
+                idle.put(None)
+            found += taken
+        return [decoder for decoder in found if decoder is not None]
 
     def _make_place(self) -> None:
         """For one decoder more, if that is worth it."""
@@ -151,19 +158,33 @@ class Decoders:
                 self._places += 1
                 self._idle.put(None)
 
-    def _borrow(self) -> "_Decoder":
+    def _borrow(self, *, at_once: bool = False) -> "_Decoder":
         self._make_place()
-        decoder = self._idle.get()
+        idle = self._idle
+        try:
+            decoder = idle.get(block=not at_once)
+        except queue.Empty:
+            idle = self._reserve
+            decoder = idle.get()
         try:
             if decoder is not None and not decoder.is_alive:  # died while nobody used it: nobody's fault
                 decoder.kill()
                 with self._lock:
                     self._alive.discard(decoder)
                 decoder = None
-            return decoder or self._start()
+            decoder = decoder or self._start()
         except BaseException:
-            self._idle.put(None)
+            idle.put(None)
             raise
+        if idle is self._reserve:
+            self._of_reserve.add(decoder)
+        return decoder
+
+    def _put(self, decoder: "_Decoder", left: "_Decoder | None") -> None:
+        """Free the place that a decoder was borrowed from, with what is left in it."""
+        idle = self._reserve if decoder in self._of_reserve else self._idle
+        self._of_reserve.discard(decoder)
+        idle.put(left)
 
     def _start(self) -> "_Decoder":
         decoder = _Decoder(self._settings, self._keep_fds)
@@ -178,13 +199,13 @@ class Decoders:
         if decoder.served >= RECYCLE_AFTER or self._closed:
             self._discard(decoder)
         else:
-            self._idle.put(decoder)
+            self._put(decoder, decoder)
 
     def _discard(self, decoder: "_Decoder") -> None:
         decoder.kill()
         with self._lock:
             self._alive.discard(decoder)
-        self._idle.put(None)
+        self._put(decoder, None)
 
 
 class _Decoder:

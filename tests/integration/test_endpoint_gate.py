@@ -338,7 +338,7 @@ def test_a_run_stops_before_it_passes_its_limit(server: TcpRedis) -> None:
             await said(gate)
         with pytest.raises(RunHalted, match="900 tokens are used, the next request may take 300") as halted:
             await entered(gate, 300, allowance=RUN)
-        assert halted.value.hint == "videval resume a-run --max-tokens-total 2000"
+        assert halted.value.hint == "videval resume a-run --max-tokens-total 2400"
         await entered(gate, 100, allowance=RUN)
 
     through(server.url, body, LAB)

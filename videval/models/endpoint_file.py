@@ -11,6 +11,7 @@ The file is `endpoints.toml` in VIDEVAL_HOME, or VIDEVAL_ENDPOINTS::
     prices = { prompt = 0.2, cached = 0.05, new = 0.8, currency = "USD" }
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -168,10 +169,10 @@ def _check_mark(mark: str, where: str) -> None:
 def _check_numbers(found: Endpoint, where: str) -> None:
     limits = {f.name: getattr(found.limits, f.name) for f in fields(Limits)}
     for name, value in {**limits, "timeout_s": found.timeout_s}.items():
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{where}: {name} is {value}", hint=f"{name} = 60, or leave it out")
     for name in ("prompt", "new", "cached"):
-        if found.prices and (getattr(found.prices, name) or 0) < 0:
+        if found.prices and not 0 <= (getattr(found.prices, name) or 0) < math.inf:
             raise UsageError(f"{where}: prices: {name} is {getattr(found.prices, name)}", hint=f"{name} = 0 or more")
 
 
@@ -209,7 +210,7 @@ def _split(url: str, where: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise UsageError(f"{where} {_shown(url)} is no address", hint=_RIGHT) from error
+        raise UsageError(f"{where} {_shown(url)}: {error}", hint=_RIGHT) from error
     return parts
 
 

@@ -100,9 +100,11 @@ class Prefixes:
         return caches, cached
 
     def _keep(self, key: Hashable, cache: Any) -> None:
+        if bytes_of(cache) > self._budget:
+            return
         self._kept[key] = cache
         self._kept.move_to_end(key)
-        while self._kept and sum(map(bytes_of, self._kept.values())) > self._budget:
+        while sum(map(bytes_of, self._kept.values())) > self._budget:
             self._kept.popitem(last=False)
 
     def _computed(self, inputs: ChatInputs, row: _Row) -> Any:
