@@ -59,7 +59,7 @@ def test_what_was_seen_comes_with_what_it_was_made_of(database: Database, run: R
     assert [(r.samples, r.thinking, r.seen) for r in stored] == [
         (("0",), "Hm.", (SEEN,)), (("1",), "Hm.", (LARGER, SEEN)),
     ]  # fmt: skip
-    assert ends == {"thought": 2, "truncated": 0, "truncated_thinking": 0}
+    assert ends == {"thought": 2, "truncated": 0, "truncated_thinking": 0, "refused": 0}
 
 
 @pytest.mark.parametrize(
