@@ -68,7 +68,7 @@ def test_the_bare_command_finds_videval_s_workers_since_celery_loads_them_as_a_p
 def test_engine_and_decoders_import_nothing_from_it(foreign, tmp_path):
     child = Child("workers.decoder_process", environ=dict(os.environ))
     try:
-        child.send({"folder": str(tmp_path / "cache"), "budget_gb": 1})
+        child.send({"folder": str(tmp_path / "cache"), "budget_gb": 1, "patience": 60.0})
         assert child.receive() == {"ready": True}
     finally:
         child.kill()
