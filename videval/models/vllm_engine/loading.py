@@ -80,7 +80,7 @@ def _arguments(spec: ModelSpec, dtype: str, devices: Sequence[str], settings: Se
         "max_model_len": -1,
         "load_format": "safetensors",
         "enforce_eager": devices[0].startswith("cpu"),
-        "enable_prefix_caching": True,
+        "enable_prefix_caching": settings.prefix_gb != 0,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
