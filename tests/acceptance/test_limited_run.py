@@ -1,5 +1,7 @@
 """`videval run --max-tokens-total`: the run stops before its limit, says why, and goes on with a higher one."""
 
+import re
+
 import pytest
 
 from tests.acceptance.conftest import Home
@@ -22,7 +24,12 @@ def test_a_run_ends_with_exit_code_3_before_its_limit_and_goes_on_with_a_higher_
         home.environ["VIDEVAL_ENDPOINTS"] = str(home.folder / "endpoints.toml")
         command = ("run", table, "endpoint:lab", "--frames", "4", "--max-new-tokens", "64", "--devices", "api")
         halted = home.run(*command, "--max-tokens-total", "6000", expect=3)
-        assert "is halted: --max-tokens-total 6000" in halted.stderr and "--max-tokens-total 12000" in halted.stderr
+        assert "is halted: --max-tokens-total 6000" in halted.stderr
+        (enough,) = re.findall(r"-> videval resume \S+ --max-tokens-total (\d+)", halted.stderr)
+        used, next_one = map(
+            int, re.findall(r"(\d+) tokens are used, the next request may take (\d+)", halted.stderr)[0]
+        )
+        assert int(enough) == 2 * max(6000, used + next_one), "with that it goes on"
         answered = server.outcomes()["ok"]
         assert 0 < answered < len(asked), "as many as fit, by what they really took"
         assert "halted: " in home.run("status").stdout
