@@ -266,6 +266,20 @@ def test_whoever_gives_up_waiting_takes_no_place(server: TcpRedis) -> None:
     through(server.url, body, limited(in_flight=1), limited(in_flight=1))
 
 
+def test_whoever_is_let_go_in_the_moment_in_which_a_place_is_free_does_not_take_it(server: TcpRedis) -> None:
+    async def body(gate: RedisGate) -> None:
+        first = await entered(gate)
+        waiting = asyncio.create_task(gate.enter(1))
+        await asyncio.sleep(0.3)  # it has asked, and waits for somebody to leave
+        gate._freed.set()
+        waiting.cancel()
+        first.done(tokens=1, cost=None)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    through(server.url, body, limited(in_flight=1))
+
+
 def test_a_clock_that_jumps_here_changes_nothing(server: TcpRedis, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(one: RedisGate, other: RedisGate) -> None:
         (await entered(one)).throttled(30.0)

@@ -133,8 +133,9 @@ class RedisGate(Gate):
         while (pause := await self._asked(step)) is not None:
             self._alive()
             self._freed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), min(pause, SIGN))
+            with suppress(TimeoutError):  # wait_for of Python 3.11 loses a cancellation that comes with the event
+                async with asyncio.timeout(min(pause, SIGN)):
+                    await self._freed.wait()
 
     async def _asked(self, step: Step) -> float | None:
         """What the budget says; while Redis is away nothing is granted."""
