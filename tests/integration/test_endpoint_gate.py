@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -276,6 +277,25 @@ def test_whoever_is_let_go_in_the_moment_in_which_a_place_is_free_does_not_take_
         first.done(tokens=1, cost=None)
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+    through(server.url, body, limited(in_flight=1))
+
+
+def test_whoever_is_let_go_is_not_sent_although_a_library_lost_word_of_it(
+    server: TcpRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(gate: RedisGate) -> None:
+        async def deaf() -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(LONG)
+
+        monkeypatch.setattr(gate._budget, "take_request", deaf)
+        waiting = asyncio.create_task(gate.enter(1))
+        await asyncio.sleep(0.3)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not gate._out
 
     through(server.url, body, limited(in_flight=1))
 

@@ -136,6 +136,9 @@ class RedisGate(Gate):
             with suppress(TimeoutError):  # wait_for of Python 3.11 loses a cancellation that comes with the event
                 async with asyncio.timeout(min(pause, SIGN)):
                     await self._freed.wait()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # Redis' client may lose it on the way; then it would be sent
+            raise asyncio.CancelledError
 
     async def _asked(self, step: Step) -> float | None:
         """What the budget says; while Redis is away nothing is granted."""
