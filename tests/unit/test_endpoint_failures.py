@@ -270,3 +270,9 @@ def test_content_in_parts_is_one_text() -> None:
     parts = [{"type": "text", "text": "A"}, {"type": "text", "text": "."}]
     assert read_answer(answer({"content": parts}), JSON, None).text == "A."
     assert read_answer(answer({"content": None}), JSON, None).text == ""
+
+
+def test_a_small_body_is_not_why_a_server_hangs_up() -> None:
+    reset = ConnectionResetError("Connection reset by peer")
+    assert "does it speak https?" in connection_failure(reset, ASKED, sent=2_000).hint
+    assert "max_body_mb" in connection_failure(reset, ASKED, sent=20_000_000).hint

@@ -31,6 +31,8 @@ SHORTEST_KEY = 8
 RESUME = "videval resume RUN"
 RESTART = "where workers stay up, start them again"
 """A worker reads keys once, when it first asks."""
+LARGE = 500_000
+"""Bytes of a body that may be why a server hangs up before it has it."""
 LONGEST_ERROR = 2**16
 """Bytes of an error's body that are looked at."""
 LONGEST_PAUSE = 600.0
@@ -179,9 +181,11 @@ def connection_failure(error: BaseException, asked: Asked, *, sent: int | None =
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if tls is not None and asked.is_only and (halted := _misconfigured(tls, said, where, asked)):
         return halted
-    plain = asked.url.startswith("http:") and "disconnected" in said.lower()
+    is_reset = any(isinstance(cause, BrokenPipeError | ConnectionResetError) for cause in causes)
+    hung_up = is_reset or "disconnected" in said.lower()
+    plain = asked.url.startswith("http:") and hung_up
     right = "does it speak https?" if plain else "does it run, and can it be reached from here?"
-    if sent is not None and any(isinstance(cause, BrokenPipeError | ConnectionResetError) for cause in causes):
+    if sent is not None and sent >= LARGE and is_reset:
         said += f" while a body of {sent / 1e6:.1f} MB was sent"
         right = f"does it take bodies of that size? max_body_mb in {asked.entry} says it at enqueue"
     return ApiFailure(f"{where} cannot be asked: {said}", hint=right)
