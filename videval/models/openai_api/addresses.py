@@ -99,6 +99,8 @@ class Address:
         except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
             cut_off = sending.body.size if sending and not sending.is_whole else None
             failure = connection_failure(error, self._asked, sent=cut_off)
+            if isinstance(failure, ApiFailure):
+                failure.is_sent = sending is None or sending.is_begun
         raise failure
 
     async def _sent(self, sending: Sending) -> AsyncStream[object]:

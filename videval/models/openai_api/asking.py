@@ -105,7 +105,7 @@ class Asking:
 
     def _failed(self, address: Address, permit: Permit, error: VidevalError) -> None:
         if isinstance(error, ApiFailure) and not error.permanent:
-            permit.failed(error.status)
+            permit.failed(error.status, why=str(error), is_sent=error.is_sent)
             address.broke()
         else:
             permit.refused()
