@@ -59,4 +59,4 @@ class News:
             yield f"endpoint {found.name} answers again"
         elif trouble and found.name not in (self._told if found.is_well else self._left_alone):
             (self._told if found.is_well else self._left_alone).add(found.name)
-            yield f"endpoint {found.name}: {found.state}: {trouble}"
+            yield trouble

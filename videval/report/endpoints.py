@@ -54,9 +54,9 @@ def endpoint_in_words(found: EndpointHealth) -> str:
 
 
 def endpoint_trouble(found: EndpointHealth) -> str:
-    """What keeps an endpoint from answering; empty while it answers as its budget lets it."""
+    """What keeps an endpoint from answering, in a line; empty while it answers as its budget lets it."""
     is_brief = found.state == EndpointState.CLOSED and found.figures.get("pause_s", 0.0) < LONG_S
-    return "" if is_brief else found.message
+    return "" if is_brief or not found.message else f"endpoint {found.name}: {found.state}: {found.message}"
 
 
 def endpoint_cost(found: EndpointHealth) -> str:
