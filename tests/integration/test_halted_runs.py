@@ -18,8 +18,9 @@ from videval.db.session import Database, open_database
 from videval.db.tables import ChoreRow, RunRow
 from videval.db.usage import allowance_of, count_usage, set_limits
 from videval.errors import RunHalted, UsageError
+from videval.models.openai_api.failures import Asked, status_failure
 from videval.report import run_status
-from videval.report.used import refuse_halted
+from videval.report.used import halted_in_words, refuse_halted
 from videval.settings import Settings
 from videval.types import Allowance, Generation, RequestStatus, RunState
 
@@ -173,3 +174,56 @@ def test_what_a_halted_run_had_in_hand_goes_back_at_no_cost(
     assert run.state == RunState.PAUSED
     said = f"lab does not accept the key (401) -> export LAB_KEY=..., then videval resume {run.name}"
     assert run.halted == said
+
+
+def test_a_run_whose_model_is_not_there_is_told_to_be_made_anew_and_not_to_go_on(
+    database: Database, settings: Settings, tmp_path: Path, lab: str
+) -> None:
+    """With another model it is another run."""
+    run_id = make_run(database, tmp_path / "data", model=lab)
+    claim = claimed(database, request_ids(database, run_id)[0], lab)
+    worker = new_worker(open_database(settings), settings)
+
+    def infer(*args: object, **more: object) -> Any:
+        asked = Asked(endpoint="lab", url="http://gpu1/v1", model="m")
+        failure = status_failure(404, b"the model does not exist", {}, asked)
+        assert isinstance(failure, RunHalted)
+        raise failure
+
+    worker.answerer._infer = infer
+    assert claim is not None
+    worker.answerer.answer(claim)
+    worker.close()
+    run = run_of(database, run_id)
+    said = halted_in_words(run_status(database, run))
+    assert said.endswith(f"then enqueue again, as a new run; this one: videval cancel {run.name}")
+
+
+OF_COST = "--max-cost 1.00: 0.75 is spent, the next request may cost 0.50 -> videval resume r --max-cost 2.50"
+
+
+def test_resume_says_that_a_limit_stands_which_halted_the_run(database: Database, tmp_path: Path, lab: str) -> None:
+    run_id = make_run(database, tmp_path / "data", model=lab, max_cost=1.0)
+    run = run_of(database, run_id)
+    for given, stands in (({}, True), ({"max_tokens": 10_000}, True), ({"max_cost": 2.5}, False)):
+        database.write(rows.halt, run_id, OF_COST)
+        changed = changes.resume(database, run, **given)
+        assert changed.goes_on and changed.said.endswith(OF_COST) is stands, changed.said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_tokens": 100}, "tokens of --max-tokens-total 100 are used -> videval resume {} --max-tokens-total 200"),
+        ({"max_cost": 0.2}, "0.25 USD of --max-cost 0.20 is spent -> videval resume {} --max-cost 0.50"),
+        ({"max_cost": 0.3, "max_tokens": 101}, ""),
+    ],
+)  # fmt: skip
+def test_resume_says_that_a_limit_is_used_up_already(
+    given: dict[str, Any], said: str, database: Database, tmp_path: Path, lab: str
+) -> None:
+    run_id = make_run(database, tmp_path / "data", model=lab)
+    database.write(count_usage, run_id, Generation(text="A", prompt_tokens=90, new_tokens=10, cost=0.25))
+    run = run_of(database, run_id)
+    changes.pause(database, run)
+    assert changes.resume(database, run, **given).said.endswith(said.format(run.name) if said else " goes on")

@@ -70,8 +70,8 @@ def _entry(endpoint: Endpoint) -> dict[str, Any]:
         "tokens_minute": endpoint.limits.tokens_per_minute,
         "in_flight": endpoint.limits.in_flight,
     }
-    currency = endpoint.prices.currency if endpoint.prices else None
-    return {"limits": {name: limit for name, limit in limits.items() if limit is not None}, "currency": currency}
+    currency = {"currency": endpoint.prices.currency} if endpoint.prices else {}
+    return {"limits": {name: limit for name, limit in limits.items() if limit is not None}, **currency}
 
 
 def _pauses(found: Mapping[str, str], now: float) -> tuple[float, float]:
