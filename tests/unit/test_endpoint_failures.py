@@ -289,7 +289,12 @@ def test_a_list_of_models_that_is_not_there_says_nothing_of_a_model() -> None:
     ("url", "cause", "said", "right"),
     [
         ("http://gpu1:8000/v1", ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)"), "refused", "run"),
-        ("https://gpu1:8000/v1", ssl.SSLWantReadError("(read) (_ssl.c:1006)"), "within its time", '"http://gpu1:8000'),
+        (
+            "https://gpu1:8000/v1",
+            tls(ssl.SSLWantReadError, "(read) (_ssl.c:1006)"),
+            "within its time",
+            '"http://gpu1:8000',
+        ),
     ],
 )
 def test_a_connection_is_told_of_in_plain_words(url: str, cause: OSError, said: str, right: str) -> None:
