@@ -167,6 +167,19 @@ def test_a_dry_run_asks_nothing_and_refuses_what_a_run_would(
     assert refused.code == 3 and "gone.mp4" in refused.err
 
 
+@pytest.mark.parametrize(("more", "again"), [((), "the same command goes on"), (("--new",), "without --new goes on")])
+def test_after_ctrl_c_the_command_that_goes_on_is_told(
+    more: tuple[str, ...], again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("videval.cli.run._answered", lambda *given: None)
+    order(tmp_path / "data", 1)
+    (tmp_path / "data" / "q.tsv").write_text("index\tvideo\tquestion\tanswer\n0\tv0.mp4\tWhat?\tA\n")
+    words = ("run", str(tmp_path / "data" / "q.tsv"), "fake", "--devices", "cpu", *more)
+    said = caller(tmp_path, monkeypatch, capsys)(*words)
+    assert said.code == 130 and said.lines[-1].endswith(again)
+
+
 # money
 
 PRICES = Prices(prompt=1.0, new=10.0, currency="EUR")
