@@ -295,7 +295,7 @@ def test_a_worker_gets_the_settings_whole_and_no_rank_of_a_training(
         frame_cache=None,
     )
     fleet = Fleet(settings=given, devices=parse_devices("cpu", gpus=[]), tied=True)
-    environ = fleet._environ(fleet.seats[0])
+    environ = fleet._environ(fleet.seats[0], os.getpid())
     assert not set(ranks) & set(environ) and environ["PATH"] == os.environ["PATH"]
     for name in [n for n in os.environ if n.startswith("VIDEVAL_")]:
         monkeypatch.delenv(name)
