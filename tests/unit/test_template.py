@@ -127,7 +127,9 @@ def test_how_a_copy_ended_is_heard_of(template: Template, folder: Path) -> None:
     assert [copy.returncode for copy in copies] == [7, -signal.SIGKILL]
 
 
-def test_copies_that_are_not_there_yet_get_their_signal_all_the_same_and_the_template_heeds_none(template: Template, folder: Path) -> None:
+def test_copies_that_are_not_there_yet_get_their_signal_and_the_template_heeds_none(
+    template: Template, folder: Path
+) -> None:
     told(made(template, folder, "sleep"), folder)
     os.kill(template.pid, signal.SIGTERM)
     copies = [made(template, folder, "sleep") for _ in range(8)]
