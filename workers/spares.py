@@ -103,6 +103,7 @@ def _be_spare(fd: int, parent: int) -> NoReturn:
         os.closerange(fd + 1, FDS)
         os.setsid()
         die_with_parent(parent)
+        rename(sys.orig_argv[0], "-P", "-m", __name__)
         _become_what_is_told(fd, parent)
         code = 0
     except SystemExit as ended:

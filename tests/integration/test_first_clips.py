@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -10,11 +11,13 @@ import pytest
 from tests.one_worker import QuickEngine, work_of
 from tests.questions import identity, key_of, make_run, request_ids, row_of, samples
 from tests.servers import wait_for
-from videval.db import workers
+from videval.cli import overview, progress
+from videval.db import runs, workers
 from videval.db.records import Claim
 from videval.db.session import Database
 from videval.errors import ModelUnavailable, VideoFailure
-from videval.types import ModelSpec
+from videval.report.status import heard_workers, run_status
+from videval.types import ModelSpec, WorkerState
 from workers import worker as worker_module
 from workers.engine import Engine, Loaded
 from workers.first_clips import decode_first_clips
@@ -128,3 +131,24 @@ def test_when_the_model_is_there_no_more_are_decoded(database: Database, tmp_pat
 def test_of_another_model_nothing_is_decoded(database: Database, tmp_path: Path) -> None:
     make_run(database, tmp_path / "data", 1)
     assert names(database, "a", key=key_of("Video-LLaVA-7B")) == []
+
+
+# what people see meanwhile
+
+
+def test_while_all_workers_of_a_run_load_its_model_it_says_since_when(database: Database, tmp_path: Path) -> None:
+    run_id = make_run(database, tmp_path / "data", 1)
+    with database.read() as connection:
+        run = runs.get_run(connection, run_id)
+    for name in ("a", "b"):
+        database.write(workers.register, identity(name))
+    assert run_status(database, run).loading_s is None
+    for name in ("a", "b"):
+        database.write(partial(workers.take_seat, loads=True), name, run.load_key)
+    said = run_status(database, run)
+    assert said.live == 2 and said.loading_s is not None and 0 <= said.loading_s < 60
+    assert progress.plain_line(said, "").startswith(f"{run.name}: 0/1 done, 0 failed, loading the model, ")
+    database.write(workers.beat, "a", workers.Pulse(state=WorkerState.IDLE, activity={}))
+    assert run_status(database, run).loading_s is None
+    (loads,) = [w for w in heard_workers(database) if w.loading_s is not None]
+    assert loads.id == "b" and "loads the model" in overview._doing(loads)
