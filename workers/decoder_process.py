@@ -13,7 +13,7 @@ from videval.errors import EnvironmentProblem, RequestFailure, VideoFailure
 from videval.models.fitting import Fitting
 from videval.video.cache import FrameCache
 from videval.video.decoded import Watch
-from workers.child import Message, parent_connection, receive, send
+from workers.pipes import Message, parent_connection, receive, send
 from workers.wire import error_message, wanted_from
 
 __all__ = ["main"]
