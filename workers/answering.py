@@ -27,7 +27,7 @@ from videval.errors import (
     UnknownName,
     VidevalError,
 )
-from videval.inference import DiedInCompany, Engine, FrameSource, Released, infer
+from videval.inference import DiedInCompany, Engine, FrameSource, Released, get_clips, infer
 from videval.settings import Settings
 from videval.types import RequestStatus, Response, Sample, Stage
 from workers import spool
@@ -102,6 +102,11 @@ class Answerer:
             except Exception as error:
                 log.exception("request %d: unforeseen", claim.request_id)
                 self._fail(held, Unforeseen(f"{type(error).__name__}: {error}"))
+
+    def get_clips(self, claim: Claim) -> None:
+        """Have the clips of a request in the cache, before it is claimed; raises as `infer` does."""
+        allow, root = self._settings.allow_symlinks, self._data_root(claim)
+        get_clips(claim.samples, claim.run, root=root, frames=self._frames, allow_symlinks=allow)
 
     def _answer(self, held: Held) -> None:
         claim = held.claim

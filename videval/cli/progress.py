@@ -15,7 +15,7 @@ from videval.cli.live import live_area
 from videval.cli.news import News
 from videval.cli.overview import Scores
 from videval.cli.paced import Paced
-from videval.cli.words import measured, rate, time_left
+from videval.cli.words import duration, measured, rate, time_left
 from videval.db import workers as worker_rows
 from videval.errors import ModelUnavailable
 from videval.report import run_status, used
@@ -173,6 +173,8 @@ def _pace(status: "RunStatus") -> str:
         return "finished"
     if not status.live and not status.rate_now:
         return "waiting for a worker"
+    if status.loading_s is not None:
+        return f"loading the model, {duration(status.loading_s)}"
     left = f", {time_left(status.eta_s)} left" if status.eta_s is not None and status.rate_now else ""
     first = "the first" if not _over(status.counts) else "the next"
     return f"{rate(status.rate_now)}{left}" if status.rate_now else f"waiting for {first} answer"

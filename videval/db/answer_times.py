@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from videval.db.tables import AttemptRow, RequestRow, ResponseRow
-from videval.db.timings import in_span
+from videval.db import sums
+from videval.db.tables import AttemptRow, RequestRow, ResponseRow, RunRow
+from videval.db.timings import ANSWERED, in_span
 from videval.types import AttemptOutcome
 
-__all__ = ["IN_VAIN", "AnswerTimes", "TryInVain", "answer_times_in", "tries_in_vain_in"]
+__all__ = ["IN_VAIN", "AnswerTimes", "TryInVain", "answer_times_in", "mean_seconds_by_video", "tries_in_vain_in"]
 
 IN_VAIN = (AttemptOutcome.FAILED, AttemptOutcome.REQUEUED, AttemptOutcome.RELEASED, AttemptOutcome.LOST)
 """Endings of tries that gave no answer."""
+
+MOST_ASKED = 20_000
+"""Answers of an earlier run that are looked at: its newest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,3 +106,24 @@ def tries_in_vain_in(connection: Connection, run_id: int, low: int, high: int) -
             started_at=row.started_at,
             ended_at=ended,
         )
+
+
+def mean_seconds_by_video(connection: Connection, snapshot_id: int, model: str) -> dict[str, float]:
+    """Mean seconds of decoding, preparing and generating an answer about each video, by the run of this model on these
+    questions that has most answers; nothing if there is none."""
+    of_model = select(RunRow.id).where(RunRow.snapshot_id == snapshot_id, RunRow.model == model)
+    run_ids = connection.execute(of_model).scalars().all()
+    answered = sums.of_runs(connection, run_ids, prefix=ANSWERED)
+    fullest = max(answered, key=lambda run_id: (answered[run_id].get(ANSWERED, 0.0), run_id), default=None)
+    if fullest is None:
+        return {}
+    took = ResponseRow.decode_s + ResponseRow.prepare_s + ResponseRow.generate_s
+    newest = (
+        select(ResponseRow.request_id, took.label("took"))
+        .where(ResponseRow.run_id == fullest, ResponseRow.generate_s > 0)  # imported answers took no time here
+        .order_by(ResponseRow.created_at.desc())
+        .limit(MOST_ASKED)
+        .subquery()
+    )
+    by_video = select(RequestRow.video, func.avg(newest.c.took)).join(newest, newest.c.request_id == RequestRow.id)
+    return {video: float(seconds) for video, seconds in connection.execute(by_video.group_by(RequestRow.video))}

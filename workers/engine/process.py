@@ -16,8 +16,8 @@ from videval.errors import VidevalError, as_failure
 from videval.models.catalog import load_model
 from videval.protocols import Caller, Gate, Gated, Server
 from videval.types import Answer, ModelSpec, Stage
-from workers.child import Message, end_session, parent_connection, receive, send
 from workers.engine.batcher import Batcher
+from workers.pipes import Message, end_session, parent_connection, receive, send
 from workers.wire import answer_message, ask_from, error_message
 
 __all__ = ["main"]
