@@ -7,8 +7,8 @@ Tiny random models of the real classes that see frames as large as published one
 clips of 4 seconds (960x540), 8 frames and four questions of each, 16 new tokens, float32. The fleet is up and has
 loaded its model, and answers batches of four as the best loop does; neither frames nor prefixes are there when a
 measure begins. The loops (`perf/straight.py`) have loaded their model too and run in as many processes as videval has
-workers, in turn with it. A rate is all questions over the time from the first one's start to the last one's end; the CPU is that of all
-processes. `equal`: answers that are the plain loop's to the letter, of videval and of the best loop.
+workers, in turn with it. A rate is all questions over the time from the first one's start to the last one's end; the
+CPU is that of all processes. `equal`: answers that are the plain loop's to the letter, of videval and of the best loop.
 """
 
 import json
