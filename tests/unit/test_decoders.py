@@ -255,6 +255,19 @@ def test_as_many_decoders_as_are_set_and_no_more(tmp_path, monkeypatch):
     assert decoders._idle.empty()
 
 
+@pytest.mark.parametrize(("reader", "seen"), [("auto", ""), ("decord", ""), ("nvdec", "GPU-1")])
+def test_a_decoder_sees_the_worker_s_gpu_only_where_it_is_set_to_use_it(tmp_path, monkeypatch, reader, seen):
+    environs = []
+
+    def child(module, *, environ, keep_fds):
+        environs.append(environ)
+        return ScriptedChild({"ready": True})
+
+    monkeypatch.setattr("workers.decoders.Child", child)
+    Decoders(settings_for(tmp_path, reader=reader), gpus="GPU-1").prepare()
+    assert environs[0]["CUDA_VISIBLE_DEVICES"] == seen
+
+
 def test_frames_are_kept_whole_where_the_setting_says_so(decoders, videos):
     whole = ask(decoders, videos / "a.mp4")
     wanted = Wanted(path=videos / "a.mp4", sampling=FOUR, fit=Fit(model_type="qwen2_vl", settings={}))

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from perf.choosing import spent
 from tests.films import FILMS, Film, said, set_matrix
 from videval.errors import EnvironmentProblem, VideoFailure
 from videval.types import FrameSampling
@@ -315,7 +316,16 @@ def test_the_gpu_s_interleaved_planes_lose_nothing_when_they_are_taken_apart(tmp
     assert np.array_equal(NvdecReader(footage)._shown(frame.reformat(format="nv12")), plain)
 
 
-# what costs nothing
+# what they cost
+
+
+def test_what_the_readers_cost_is_measured_of_those_that_are_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, other = (examine(BY_NAME[name].write(tmp_path)) for name in ("h264.mp4", "h264.ts"))
+    assert set(spent(plain, [0, 20], 1)) == {PYAV, *INSTALLED}
+    assert set(spent(other, [0, 20], 1)) == {PYAV}
+    assert capsys.readouterr().out == "", "all gave the same pixels"
 
 
 def test_of_pictures_that_all_stand_alone_only_the_wanted_ones_are_decoded(
