@@ -16,7 +16,7 @@ from videval.plain import restored
 from videval.video.cache import FrameCache
 from videval.video.clips import Reading
 from videval.video.decoded import Watch
-from workers.child import Message, parent_connection, receive, send
+from workers.pipes import Message, parent_connection, receive, send
 from workers.wire import error_message, wanted_from
 
 __all__ = ["main"]

@@ -5,9 +5,7 @@ already costs no child: the worker reads what it is by itself, and imports no de
 """
 
 import logging
-import os
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,14 +22,14 @@ from videval.video import DECORD, NVDEC, TORCHCODEC, WAITING
 from videval.video.clips import Fetched, Reading, Wanted, find_clip, key_of
 from videval.video.cores import cores, idle_cores
 from videval.video.eviction import pinned
-from workers.child import Child, Message
+from workers.child import Child
+from workers.environs import without_secrets
+from workers.pipes import Message
 from workers.wire import error_from, fetched_from, wanted_message
 
 __all__ = ["Decoders"]
 
 log = logging.getLogger(__name__)
-SECRET = re.compile(r"_URL$|TOKEN|PASSWORD|SECRET|_KEY$|^PG|CREDENTIAL", re.IGNORECASE)
-"""Variables that a process which reads strangers' videos is not given."""
 MOST = 4
 """Decoders of a worker that sees to it by itself."""
 STARTS_WITHIN = 60.0
@@ -233,8 +231,7 @@ class Decoders:
 
 class _Decoder:
     def __init__(self, settings: Settings, keep_fds: tuple[int, ...], gpus: str = "") -> None:
-        known = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
-        environ = known | {"CUDA_VISIBLE_DEVICES": gpus, "OMP_NUM_THREADS": "1"}
+        environ = without_secrets() | {"CUDA_VISIBLE_DEVICES": gpus, "OMP_NUM_THREADS": "1"}
         self._child = Child("workers.decoder_process", environ=environ, keep_fds=keep_fds)
         self.pid = self._child.pid
         self.served = 0
