@@ -64,6 +64,33 @@ def assert_same(name: str, wanted: dict[int, Any], read: Callable[[], Iterator[t
     assert all(np.array_equal(wanted[number], pixels) for number, pixels in found.items())
 
 
+COLOURS = ["colormatrix=bt709", "fullrange=on", "fullrange=on:colormatrix=bt709", "colormatrix=bt2020nc", "sar=4/3"]
+
+
+@pytest.mark.parametrize(
+    "film",
+    [
+        *(Film(name="a.mp4", frames=8, size=size) for size in ((70, 46), (98, 50), (322, 182))),
+        *(Film(name="a.mp4", frames=8, options={"x264-params": parameters}) for parameters in COLOURS),
+        *(Film(name="a.mp4", frames=8, pixels=pixels) for pixels in ("yuv422p", "yuv444p", "yuvj420p")),
+    ],
+    ids=lambda film: f"{film.size} {film.options} {film.pixels}",
+)
+def test_odd_sizes_and_all_kinds_of_colours_are_the_same_whoever_reads(film: Film, tmp_path: Path) -> None:
+    footage = examine(film.write(tmp_path, noise))
+    wanted = dict(PyavReader(footage).read(range(8)))
+    assert DECORD not in footage.objections
+    for name in INSTALLED:
+        found = dict(open_by(name, footage).read(range(8)))
+        assert all(np.array_equal(wanted[number], found[number]) for number in range(8))
+
+
+def noise(number: int, width: int, height: int) -> Any:
+    """Colours of all kinds, moving."""
+    cells = np.random.default_rng(0).integers(0, 255, (height // 2, width // 2, 3)).astype(np.uint8)
+    return np.ascontiguousarray(np.roll(cells.repeat(2, 0).repeat(2, 1), number, 1))
+
+
 def test_torchcodec_is_trusted_only_with_kinds_of_files_that_films_were_compared_of(tmp_path: Path) -> None:
     proven = (film for film in FILMS if Path(film.name).suffix in (".mp4", ".mkv", ".webm", ".mov", ".flv"))
     footages = [examine(film.write(tmp_path)) for film in proven]
