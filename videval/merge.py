@@ -10,7 +10,7 @@ from videval.db import again, results, runs, scores, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.packs import pack_statistics
-from videval.report.index import spans
+from videval.report.spans import spans
 from videval.report.sums import fold
 
 __all__ = ["Merged", "merge"]

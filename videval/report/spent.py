@@ -13,7 +13,7 @@ from videval.db import timings
 from videval.db.answer_times import AnswerTimes, answer_times_in, endings_of_attempts_in
 from videval.db.records import RunInfo
 from videval.db.session import Database
-from videval.report.index import spans
+from videval.report.spans import spans
 from videval.types import AttemptOutcome
 from videval.words import duration, percent
 
