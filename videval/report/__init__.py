@@ -32,6 +32,7 @@ _NAMES = {
         "ended_in_words",
         "endpoint_cost",
         "endpoint_in_words",
+        "endpoint_trouble",
         "endpoints_asked",
         "of_limit",
     ),

@@ -10,7 +10,15 @@ from videval.report.comparing import (
     compare,
 )
 from videval.report.details import Moment, TimeSpent, failed_videos, failures, time_spent, timeline
-from videval.report.endpoints import BUDGET, ended_in_words, endpoint_cost, endpoint_in_words, endpoints_asked, of_limit
+from videval.report.endpoints import (
+    BUDGET,
+    ended_in_words,
+    endpoint_cost,
+    endpoint_in_words,
+    endpoint_trouble,
+    endpoints_asked,
+    of_limit,
+)
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.published import Outcome, Reproduction
 from videval.report.rating import vlmevalkit_rating
@@ -45,6 +53,7 @@ __all__ = [
     "ended_in_words",
     "endpoint_cost",
     "endpoint_in_words",
+    "endpoint_trouble",
     "endpoints_asked",
     "failed_videos",
     "failures",
