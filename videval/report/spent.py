@@ -17,7 +17,7 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import ErrorKind
 from videval.report.endpoints import endpoint_trouble, endpoints_asked
-from videval.report.index import spans
+from videval.report.spans import spans
 from videval.report.status import run_status
 from videval.report.used import halted_in_words
 from videval.types import AttemptOutcome
