@@ -11,7 +11,7 @@ from dashboard.charts import Chart
 from dashboard.data import REFRESH_S
 from dashboard.store import Fetched
 from dashboard.theme import OUTCOME_COLOURS, STALE_STYLE
-from dashboard.words import NOTHING, about, ago, count, eta, floored, measured, percent, plain, plural, rate
+from dashboard.words import NOTHING, about, ago, count, duration, eta, floored, measured, percent, plain, plural, rate
 from videval.db.runs import Counts
 from videval.metrics import Estimate
 from videval.report import RunStatus, ScoreReport, halted_in_words, used_in_words
@@ -96,6 +96,8 @@ def state_badge(status: RunStatus) -> None:
         name, colour = "halted", "red"
     if name == "running" and not status.live:
         name, colour, icon = "waiting for a worker", "orange", ":material/hourglass_empty:"
+    if status.loading_s is not None:
+        name = f"loading the model, {duration(status.loading_s)}"
     st.badge(name, color=colour, icon=icon)
 
 

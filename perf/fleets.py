@@ -39,6 +39,8 @@ RGB = {"red": (200, 30, 30), "green": (30, 180, 40), "blue": (40, 60, 210), "yel
 KINDS = (
     ("workers.engine", "engine"),
     ("decoder_process", "decoder"),
+    ("workers.template_process", "template"),
+    ("workers.spares", "spare"),
     ("workers worker", "worker"),
     ("celery", "worker"),
     ("redis-server", "redis"),

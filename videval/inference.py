@@ -46,7 +46,7 @@ from videval.types import (
 from videval.video.paths import resolve_video
 from videval.video.sampling import pixels_for, seconds_shown
 
-__all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "infer"]
+__all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "get_clips", "infer", "response_of"]
 
 
 class Engine(Protocol):
@@ -98,9 +98,7 @@ def infer(
 
     began = time.monotonic()
     with ExitStack() as holding:
-        told_of = partial(on_stage, Stage.DECODE)
-        fit = fit_of(run.spec) if run.form == "video" and not bench.is_foreign else None
-        holder = Holder(frames, holding, run, bench.folder_fps, on_decode=told_of, fit=fit)
+        holder = _holder(run, bench, frames, holding, partial(on_stage, Stage.DECODE))
         if bench.is_foreign:
             on_stage(Stage.DECODE)
             asked = foreign_prompt(key, samples, run, bench, holder.clip)
@@ -127,20 +125,36 @@ def infer(
             on_stage=on_stage,
             allowance=run.allowance,
         )
+    return response_of(answer, prompt, queue_s=queue_s, decode_s=decode_s, decoded=holder.decoded)
+
+
+def response_of(answer: Answer, prompt: Prompt, *, queue_s: float, decode_s: float, decoded: int | None) -> Response:
+    """An answer as it is stored: with its prompt, the seconds of each stage, and how many clips were decoded for it."""
     timings = Timings(
-        queue=queue_s,
-        decode=decode_s,
-        prepare=answer.prepare_s,
-        wait=answer.wait_s,
-        generate=answer.generate_s,
+        queue=queue_s, decode=decode_s, prepare=answer.prepare_s, wait=answer.wait_s, generate=answer.generate_s
     )
-    return Response(
-        text=answer.generation.text,
-        prompt=prompt,
-        generation=answer.generation,
-        timings=timings,
-        decoded=holder.decoded,
-    )
+    generation = answer.generation
+    return Response(text=generation.text, prompt=prompt, generation=generation, timings=timings, decoded=decoded)
+
+
+def get_clips(
+    samples: Sequence[Sample], run: RunConfig, *, root: Path, frames: FrameSource, allow_symlinks: bool = False
+) -> None:
+    """Have the clips of a run's request where `infer` will find them; raises as that does. Nothing is done for models
+    that read videos themselves, and benchmarks whose own toolkit says what is shown."""
+    bench = find_benchmark(run.benchmark)
+    if bench.is_foreign or reads_itself(run.spec):
+        return
+    with ExitStack() as holding:
+        holder = _holder(run, bench, frames, holding, lambda: None)
+        holder.clips(samples[0].shown, partial(resolve_video, root, allow_symlinks=allow_symlinks))
+
+
+def _holder(
+    run: RunConfig, bench: Benchmark, frames: FrameSource, holding: ExitStack, on_decode: Callable[[], None]
+) -> Holder:
+    fit = fit_of(run.spec) if run.form == "video" and not bench.is_foreign else None
+    return Holder(frames, holding, run, bench.folder_fps, on_decode=on_decode, fit=fit)
 
 
 def _check_protocol(run: RunConfig, page: Benchmark) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from videval.errors import (
     UnknownName,
     VidevalError,
 )
-from videval.inference import DiedInCompany, Engine, FrameSource, Released, infer
+from videval.inference import DiedInCompany, Engine, FrameSource, Released, get_clips, infer
 from videval.settings import Settings
 from videval.types import RequestStatus, Response, Sample, Stage
 from workers import spool
@@ -101,6 +102,11 @@ class Answerer:
             except Exception as error:
                 log.exception("request %d: unforeseen", claim.request_id)
                 self._fail(held, Unforeseen(f"{type(error).__name__}: {error}"))
+
+    def get_clips(self, claim: Claim) -> None:
+        """Have the clips of a request in the cache, before it is claimed; raises as `infer` does."""
+        allow, root = self._settings.allow_symlinks, self._data_root(claim)
+        get_clips(claim.samples, claim.run, root=root, frames=self._frames, allow_symlinks=allow)
 
     def _answer(self, held: Held) -> None:
         claim = held.claim
@@ -199,7 +205,7 @@ class Answerer:
     def _halt(self, held: Held, error: RunHalted) -> None:
         """Nothing of its run can be answered: pause that, once, and give this one back, at no cost."""
         run = held.claim.run
-        hint = error.hint.replace("resume RUN", f"resume {run.name}")
+        hint = re.sub(r"\b(resume|cancel) RUN\b", rf"\1 {run.name}", error.hint)
         said = f"{error} -> {hint}" if hint else str(error)
         if self._ledger.insist(runs.halt, run.run_id, said, run.allowance):
             log.error("run %s is halted: %s", run.name, said)

@@ -1,12 +1,11 @@
 """A child process with a pipe of JSON messages, that ends with its parent and can be ended at any moment.
 
-Nothing is pickled. The child is started with `python -P -m MODULE FD`, so that it never imports from the current
-folder; it inherits the locks of its worker's device and leads a session of its own, so that Ctrl-C in a terminal
-reaches the worker only, which then drains, and so that what it starts itself is ended with it.
+Nothing is pickled. The child is a spare that its worker forked (`workers/spares.py`), or, where there is none, started
+with `python -P -m MODULE FD`, so that it never imports from the current folder. It has the locks of its worker's device
+and leads a session of its own, so that Ctrl-C in a terminal reaches the worker only, which then drains, and so that
+what it starts itself is ended with it.
 """
 
-import ctypes
-import json
 import logging
 import os
 import queue
@@ -20,11 +19,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import NoReturn
 
-__all__ = ["Child", "Message", "die_with_parent", "end_session", "parent_connection", "receive", "send"]
+from workers.pipes import Message, receive, send
+from workers.spares import Forked, take_spare
 
-Message = dict[str, Any]
+__all__ = ["Child"]
 
 log = logging.getLogger(__name__)
 KILL_PATIENCE = 30.0
@@ -130,7 +130,9 @@ def _end_with_it(pid: int) -> NoReturn:
 
 def _start(
     module: str, environ: dict[str, str], keep_fds: tuple[int, ...]
-) -> tuple[subprocess.Popen[bytes], Connection]:
+) -> tuple[subprocess.Popen[bytes] | Forked, Connection]:
+    if spare := take_spare():
+        return spare.become(module, environ, keep_fds)
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
@@ -141,36 +143,3 @@ def _start(
             start_new_session=True,
         )
     return process, Connection(ours.detach())
-
-
-def send(connection: Connection, message: Message) -> None:
-    """Send one message as JSON."""
-    connection.send_bytes(json.dumps(message).encode())
-
-
-def receive(connection: Connection) -> Message:
-    """Wait for one message."""
-    message: Message = json.loads(connection.recv_bytes())
-    return message
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """In a child: be killed by the kernel when the parent dies, also if that has happened already."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(1)
-
-
-def parent_connection() -> Connection:
-    """In a child started by `Child`: tie its life to the parent's and give the pipe."""
-    die_with_parent(int(sys.argv[2]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return Connection(int(sys.argv[1]))
-
-
-def end_session() -> NoReturn:
-    """In a child started by `Child`: end it, with all that it started."""
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)

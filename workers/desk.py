@@ -18,8 +18,6 @@ from videval.order import Order
 from videval.runs import Enqueued
 from videval.settings import Settings
 from videval.words import plural
-from workers.broker import using
-from workers.publish import publish_run
 
 __all__ = ["Done", "Placed", "cancel", "enqueue", "pause", "resume", "retry"]
 
@@ -138,6 +136,9 @@ def _rung_for(settings: Settings, database: Database, run: RunInfo, changed: Cha
 def _ring(settings: Settings, database: Database, run: RunInfo, busy: Busy) -> Rung:
     """Send a message for each request of a run that nobody rang for yet, as far as the broker takes them; where there
     is none, no broker is needed."""
+    from workers.broker import using  # what this imports takes a while, in which idle workers see the rows
+    from workers.publish import publish_run
+
     sent = 0
     with database.read() as connection:
         if not queue.pending_of_run(connection, run.run_id, after=0, limit=1):

@@ -6,21 +6,24 @@ device that another worker holds is waited for. Workers outlive a supervisor tha
 
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from videval.db.session import open_database
 from videval.errors import EnvironmentProblem, UsageError
 from videval.settings import Settings
 from workers import broker
 from workers.device import Device
+from workers.environs import for_workers
 from workers.locks import is_free
+from workers.template import Copy, Template
 
 __all__ = ["Fleet", "Seat"]
 
@@ -29,10 +32,6 @@ QUICK_DEATH = 15.0
 """A life shorter than this, in seconds, counts as a failure to start."""
 GIVE_UP_AFTER = 5
 FIRST_PAUSE = 1.0
-NOT_FOR_WORKERS = re.compile(
-    "CELERY_.*|TORCHELASTIC_.*|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)"
-)
-"""Variables that are not for workers: settings of Celery's own, and which rank of a training started them."""
 LONGEST_PAUSE = 60.0
 
 
@@ -43,7 +42,7 @@ class Seat:
     device: Device
     text: str
     log_file: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Copy | None = None
     started_at: float = 0.0
     next_start: float = 0.0
     quick_deaths: int = 0
@@ -54,10 +53,14 @@ class Seat:
 
 @dataclass(kw_only=True)
 class Fleet:
-    """The workers of this host; `tick` it about once a second."""
+    """The workers of this host; `tick` it about once a second.
+
+    They are copies of `template`, or, without one, processes that import by themselves what they need.
+    """
 
     settings: Settings
     devices: Sequence[Device]
+    template: Template | None = None
     tied: bool = False
     show_logs: bool = False
     loglevel: str = "INFO"
@@ -101,31 +104,39 @@ class Fleet:
         if seat.waits:
             seat.next_start = time.monotonic() + 2.0
             return
-        command = [sys.executable, "-P", "-m", "workers", "worker", "--loglevel", self.loglevel]
-        output = None if self.show_logs else seat.log_file.open("ab")
-        try:
-            seat.process = subprocess.Popen(
-                command,
-                env=self._environ(seat),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        finally:
-            if output is not None:
-                output.close()
+        argv = ["workers", "worker", "--loglevel", self.loglevel]
+        with nullcontext() if self.show_logs else seat.log_file.open("ab") as log:
+            seat.process = self._copied(seat, argv, log) or self._alone(seat, argv, log)
         seat.started_at = time.monotonic()
         seat.restarts += 1
 
-    def _environ(self, seat: Seat) -> dict[str, str]:
+    def _copied(self, seat: Seat, argv: list[str], log: IO[bytes] | None) -> Copy | None:
+        """A worker that is a copy of the template, if there is one, or was one that could be copied."""
+        if self.template is not None and self.template.is_gone:
+            self.template = self.template.successor()
+        if self.template is None:
+            return None
+        files = (log.fileno(),) * 2 if log else (1, 2)
+        return self.template.copy(argv, self._environ(seat, self.template.pid), files)
+
+    def _alone(self, seat: Seat, argv: list[str], log: IO[bytes] | None) -> subprocess.Popen[bytes]:
+        """A worker that was started by itself."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", *argv],
+            env=self._environ(seat, os.getpid()),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def _environ(self, seat: Seat, parent: int) -> dict[str, str]:
         """What a worker is told: these settings whole, however they were made, and nothing that is not for it."""
-        environ = {name: value for name, value in os.environ.items() if not NOT_FOR_WORKERS.fullmatch(name)}
-        environ |= self.settings.as_environ() | {"VIDEVAL_DEVICES": seat.text}
-        return environ | ({"VIDEVAL_TIED_TO": str(os.getpid())} if self.tied else {})
+        environ = for_workers() | self.settings.as_environ() | {"VIDEVAL_DEVICES": seat.text}
+        return environ | ({"VIDEVAL_TIED_TO": str(parent)} if self.tied else {})
 
     def _on_death(self, seat: Seat) -> None:
-        assert seat.process is not None
+        assert seat.process is not None and seat.process.returncode is not None
         code, lived = seat.process.returncode, time.monotonic() - seat.started_at
         seat.process = None
         if self.stopping:
@@ -165,11 +176,15 @@ class Fleet:
         self.signal(signal.SIGTERM)
 
     def wait(self, patience: float) -> bool:
-        """Wait for the workers to end; whether all did."""
+        """Wait for the workers to end; whether all did. Then the template ends too."""
         deadline = time.monotonic() + patience
         while self.alive and time.monotonic() < deadline:
             time.sleep(0.05)
-        return not self.alive
+        if self.alive:
+            return False
+        if self.stopping and self.template is not None:
+            self.template.close()
+        return True
 
     def stop(self, *, patience: float = 30.0) -> None:
         """Drain, then end whoever is left."""

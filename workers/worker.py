@@ -20,6 +20,7 @@ from workers.decoders import Decoders
 from workers.device import dtype_for, no_room, wide_enough
 from workers.engine import Engine, Loaded
 from workers.engine.any_engine import AnyEngine
+from workers.first_clips import decode_first_clips
 from workers.hand import MOST_THREADS, Hand
 from workers.ledger import Held, Ledger
 from workers.locks import HeldDevice
@@ -59,7 +60,7 @@ class Worker:
         self.device = held_device.device
         self.identity = identity(settings, held_device)
         self.engine: AnyEngine = engine or Engine(settings, held_device.device, keep_fds=held_device.fds)
-        self.decoders = Decoders(settings, keep_fds=held_device.fds)
+        self.decoders = Decoders(settings, keep_fds=held_device.fds, gpus=held_device.device.visible)
         self.ledger = Ledger(database, lease=settings.lease)
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.refuses: frozenset[str] = frozenset()
@@ -108,22 +109,34 @@ class Worker:
         for it, or it cannot be loaded."""
         if cramped := no_room(work.spec, self.device):
             raise ModelUnavailable(f"it {cramped}", hint=f"VIDEVAL_DEVICES={wide_enough(work.spec, self.device)}")
-        with self._decoder_beside():
+        with self._first_clips_beside(work.load_key):
             loaded = self.engine.load(work.spec, work.load_key, dtype_for(work, self.identity.device))
         self.look_ahead.forget()
         self.say_places()
         return loaded
 
     @contextmanager
-    def _decoder_beside(self) -> Iterator[None]:
-        """Have a decoder started while a model is loaded, if that takes a while."""
-        timer = threading.Timer(A_WHILE, self.decoders.prepare)
+    def _first_clips_beside(self, load_key: str) -> Iterator[None]:
+        """Have the first clips decoded while a model is loaded, if that takes a while."""
+        timer = threading.Timer(A_WHILE, self._decode_first_clips, [load_key])
         timer.daemon = True
         timer.start()
         try:
             yield
         finally:
             timer.cancel()
+
+    def _decode_first_clips(self, load_key: str) -> None:
+        """As many as will be in hand at first."""
+        self.decoders.prepare()
+        decode_first_clips(
+            self.database,
+            self.identity,
+            load_key,
+            videos=self.settings.batch_size + self.settings.look_ahead,
+            decode=self.answerer.get_clips,
+            goes_on=lambda: self.engine.is_loading,
+        )
 
     def say_places(self) -> None:
         """Tell who listens, if it is not what was said last."""

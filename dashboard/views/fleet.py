@@ -39,6 +39,7 @@ def _trouble(worker: WorkerInfo) -> str:
 
 def _does(worker: WorkerInfo) -> str:
     found = [f"{a.get('stage', '?')} {duration(float(a.get('seconds', 0)))}" for a in worker.activity.values()]
+    found += [] if worker.loading_s is None else [f"loads the model, {duration(worker.loading_s)}"]
     return ", ".join(found) or "nothing"
 
 

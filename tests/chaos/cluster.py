@@ -49,6 +49,8 @@ QUICK = {
 KINDS = {
     "workers.engine.process": "engine",
     "workers.decoder_process": "decoder",
+    "workers.template_process": "template",
+    "workers.spares": "spare",
     "--loglevel": "worker",
     "fleet": "supervisor",
     "guardian.py": "guardian",
@@ -58,7 +60,8 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process of a cluster: `kind` is worker, engine, decoder, supervisor, redis or guardian (of redis)."""
+    """A process of a cluster: `kind` is worker, engine, decoder, spare (neither yet), template, supervisor, redis or
+    guardian (of redis)."""
 
     pid: int
     kind: str

@@ -6,7 +6,7 @@ import time
 from tests.chaos.cluster import Cluster, Process, questions
 
 BATCH, SLOTS = 4, 64
-VICTIMS = ("worker",) * 8 + ("engine",) * 8 + ("decoder",) * 6 + ("supervisor",) * 3
+VICTIMS = ("worker",) * 8 + ("engine",) * 8 + ("decoder",) * 6 + ("supervisor",) * 3 + ("template",) * 3
 
 
 def kill_one(cluster: Cluster, chance: random.Random) -> str | None:

@@ -57,8 +57,8 @@ def table(folder: Path, count: int = 6, latency_ms: int = 0) -> Path:
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """The workers that a process has started and that live."""
-    return [child for child in psutil.Process(pid).children() if _is_worker(child)]
+    """The workers that a process has had made and that live."""
+    return [child for child in psutil.Process(pid).children(recursive=True) if _is_worker(child)]
 
 
 def _is_worker(child: psutil.Process) -> bool:
@@ -74,7 +74,7 @@ def test_a_fleet_answers_with_the_settings_of_the_program_and_is_gone_after_the_
         assert fleet.devices == ("cpu0", "cpu1")
         run = videval.enqueue(table(tmp_path), "fake", settings=settings)
         assert run.wait(timeout=120).status().state == "finished"
-        assert fleet.alive == len(workers_of(os.getpid())) > 0
+        wait_for("both to be there", lambda: fleet.alive == len(workers_of(os.getpid())) == 2)
         with pytest.raises(UsageError, match="started already"):
             fleet.start()
     assert workers_of(os.getpid()) == [] and fleet.alive == 0
@@ -295,7 +295,7 @@ def test_a_worker_gets_the_settings_whole_and_no_rank_of_a_training(
         frame_cache=None,
     )
     fleet = Fleet(settings=given, devices=parse_devices("cpu", gpus=[]), tied=True)
-    environ = fleet._environ(fleet.seats[0])
+    environ = fleet._environ(fleet.seats[0], os.getpid())
     assert not set(ranks) & set(environ) and environ["PATH"] == os.environ["PATH"]
     for name in [n for n in os.environ if n.startswith("VIDEVAL_")]:
         monkeypatch.delenv(name)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.servers import settings_for, wait_for
@@ -16,6 +17,7 @@ from workers import fleet as fleet_module
 from workers.device import parse_devices
 from workers.fleet import Fleet
 from workers.locks import claim_device
+from workers.template import Template
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def fleet(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     script = tmp_path / "worker.py"
     script.write_text("import time; time.sleep(60)")
     wrapper = tmp_path / "python"
-    wrapper.write_text(f"#!/bin/sh\nexec {sys.executable} {script}\n")
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
     wrapper.chmod(0o755)
     monkeypatch.setattr(fleet_module.sys, "executable", str(wrapper))
     made = Fleet(settings=settings, devices=parse_devices("cpu*2", gpus=[]))
@@ -49,6 +51,49 @@ def tick_until(fleet: Fleet, ready, patience: float = 30.0) -> None:
         return bool(ready())
 
     wait_for("the fleet", step, patience)
+
+
+@pytest.fixture
+def copying(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    """One whose workers are copies of a template that has imported `tmp_path/a_worker.py`."""
+    (tmp_path / "a_worker.py").write_text("import time\ndef main(): time.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    monkeypatch.setattr(fleet_module, "FIRST_PAUSE", 0.01)
+    made = Fleet(settings=settings, devices=parse_devices("cpu*2", gpus=[]), tied=True, template=Template("a_worker"))
+    yield made
+    made.signal(signal.SIGKILL)
+    assert made.wait(10)
+
+
+def started(fleet: Fleet) -> bool:
+    return all(seat.process is not None and seat.process.pid is not None for seat in fleet.alive)
+
+
+def test_workers_are_copies_of_the_template_and_tied_to_it_and_it_ends_with_them(copying: Fleet) -> None:
+    tick_until(copying, lambda: len(copying.alive) == 2 and started(copying))
+    assert copying.template is not None
+    template, pids = copying.template.pid, [seat.process.pid for seat in copying.alive]
+    assert [psutil.Process(pid).ppid() for pid in pids] == [template] * 2
+    assert copying._environ(copying.seats[0], template)["VIDEVAL_TIED_TO"] == str(template)
+    copying.stop()
+    assert not any(psutil.pid_exists(pid) for pid in (template, *pids))
+
+
+def test_a_killed_template_is_replaced_when_the_next_worker_is_due_and_the_others_go_on(copying: Fleet) -> None:
+    tick_until(copying, lambda: len(copying.alive) == 2 and started(copying))
+    assert copying.template is not None
+    first, kept = copying.template.pid, copying.seats[1].process.pid
+    for pid in (first, copying.seats[0].process.pid):
+        os.kill(pid, signal.SIGKILL)
+    tick_until(copying, lambda: copying.template.pid != first and len(copying.alive) == 2 and started(copying))
+    assert copying.seats[1].process.pid == kept and psutil.Process(kept).is_running()
+    assert psutil.Process(copying.seats[0].process.pid).ppid() == copying.template.pid
+
+
+def test_where_the_template_cannot_be_had_each_worker_is_started_by_itself(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.template = Template("no_such_module")  # what runs in its place ends at once
+    becomes(tmp_path, "import sys, time; time.sleep(60) if 'worker' in sys.argv else sys.exit(1)")
+    tick_until(fleet, lambda: fleet.template is None and len(fleet.alive) == 2 and started(fleet))
 
 
 def test_a_fleet_of_nothing_is_refused(settings):

@@ -18,7 +18,7 @@ from workers.child import Child
 
 PARENT = """
 import os, subprocess, time
-from workers.child import parent_connection, receive, send
+from workers.pipes import parent_connection, receive, send
 pipe = parent_connection()
 grandchild = os.fork() or time.sleep(600)
 send(pipe, {"pid": grandchild})

@@ -80,6 +80,7 @@ def test_the_bar_takes_what_the_numbers_leave(columns: int, status: RunStatus) -
         ({"rate_now": 0.0, "counts": Counts(done=300)}, "finished"),
         ({"rate_now": 0.0, "live": 0, "counts": Counts(done=300)}, "finished"),
         ({"rate_now": 0.0, "live": 0, "eta_s": None}, "waiting for a worker"),
+        ({"rate_now": 0.0, "loading_s": 12.3, "eta_s": None}, "loading the model, 12 s"),
         ({"eta_s": None}, "6.7/s"),
     ],
 )

@@ -48,6 +48,7 @@ def fleet_command(
     from workers.broker import using
     from workers.device import parse_devices
     from workers.fleet import Fleet
+    from workers.template import Template
 
     settings = settings_with(devices=devices, max_rss_gb=max_rss, api_nproc=api_nproc)
     watch = watch and console.is_terminal
@@ -56,7 +57,7 @@ def fleet_command(
     )
     stop = _Stop(fleet)
     say("fleet of " + ", ".join(d.label for d in fleet.devices) + "; SIGTERM drains it")
-    with opened(settings) as database, using(settings):
+    with Template() as fleet.template, opened(settings) as database, using(settings):
         _say_what_fits_nowhere(fleet, database)
         _keep_going(fleet, database, stop.event, watch=watch, until_done=until_done)
         fleet.drain()

@@ -178,7 +178,8 @@ def _worker(worker: WorkerInfo) -> list[Cell]:
 
 def _doing(worker: WorkerInfo) -> str:
     found = ", ".join(f"{a['stage']} {a['seconds']:.0f} s" for a in worker.activity.values())
-    return "; ".join(filter(None, (worker.message, found)))
+    loads = "" if worker.loading_s is None else f"loads the model, {duration(worker.loading_s)}"
+    return "; ".join(filter(None, (worker.message, loads, found)))
 
 
 def run_json(database: Database, status: RunStatus, score: ScoreReport, alive: Sequence[WorkerInfo]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from videval.settings import Settings
     from videval.suites.orders import Cell
     from workers.fleet import Fleet
+    from workers.template import Template
 
 __all__ = ["run_command"]
 
@@ -47,34 +48,45 @@ def run_command(
     """
     if mode not in MODES:
         raise UsageError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODES)}")
-    settings = settings_with(devices=devices, api_nproc=api_nproc)
-    cells = ordered(suite, settings)
-    if reuse:
-        explain("--reuse changes nothing: answers are kept and never made again (--new makes another run)")
-    if dry_run:
-        from videval.cli.estimates import show_estimates
+    with nullcontext() if dry_run or mode == "eval" else _template() as template:
+        settings = settings_with(devices=devices, api_nproc=api_nproc)
+        cells = ordered(suite, settings)
+        if reuse:
+            explain("--reuse changes nothing: answers are kept and never made again (--new makes another run)")
+        if dry_run:
+            from videval.cli.estimates import show_estimates
 
-        show_estimates(settings, cells)
-    else:
-        raise typer.Exit(_evaluate(settings, cells, mode, output or settings.output_dir))
+            show_estimates(settings, cells)
+        else:
+            raise typer.Exit(_evaluate(settings, cells, mode, output or settings.output_dir, template))
 
 
-def _evaluate(settings: "Settings", cells: "Sequence[Cell]", mode: str, folder: Path) -> int:
+def _template() -> "Template":
+    """What the workers will be copies of: it imports what they need while this command reads the questions."""
+    from workers.template import Template
+
+    return Template()
+
+
+def _evaluate(
+    settings: "Settings", cells: "Sequence[Cell]", mode: str, folder: Path, template: "Template | None"
+) -> int:
     """Answer, score and export as far as the mode says; returns the exit code."""
     from videval.cli.evaluated import evaluated, runs_that_are_there
 
-    fleet = None if mode == "eval" else _fleet(settings, cells)
+    fleet = None if template is None else _fleet(settings, cells, template)
     with opened(settings) as database:
         runs = _answered(settings, database, cells, fleet) if fleet else runs_that_are_there(database, cells)
         if runs is None:
-            say("nothing is lost, the same command goes on")
+            again = "the same command without --new" if any(cell.asked.new for cell in cells) else "the same command"
+            say(f"nothing is lost, {again} goes on")
             return 130
         if mode == "infer":
             explain("answers only, as --mode infer says; with --mode eval the same command scores and exports them")
         return evaluated(database, cells, runs, None if mode == "infer" else folder)
 
 
-def _fleet(settings: "Settings", cells: "Sequence[Cell]") -> "Fleet":
+def _fleet(settings: "Settings", cells: "Sequence[Cell]", template: "Template") -> "Fleet":
     """The workers of this machine that serve every model of these runs, in turn; raises what speaks against a run."""
     from videval.models.troubles import refuse_troubles
     from workers.device import devices_for
@@ -83,7 +95,7 @@ def _fleet(settings: "Settings", cells: "Sequence[Cell]") -> "Fleet":
     check_all(cells)
     specs = [order.spec for order in one_of_each_model(cells)]
     devices = {device.id: device for spec in specs for device in devices_for(spec, settings.devices)}
-    fleet = Fleet(settings=settings, devices=list(devices.values()), tied=True)
+    fleet = Fleet(settings=settings, devices=list(devices.values()), tied=True, template=template)
     for spec in specs:
         for remark in refuse_troubles(spec):
             warn(remark)

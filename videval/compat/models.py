@@ -14,6 +14,7 @@ from videval.types import ModelSpec
 from workers.device import devices_for
 from workers.engine.here import device_here
 from workers.fleet import Fleet
+from workers.template import Template
 
 __all__ = ["NamedModel"]
 
@@ -42,7 +43,7 @@ class NamedModel:
         if self._fleet is None:
             refuse_troubles(self.spec)
             devices = my_share(devices_for(self.spec, settings.devices))
-            self._fleet = Fleet(settings=settings, devices=devices, tied=True)
+            self._fleet = Fleet(settings=settings, devices=devices, tied=True, template=Template())
             self._held.callback(self._fleet.stop)
         return self._fleet
 

@@ -98,6 +98,11 @@ class WorkerInfo:
     served_s: float
     succeeded_s: float | None
 
+    @property
+    def loading_s(self) -> float | None:
+        """Seconds since it began to load its model; None if it loads none."""
+        return self.served_s if self.state == WorkerState.LOADING else None
+
 
 def register(connection: Connection, worker: WorkerIdentity) -> None:
     """Say that a worker has begun."""

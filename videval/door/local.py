@@ -15,6 +15,7 @@ from videval.settings import Settings
 from workers.broker import BrokerUser
 from workers.device import parse_devices
 from workers.fleet import Fleet
+from workers.template import Template
 
 __all__ = ["LocalFleet", "trouble_with"]
 
@@ -66,6 +67,7 @@ class LocalFleet:
         fleet = Fleet(settings=self.settings, devices=parse_devices(self.settings.devices), tied=True)
         ask(self.settings, lambda database: None)
         self._user = _broker_user(self.settings)
+        fleet.template = Template()
         self._fleet, self._pid = fleet, os.getpid()
         self._over.clear()
         self._thread = threading.Thread(target=self._tend, args=(fleet,), name="videval fleet", daemon=True)

@@ -48,6 +48,10 @@ def here(spec: ModelSpec) -> Path | None:
     folder = checkpoint_folder(spec)
     if folder is not None or spec.adapter == OBJECT:
         return folder
+    from huggingface_hub import constants
+
+    if not (Path(constants.HF_HUB_CACHE) / f"models--{spec.checkpoint.replace('/', '--')}").is_dir():
+        return None  # known without the library's other half, which takes longer to import than all that is done here
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(spec.checkpoint, "config.json", revision=spec.revision or None)

@@ -25,8 +25,8 @@ SLOW = 3.0
 class RunStatus:
     """Where a run stands; rates are answers per second, `eta_s` None while it cannot be told.
 
-    `live`: workers that hold its model; `efficiency`: the share of their lives in which these were generating; `usage`:
-    what its answers took and cost.
+    `live`: workers that hold its model, or load it; `loading_s`: since when, while all of them do; `efficiency`: the
+    share of their lives in which these were generating; `usage`: what its answers took and cost.
     """
 
     run: RunInfo
@@ -35,6 +35,7 @@ class RunStatus:
     rate: float
     eta_s: float | None
     live: int = 0
+    loading_s: float | None = None
     efficiency: float | None = None
     answered: int = 0
     first_at: float | None = None
@@ -103,12 +104,19 @@ def _status(connection: Connection, run: RunInfo, counts: Counts, pace: Pace, al
         rate=pace.answered / pace.elapsed_s if pace.elapsed_s > 0 and not run.is_imported else 0.0,
         eta_s=_time_left(counts.waiting, seconds, len(mine), pace, rate_now),
         live=len(mine),
+        loading_s=_loading_s(mine) if going else None,
         efficiency=busy_share(mine) if going else None,
         answered=pace.answered,
         first_at=pace.first_at,
         last_at=pace.last_at,
         now=pace.now,
     )
+
+
+def _loading_s(mine: Sequence[WorkerInfo]) -> float | None:
+    """Seconds since the first of them began to load the model; None if one of them does anything else."""
+    found = [w.loading_s for w in mine if w.loading_s is not None]
+    return max(found) if found and len(found) == len(mine) else None
 
 
 def _time_left(waiting: int, seconds: float | None, live: int, pace: Pace, rate_now: float) -> float | None:

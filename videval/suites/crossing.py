@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
-from videval.benchmarks.catalog import parse_variant
 from videval.benchmarks.table_text import names_a_table
 from videval.errors import UsageError
 from videval.options import Asked, Suite
@@ -39,6 +38,8 @@ def source(word: str) -> dict[str, Any]:
 
 
 def _is_variant(word: str) -> bool:
+    from videval.benchmarks.catalog import parse_variant  # imports much, for a word that is a file and a variant's name
+
     try:
         parse_variant(word)
     except UsageError:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from videval.errors import DiedInCompany, Released, RequestFailure
 from videval.types import Answer, Stage
-from workers.child import Child, Message
+from workers.child import Child
 from workers.engine.flight import Flight, Guilt
+from workers.pipes import Message
 from workers.wire import answer_from, error_from
 
 __all__ = ["Mailbox"]

@@ -1,8 +1,8 @@
 """The engine process: loads one model and serves it until it is killed; the main thread runs the server.
 
-Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget come in; loaded or
-load_failed, then entered, answered, failed, forgotten and waits (a sign of life of one where all that is in hand
-waits) go out.
+Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget, and close (of one that
+asks an endpoint) come in; loaded or load_failed, then entered, answered, failed, forgotten and waits (a sign of life of
+one where all that is in hand waits) go out.
 """
 
 import os
@@ -16,8 +16,8 @@ from videval.errors import VidevalError, as_failure
 from videval.models.catalog import load_model
 from videval.protocols import Caller, Gate, Gated, Server
 from videval.types import Answer, ModelSpec, Stage
-from workers.child import Message, end_session, parent_connection, receive, send
 from workers.engine.batcher import Batcher
+from workers.pipes import Message, end_session, parent_connection, receive, send
 from workers.wire import answer_message, ask_from, error_message
 
 __all__ = ["main"]
@@ -102,7 +102,9 @@ def _listen(server: Server, pipe: _Pipe) -> None:
             message = pipe.hear()
         except (EOFError, OSError):
             end_session()
-        if message["op"] == "forget":
+        if message["op"] == "close" and isinstance(server, Gated):
+            server.close()
+        elif message["op"] == "forget":
             pipe.say("forgotten", ids=[id_ for id_ in message["ids"] if server.forget(id_)])
         else:
             _ask(server, message, _Asker(id=message["id"], pipe=pipe))
