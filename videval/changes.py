@@ -5,7 +5,7 @@ between two clicks. A run that is finished is not paused, resumed or cancelled. 
 on is not known here: `workers/desk.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from videval.asking import one_key
@@ -14,10 +14,10 @@ from videval.db import runs as rows
 from videval.db.plans import RequestPlan
 from videval.db.records import RunInfo
 from videval.db.session import Connection, Database
-from videval.db.usage import set_limits
+from videval.db.usage import Usage, set_limits, usage_of_runs
 from videval.errors import ErrorKind, UsageError
 from videval.types import RunState
-from videval.words import plural
+from videval.words import plural, price
 
 __all__ = ["Changed", "cancel", "pause", "resume", "retry"]
 
@@ -94,6 +94,7 @@ def _pause(connection: Connection, run: RunInfo) -> Changed:
 
 def _resume(connection: Connection, run: RunInfo, max_cost: float | None, max_tokens: int | None) -> Changed:
     state = _open_state(connection, run)
+    still = _still_limited(connection, run, {"--max-cost": max_cost, "--max-tokens-total": max_tokens})
     set_limits(connection, run.run_id, max_cost=max_cost, max_tokens=max_tokens)
     if state == RunState.PAUSED:
         rows.set_state(connection, run.run_id, RunState.ACTIVE)
@@ -103,7 +104,28 @@ def _resume(connection: Connection, run: RunInfo, max_cost: float | None, max_to
         return Changed(said=f"{run.name} was not paused; its limit is set")
     if state == RunState.ACTIVE:
         return _left_alone(f"{run.name} is not paused")
-    return Changed(said=f"{run.name} goes on", goes_on=True)
+    return Changed(said=f"{run.name} goes on{still or _used_up(connection, run)}", goes_on=True)
+
+
+def _still_limited(connection: Connection, run: RunInfo, given: Mapping[str, float | None]) -> str:
+    """Why a run was halted, if that was a limit that is not given anew; else empty."""
+    why = rows.get_run(connection, run.run_id).halted or ""
+    limit = next((name for name in given if why.startswith(name)), None)
+    return f", but its limit stands: {why}" if limit and given[limit] is None else ""
+
+
+def _used_up(connection: Connection, run: RunInfo) -> str:
+    """Which limit of a run its answers have reached, and what raises it; empty if none."""
+    found = rows.get_run(connection, run.run_id)
+    usage = usage_of_runs(connection, [run.run_id]).get(run.run_id, Usage())
+    tokens, cost = usage.prompt + usage.new, usage.cost or 0.0
+    if found.max_tokens is not None and tokens >= found.max_tokens:
+        right = f"videval resume {run.name} --max-tokens-total {2 * tokens}"
+        return f", but {tokens:,} tokens of --max-tokens-total {found.max_tokens} are used -> {right}"
+    if found.max_cost is not None and cost >= found.max_cost:
+        right = f"videval resume {run.name} --max-cost {price(2 * cost).replace(',', '')}"
+        return f", but {price(cost, run.currency)} of --max-cost {price(found.max_cost)} is spent -> {right}"
+    return ""
 
 
 def _cancel(connection: Connection, run: RunInfo) -> Changed:

@@ -246,6 +246,8 @@ class ApiFailure(RequestFailure):
     permanent = False
     status: int | None = None
     """The HTTP status; None: no whole response came."""
+    is_sent: bool = True
+    """Whether anything of the request may have arrived there."""
 
 
 class ApiRefused(ApiFailure):

@@ -46,7 +46,7 @@ from videval.types import (
 from videval.video.paths import resolve_video
 from videval.video.sampling import pixels_for, seconds_shown
 
-__all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "get_clips", "infer"]
+__all__ = ["DiedInCompany", "Engine", "FrameSource", "Released", "get_clips", "infer", "response_of"]
 
 
 class Engine(Protocol):
@@ -125,20 +125,16 @@ def infer(
             on_stage=on_stage,
             allowance=run.allowance,
         )
+    return response_of(answer, prompt, queue_s=queue_s, decode_s=decode_s, decoded=holder.decoded)
+
+
+def response_of(answer: Answer, prompt: Prompt, *, queue_s: float, decode_s: float, decoded: int | None) -> Response:
+    """An answer as it is stored: with its prompt, the seconds of each stage, and how many clips were decoded for it."""
     timings = Timings(
-        queue=queue_s,
-        decode=decode_s,
-        prepare=answer.prepare_s,
-        wait=answer.wait_s,
-        generate=answer.generate_s,
+        queue=queue_s, decode=decode_s, prepare=answer.prepare_s, wait=answer.wait_s, generate=answer.generate_s
     )
-    return Response(
-        text=answer.generation.text,
-        prompt=prompt,
-        generation=answer.generation,
-        timings=timings,
-        decoded=holder.decoded,
-    )
+    generation = answer.generation
+    return Response(text=generation.text, prompt=prompt, generation=generation, timings=timings, decoded=decoded)
 
 
 def get_clips(

@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 from videval.asking import one_key, places_in_packs
 from videval.db.plans import RequestPlan
+from videval.expected import Expectation
 from videval.types import Sample
 
 __all__ = ["Plans", "plans"]
@@ -52,43 +53,69 @@ def plans(
     missing: Set[str] = frozenset(),
     known: Collection[str] = (),
     limit: int | None = None,
+    expected: Expectation | None = None,
 ) -> Plans:
     """One request per sample, or for all that show the same in pack mode; those of one (first) video stand together.
 
-    Videos are shuffled, since a benchmark is often sorted by task or length: what is answered first (a trial, the
-    score so far) is then a sample of it all. `shuffled_by` is the snapshot's digest, None leaves them in order;
-    `row_ids` are the rows of the samples. What shows one of the `missing` files is left out. Of a trial of `limit`
-    requests, those that it has already (`known` keys) come first.
+    Videos go out longest expected first, and shuffled among those that are alike, since a benchmark is often sorted by
+    task. `shuffled_by` is the snapshot's digest, None leaves them in order; without `expected` all are alike. `row_ids`
+    are the rows of the samples. What shows one of the `missing` files is left out. A trial of `limit` requests is a
+    sample of all, whatever they cost; those that it has already (`known` keys) are of it.
     """
     found = places_in_packs(samples) if pack else {}
     packs = {places[0]: (key, places) for key, places in found.items()}
-    turns = _turns(samples, packs if pack else range(len(samples)), shuffled_by, missing)
-    made = Plans(samples=samples, row_ids=row_ids, turns=turns, packs=packs)
-    return made if limit is None else _trial(made, known, limit)
+    videos = _Videos(samples, packs, shuffled_by)
+    firsts: Iterable[int] = packs if pack else range(len(samples))
+    turns = videos.turns(firsts, missing, expected if limit is None else None)
+    if limit is not None:
+        turns = _trial(Plans(samples=samples, row_ids=row_ids, turns=turns, packs=packs), known, limit)
+        turns = videos.turns(turns, missing, expected) if expected and shuffled_by else turns
+    return Plans(samples=samples, row_ids=row_ids, turns=turns, packs=packs)
 
 
-def _turns(
-    samples: Sequence[Sample], firsts: Iterable[int], shuffled_by: str | None, missing: Set[str]
-) -> Sequence[int]:
-    """The first places of requests, video by video."""
-    wanted = set(firsts) if not isinstance(firsts, range) else firsts
-    by_video: dict[str, array[int]] = {}
-    for place, sample in enumerate(samples):
-        if place in wanted and (not missing or missing.isdisjoint(sample.files)):
-            by_video.setdefault(sample.video, array("L")).append(place)
-    videos = sorted(by_video, key=lambda video: _turn(shuffled_by, video)) if shuffled_by else by_video
-    turns = array("L")
-    for video in videos:
-        turns += by_video[video]
-    return turns
+@dataclass(frozen=True, slots=True)
+class _Videos:
+    """Puts requests in order, video by video."""
+
+    samples: Sequence[Sample]
+    packs: Mapping[int, tuple[str, Sequence[int]]]
+    shuffled_by: str | None
+
+    def turns(self, firsts: Iterable[int], missing: Set[str], expected: Expectation | None = None) -> Sequence[int]:
+        """The first places of requests in the order in which they go out."""
+        wanted = firsts if isinstance(firsts, range) else set(firsts)
+        by_video: dict[str, array[int]] = {}
+        units: dict[str, float] = {}
+        weighs = expected if self.shuffled_by else None
+        for place, sample in enumerate(self.samples):
+            if place in wanted and (not missing or missing.isdisjoint(sample.files)):
+                by_video.setdefault(sample.video, array("L")).append(place)
+                if weighs:
+                    cost = weighs.of(sample, len(self.packs[place][1]) if self.packs else 1)
+                    units[sample.video] = units.get(sample.video, 0.0) + cost
+        turns = array("L")
+        for video in self._in_order(by_video, weighs, units):
+            turns += by_video[video]
+        return turns
+
+    def _in_order(
+        self, by_video: Mapping[str, Sequence[int]], expected: Expectation | None, units: Mapping[str, float]
+    ) -> Iterable[str]:
+        digest = self.shuffled_by
+        if digest is None:
+            return by_video
+        shuffled = sorted(by_video, key=lambda video: _turn(digest, video))
+        if expected is None:
+            return shuffled
+        classes = expected.classes(units, {video: len(places) for video, places in by_video.items()})
+        return sorted(shuffled, key=lambda video: -classes[video])
 
 
-def _trial(made: Plans, known: Collection[str], limit: int) -> Plans:
-    """The first requests, of those that are known first."""
+def _trial(made: Plans, known: Collection[str], limit: int) -> list[int]:
+    """The first places of the first requests, of those that are known first."""
     asked = {plan.position for plan in made if plan.key in known} if known else set()
     others = (position for position in range(len(made)) if position not in asked)
-    turns = [made.turns[position] for position in islice(chain(sorted(asked), others), limit)]
-    return Plans(samples=made.samples, row_ids=made.row_ids, turns=turns, packs=made.packs)
+    return [made.turns[position] for position in islice(chain(sorted(asked), others), limit)]
 
 
 def _turn(digest: str, video: str) -> bytes:

@@ -97,8 +97,9 @@ class Permit(Protocol):
     def throttled(self, retry_after: float | None = None) -> None:
         """There are too many (429): nothing is sent for so many seconds, by anybody."""
 
-    def failed(self, status: int | None = None) -> None:
-        """The endpoint failed: 5xx, or no whole answer at all (None: connection, time-out, half a body)."""
+    def failed(self, status: int | None = None, *, why: str = "", is_sent: bool = True) -> None:
+        """The endpoint failed: 5xx, or no whole answer at all (None: connection, time-out, half a body); `why`, in
+        words. What was not sent takes nothing of a minute's."""
 
     def refused(self) -> None:
         """The endpoint works and does not take this request (4xx)."""
@@ -117,6 +118,9 @@ class Gate(Protocol):
         Raises RunHalted when it does not fit into what its run may still take.
         """
 
+    async def close(self) -> None:
+        """Come back when all that was said of permits is known to the others; nobody enters any more."""
+
 
 class OpenGate(Gate, Permit):
     """No budget: lets everything through, and nothing for as long as the endpoint has asked for, after a 429."""
@@ -134,6 +138,9 @@ class OpenGate(Gate, Permit):
             await asyncio.sleep(pause)
         return self
 
+    async def close(self) -> None:
+        """Nobody hears of permits."""
+
     def done(self, *, tokens: int | None = None, cost: float | None = None) -> None:
         """Nothing is kept."""
 
@@ -142,7 +149,7 @@ class OpenGate(Gate, Permit):
         pause = self.PAUSE if retry_after is None else retry_after
         self._closed_until = max(self._closed_until, time.monotonic() + pause)
 
-    def failed(self, status: int | None = None) -> None:
+    def failed(self, status: int | None = None, *, why: str = "", is_sent: bool = True) -> None:
         """Nothing is kept."""
 
     def refused(self) -> None:
@@ -157,6 +164,9 @@ class Gated(Server, Protocol):
     """A Server that asks an endpoint: whoever drives it may put another gate before that, before anything is asked."""
 
     gate: Gate
+
+    def close(self) -> None:
+        """Have `run` return when all that was said to the gate is known. Called from any thread."""
 
 
 @runtime_checkable

@@ -8,14 +8,15 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, TypeVarTuple
 
+from videval.db import answer_times, snapshots
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
-from videval.db import snapshots
 from videval.db.records import RunInfo
 from videval.db.runs import NewRun
 from videval.db.session import Connection, Database
 from videval.db.usage import set_limits
 from videval.errors import DataMissing, UnknownName, UsageError
+from videval.expected import Expectation
 from videval.order import Order
 from videval.plans import Plans, plans
 from videval.types import RunState
@@ -164,6 +165,11 @@ def _plans(database: Database, order: Order, run_id: int, snapshot_id: int, miss
         missing=missing,
         known=_read(database, rows.request_keys, run_id) if order.limit is not None else (),
         limit=order.limit,
+        expected=Expectation(
+            order.sampling(),
+            new_tokens=order.generation.max_new_tokens,
+            took=_read(database, answer_times.mean_seconds_by_video, snapshot_id, order.spec.name),
+        ),
     )
 
 

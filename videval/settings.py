@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videval.errors import EnvironmentProblem
 from videval.paths import expanded
+from videval.types import ReaderName
 from videval.words import what_is_right
 
 __all__ = ["Settings"]
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     prefix_gb: float | None = Field(default=None, ge=0, description="GB of clips' prefixes kept; unset: a share; 0: no")
     look_ahead: int = Field(default=2, ge=0, description="requests got ready beside; unset: more for a fast model")
     fit_frames: bool = Field(default=True, description="keep frames of long clips at the size that the model sees")
+    reader: ReaderName = Field(default="auto", description="who reads videos: auto, pyav, decord, torchcodec, nvdec")
     decoders: int | None = Field(default=None, ge=1, description="decoder processes per worker; unset: as cores allow")
 
     lease: Seconds = Field(default=60.0, description="seconds a claim holds without a heartbeat")

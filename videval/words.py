@@ -15,13 +15,14 @@ __all__ = [
     "price",
     "rate",
     "time_left",
+    "took",
     "what_is_right",
 ]
 
 FAIL_MSG = "Failed to obtain answer via API."
 """What VLMEvalKit writes in place of an answer that it did not get; here only ever read, never written."""
 SOON = 10.0
-"""Seconds below which a guess of the time left says no number."""
+"""Seconds below which a guess of the time left says no number, and a measured time says hundredths."""
 
 _FIXED = {
     "float_parsing": "a number",
@@ -88,6 +89,11 @@ def duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def took(seconds: float) -> str:
+    """The same of what is measured: 0.42 s, 9 min."""
+    return f"{seconds:.2f} s" if seconds < SOON else duration(seconds)
 
 
 def time_left(seconds: float | None) -> str:

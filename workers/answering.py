@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -204,7 +205,7 @@ class Answerer:
     def _halt(self, held: Held, error: RunHalted) -> None:
         """Nothing of its run can be answered: pause that, once, and give this one back, at no cost."""
         run = held.claim.run
-        hint = error.hint.replace("resume RUN", f"resume {run.name}")
+        hint = re.sub(r"\b(resume|cancel) RUN\b", rf"\1 {run.name}", error.hint)
         said = f"{error} -> {hint}" if hint else str(error)
         if self._ledger.insist(runs.halt, run.run_id, said, run.allowance):
             log.error("run %s is halted: %s", run.name, said)

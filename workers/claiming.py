@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,15 +14,34 @@ from workers.engine import Loaded
 from workers.engine.any_engine import AnyEngine
 from workers.ledger import Ledger
 
-__all__ = ["Claimer", "Deaf"]
+__all__ = ["Claimer", "Clips", "Deaf"]
 
 log = logging.getLogger(__name__)
 SOME_BELLS, RECENTLY = 3, 2.0
 """Bells in a row that rang for nothing, the last of them so many seconds ago: what a worker does then has a name."""
+MOST_CLIPS = 16
+"""Clips that are remembered: of each that had more questions than there were places when it was claimed."""
 
 
 class Deaf(Exception):
     """The bell was for others, or for a model that is not loaded yet: the queue is not to be emptied for nothing."""
+
+
+class Clips:
+    """The clips that a worker has and of which it may claim more, each as run id and video, the newest last."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[int, str]] = []
+
+    def by_run(self) -> dict[int, str]:
+        """The newest of each run: what waits of it is claimed first."""
+        return dict(self._open)
+
+    def note(self, told: Mapping[int, str], taken: Sequence[Claim], most: int) -> None:
+        """What came of a claim of `most` requests at most that was told of these: a clip that gave fewer is used up."""
+        run_id, video = taken[0].run.run_id, taken[0].samples[0].video
+        others = [clip for clip in self._open if clip not in ((run_id, told.get(run_id)), (run_id, video))]
+        self._open = [*others[-MOST_CLIPS:], *[(run_id, video)] * (len(taken) == most)]
 
 
 class Claimer:
@@ -36,6 +56,7 @@ class Claimer:
         self._identity = identity
         self._lease = lease
         self._last_run = 0
+        self._clips = Clips()
         self._for_nothing = 0
         self._last_bell = 0.0
         self.neighbours = 1
@@ -82,7 +103,8 @@ class Claimer:
         return replace(self._identity, environment=environment)
 
     def _taken(self, request_id: int, loaded: Loaded, most: int, connection: Connection) -> tuple[list[Claim], bool]:
-        key, dtype = loaded.load_key, loaded.dtype
+        key, dtype, clips = loaded.load_key, loaded.dtype, self._clips.by_run()
+        most = self._fair(connection, key, most)
         taken = claims.take(
             connection,
             request_id,
@@ -91,8 +113,11 @@ class Claimer:
             load_key=key,
             dtype=dtype,
             after=self._last_run,
-            most=self._fair(connection, key, most),
+            most=most,
+            clips=clips,
         )
+        if taken:
+            self._clips.note(clips, taken, most)
         is_own = any(claim.request_id == request_id for claim in taken)
         return taken, not is_own and queue.unring_for_others(connection, request_id, key, dtype)
 

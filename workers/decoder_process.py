@@ -1,6 +1,7 @@
 """The decoder process: a video and a sampling in, a clip in the shared frame cache out.
 
-While it decodes it says again and again that it is at work, how much time its video may take, and when it only waits.
+While it decodes it says again and again which reader is at work, how much time its video may take, and when it only
+waits: so its worker knows who hangs or dies.
 """
 
 from contextlib import ExitStack
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from videval.errors import EnvironmentProblem, RequestFailure, VideoFailure
 from videval.models.fitting import Fitting
+from videval.plain import restored
 from videval.video.cache import FrameCache
+from videval.video.clips import Reading
 from videval.video.decoded import Watch
 from workers.pipes import Message, parent_connection, receive, send
 from workers.wire import error_message, wanted_from
@@ -21,9 +24,10 @@ __all__ = ["main"]
 
 def _clip(cache: FrameCache, message: Message, watch: Watch, holding: ExitStack) -> Message:
     """The answer to a message; `holding` holds the clip."""
-    wanted = wanted_from(message["wanted"])
+    wanted, reading = wanted_from(message["wanted"]), restored(Reading, message["reading"])
     try:
-        fetched = holding.enter_context(cache.hold(wanted, at_once=message["at_once"], watch=watch))
+        held = cache.hold(wanted, at_once=message["at_once"], reading=reading, watch=watch)
+        fetched = holding.enter_context(held)
     except (RequestFailure, EnvironmentProblem, MemoryError) as error:
         return error_message(error)
     except Exception as error:  # noqa: BLE001 - whatever a decoder library raises is this video's failure

@@ -16,9 +16,10 @@ from weakref import WeakValueDictionary
 
 from videval.errors import DeadlineExceeded, EnvironmentProblem, ProcessDied
 from videval.inference import Released
+from videval.plain import plain
 from videval.settings import Settings
-from videval.video import WAITING
-from videval.video.clips import Fetched, Wanted, find_clip, key_of
+from videval.video import DECORD, NVDEC, TORCHCODEC, WAITING
+from videval.video.clips import Fetched, Reading, Wanted, find_clip, key_of
 from videval.video.cores import cores, idle_cores
 from videval.video.eviction import pinned
 from workers.child import Child
@@ -33,6 +34,11 @@ MOST = 4
 """Decoders of a worker that sees to it by itself."""
 STARTS_WITHIN = 60.0
 """Seconds."""
+MAY_FAIL = (DECORD, TORCHCODEC, NVDEC)
+"""Readers instead of which PyAV reads what they hang or crash on."""
+PATIENCE = 30.0
+"""Seconds that one of these may take for a few frames; on some files decord never comes back. At most a quarter of the
+deadline, so that PyAV has time for them."""
 RECYCLE_AFTER = 1000
 """Clips after which a decoder process is replaced: the libraries leak."""
 
@@ -41,11 +47,13 @@ class Decoders:
     """A few decoder processes that request threads borrow one at a time; started when first needed.
 
     If it is not set how many: one, and one more each time that all are busy and a core is idle, up to MOST; but one
-    core for each decoder, and one for the engine.
+    core for each decoder, and one for the engine. `gpus`: the worker's own, of which decoders see nothing unless they
+    are set to use them.
     """
 
-    def __init__(self, settings: Settings, *, keep_fds: Sequence[int] = ()) -> None:
+    def __init__(self, settings: Settings, *, keep_fds: Sequence[int] = (), gpus: str = "") -> None:
         self._settings = settings
+        self._gpus = gpus if settings.reader == "nvdec" else ""
         self._keep_fds = tuple(keep_fds)
         self._idle: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
         self._reserve: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
@@ -56,13 +64,16 @@ class Decoders:
         for _ in range(self._places):
             self._idle.put(None)
         self._alive: set[_Decoder] = set()
+        self._readings: dict[str, Reading] = {}
+        """Of videos that a reader hung or crashed on."""
         self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
     def hold(self, wanted: Wanted, *, on_decode: Callable[[], None], at_once: bool = False) -> Iterator[Fetched]:
-        """The frames of one video, held until the block ends: found in the cache, or decoded in a child.
+        """The frames of one video, held until the block ends: found in the cache, or decoded in a child; by PyAV, where
+        another reader hangs or crashes.
 
         `on_decode` is called when it has to be decoded and its turn has come; `at_once`: see `FrameCache.hold`. Who
         wants the same clip meanwhile waits, and keeps no decoder from others. Raises VideoFailure; ProcessDied and
@@ -101,15 +112,27 @@ class Decoders:
         except BaseException:
             self._give_back(decoder)
             raise
-        answer = self._ask(decoder, message, holding)
+        reading = self._readings.get(message["path"], Reading(reader=self._settings.reader))
+        answer = self._ask(decoder, message | {"reading": plain(reading)}, holding)
         if "failure" in answer:
             raise error_from(answer)
         return fetched_from(answer)
 
     def _ask(self, decoder: "_Decoder", message: Message, holding: ExitStack) -> Message:
-        """The answer of a borrowed decoder, which is given back. It holds its clip until it is held here too."""
+        """The answer of a borrowed decoder, which is given back; or of a new one, if it was another reader than PyAV
+        that failed. A decoder holds its clip until it is held here too."""
         try:
             answer = decoder.ask(message, deadline=self._settings.decode_deadline)
+        except (ProcessDied, DeadlineExceeded) as error:
+            self._discard(decoder)
+            if decoder.reader not in MAY_FAIL:
+                raise
+            log.warning("%s (%s): it is read by PyAV", error, decoder.reader)
+            how = "crashed" if isinstance(error, ProcessDied) else "hung"
+            reading = Reading(reader="pyav", note=f"{decoder.reader} {how} on it: read by PyAV")
+            self._readings[message["path"]] = reading
+            again = message | {"reading": plain(reading)}
+            return self._ask(self._borrow(at_once=bool(message["at_once"])), again, holding)
         except BaseException:
             self._discard(decoder)
             raise
@@ -185,7 +208,7 @@ class Decoders:
         idle.put(left)
 
     def _start(self) -> "_Decoder":
-        decoder = _Decoder(self._settings, self._keep_fds)
+        decoder = _Decoder(self._settings, self._keep_fds, self._gpus)
         with self._lock:
             if not self._closed:
                 self._alive.add(decoder)
@@ -207,11 +230,12 @@ class Decoders:
 
 
 class _Decoder:
-    def __init__(self, settings: Settings, keep_fds: tuple[int, ...]) -> None:
-        environ = without_secrets() | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    def __init__(self, settings: Settings, keep_fds: tuple[int, ...], gpus: str = "") -> None:
+        environ = without_secrets() | {"CUDA_VISIBLE_DEVICES": gpus, "OMP_NUM_THREADS": "1"}
         self._child = Child("workers.decoder_process", environ=environ, keep_fds=keep_fds)
         self.pid = self._child.pid
         self.served = 0
+        self.reader = ""
         try:
             cache = {"folder": str(settings.frame_cache_path), "budget_gb": settings.frame_cache_gb}
             self._child.send(cache | {"patience": settings.decode_deadline})
@@ -228,24 +252,26 @@ class _Decoder:
         return not self._child.connection.poll(0)  # an idle one has nothing to say but its end
 
     def ask(self, message: Message, *, deadline: float) -> Message:
-        """Its answer. Raises ProcessDied, DeadlineExceeded.
+        """Its answer; `reader` is who was at work last, also when it raises ProcessDied or DeadlineExceeded.
 
         It may take `deadline` seconds and what the length of its video adds (see `videval.video.decode`); waiting for
         other processes is no part of that.
         """
         self.served += 1
+        self.reader = ""
         began, allowed = time.monotonic(), deadline
         try:
             self._child.send(message)
             while True:
-                if not self._child.connection.poll(max(0.0, began + allowed - time.monotonic())):
-                    said = f"longer than {allowed:g} s (VIDEVAL_DECODE_DEADLINE, and more for a long video)"
-                    raise DeadlineExceeded(f"{message['path']}: decoding took {said}")
+                patience = min(PATIENCE, deadline / 4) if self.reader in MAY_FAIL else allowed
+                if not self._child.connection.poll(max(0.0, min(patience, began + allowed - time.monotonic()))):
+                    setting = "" if patience < allowed else " (VIDEVAL_DECODE_DEADLINE, and more for a long video)"
+                    raise DeadlineExceeded(f"{message['path']}: decoding took longer than {patience:g} s{setting}")
                 answer = self._child.receive()
                 if "reader" not in answer:
                     return answer
-                allowed = deadline + answer["seconds"]
-                if answer["reader"] == WAITING:
+                self.reader, allowed = answer["reader"], deadline + answer["seconds"]
+                if self.reader == WAITING:
                     began = time.monotonic()
         except (EOFError, OSError) as error:
             raise ProcessDied(f"{message['path']}: the decoder died of it ({self._child.death()})") from error

@@ -60,7 +60,7 @@ class Worker:
         self.device = held_device.device
         self.identity = identity(settings, held_device)
         self.engine: AnyEngine = engine or Engine(settings, held_device.device, keep_fds=held_device.fds)
-        self.decoders = Decoders(settings, keep_fds=held_device.fds)
+        self.decoders = Decoders(settings, keep_fds=held_device.fds, gpus=held_device.device.visible)
         self.ledger = Ledger(database, lease=settings.lease)
         self.draining, self.ending = self.ledger.draining, self.ledger.ending
         self.refuses: frozenset[str] = frozenset()

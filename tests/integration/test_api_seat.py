@@ -102,7 +102,7 @@ def test_a_429_costs_a_request_nothing(seat: Seat) -> None:
 
 def test_a_run_s_allowance_reaches_the_gate(seat: Seat) -> None:
     with pytest.raises(RunHalted, match="--max-tokens-total 10: 0 tokens are used"):
-        seat.ask("What?", Allowance(run="r", max_tokens=10)).result(60)
+        seat.ask("What?", Allowance(run="r", key="r", max_tokens=10)).result(60)
     assert not seat.server.arrivals()
 
 
@@ -113,3 +113,14 @@ def test_nothing_is_sent_while_redis_is_away(seat: Seat) -> None:
     assert not seat.server.arrivals()
     seat.redis.start()
     assert asked.result(60).generation.text
+
+
+def test_an_engine_that_ends_right_after_an_answer_tells_the_fleet_that_it_is_over(seat: Seat) -> None:
+    asked = seat.ask("[[stall 1]] What?")
+    wait_for("it to be sent", lambda: seat.stages[-1:] == [Stage.GENERATE])
+    with redis.Redis.from_url(seat.redis.url) as client:
+        client.client_pause(1500)  # so that what is said of the answer takes its time
+        asked.result(60)
+        seat.engine.close()
+        keys = Keys(endpoint_of("endpoint:lab"))
+        assert (client.zcard(keys.leases), client.hget(keys.state, "done")) == (0, b"1")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -362,7 +363,7 @@ def test_figures_are_of_all_workers(server: TcpRedis, settings: Settings) -> Non
 
 # what a run may take
 
-RUN = Allowance(run="a-run", max_tokens=1000)
+RUN = Allowance(run="a-run", key="a", max_tokens=1000)
 
 
 def test_a_run_stops_before_it_passes_its_limit(server: TcpRedis) -> None:
@@ -393,14 +394,16 @@ def test_what_is_out_is_counted_and_waited_for(server: TcpRedis) -> None:
 
 
 def test_a_run_that_may_cost_so_much_stops_before_that(server: TcpRedis) -> None:
-    costly = Allowance(run="costly", max_cost=1.0)
+    costly = Allowance(run="costly", key="c", max_cost=1.0)
 
     async def body(gate: RedisGate) -> None:
         (await entered(gate, 1, cost=0.75, allowance=costly)).done(tokens=1, cost=0.75)
         await said(gate)
-        with pytest.raises(RunHalted, match=r"--max-cost 1: 0\.75 is spent, the next request may cost 0") as halted:
+        with pytest.raises(
+            RunHalted, match=r"--max-cost 1\.00: 0\.75 is spent, the next request may cost 0\.50"
+        ) as halted:
             await entered(gate, 1, cost=0.5, allowance=costly)
-        assert halted.value.hint == "videval resume costly --max-cost 2.5"
+        assert halted.value.hint == "videval resume costly --max-cost 2.50"
 
     through(server.url, body, LAB)
 
@@ -431,3 +434,112 @@ def test_what_a_dead_worker_had_out_counts_as_spent(server: TcpRedis, monkeypatc
             await entered(other, 300, allowance=RUN)
 
     through(server.url, body, LAB, LAB)
+
+
+def test_what_a_dead_worker_had_not_sent_costs_its_run_nothing(
+    server: TcpRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "LEASE", 0.2)
+
+    async def body(dead: RedisGate, other: RedisGate) -> None:
+        await dead._budget.hold("waits", 800, 0.0, RUN)  # and dies while it waits for a minute's tokens
+        (await entered(other, 900, allowance=RUN)).done(tokens=900)
+
+    through(server.url, body, LAB, LAB)
+
+
+def test_runs_of_one_name_in_two_databases_do_not_share_what_they_spent(server: TcpRedis) -> None:
+    async def body(gate: RedisGate) -> None:
+        (await entered(gate, 900, allowance=RUN)).done(tokens=900)
+        await said(gate)
+        await entered(gate, 900, allowance=replace(RUN, key="b"))
+
+    through(server.url, body, LAB)
+
+
+def test_small_amounts_of_money_are_told_as_people_write_them() -> None:
+    dear = Allowance(run="dear", key="d", max_cost=0.00002)
+    halted = budget.used_up(dear, 1, 0.000031, 0, 0.0)
+    assert str(halted) == "--max-cost 0.00002: 0.00 is spent, the next request may cost 0.000031"
+    assert halted.hint == "videval resume dear --max-cost 0.000062"
+    large = budget.used_up(replace(dear, max_cost=1000.0), 1, 500.0, 0, 900.0)
+    assert large.hint == "videval resume dear --max-cost 2800.00"
+
+
+# what is said twice, and what is lost
+
+
+def test_what_is_over_counts_once_although_it_is_said_twice(
+    server: TcpRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis' reply may be lost, or what comes after it may fail."""
+
+    async def body(gate: RedisGate) -> None:
+        broken = [ConnectionError("reset")]
+        settle = gate._budget.settle
+
+        async def breaks_once(*said: Any) -> None:
+            if broken:
+                raise broken.pop()
+            await settle(*said)
+
+        monkeypatch.setattr(gate._budget, "settle", breaks_once)
+        (await entered(gate, 10, cost=0.5, allowance=RUN)).done(tokens=10, cost=0.5)
+        await said(gate)
+        figures = look(LAB, settings).figures
+        assert (figures["done"], figures["spent"]) == (1, 0.5)
+
+    through(server.url, body, LAB)
+
+
+def test_who_asks_twice_whether_it_is_sent_to_see_hears_the_same(server: TcpRedis) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.hset(Keys(LAB).state, mapping={"pauses": 1, "paused_until": 0})
+
+    async def body(gate: RedisGate) -> None:
+        assert await gate._budget.admit("one", 1, None) == (None, True)
+        assert await gate._budget.admit("one", 1, None) == (None, True)
+
+    through(server.url, body, LAB)
+
+
+def test_what_was_not_sent_takes_nothing_of_a_minute_s(server: TcpRedis, settings: Settings) -> None:
+    endpoint = limited(requests=20, tokens=1000)  # one request, and 50 tokens, may come at once
+
+    async def body(gate: RedisGate) -> None:
+        for _ in range(3):
+            (await entered(gate, 500)).failed(why="connection refused", is_sent=False)
+            await said(gate)
+        assert (figures := look(endpoint, settings).figures)["requests_minute"] == 0, figures
+        (await entered(gate, 500)).failed(why="half an answer")
+        await said(gate)
+        assert await waits(gate, 500)
+        assert look(endpoint, settings).figures["requests_minute"] == 1
+
+    through(server.url, body, endpoint)  # within 30 s, which is what each would wait for that is not given back
+
+
+def test_why_it_failed_last_is_told_of_an_endpoint(
+    server: TcpRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "SILENT", 0.0)
+
+    async def body(gate: RedisGate) -> None:
+        (await entered(gate)).failed(why="connection refused")
+        await said(gate)
+        assert look(LAB, settings).message is None, "one may happen"
+        for _ in range(2):
+            (await entered(gate)).failed(why="connection refused")
+        await said(gate)
+        standing = look(LAB, settings)
+        assert (standing.state, standing.message) == (
+            EndpointState.OPEN, "3 failures in a row, the last: connection refused",
+        )  # fmt: skip
+        for _ in range(budget.ROW - 3):
+            (await entered(gate)).failed(why="connection refused")
+        await said(gate)
+        standing = look(LAB, settings)
+        assert standing.state == EndpointState.PAUSED
+        assert (standing.message or "").startswith("10 failures in a row, the last: connection refused; nothing is")
+
+    through(server.url, body, LAB)

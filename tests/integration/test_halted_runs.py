@@ -5,18 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from tests.one_worker import new_worker
 from tests.questions import identity, key_of, make_run, request_ids, row_of
 from videval import changes
 from videval.db import claims
 from videval.db import runs as rows
+from videval.db.identity import database_id
 from videval.db.records import Claim, RunInfo
 from videval.db.session import Database, open_database
+from videval.db.tables import ChoreRow, RunRow
 from videval.db.usage import allowance_of, count_usage, set_limits
 from videval.errors import RunHalted, UsageError
+from videval.models.openai_api.failures import Asked, status_failure
 from videval.report import run_status
-from videval.report.used import refuse_halted
+from videval.report.used import halted_in_words, refuse_halted
 from videval.settings import Settings
 from videval.types import Allowance, Generation, RequestStatus, RunState
 
@@ -85,23 +89,46 @@ def test_the_same_enqueue_goes_on_with_a_halted_run_and_sets_its_limit(
 def test_a_limit_that_was_raised_meanwhile_halts_nothing(database: Database, tmp_path: Path, lab: str) -> None:
     run_id = make_run(database, tmp_path / "data", model=lab, max_tokens=100)
     changes.resume(database, run_of(database, run_id), max_tokens=500)
-    stale = Allowance(run="r", max_tokens=100)
+    stale = Allowance(run="r", key="r", max_tokens=100)
     assert not database.write(rows.halt, run_id, "100 are used up", stale)
-    assert database.write(rows.halt, run_id, "500 are used up", Allowance(run="r", max_tokens=500))
+    assert database.write(rows.halt, run_id, "500 are used up", Allowance(run="r", key="r", max_tokens=500))
 
 
 def test_a_claim_says_what_its_run_may_take_and_has_taken(database: Database, tmp_path: Path, lab: str) -> None:
     run_id = make_run(database, tmp_path / "data", 2, model=lab, max_tokens=900)
     first, second = request_ids(database, run_id)
     claim = claimed(database, first, lab)
-    assert claim is not None and claim.run.allowance == Allowance(run=claim.run.name, max_tokens=900)
+    assert claim is not None and claim.run.allowance is not None
+    key = claim.run.allowance.key
+    assert claim.run.allowance == Allowance(run=claim.run.name, key=key, max_tokens=900)
     generation = Generation(text="A", prompt_tokens=90, new_tokens=10, cost=0.25)
     database.write(count_usage, run_id, generation)
     database.write(lambda c: set_limits(c, run_id, max_tokens=None, max_cost=2.0))
     later = claimed(database, second, lab)
     assert later is not None
-    said = Allowance(run=claim.run.name, max_tokens=900, max_cost=2.0, tokens=100, cost=0.25)
+    said = Allowance(run=claim.run.name, key=key, max_tokens=900, max_cost=2.0, tokens=100, cost=0.25)
     assert later.run.allowance == said
+
+
+def test_a_run_that_was_deleted_and_made_again_and_one_of_another_database_are_other_runs_to_the_budget(
+    database: Database, tmp_path: Path, lab: str
+) -> None:
+    run_id = make_run(database, tmp_path / "data", model=lab, max_tokens=900)
+    claim = claimed(database, request_ids(database, run_id)[0], lab)
+    assert claim is not None and database_id(database)
+
+    def key() -> str:
+        with database.read() as connection:
+            allowance = allowance_of(connection, claim.run)
+        assert allowance is not None
+        return allowance.key
+
+    keys = [key(), key()]
+    database.write(lambda c: c.execute(update(RunRow).values(created_at=1.5)))
+    keys.append(key())
+    database.write(lambda c: c.execute(update(ChoreRow).values(done_at=9.0)))
+    keys.append(key())
+    assert keys[0] == keys[1] and len(set(keys)) == 3
 
 
 def test_a_run_without_limits_has_no_allowance(database: Database, tmp_path: Path, lab: str) -> None:
@@ -147,3 +174,56 @@ def test_what_a_halted_run_had_in_hand_goes_back_at_no_cost(
     assert run.state == RunState.PAUSED
     said = f"lab does not accept the key (401) -> export LAB_KEY=..., then videval resume {run.name}"
     assert run.halted == said
+
+
+def test_a_run_whose_model_is_not_there_is_told_to_be_made_anew_and_not_to_go_on(
+    database: Database, settings: Settings, tmp_path: Path, lab: str
+) -> None:
+    """With another model it is another run."""
+    run_id = make_run(database, tmp_path / "data", model=lab)
+    claim = claimed(database, request_ids(database, run_id)[0], lab)
+    worker = new_worker(open_database(settings), settings)
+
+    def infer(*args: object, **more: object) -> Any:
+        asked = Asked(endpoint="lab", url="http://gpu1/v1", model="m")
+        failure = status_failure(404, b"the model does not exist", {}, asked)
+        assert isinstance(failure, RunHalted)
+        raise failure
+
+    worker.answerer._infer = infer
+    assert claim is not None
+    worker.answerer.answer(claim)
+    worker.close()
+    run = run_of(database, run_id)
+    said = halted_in_words(run_status(database, run))
+    assert said.endswith(f"then enqueue again, as a new run; this one: videval cancel {run.name}")
+
+
+OF_COST = "--max-cost 1.00: 0.75 is spent, the next request may cost 0.50 -> videval resume r --max-cost 2.50"
+
+
+def test_resume_says_that_a_limit_stands_which_halted_the_run(database: Database, tmp_path: Path, lab: str) -> None:
+    run_id = make_run(database, tmp_path / "data", model=lab, max_cost=1.0)
+    run = run_of(database, run_id)
+    for given, stands in (({}, True), ({"max_tokens": 10_000}, True), ({"max_cost": 2.5}, False)):
+        database.write(rows.halt, run_id, OF_COST)
+        changed = changes.resume(database, run, **given)
+        assert changed.goes_on and changed.said.endswith(OF_COST) is stands, changed.said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_tokens": 100}, "tokens of --max-tokens-total 100 are used -> videval resume {} --max-tokens-total 200"),
+        ({"max_cost": 0.2}, "0.25 USD of --max-cost 0.20 is spent -> videval resume {} --max-cost 0.50"),
+        ({"max_cost": 0.3, "max_tokens": 101}, ""),
+    ],
+)  # fmt: skip
+def test_resume_says_that_a_limit_is_used_up_already(
+    given: dict[str, Any], said: str, database: Database, tmp_path: Path, lab: str
+) -> None:
+    run_id = make_run(database, tmp_path / "data", model=lab)
+    database.write(count_usage, run_id, Generation(text="A", prompt_tokens=90, new_tokens=10, cost=0.25))
+    run = run_of(database, run_id)
+    changes.pause(database, run)
+    assert changes.resume(database, run, **given).said.endswith(said.format(run.name) if said else " goes on")

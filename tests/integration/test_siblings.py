@@ -1,6 +1,6 @@
 """Questions about one video are taken together, and what a death costs those who were in company."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,18 @@ from videval.types import RequestStatus, RunState, Stage
 
 
 def take(
-    database: Database, bell: int, worker: str = "w1", *, most: int = 10, dtype: str = "float32", after: int = 0
+    database: Database,
+    bell: int,
+    worker: str = "w1",
+    *,
+    most: int = 10,
+    dtype: str = "float32",
+    after: int = 0,
+    clips: Mapping[int, str] | None = None,
 ) -> list[Claim]:
-    taking = partial(requests.take, lease=60.0, load_key=key_of(), dtype=dtype, after=after, most=most)
+    taking = partial(
+        requests.take, lease=60.0, load_key=key_of(), dtype=dtype, after=after, most=most, clips=clips or {}
+    )
     return database.write(taking, bell, identity(worker))
 
 
@@ -53,12 +62,56 @@ def test_a_message_of_a_sibling_that_was_taken_serves_another_video(database: Da
     assert len(take(database, asked[3])) == 4 and take(database, asked[3]) == []
 
 
+def videos_of(claims: Sequence[Claim]) -> list[str]:
+    return [claim.samples[0].video for claim in claims]
+
+
+def test_a_worker_goes_on_with_its_own_clip_whatever_rings(database: Database, asked: list[int]) -> None:
+    run_id = row_of(database, asked[0]).run_id
+    first = take(database, asked[0], most=1)
+    more = [take(database, bell, most=1, clips={run_id: "v0.mp4"}) for bell in (asked[4], asked[8], asked[9])]
+    assert [ids_of(claims) for claims in (first, *more)] == [[asked[n]] for n in range(4)]
+
+
+def test_others_take_clips_that_nobody_has_begun_and_what_is_begun_at_last(
+    database: Database, asked: list[int]
+) -> None:
+    """Three workers with one free place each: three clips, and none of them decoded twice."""
+    first = [take(database, bell, f"w{n}", most=1) for n, bell in enumerate(asked[:3])]
+    assert [videos_of(claims) for claims in first] == [["v0.mp4"], ["v1.mp4"], ["v2.mp4"]]
+    late = take(database, asked[11], "w4", most=1)
+    assert videos_of(late) == ["v0.mp4"], "rather that than nothing"
+
+
+def test_what_rang_is_taken_unless_its_clip_is_begun(database: Database, asked: list[int]) -> None:
+    take(database, asked[4], most=2)
+    assert ids_of(take(database, asked[9], "w2", most=1)) == [asked[9]]
+    assert ids_of(take(database, asked[6], "w3", most=1)) == [asked[0]], "the other two of its clip are the first one's"
+
+
+def test_a_clip_that_was_claimed_whole_leaves_nothing_begun(database: Database, asked: list[int]) -> None:
+    take(database, asked[0], most=4)
+    assert not any(row_of(database, i).begun for i in asked)
+    take(database, asked[4], most=3)
+    assert [row_of(database, i).begun for i in asked[4:8]] == [False, False, False, True]
+
+
+def test_what_a_dead_worker_had_begun_is_found_by_the_next_one(database: Database, asked: list[int]) -> None:
+    run_id = row_of(database, asked[0]).run_id
+    take(database, asked[0], most=1)
+    database.write(requests.expire_workers, ["w1"])
+    again = take(database, asked[0], "w2", most=1)
+    rest = take(database, asked[0], "w2", most=9, clips={run_id: "v0.mp4"})
+    assert sorted(ids_of([*again, *rest])) == asked[:4]
+
+
 def test_who_runs_alone_is_neither_taken_along_nor_takes_others_along(database: Database, asked: list[int]) -> None:
     claim = take(database, asked[3], most=1)[0]
     pair = (claim.request_id, claim.attempt)
     assert database.write(partial(requests.release, alone=True), [pair]) == 1
     assert (row_of(database, asked[3]).alone, row_of(database, asked[3]).strikes) == (True, 0)
-    assert ids_of(take(database, asked[0])) == [asked[n] for n in (0, 1, 2)]
+    has = {row_of(database, asked[0]).run_id: "v0.mp4"}
+    assert ids_of(take(database, asked[0], clips=has)) == [asked[n] for n in (0, 1, 2)]
     (alone,) = take(database, asked[3])
     assert alone.request_id == asked[3] and alone.alone
 

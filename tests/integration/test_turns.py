@@ -1,6 +1,7 @@
 """Whose turn it is: a bell means that there is work, and each run of a model gets its share of it."""
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -24,10 +25,11 @@ def hear(
     model: str = "fake",
     dtype: str = "float32",
     after: int = 0,
+    clips: Mapping[int, str] | None = None,
 ) -> Claim | None:
-    """What a worker takes that hears the bell of a request."""
+    """What a worker takes that hears the bell of a request, and has these clips."""
     me, key = identity(worker), key_of(model)
-    taking = partial(requests.take, lease=60.0, load_key=key, dtype=dtype, after=after, most=1)
+    taking = partial(requests.take, lease=60.0, load_key=key, dtype=dtype, after=after, most=1, clips=clips or {})
     return next(iter(database.write(taking, bell, me)), None)
 
 
@@ -103,13 +105,14 @@ def test_while_one_run_has_work_its_bells_mean_their_own_requests(database, two)
     big, small = two
     set_state(database, small, RunState.PAUSED)
     bells = ring(database, big)
-    assert [hear(database, b).request_id for b in (bells[7], bells[3], bells[7])] == [bells[7], bells[3], bells[0]]
+    heard = [hear(database, bell).request_id for bell in (bells[7], bells[13], bells[7])]
+    assert heard == [bells[7], bells[13], bells[20]], "and at last the next that nobody has begun"
 
 
 def test_runs_that_take_turns_keep_their_own_order_so_that_a_video_s_questions_stay_together(database, two):
     big, small = two
     bells = ring(database, big) + ring(database, small)
-    claims = [hear(database, bell) for bell in bells[:6]]
+    claims = [hear(database, bell, clips=dict.fromkeys(two, "v0.mp4")) for bell in bells[:6]]
     for run_id in two:
         mine = [c.request_id for c in claims if c.run.run_id == run_id]
         assert mine == request_ids(database, run_id)[: len(mine)]
@@ -119,7 +122,7 @@ def test_a_run_that_is_being_rung_for_keeps_its_order_too(database, two):
     """Its first workers begin while its last messages are not sent yet."""
     asked = request_ids(database, two[0])
     database.write(lambda c: queue.mark_published(c, asked[:3]))
-    claims = [hear(database, asked[0]) for _ in range(8)]
+    claims = [hear(database, asked[0], clips={two[0]: "v0.mp4"}) for _ in range(8)]
     assert [c.request_id for c in claims if c.run.run_id == two[0]] == asked[:4]
 
 

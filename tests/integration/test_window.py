@@ -17,6 +17,7 @@ from videval.settings import Settings
 from videval.types import RunState
 from workers import broker, publish
 from workers.bell import queue_length, queue_name
+from workers.claiming import Clips
 from workers.publish import publish_due, publish_run
 
 WINDOW, LOW = 8, 3
@@ -62,10 +63,13 @@ def refill(settings: Settings, database: Database) -> int:
     return publish_due(settings, database, {key_of(): LOW})
 
 
-def work(settings: Settings, database: Database, bell: int, *, most: int = 1) -> list[int]:
+def work(settings: Settings, database: Database, bell: int, *, most: int = 1, clips: Clips | None = None) -> list[int]:
     """What a worker does that hears a bell: it answers whose turn it is, with siblings; returns which."""
-    take = partial(claims.take, lease=60.0, load_key=key_of(), dtype="float32", after=0, most=most)
+    has = (clips or Clips()).by_run()
+    take = partial(claims.take, lease=60.0, load_key=key_of(), dtype="float32", after=0, most=most, clips=has)
     taken = database.write(take, bell, identity())
+    if clips and taken:
+        clips.note(has, taken, most)
     for claim in taken:
         answer(database, claim)
     return [claim.request_id for claim in taken]
@@ -107,9 +111,9 @@ def test_requests_are_taken_in_the_order_of_the_run_whatever_is_rung_for(
 ) -> None:
     run_id = make_run(database, tmp_path / "data", 30)
     list(publish_run(settings, database, run_id))
-    done: list[int] = []
+    done, clips = list[int](), Clips()
     while (bell := hear(settings, database)) is not None:
-        done += work(settings, database, bell)
+        done += work(settings, database, bell, clips=clips)
         refill(settings, database)
     assert done == request_ids(database, run_id)
 
@@ -131,11 +135,11 @@ def test_what_is_paused_in_a_full_window_keeps_nobody_waiting(
     list(publish_run(settings, database, paused))
     database.write(runs.set_state, paused, RunState.PAUSED)
     other = make_run(database, tmp_path / "data", 12, max_pixels=64)
-    done: list[int] = []
+    done, clips = list[int](), Clips()
     while len(done) < 12:
         bell = hear(settings, database)
         assert bell is not None
-        done += work(settings, database, bell)
+        done += work(settings, database, bell, clips=clips)
         refill(settings, database)
     assert done == request_ids(database, other)
 

@@ -221,7 +221,7 @@ def test_leaving_out_what_nobody_needs_changes_no_frame(name, threads: int) -> N
 
 @pytest.mark.parametrize(("idle", "threads"), [(0, 1), (2, 2), (60, 4)])
 def test_a_decoder_takes_a_thread_for_each_idle_core(idle: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videval.video.pyav_reader.idle_cores", lambda: idle)
+    monkeypatch.setattr("videval.video.cores.idle_cores", lambda: idle)
     assert PyavReader(examine(BIKES))._threads == threads
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 
@@ -21,7 +22,7 @@ from videval.types import Clip, Fit, FrameSampling
 from videval.video import WAITING
 from videval.video.clips import Wanted, load_frames
 from videval.video.eviction import evict
-from workers.decoders import Decoders, _Decoder
+from workers.decoders import PATIENCE, Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
 TWO = FrameSampling(policy="uniform", num_frames=2)
@@ -34,7 +35,7 @@ def ignore() -> None:
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4"):
+    for name in ("a.mp4", "b.mp4", "segfault.mp4", "hang.mp4", "decord_crashes.mp4", "decord_hangs.mp4"):
         (tmp_path / name).write_bytes(video_bytes())
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     return tmp_path
@@ -68,6 +69,25 @@ def test_a_decoder_that_hangs_is_ended_at_its_deadline(decoders, videos):
     assert len(decoders.pids()) == 1
 
 
+@pytest.mark.parametrize(("name", "how"), [("decord_crashes.mp4", "crashed"), ("decord_hangs.mp4", "hung")])
+def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_asked_again(
+    decoders, videos, name, how, caplog, monkeypatch
+):
+    decoders._settings = decoders._settings.model_copy(update={"decode_deadline": 240.0, "reader": "decord"})
+    healthy = ask(decoders, videos / "a.mp4")
+    assert healthy.decoder.startswith("decord")
+    monkeypatch.setattr("workers.decoders.PATIENCE", 1.5)
+    clip = ask(decoders, videos / name)
+    assert clip.decoder.startswith("PyAV")
+    assert f"decord {how} on it: read by PyAV" in clip.notes
+    assert np.array_equal(load_frames(clip), load_frames(healthy))
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert name in told and "read by PyAV" in told
+    before = decoders.pids()
+    assert ask(decoders, videos / name, sampling=TWO).decoder.startswith("PyAV")
+    assert decoders.pids() == before, "the second clip of it kills no decoder"
+
+
 class ScriptedChild:
     """A decoder process that says what it is told to, and notes how long it was waited for each time."""
 
@@ -84,6 +104,16 @@ class ScriptedChild:
     def poll(self, seconds: float) -> bool:
         self.waits.append(seconds)
         return True
+
+
+def test_a_reader_that_may_hang_has_a_short_time_for_each_few_frames_and_pyav_the_whole_deadline(tmp_path, monkeypatch):
+    said = [{"reader": name, "seconds": 0.0} for name in ("decord", "torchcodec", "PyAV")]
+    child = ScriptedChild(*said, {"clip": "it"})
+    monkeypatch.setattr("workers.decoders.Child", lambda *args, **more: child)
+    decoder = _Decoder(settings_for(tmp_path, decode_deadline=1000.0), ())
+    child.waits.clear()
+    assert decoder.ask({"path": "a.mp4"}, deadline=1000.0) == {"clip": "it"}
+    assert child.waits == [pytest.approx(seconds, abs=5) for seconds in (1000, PATIENCE, PATIENCE, 1000)]
 
 
 def test_a_long_video_has_more_time_and_waiting_for_others_costs_none_of_it(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import ssl
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_prompt_that_is_held_back_is_no_failure(body: Any) -> None:
         (403, b"<h1>Forbidden</h1>", "does not accept the key", "export LAB_KEY"),
         (402, openai_error("Payment required"), "wants to be paid", "resume"),
         (429, openai_error("You exceeded your current quota", "insufficient_quota"), "wants to be paid", "resume"),
-        (404, openai_error("The model `m` does not exist.", "model_not_found"), "has no model m", "model in"),
+        (404, openai_error("The model `m` does not exist.", "model_not_found"), "has no model m", "videval cancel RUN"),
         (404, {"detail": "Not Found"}, "chat/completions is not there", "base_url"),
         (404, b"<!doctype html><h1>404</h1>", "chat/completions is not there", "base_url"),
         (400, openai_error("Unsupported value: 'temperature'", "unsupported_value"), "temperature", "omit"),
@@ -276,3 +277,29 @@ def test_a_small_body_is_not_why_a_server_hangs_up() -> None:
     reset = ConnectionResetError("Connection reset by peer")
     assert "does it speak https?" in connection_failure(reset, ASKED, sent=2_000).hint
     assert "max_body_mb" in connection_failure(reset, ASKED, sent=20_000_000).hint
+
+
+def test_a_list_of_models_that_is_not_there_says_nothing_of_a_model() -> None:
+    body = openai_error("/models was not found: is the model server up?")
+    found = status_failure(404, json.dumps(body).encode(), {}, ASKED, call="/models")
+    assert "/models is not there (404)" in str(found) and "has no model" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("url", "cause", "said", "right"),
+    [
+        ("http://gpu1:8000/v1", ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)"), "refused", "run"),
+        (
+            "https://gpu1:8000/v1",
+            tls(ssl.SSLWantReadError, "(read) (_ssl.c:1006)"),
+            "within its time",
+            '"http://gpu1:8000',
+        ),
+    ],
+)
+def test_a_connection_is_told_of_in_plain_words(url: str, cause: OSError, said: str, right: str) -> None:
+    error = caused(RuntimeError("x"), TimeoutError("Cancelled via cancel scope 7f24"), cause)
+    found = connection_failure(error, replace(ASKED, url=url))
+    assert isinstance(found, VidevalError)
+    assert said in str(found) and right in found.hint
+    assert not any(raw in str(found) for raw in ("cancel scope", "_ssl.c", "call failed"))

@@ -1,8 +1,11 @@
 """How endpoints are, as command line and dashboard show it: their budget, their cost, what is wrong, and of when."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -11,10 +14,13 @@ from sqlalchemy import insert, select, update
 from tests.cli import Said, caller
 from tests.dashboards import Open, its_database, opens_pages, said, settings_of_this_test, table
 from tests.questions import make_run, order
+from videval.db.health import note_endpoint
 from videval.db.session import Database, db_now
 from videval.db.tables import EndpointRow, RunRow
+from videval.db.usage import count_usage
 from videval.models.catalog import model_spec
 from videval.report import endpoint_in_words, endpoints_asked
+from videval.types import Generation
 
 __all__ = ["its_database", "opens_pages", "settings_of_this_test"]
 
@@ -34,9 +40,17 @@ def videval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return caller(tmp_path, monkeypatch, capsys)
 
 
-def asked(database: Database, *, state: str = "open", message: str | None = None, ago: float = 0.0) -> None:
+def asked(
+    database: Database,
+    *,
+    state: str = "open",
+    message: str | None = None,
+    ago: float = 0.0,
+    figures: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """The endpoint `lab`, as its workers wrote it down so many seconds ago."""
-    row: dict[str, Any] = {"name": "lab", "state": state, "message": message, "figures": FIGURES | {"limits": LIMITS}}
+    row: dict[str, Any] = {"name": "lab", "state": state, "message": message}
+    row["figures"] = FIGURES | {"limits": LIMITS} | dict(figures)
     database.write(
         lambda c: c.execute(insert(EndpointRow).values(updated_at=select(db_now()).scalar_subquery() - ago, **row))
     )
@@ -54,9 +68,29 @@ def test_an_endpoint_that_is_well_is_one_line_with_its_budget_and_cost(database:
     )
 
 
-def test_what_was_written_long_ago_is_said_to_be_of_then(database: Database) -> None:
+def test_of_what_was_written_long_ago_nothing_is_said_of_its_minute(database: Database) -> None:
     asked(database, ago=1800.0)
-    assert words(database).startswith("lab: open (as of 30 min ago: nobody asks it now); 120 of 600")
+    assert words(database) == "lab: open (as of 30 min ago: nobody asks it now); 3.21 USD"
+
+
+def test_figures_that_are_not_of_now_are_said_to_be_of_then(database: Database) -> None:
+    asked(database, ago=40.0)
+    assert re.match(r"lab: open \(as of 4\d s ago\); 120 of 600 requests this minute", words(database))
+
+
+@pytest.mark.parametrize(("in_redis", "told"), [(0.5, 2.25), (7.0, 7.0)], ids=["started again", "knows more"])
+def test_an_endpoint_cost_at_least_what_its_stored_answers_did(
+    in_redis: float, told: float, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "endpoints.toml").write_text(ENTRY + ENTRY.replace("lab]", "lab2]"))
+    monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
+    for model, cost in (("endpoint:lab", 1.5), ("endpoint:lab", 0.75), ("endpoint:lab2", 100.0), ("fake", 0.0)):
+        run_id = make_run(database, tmp_path / "data", 1, model=model)
+        database.write(count_usage, run_id, Generation(text="A", prompt_tokens=1, new_tokens=1, cost=cost))
+    note = partial(note_endpoint, state="open", message=None, figures={"spent": in_redis, "currency": "USD"})
+    database.write(note, "lab")
+    (found,) = endpoints_asked(database)
+    assert found.figures["spent"] == told
 
 
 def test_figures_that_a_newer_videval_writes_and_those_that_are_missing_are_left_out(database: Database) -> None:

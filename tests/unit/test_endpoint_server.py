@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.endpoints import ENDED, Driven, Heard, clip_at, endpoint_at
-from tests.servers import wait_for
+from tests.servers import free_port, wait_for
 from tests.standin import Plan, StandIn, stand_in
 from videval.errors import (
     ApiFailure,
@@ -54,6 +54,7 @@ class Noted(OpenGate):
         super().__init__()
         self.asked: list[int] = []
         self.heard: list[tuple[str, object]] = []
+        self.whys: list[tuple[str, bool]] = []
 
     async def enter(self, tokens: int, *, cost: float = 0.0, allowance: Allowance | None = None) -> Permit:
         self.asked.append(tokens)
@@ -66,8 +67,9 @@ class Noted(OpenGate):
         self.heard.append(("throttled", retry_after))
         super().throttled(retry_after)
 
-    def failed(self, status: int | None = None) -> None:
+    def failed(self, status: int | None = None, *, why: str = "", is_sent: bool = True) -> None:
         self.heard.append(("failed", status))
+        self.whys.append((why, is_sent))
 
     def refused(self) -> None:
         self.heard.append(("refused", None))
@@ -148,6 +150,17 @@ def test_the_gate_hears_how_each_request_went(driven: Driven) -> None:
     for text in ("fine?", "[[500]] a?", "[[reset]] b?", "[[context]] c?", "[[filter-400]] d?"):
         driven.ask(text).outcome.exception(60)
     assert gate.heard == [("done", 2), ("failed", 500), ("failed", None), ("refused", None), ("refused", None)]
+
+
+def test_the_gate_hears_why_it_failed_and_whether_anything_was_sent(driven: Driven, standin: StandIn) -> None:
+    gate = gated(driven)
+    assert "reset" in str(driven.ask("[[reset]] a?").error)
+    with Driven(endpoint_at(f"http://127.0.0.1:{free_port()}/v1")) as nobody:
+        theirs = gated(nobody)
+        failed = nobody.ask("b?").error
+    (why, is_sent), (other, other_sent) = *gate.whys, *theirs.whys
+    assert (why.startswith("lab (http://"), is_sent) == (True, True)
+    assert (other, other_sent) == (str(failed), False)
 
 
 def test_tokens_are_reserved_as_the_endpoint_counted_them_before(driven: Driven, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What goes out comes back: every format, every awkward text, and what other readers see."""
 
+import contextlib
 import csv
 import json
 import math
@@ -12,6 +13,7 @@ from typing import Any, get_args
 import openpyxl
 import pandas as pd
 import pytest
+import xlsxwriter
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -362,3 +364,62 @@ def test_any_value_comes_back(tmp_path: Path, format: ExportFormat, values: list
         assert repr([r[name] for r in back]) in (repr(values), repr([None if v is None else float(v) for v in values]))
     else:
         assert [exactly(r[name]) for r in back] == [exactly(v) for v in values]
+
+
+CELL = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x7f"), max_size=40).filter(
+        lambda text: not re.search("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_x|^<r>", text)
+    ),
+    st.sampled_from([" a", "a\n", "\tb\t", "=1+1", "007", "1e5", "TRUE", "<a> & </a>", "mailto:a@b", "x" * 32767]),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.booleans(),
+    st.none(),
+)
+
+
+class Exact(float):
+    """A number of which the library writes all digits."""
+
+    def __format__(self, spec: str) -> str:
+        return float.__repr__(self)
+
+
+def by_the_library(path: Path, rows: list[dict[str, Scalar]]) -> None:
+    """The same rows, each cell written by xlsxwriter."""
+    with xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+        sheet = book.add_worksheet("predictions")
+        for row, values in enumerate([tuple(rows[0]), *(tuple(r.values()) for r in rows)]):
+            for column, value in enumerate(values):
+                if isinstance(value, str):
+                    sheet.write_string(row, column, value)
+                elif isinstance(value, bool):
+                    sheet.write_boolean(row, column, value)
+                elif value is not None:
+                    sheet.write_number(row, column, Exact(value) if isinstance(value, float) else value)
+
+
+def seen(path: Path, read_only: bool) -> list[list[tuple[str, str]]]:
+    """The kind and the value of each cell, as openpyxl reads them."""
+    with contextlib.closing(openpyxl.load_workbook(path, read_only=read_only)) as book:
+        rows = [[(cell.data_type, repr(cell.value)) for cell in row] for row in book.worksheets[0].iter_rows()]
+    return [[("s" if kind == "inlineStr" else kind, value) for kind, value in row] for row in rows]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.lists(CELL, min_size=30, max_size=30), min_size=1, max_size=4), read_only=st.booleans())
+def test_every_cell_is_read_as_if_the_library_had_written_it(
+    tmp_path: Path, rows: list[list[Scalar]], read_only: bool
+) -> None:
+    records: list[dict[str, Scalar]] = [{"index": 1, **{f"c{n}": v for n, v in enumerate(row)}} for row in rows]
+    export_table(table(records), tmp_path / "t.xlsx", "xlsx")
+    by_the_library(tmp_path / "library.xlsx", records)
+    assert seen(tmp_path / "t.xlsx", read_only) == seen(tmp_path / "library.xlsx", read_only)
+
+
+def test_the_sheets_look_as_the_library_makes_them(tmp_path: Path) -> None:
+    result = card_and_failures("xlsx", tmp_path / "t.xlsx")
+    book = openpyxl.load_workbook(result.path)
+    assert [(s.freeze_panes, bool(s.sheet_view.tabSelected)) for s in book] == [("A2", i == 0) for i in range(3)]
+    assert (book.properties.creator, book.custom_doc_props["videval_run"].value) == ("videval", RUN)
+    assert {font.name for font in book._fonts} == {"Calibri"}

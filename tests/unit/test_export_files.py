@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import random
 import re
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 import videval.export
 import videval.export.files as files
 import videval.export.read as read
+import videval.export.workbook as workbook
 import videval.export.xlsx as xlsx
 from videval.errors import EnvironmentProblem, UsageError
 from videval.export import FORMATS, ExportFormat, Table, export_path, export_table, owner_of, read_export
@@ -118,19 +120,26 @@ def test_a_disk_that_is_full_at_the_end_of_the_workbook_is_the_same(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    monkeypatch.setattr(workbook.Workbook, "finish", full)
     with pytest.raises(EnvironmentProblem, match="no room"):
         export_table(table(), tmp_path / "t.xlsx", "xlsx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_workbook_over_four_gigabytes_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def large(*_: object) -> None:
-        raise zipfile.LargeZipFile
+def noise(count: int) -> list[dict[str, Scalar]]:
+    chance = random.Random(0)
+    return [{"index": n, "prediction": chance.randbytes(200).hex()} for n in range(count)]
 
-    monkeypatch.setattr(zipfile.ZipFile, "write", large)
-    with pytest.raises(UsageError, match="4 GB"):
-        export_table(table(), tmp_path / "t.xlsx", "xlsx")
+
+@pytest.mark.parametrize(("sheet", "archive"), [(9000, 2**31), (2**31, 12_000)])
+def test_a_workbook_over_two_gigabytes_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sheet: int, archive: int
+) -> None:
+    monkeypatch.setattr(xlsx, "MAX_BYTES", sheet)
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", archive)
+    said = [{"response": row["prediction"]} for row in noise(20)]
+    with pytest.raises(UsageError, match="2 GB"):
+        export_table(table(rows=noise(20), failures=noise(20), responses=said), tmp_path / "t.xlsx", "xlsx")
     assert list(tmp_path.iterdir()) == []
 
 

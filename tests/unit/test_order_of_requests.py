@@ -1,22 +1,22 @@
-"""In which order requests go out: videos shuffled, the same every time; the questions of a video together."""
+"""In which order requests go out: long videos first, those alike shuffled; the questions of a video together."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.questions import answer, order, samples, take
 from tests.servers import settings_for
 from videval.db import results
 from videval.db.schema import ensure_schema
-from videval.db.session import Database, open_database
-from videval.db.tables import RequestRow
+from videval.db.session import Connection, Database, open_database
+from videval.db.tables import RequestRow, ResponseRow
 from videval.order import Order
 from videval.plans import _turn
 from videval.runs import enqueue
@@ -119,6 +119,60 @@ def test_a_trial_of_a_benchmark_that_is_sorted_by_task_meets_all_of_its_tasks(
     found = requests_of(database, enqueue(database, asked(tmp_path, 40, 40, limit=20)).run.run_id)
     second_half = sum(int(video[1:-4]) >= 20 for _, video in found)
     assert 5 <= second_half <= 15
+
+
+def took(connection: Connection, request_id: int, seconds: float) -> None:
+    """Say that an answer was generated for so long."""
+    connection.execute(update(ResponseRow).where(ResponseRow.request_id == request_id).values(generate_s=seconds))
+
+
+def lasting(seconds: Mapping[int, float], count: int = 40) -> list[Sample]:
+    """A question about each of so many videos; those of some numbers last so many seconds."""
+    return samples(count, {i: {"duration": lasts} for i, lasts in seconds.items()}, videos=count)
+
+
+def test_the_longest_go_out_first_and_those_that_are_alike_stay_shuffled(database: Database, tmp_path: Path) -> None:
+    made = order(tmp_path / "data", lasting({7: 600, 30: 60, 31: 61}), in_order=False)
+    alike = order(tmp_path / "data", lasting({}), in_order=False)
+    digest = made.content.digest
+    videos = [video for _, video in requests_of(database, enqueue(database, made).run.run_id)]
+    assert videos[0] == "v7.mp4" and set(videos[1:3]) == {"v30.mp4", "v31.mp4"}
+    assert videos[1:] == [*sorted(videos[1:3], key=lambda v: _turn(digest, v)), *videos[3:]]
+    assert videos[3:] == sorted(videos[3:], key=lambda v: _turn(digest, v))
+    assert sorted(v for _, v in requests_of(database, enqueue(database, alike).run.run_id)) == sorted(videos)
+
+
+def test_a_video_with_many_questions_goes_out_before_those_with_few(database: Database, tmp_path: Path) -> None:
+    asked = samples(24, {i: {"video": "v1.mp4"} for i in range(12, 24)}, videos=12)
+    found = requests_of(database, enqueue(database, order(tmp_path / "data", asked, in_order=False)).run.run_id)
+    assert [video for _, video in found[:13]] == ["v1.mp4"] * 13
+
+
+def test_in_order_means_in_order_however_long_the_videos_are(database: Database, tmp_path: Path) -> None:
+    found = requests_of(database, enqueue(database, order(tmp_path / "data", lasting({39: 600}))).run.run_id)
+    assert [video for _, video in found] == [f"v{i}.mp4" for i in range(40)]
+
+
+def test_a_trial_is_no_sample_of_long_videos_only_but_begins_with_its_own(database: Database, tmp_path: Path) -> None:
+    long = lasting(dict.fromkeys(range(20), 600.0))
+    trial = order(tmp_path / "data", long, in_order=False, limit=20)
+    videos = [int(v[1:-4]) for _, v in requests_of(database, enqueue(database, trial).run.run_id)]
+    are_long = [number < 20 for number in videos]
+    assert 5 <= sum(are_long) <= 15 and are_long == sorted(are_long, reverse=True)
+
+
+def test_what_answers_of_an_earlier_run_of_the_model_took_decides(database: Database, tmp_path: Path) -> None:
+    first = enqueue(database, asked(tmp_path, 20, 20)).run.run_id
+    with database.read() as connection:
+        rows = connection.execute(select(RequestRow.id, RequestRow.video)).all()
+    for row in rows:
+        assert answer(database, take(database, row.id))
+        database.write(took, row.id, 9.0 if row.video == "v13.mp4" else 1.0)
+    before = requests_of(database, first)
+    again = requests_of(database, enqueue(database, asked(tmp_path, 20, 20), new=True).run.run_id)
+    other = requests_of(database, enqueue(database, asked(tmp_path, 20, 20, model="fake:b")).run.run_id)
+    assert again[0][1] == "v13.mp4" and again[1:] == [pair for pair in before if pair[1] != "v13.mp4"]
+    assert other == before, "of another model nothing is known"
 
 
 def test_packs_are_shuffled_as_well(database: Database, tmp_path: Path) -> None:

@@ -1,18 +1,26 @@
 """`--dry-run`: what runs will cost, from their orders, their videos and earlier answers; what is not known says so."""
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from tests.cli import caller
 from tests.questions import order
-from tests.seeding import Seed, new_database, seed_run
+from tests.seeding import Seed, new_database, seed_run, settings_for
 from tests.trees import clip
+from tests.unit.test_endpoint_health import ENTRY
 from videval.benchmarks.table import table_variant
 from videval.db import costs
-from videval.db.session import Database
+from videval.db.runs import recount
+from videval.db.session import Database, open_database
+from videval.db.tables import RequestRow
+from videval.models.endpoint_file import Prices
 from videval.suites.estimate import Asked, Costs, Estimate, Frames, Shown, asked_of, estimated, seconds_of, total
 from videval.types import ClipRef, FrameSampling, Sample
 
@@ -157,3 +165,52 @@ def test_a_dry_run_asks_nothing_and_refuses_what_a_run_would(
     assert call("list", "runs").out.startswith("no runs")
     refused = call("run", "--data", "a.tsv", "b.tsv", "--model", "fake", "--dry-run")
     assert refused.code == 3 and "gone.mp4" in refused.err
+
+
+# money
+
+PRICES = Prices(prompt=1.0, new=10.0, currency="EUR")
+"""Of a million tokens."""
+
+
+def test_what_is_paid_for_costs_as_earlier_answers_did_else_by_a_guess(tmp_path: Path) -> None:
+    asked = asked_of(order(tmp_path, 20), ())
+    free = estimated(asked, 0, measure, Costs(decode={}, generate={}))
+    assert (free.cost, free.currency) == (None, "")
+    large = partial(Frames, count=4, size=3 * 28 * 28 * 100)  # 100 tokens a frame
+    guess = Costs(decode={}, generate={}, prices=PRICES, longest=50)
+    guessed = estimated(asked, 5, lambda clip: large(), guess)
+    assert guessed.cost == pytest.approx(15 * (700 + 50 * 10) / 1e6) and guessed.currency == "EUR"
+    known = estimated(asked, 5, lambda clip: large(), replace(guess, paid={4: [0.5, 0.1, 9.0]}))
+    assert known.cost == pytest.approx(15 * 0.5)
+    unread = estimated(asked, 5, lambda clip: None, guess)
+    assert unread.cost is None
+
+
+def test_money_of_several_runs_is_added_where_it_is_one_currency(tmp_path: Path) -> None:
+    asked = [asked_of(order(tmp_path, 4), ())] * 3
+    free = cost(asked[0])
+    euro, dollar = replace(free, cost=1.5, currency="EUR"), replace(free, cost=1.5, currency="USD")
+    assert (total([euro, euro, free], asked).cost, total([euro, euro, free], asked).currency) == (3.0, "EUR")
+    assert total([euro, dollar, free], asked).cost is None
+
+
+def test_a_dry_run_says_what_is_to_pay_and_of_a_new_run_that_nothing_of_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videval = caller(tmp_path, monkeypatch, capsys)
+    (tmp_path / "endpoints.toml").write_text(f"{ENTRY}prices = {{ prompt = 1.0, new = 1.0 }}\n")
+    made = order(tmp_path / "data", 4, model="endpoint:lab")
+    (tmp_path / "data" / "q.tsv").write_text(
+        "index\tvideo\tquestion\tanswer\n" + "".join(f"{i}\tv{i}.mp4\tWhat?\tA\n" for i in range(4))
+    )
+    words = ("run", str(tmp_path / "data" / "q.tsv"), "endpoint:lab", "--dry-run")
+    said = videval(*words)
+    assert "to pay" in said.out and re.search(r"0\.0\d+ USD", said.out) and made
+    assert "to pay" not in videval(*words[:2], "fake", "--dry-run").out
+    assert videval("enqueue", *words[1:3]).code == 0
+    with closing(open_database(settings_for(tmp_path))) as database:
+        database.write(lambda c: c.execute(update(RequestRow).values(status="failed")))
+        database.write(lambda c: recount(c, 1))
+    again, anew = (videval(*words, *more).out.splitlines()[1].split() for more in ((), ("--new",)))
+    assert (again[2:4], anew[2:4]) == (["4", "4"], ["4", "0"])

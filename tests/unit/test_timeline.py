@@ -1,4 +1,4 @@
-"""What packets prove of a video, without decoding one: display order and places to start."""
+"""What packets prove of a video, without decoding one: display order, places to start, and whether decord may read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videval.video.bitstream import is_hidden, is_start
-from videval.video.timeline import Packet, Unproven, by_decoding, by_packets
+from videval.video.timeline import Packet, Unproven, by_decoding, by_packets, objection_to_decord
 
 
-def packets(*groups: Sequence[int], step: int = 10) -> list[Packet]:
+def packets(*groups: Sequence[int], step: int = 10, delay: int = 2) -> list[Packet]:
     """Groups of pictures, coded in the order given and shown in that of their numbers: [0, 3, 1, 2]."""
     made: list[Packet] = []
     first = 0
     for group in groups:
         for place in group:
-            made.append(Packet(pts=(first + place) * step, duration=step, is_start=place == group[0]))
+            starts, dts = place == group[0], (len(made) - delay) * step
+            shown = (first + place) * step
+            made.append(Packet(pts=shown, dts=dts, duration=step, is_key=starts, is_start=starts))
         first += len(group)
     return made
 
@@ -35,7 +37,7 @@ OPEN = packets([0, 1], [2, 0, 1], [2, 0, 1])
     [
         ([], "not every packet has a display time"),
         ([replace(CLOSED[0], pts=None), *CLOSED[1:]], "not every packet has a display time"),
-        ([*CLOSED, CLOSED[-1]], "two packets have the same display time"),
+        ([*CLOSED, replace(CLOSED[-1], dts=99)], "two packets have the same display time"),
         (CLOSED[1:], "does not begin with a picture that stands alone"),
         ([replace(CLOSED[0], is_start=False), *CLOSED[1:]], "does not begin with a picture that stands alone"),
         (OPEN[2:], "shown before the one that is decoded first"),
@@ -50,6 +52,27 @@ def test_what_packets_do_not_prove_says_why(broken: list[Packet], reason: str) -
 
 def changed(at: int, **how: Any) -> list[Packet]:
     return [replace(p, **how) if n == at else p for n, p in enumerate(CLOSED)]
+
+
+@pytest.mark.parametrize(
+    ("known", "objection"),
+    [
+        (CLOSED, ""),
+        (OPEN, "shown before a key frame"),
+        (changed(4, is_start=False), "a key frame is no place to begin"),
+        (changed(9, is_discard=True), "not all of its pictures are shown"),
+        (changed(9, is_hidden=True), "not all of its pictures are shown"),
+        (changed(5, dts=None), "decoding times do not ascend"),
+        (changed(5, dts=20), "decoding times do not ascend"),
+        (changed(4, dts=25), "not decoded equally long before they are shown"),
+        (packets([0, 1], [0, 1], delay=2), "decoded before the one before it is shown"),
+        (packets([0, 1, 2], [0, 1], delay=2), ""),
+    ],
+    ids=str,
+)
+def test_decord_reads_closed_groups_that_every_seek_finds(known: list[Packet], objection: str) -> None:
+    assert objection in objection_to_decord(known)
+    assert bool(objection) == bool(objection_to_decord(known))
 
 
 # what is proven
@@ -70,7 +93,7 @@ def test_pictures_shown_before_an_open_groups_key_frame_are_decoded_from_the_gro
 
 
 def test_a_key_frame_that_a_later_picture_is_decoded_before_is_no_start() -> None:
-    late = [*CLOSED[:4], CLOSED[5], replace(CLOSED[4], pts=41), *CLOSED[6:]]
+    late = [*CLOSED[:4], replace(CLOSED[5], dts=19), replace(CLOSED[4], dts=20, pts=41), *CLOSED[6:]]
     assert by_packets(late).starts == (0, 80)
 
 
@@ -92,7 +115,7 @@ def test_whatever_the_groups_no_frame_is_lost_and_none_is_started_from_behind_it
     sizes: list[int], reverse: bool
 ) -> None:
     groups = [[0, *(range(n - 1, 0, -1) if reverse else range(1, n))] for n in sizes]
-    found = by_packets(packets(*groups))
+    found = by_packets(packets(*groups, delay=9))
     assert found.times == tuple(range(0, sum(sizes) * 10, 10))
     for number, time in enumerate(found.times):
         start = found.start_for(number)

@@ -10,7 +10,7 @@ from videval.cli.findings import Finding
 from videval.errors import VidevalError
 from videval.models.dialects import transport_of
 from videval.models.endpoints import Endpoint, key_of
-from videval.models.openai_api.failures import RESTART
+from videval.models.openai_api.failures import ANEW, MODELS, RESTART
 from videval.models.openai_api.probing import Listed, list_models, takes_body
 from videval.words import plural, price
 
@@ -56,7 +56,7 @@ def endpoint_findings(name: str, endpoint: Endpoint) -> Iterator[Finding]:
 
 def _mend(error: VidevalError) -> str:
     """What mends it; there is no run that could go on."""
-    return re.sub(f", {RESTART}|, then videval resume RUN|, then enqueue again", "", error.hint)
+    return re.sub(f", {RESTART}|, then videval resume RUN|, {ANEW}", "", error.hint)
 
 
 def _entry(endpoint: Endpoint) -> Finding:
@@ -78,7 +78,7 @@ def _address(listed: Listed, endpoint: Endpoint) -> Finding:
     if listed.failure is None:
         return Finding(what="address", ok=True, says=f"{listed.url} answers, with {plural(len(listed.names), 'model')}")
     said = str(listed.failure)
-    if "/chat/completions is not there" in said:
+    if f"{MODELS} is not there" in said:
         return Finding(what="address", ok=True, says=f"{listed.url} answers, and does not say which models it has")
     return Finding(what="address", ok=False, says=said, mend=_mend(listed.failure))
 

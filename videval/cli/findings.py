@@ -144,7 +144,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _tried("database", lambda: _database(settings))
     yield _broker(settings)
     yield _tried("devices", lambda: _devices(settings))
-    for name in ("av", "torch", "torchvision", "transformers", "celery"):
+    for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
         yield _package(name, f"pip install {name}")
     yield _vllm()
     yield _toolkit()

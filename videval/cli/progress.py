@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from videval.cli.console import console, say, warn
+from videval.cli.console import console, say
 from videval.cli.fleet import refuse_hopeless
 from videval.cli.live import live_area
+from videval.cli.news import News
 from videval.cli.overview import Scores
 from videval.cli.paced import Paced
 from videval.cli.words import duration, measured, rate, time_left
@@ -49,8 +50,8 @@ def watch(
     """Show progress until the runs are finished, halted or stopped, or, where others come after them, until nothing of
     them waits; EnvironmentProblem if no worker can ever work on them. `named`: each line says of which run it is."""
     looks = [_Look(database, run) for run in runs]
-    tell, next_line = _new_messages(database), time.monotonic() + PERIOD
-    refuse_unloadable = _unloadable(database, looks, fleet)
+    news, next_line = News(database, runs, fleet), time.monotonic() + PERIOD
+    refuse_unloadable = _unloadable(database, looks, fleet, news)
     with live_area() if console.is_terminal else nullcontext() as live:
         while not stop.is_set():
             going = _going(looks)
@@ -62,7 +63,7 @@ def watch(
                 next_line = time.monotonic() + PERIOD
                 for look in going or looks:
                     say(plain_line(look.status, look.score))
-            tell()
+            news.tell()
             if not going or not (is_last or any(look.status.counts.queued for look in going)):
                 break
             refuse_hopeless(fleet)
@@ -127,7 +128,7 @@ def _score_so_far(scores: Scores, status: "RunStatus") -> str:
     return f"{score.name} {measured(found.mean, top)} {interval}" if found.n else ""
 
 
-def _unloadable(database: "Database", looks: Sequence[_Look], fleet: "Fleet") -> Callable[[], None]:
+def _unloadable(database: "Database", looks: Sequence[_Look], fleet: "Fleet", news: News) -> Callable[[], None]:
     """Raises ModelUnavailable when the fleet can load none of the models that are still waited for."""
     from workers.refusals import Refusals
 
@@ -140,28 +141,10 @@ def _unloadable(database: "Database", looks: Sequence[_Look], fleet: "Fleet") ->
         hopeless = {key for key, of_key in refusals.items() if of_key.look(seats)}
         going = [look.run for look in looks if not look.status.counts.finished]
         if going and all(run.load_key in hopeless for run in going):
-            with database.read() as connection:
-                said = {w.message for w in worker_rows.live_workers(connection) if w.message}
-            raise ModelUnavailable(
-                "; ".join(sorted(said)) or f"{going[0].model} cannot be loaded", hint="videval doctor"
-            )
+            said = "; ".join(sorted(set(news.in_the_way().values())))
+            raise ModelUnavailable(said or f"{going[0].model} cannot be loaded", hint="videval doctor")
 
     return refuse
-
-
-def _new_messages(database: "Database") -> Callable[[], None]:
-    """Warns of what workers say, each message once."""
-    said: set[str] = set()
-
-    def tell() -> None:
-        with database.read() as connection:
-            found = [f"{w.name}: {w.message}" for w in worker_rows.live_workers(connection) if w.message]
-        for message in found:
-            if message not in said:
-                said.add(message)
-                warn(f"  {message}")
-
-    return tell
 
 
 def live_lines(status: "RunStatus", score: str, columns: int, *, named: bool = False) -> Group:

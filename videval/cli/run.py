@@ -78,7 +78,8 @@ def _evaluate(
     with opened(settings) as database:
         runs = _answered(settings, database, cells, fleet) if fleet else runs_that_are_there(database, cells)
         if runs is None:
-            say("nothing is lost, the same command goes on")
+            again = "the same command without --new" if any(cell.asked.new for cell in cells) else "the same command"
+            say(f"nothing is lost, {again} goes on")
             return 130
         if mode == "infer":
             explain("answers only, as --mode infer says; with --mode eval the same command scores and exports them")

@@ -7,8 +7,8 @@ import typer
 from videval.cli import complete
 from videval.cli.console import explain, opened_run, say, say_json
 from videval.cli.table import Column, show_table
-from videval.cli.words import duration, percent
-from videval.words import plural
+from videval.cli.words import percent
+from videval.words import plural, took
 
 if TYPE_CHECKING:
     from videval.report.spent import Spent
@@ -32,14 +32,14 @@ def stats_command(
     if as_json:
         say_json({"run": info.name, **_as_json(spent)})
     else:
-        say(f"{info.name}: {plural(spent.answers, 'answer')} in {duration(spent.elapsed_s)}")
+        say(f"{info.name}: {plural(spent.answers, 'answer')} in {took(spent.elapsed_s)}")
         _show(spent)
 
 
 def _show(spent: "Spent") -> None:
     what, helps = spent.in_words
     if spent.answers:
-        stages = [[stage, duration(s), f"{s / spent.answers:.3f} s"] for stage, s in spent.seconds.items()]
+        stages = [[stage, took(s), f"{s / spent.answers:.3f} s"] for stage, s in spent.seconds.items()]
         show_table(
             [Column(title="stage"), Column(title="in all", kind="number"), Column(title="an answer", kind="number")],
             stages,
@@ -47,10 +47,12 @@ def _show(spent: "Spent") -> None:
         _show_workers(spent)
         for said in _counts(spent):
             explain(said)
-        say(f"limit: {duration(spent.limit_s)}, if no device had waited; it took {duration(spent.elapsed_s)}")
+        say(f"limit: {took(spent.limit_s)}, if no device had waited; it took {took(spent.elapsed_s)}")
     say(what)
     if helps:
         explain(f"  -> {helps}")
+    if spent.answers and spent.held_up:
+        say(f"now: {spent.held_up}")
 
 
 def _show_workers(spent: "Spent") -> None:
@@ -97,4 +99,5 @@ def _as_json(spent: "Spent") -> dict[str, Any]:
         "in_vain": dict(spent.in_vain),
         "held_up_by": what,
         "hint": helps,
+        "now": spent.held_up or None,
     }

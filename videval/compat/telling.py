@@ -13,10 +13,10 @@ from videval.compat.datasets import Dataset
 from videval.db.records import RunConfig
 from videval.errors import EnvironmentProblem, ModelFailure, RequestFailure, VideoFailure
 from videval.holding import FrameSource, Holder
-from videval.inference import Engine
+from videval.inference import Engine, response_of
 from videval.models.messages import Message, below, checked, parts_of, told, worded
 from videval.telling import question_of
-from videval.types import Prompt, Response, Sample, Stage, Timings
+from videval.types import Prompt, Response, Sample, Stage
 
 __all__ = ["Telling"]
 
@@ -67,21 +67,8 @@ class Telling:
                 load_key=run.load_key,
                 on_stage=on_stage,
             )
-        timings = Timings(
-            queue=queue_s,
-            decode=decode_s,
-            prepare=answer.prepare_s,
-            wait=answer.wait_s,
-            generate=answer.generate_s,
-        )
         stored = replace(prompt, parts=tuple(below(root, part) for part in prompt.parts))
-        return Response(
-            text=answer.generation.text,
-            prompt=stored,
-            generation=answer.generation,
-            timings=timings,
-            decoded=holder.decoded,
-        )
+        return response_of(answer, stored, queue_s=queue_s, decode_s=decode_s, decoded=holder.decoded)
 
     def _prompt(
         self, key: str, samples: Sequence[Sample], run: RunConfig, frames: FrameSource, holder: Holder

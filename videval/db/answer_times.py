@@ -5,11 +5,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from videval.db.tables import AttemptRow, RequestRow, ResponseRow
-from videval.db.timings import in_span
+from videval.db import sums
+from videval.db.tables import AttemptRow, RequestRow, ResponseRow, RunRow
+from videval.db.timings import ANSWERED, in_span
 from videval.types import AttemptOutcome
 
-__all__ = ["AnswerTimes", "answer_times_in", "endings_of_attempts_in"]
+__all__ = ["IN_VAIN", "AnswerTimes", "TryInVain", "answer_times_in", "mean_seconds_by_video", "tries_in_vain_in"]
+
+IN_VAIN = (AttemptOutcome.FAILED, AttemptOutcome.REQUEUED, AttemptOutcome.RELEASED, AttemptOutcome.LOST)
+"""Endings of tries that gave no answer."""
+
+MOST_ASKED = 20_000
+"""Answers of an earlier run that are looked at: its newest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +58,17 @@ class AnswerTimes:
         return self.prepared_at - self.prepare_s
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TryInVain:
+    """A try that gave no answer, from its claim to its end, in seconds since the epoch; `kind` of failure, or empty."""
+
+    worker: str
+    outcome: AttemptOutcome
+    kind: str
+    started_at: float
+    ended_at: float
+
+
 def answer_times_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[AnswerTimes]:
     """The ways of the answers to requests with ids low..high; without those that were imported."""
     taken = ("decode_s", "prepare_s", "wait_s", "generate_s", "store_s", "decoded", "prompt_tokens", "cached_tokens")
@@ -70,12 +88,42 @@ def answer_times_in(connection: Connection, run_id: int, low: int, high: int) ->
         yield AnswerTimes(**row._mapping)
 
 
-def endings_of_attempts_in(connection: Connection, run_id: int, low: int, high: int) -> dict[AttemptOutcome, int]:
-    """How often a try at a request with ids low..high ended in which way."""
+def tries_in_vain_in(connection: Connection, run_id: int, low: int, high: int) -> Iterator[TryInVain]:
+    """The tries at requests with ids low..high that are over and gave no answer."""
+    names = ("worker", "outcome", "error_kind", "started_at", "finished_at")
     rows = connection.execute(
-        select(AttemptRow.outcome, func.count())
+        select(*(getattr(AttemptRow, name) for name in names))
         .join(RequestRow, RequestRow.id == AttemptRow.request_id)
         .where(AttemptRow.request_id >= low, AttemptRow.request_id <= high, (RequestRow.run_id + 0) == run_id)
-        .group_by(AttemptRow.outcome)
+        .where(AttemptRow.outcome.in_(IN_VAIN))
     )
-    return {AttemptOutcome(outcome): count for outcome, count in rows}
+    for row in rows:
+        ended = row.started_at if row.finished_at is None else row.finished_at
+        yield TryInVain(
+            worker=row.worker,
+            outcome=AttemptOutcome(row.outcome),
+            kind=row.error_kind or "",
+            started_at=row.started_at,
+            ended_at=ended,
+        )
+
+
+def mean_seconds_by_video(connection: Connection, snapshot_id: int, model: str) -> dict[str, float]:
+    """Mean seconds of decoding, preparing and generating an answer about each video, by the run of this model on these
+    questions that has most answers; nothing if there is none."""
+    of_model = select(RunRow.id).where(RunRow.snapshot_id == snapshot_id, RunRow.model == model)
+    run_ids = connection.execute(of_model).scalars().all()
+    answered = sums.of_runs(connection, run_ids, prefix=ANSWERED)
+    fullest = max(answered, key=lambda run_id: (answered[run_id].get(ANSWERED, 0.0), run_id), default=None)
+    if fullest is None:
+        return {}
+    took = ResponseRow.decode_s + ResponseRow.prepare_s + ResponseRow.generate_s
+    newest = (
+        select(ResponseRow.request_id, took.label("took"))
+        .where(ResponseRow.run_id == fullest, ResponseRow.generate_s > 0)  # imported answers took no time here
+        .order_by(ResponseRow.created_at.desc())
+        .limit(MOST_ASKED)
+        .subquery()
+    )
+    by_video = select(RequestRow.video, func.avg(newest.c.took)).join(newest, newest.c.request_id == RequestRow.id)
+    return {video: float(seconds) for video, seconds in connection.execute(by_video.group_by(RequestRow.video))}

@@ -4,12 +4,14 @@ A bell means that there is work, and not which: a worker takes the request whose
 and with it what else waits for an answer about the same video.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Float,
     SQLColumnExpression,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -43,18 +46,23 @@ FITS = and_(
     or_(RunRow.dtype.is_(None), RunRow.dtype == bindparam("model_dtype")),
 )
 """The run wants to be answered, by the model that a worker holds."""
+NO_CLIPS: Mapping[int, str] = MappingProxyType({})
 KNOWN_RUNS = "videval_runs"
 """Where a connection keeps what it has read of runs that does not change; their dtype is none of it."""
 
 
-def _next_of(run: SQLColumnExpression[int]) -> Any:
+IN_LINE = and_(RequestRow.status == literal_column("'queued'"), RequestRow.available_at <= db_now())
+"""The same in so many words: some indexes are of what waits only."""
+
+
+def _next_of(run: SQLColumnExpression[int], *more: ColumnElement[bool]) -> Any:
     """The waiting request of a run that was rung for longest ago: the order of the run, as its bells went out; those
     that nobody rang for yet come last.
 
     That is the order of an index: however many wait, one is read.
     """
     as_rung = RequestRow.published_at.asc().nulls_last()
-    return select(RequestRow.id).where(RequestRow.run_id == run, WAITS).order_by(as_rung).limit(1)
+    return select(RequestRow.id).where(RequestRow.run_id == run, WAITS, *more).order_by(as_rung).limit(1)
 
 
 RUNNING = (
@@ -91,6 +99,7 @@ def _taking(request: ColumnElement[bool], waits: ColumnElement[bool] = WAITS) ->
             RequestRow.video,
             RequestRow.attempt,
             RequestRow.alone,
+            RequestRow.begun,
             RequestRow.retries,
             RequestRow.published_at,
             (db_now() - due).label("queue_s"),
@@ -100,14 +109,34 @@ def _taking(request: ColumnElement[bool], waits: ColumnElement[bool] = WAITS) ->
 
 
 ITS_OWN = select(RequestRow.id).where(RequestRow.id == bindparam("request")).with_for_update(skip_locked=True)
-TAKE = _taking(RequestRow.id == ITS_OWN.scalar_subquery())
-TAKE_NEXT = _taking(RequestRow.id == _next_of(bindparam("run")).with_for_update(skip_locked=True).scalar_subquery())
-"""Two workers at once take two requests: PostgreSQL passes over rows that another one is taking (who is perhaps frozen,
-and all writes of this worker would wait for it), SQLite's writers take turns."""
+TAKE = _taking(RequestRow.id == ITS_OWN.scalar_subquery()).returning(literal(False).label("has_siblings"))
+
+
+def _best_of(run: SQLColumnExpression[int]) -> Any:
+    """What a worker should take of a run: what waits of the clip that it has; what rang, or else the next, if nobody
+    has begun its clip; and at last what others have begun.
+
+    Two workers at once take two requests: PostgreSQL passes over rows that another one is taking (who is perhaps
+    frozen, and all writes of this worker would wait for it), SQLite's writers take turns.
+    """
+    of_run = select(RequestRow.id).where(RequestRow.run_id == run, IN_LINE)
+    of_clip = of_run.where(RequestRow.video == bindparam("clip"), ~RequestRow.alone).order_by(RequestRow.id).limit(1)
+    its_own = of_run.where(RequestRow.id == bindparam("request"), ~RequestRow.begun)
+    as_rung = of_run.order_by(RequestRow.published_at.asc().nulls_last()).limit(1)
+    ways = [of_clip, its_own, as_rung.where(~RequestRow.begun), as_rung.where(RequestRow.begun)]
+    return func.coalesce(*(way.with_for_update(skip_locked=True).scalar_subquery() for way in ways))
+
+
+HAS_SIBLINGS = literal_column(
+    "EXISTS (SELECT 1 FROM requests AS others WHERE others.run_id = requests.run_id AND others.video = requests.video"
+    " AND others.status = 'queued' AND others.id <> requests.id)",
+    Boolean(),
+)
+"""In SQL's own words: in what SQLite returns SQLAlchemy names no tables."""
+TAKE_BEST = _taking(RequestRow.id == _best_of(bindparam("run"))).returning(HAS_SIBLINGS.label("has_siblings"))
 OF_THE_VIDEO = (
     select(RequestRow.id)
-    .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), WAITS, ~RequestRow.alone)
-    .where(RequestRow.status == literal_column("'queued'"))  # in so many words: the index is of these only
+    .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), IN_LINE, ~RequestRow.alone)
     .order_by(RequestRow.id)
     .limit(bindparam("more"))
     .with_for_update(skip_locked=True)
@@ -116,6 +145,13 @@ OF_THE_VIDEO = (
 STILL_WAITS = and_(func.coalesce(RequestRow.status, "") == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
 """The same, and no index knows: SQLite would go through all that waits to find a few by their ids."""
 TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(OF_THE_VIDEO.c.id)), STILL_WAITS)
+LEFT_OF_THE_VIDEO = (
+    select(RequestRow.id)
+    .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), IN_LINE)
+    .with_for_update(skip_locked=True)
+    .cte("left_of_it")
+)
+NOTE_BEGUN = update(RequestRow).where(RequestRow.id.in_(select(LEFT_OF_THE_VIDEO.c.id))).values(begun=True)
 RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run"))
 DTYPE = select(RunRow.dtype).where(RunRow.id == bindparam("run"))
 FIX_DTYPE = (
@@ -155,20 +191,23 @@ def take(
     dtype: str,
     after: int,
     most: int,
+    clips: Mapping[int, str] = NO_CLIPS,
 ) -> list[Claim]:
     """Take the request whose turn it is, on hearing the bell of `request_id`, and with it up to `most` - 1 others that
     wait for the same video in the same run, in order; nothing if nothing is to be had.
 
-    While one run has work, the first is the request that rang, or else the run's next. While several have, each is
-    served in its own order, by turns: `after` is the run that this worker served last. What runs alone is taken alone.
-    The rest is as for `claim`.
+    `clips`: by run, the video that this worker has: what waits of that comes first. Then, while one run has work, the
+    request that rang, or else the run's next: of the videos that nobody has begun, and at last of the others. While
+    several runs have work each is served in its own order, by turns: `after` is the run that this worker served last.
+    What runs alone is taken alone. The rest is as for `claim`.
     """
     who = {"model_key": load_key, "model_dtype": dtype, "me": worker.id, "lease": lease}
     runs = _turns(connection, load_key, dtype, after)
     its_own = len(runs) == 1 and not newer.known(connection)
-    row = connection.execute(TAKE, who | {"request": request_id}).one_or_none() if its_own else None
+    row = None
     for run_id in runs:
-        row = row or connection.execute(TAKE_NEXT, who | {"run": run_id}).one_or_none()
+        of_run = {"run": run_id, "clip": clips.get(run_id), "request": request_id if its_own else None}
+        row = row or connection.execute(TAKE_BEST, who | of_run).one_or_none()
     if row is not None and row.id != request_id and row.published_at is None:
         unring(connection, [request_id])  # what was taken had no bell of its own and used up this one
     return _taken(connection, row, worker, who, most=most)
@@ -198,9 +237,13 @@ def _taken(connection: Connection, row: Any, worker: WorkerIdentity, who: dict[s
         attempts.requeue(connection, (row.id, row.attempt))
         return []
     rows = [row]
-    if most > 1 and not row.alone:
-        siblings = connection.execute(TAKE_SIBLINGS, who | {"run": row.run_id, "clip": row.video, "more": most - 1})
-        rows += sorted(siblings, key=lambda sibling: sibling.id)
+    if row.has_siblings and not row.alone:
+        of_video = {"run": row.run_id, "clip": row.video}
+        if most > 1:
+            siblings = connection.execute(TAKE_SIBLINGS, who | of_video | {"more": most - 1})
+            rows += sorted(siblings, key=lambda sibling: sibling.id)
+        if len(rows) == most and not row.begun:
+            connection.execute(NOTE_BEGUN, of_video)
     attempts.begin(connection, [(r.id, r.attempt) for r in rows], worker)
     samples = _samples(connection, [r.id for r in rows])
     return [_claim_of(r, run, samples[r.id], queue_s=max(0.0, r.queue_s)) for r in rows]

@@ -7,12 +7,12 @@ from sqlalchemy import Connection, exists, select
 
 from videval.db.tables import RequestRow, ResponseRow, RunRow
 
-__all__ = ["decode_costs", "generate_costs"]
+__all__ = ["decode_costs", "generate_costs", "paid_costs"]
 
 RUNS, ANSWERS = 5, 1000
 """Runs that are looked at, and answers of each: by the index on both, however many there are."""
 Costs = Mapping[int, list[float]]
-"""Seconds by the number of frames."""
+"""Seconds, or money, by the number of frames."""
 
 
 def generate_costs(connection: Connection, load_key: str) -> Costs:
@@ -20,6 +20,13 @@ def generate_costs(connection: Connection, load_key: str) -> Costs:
     took = (ResponseRow.prepare_s + ResponseRow.generate_s).label("seconds")
     runs = _newest(connection, load_key=load_key)
     return _by_frames((row.num_frames, row.seconds) for run in runs for row in _answers(connection, run, took))
+
+
+def paid_costs(connection: Connection, load_key: str) -> Costs:
+    """What a model's newest answers cost, of those that have a price, by the frames that it was shown."""
+    runs = _newest(connection, load_key=load_key)
+    found = (row for run in runs for row in _answers(connection, run, ResponseRow.cost.label("cost")))
+    return _by_frames((row.num_frames, row.cost) for row in found if row.cost is not None)
 
 
 def decode_costs(connection: Connection, benchmark: str) -> Costs:
@@ -40,9 +47,9 @@ def _newest(connection: Connection, **of: str) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
-def _answers(connection: Connection, run_id: int, seconds: Any) -> Iterable[Any]:
-    """num_frames, video and seconds of the newest answers of a run."""
-    query = select(ResponseRow.num_frames, RequestRow.video, seconds)
+def _answers(connection: Connection, run_id: int, took: Any) -> Iterable[Any]:
+    """num_frames, video and what they took of the newest answers of a run."""
+    query = select(ResponseRow.num_frames, RequestRow.video, took)
     query = query.join(RequestRow, RequestRow.id == ResponseRow.request_id).where(ResponseRow.run_id == run_id)
     return connection.execute(query.order_by(ResponseRow.created_at.desc()).limit(ANSWERS))
 

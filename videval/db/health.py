@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from videval.db.session import db_now, upsert
 from videval.db.tables import EndpointRow
+from videval.db.usage import cost_of_endpoint
 from videval.types import EndpointState
 
 __all__ = ["STALE_S", "EndpointHealth", "endpoint_health", "note_endpoint"]
@@ -40,8 +41,11 @@ class EndpointHealth:
 def note_endpoint(
     connection: Connection, name: str, *, state: str, message: str | None, figures: Mapping[str, Any]
 ) -> None:
-    """Write down how an endpoint is now, over what any worker wrote before."""
-    row = {"name": name, "state": state, "message": message, "figures": dict(figures), "updated_at": db_now()}
+    """Write down how an endpoint is now, over what any worker wrote before. It cost at least what its stored answers
+    did: a Redis that was started again has forgotten that."""
+    paid = cost_of_endpoint(connection, name)
+    known = figures if paid is None else {**figures, "spent": max(paid, figures.get("spent", 0.0))}
+    row = {"name": name, "state": state, "message": message, "figures": dict(known), "updated_at": db_now()}
     upsert(connection, EndpointRow, [row], keys=["name"])
 
 

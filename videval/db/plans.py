@@ -71,6 +71,7 @@ REOPENED = {
     "status": RequestStatus.QUEUED,
     "strikes": 0,
     "retries": 0,
+    "begun": False,
     "available_at": 0.0,
     "published_at": None,
     "published": 0,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest of `migrations/versions` (a test compares)."""
 
 

@@ -4,7 +4,7 @@ Times are seconds since the epoch on the database's own clock (see `db_now`), ne
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text, true
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from videval.db.base import Base, ExactText
@@ -73,7 +73,7 @@ class RunRow(Base):
     """One variant x one model x one generation setting; (`key`, `copy`) is what resuming looks for.
 
     `max_cost`, `max_tokens`: what its answers may cost, and take, in all; `halted`: why it was paused, if nobody asked
-    for that.
+    for that; `race_tail`: at its end idle workers may try what others have been generating for long.
     """
 
     __tablename__ = "runs"
@@ -105,6 +105,7 @@ class RunRow(Base):
     max_attempts: Mapped[int]
     state: Mapped[str]
     priority: Mapped[int]
+    race_tail: Mapped[bool] = mapped_column(server_default=false())
     limit: Mapped[int | None]
     missing: Mapped[list[Any]]
     card: Mapped[dict[str, Any]]
@@ -112,7 +113,10 @@ class RunRow(Base):
 
 
 class RequestRow(Base):
-    """One generation asked of the model: one sample, or in pack mode all samples of one video."""
+    """One generation asked of the model: one sample, or in pack mode all samples of one video.
+
+    `begun`: a worker has claimed others about the same video and had no room for this one.
+    """
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -121,6 +125,7 @@ class RequestRow(Base):
         Index("ix_requests_status_lease_expires_at", "status", "lease_expires_at"),
         Index("ix_requests_worker_id", "worker_id"),
         Index("ix_requests_waiting_by_video", "run_id", "video", "id", **IF_QUEUED),
+        Index("ix_requests_next", "run_id", "begun", "published_at", **IF_QUEUED),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
@@ -132,6 +137,7 @@ class RequestRow(Base):
     strikes: Mapped[int]
     retries: Mapped[int]
     alone: Mapped[bool]
+    begun: Mapped[bool] = mapped_column(server_default=false())
     available_at: Mapped[float]
     published_at: Mapped[float | None]
     published: Mapped[int]
@@ -154,7 +160,8 @@ class RequestSampleRow(Base):
 
 
 class AttemptRow(Base):
-    """One try at one request by one worker: what it was doing, how it ended, on what hardware and versions."""
+    """One try at one request by one worker: what it was doing since when (`stage_at`), how it ended, on what hardware
+    and versions."""
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("request_id", "attempt"),)
@@ -164,6 +171,7 @@ class AttemptRow(Base):
     worker_id: Mapped[str]
     worker: Mapped[str]
     stage: Mapped[str]
+    stage_at: Mapped[float | None]
     outcome: Mapped[str]
     struck: Mapped[bool]
     started_at: Mapped[float]

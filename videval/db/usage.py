@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from videval.db import sums
+from videval.db.identity import known_id
 from videval.db.records import RunConfig
 from videval.db.tables import RunRow
 from videval.types import Allowance, Generation
 
-__all__ = ["Usage", "allowance_of", "count_usage", "set_limits", "usage_of_runs"]
+__all__ = ["Usage", "allowance_of", "cost_of_endpoint", "count_usage", "set_limits", "usage_of_runs"]
 
 _PREFIX = "usage:"
 
@@ -59,15 +60,24 @@ def usage_of_runs(connection: Connection, run_ids: Sequence[int] | None = None) 
     return {run_id: _usage(found) for run_id, found in sums.of_runs(connection, run_ids, prefix=_PREFIX).items()}
 
 
+def cost_of_endpoint(connection: Connection, name: str) -> float | None:
+    """What all answers of an endpoint cost that are stored; None if none has a price. A load key names its endpoint."""
+    there = RunRow.load_key.contains(f":endpoint={name}+", autoescape=True)
+    run_ids = connection.execute(select(RunRow.id).where(there)).scalars().all()
+    costs = [usage.cost for usage in usage_of_runs(connection, run_ids).values() if usage.cost is not None]
+    return sum(costs) if costs else None
+
+
 def allowance_of(connection: Connection, run: RunConfig) -> Allowance | None:
     """What a run may take and has taken; None if it may take as much as it likes."""
-    limits = select(RunRow.max_tokens, RunRow.max_cost).where(RunRow.id == run.run_id)
-    max_tokens, max_cost = connection.execute(limits).one()
+    limits = select(RunRow.max_tokens, RunRow.max_cost, RunRow.created_at).where(RunRow.id == run.run_id)
+    max_tokens, max_cost, created_at = connection.execute(limits).one()
     if max_tokens is None and max_cost is None:
         return None
     took = usage_of_runs(connection, [run.run_id]).get(run.run_id, Usage())
     tokens, cost = took.prompt + took.new, took.cost or 0.0
-    return Allowance(run=run.name, max_tokens=max_tokens, max_cost=max_cost, tokens=tokens, cost=cost)
+    key = f"{known_id(connection)}.{run.run_id}.{created_at:.6f}"  # ids may be given again when a run is deleted
+    return Allowance(run=run.name, key=key, max_tokens=max_tokens, max_cost=max_cost, tokens=tokens, cost=cost)
 
 
 def set_limits(connection: Connection, run_id: int, *, max_tokens: int | None, max_cost: float | None) -> None:

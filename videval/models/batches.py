@@ -8,7 +8,7 @@ import torch
 
 from videval.types import GenerationSettings, Seen
 
-__all__ = ["IDS", "MASK", "ChatInputs", "batched", "padded", "split_behind"]
+__all__ = ["IDS", "KINDS", "MASK", "ChatInputs", "batched", "padded", "split_behind"]
 
 IDS, MASK = "input_ids", "attention_mask"
 KINDS = ("mm_token_type_ids", "moe_mm_token_type_ids", "token_type_ids")

@@ -25,11 +25,14 @@ from videval.models.dialects import dialect_of, transport_of
 from videval.typed import record, refuse_unknown
 from videval.types import Remote
 
-__all__ = ["OPENAI", "Endpoint", "Limits", "Prices", "address", "read_endpoints"]
+__all__ = ["OPENAI", "PIXELS_PER_TOKEN", "Endpoint", "Limits", "Prices", "address", "read_endpoints"]
 
 OPENAI = "openai"
 """The endpoint that needs no entry."""
 MILLION = 1_000_000
+PIXELS_PER_TOKEN = 28 * 28
+"""A patch of 14 pixels, two by two merged, is a token of Qwen2.5-VL (its processor's patch_size and merge_size); of a
+model that nobody has counted yet this is the guess."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRETS = ("key", "api_key", "token", "password", "secret")

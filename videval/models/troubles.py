@@ -1,4 +1,5 @@
-"""What would keep a checkpoint from answering, said before a worker tries; from its names, JSON and headers alone.
+"""What would keep a model from answering, said before a worker tries: of a checkpoint from its names, JSON and headers
+alone, of an endpoint without asking it.
 
 What this machine does not have of it is no trouble while the hub can be asked: the first worker fetches it.
 """
@@ -20,8 +21,11 @@ from videval.models.checkpoints import (
     require_settings,
     weight_files,
 )
+from videval.models.endpoints import endpoint_of, key_of
 from videval.models.families import family_of
 from videval.models.headers import what_is_cut
+from videval.models.on_vllm import ADAPTER as VLLM
+from videval.models.on_vllm import INSTALL
 from videval.types import ModelSpec
 
 __all__ = ["Trouble", "refuse_troubles", "troubles"]
@@ -61,18 +65,27 @@ def refuse_troubles(spec: ModelSpec) -> list[str]:
 
 
 def troubles(spec: ModelSpec) -> list[Trouble]:
-    """All that is wrong with a model's checkpoint as far as it is on this machine, the most telling first."""
-    if spec.adapter not in OF_HUGGING_FACE:
-        return []
-    folder = here(spec)
+    """All that is wrong with a model's checkpoint as far as it is on this machine, the most telling first; of a model
+    at an endpoint, with its entry and key."""
     try:
+        if spec.remote is not None:
+            key_of(endpoint_of(spec))
+        if spec.adapter not in OF_HUGGING_FACE:
+            return []
+        folder = here(spec)
         if folder is None:
-            return [_absent(spec)]
+            return [*_of_engine(spec), _absent(spec)]
         is_own = checkpoint_folder(spec) is not None
         require_settings(folder)
-        return [*_of_config(spec, folder), *_of_files(spec, folder, is_own=is_own)]
+        return [*_of_engine(spec), *_of_config(spec, folder), *_of_files(spec, folder, is_own=is_own)]
     except ModelUnavailable as error:
         return [Trouble(says=str(error), mend=error.hint)]
+
+
+def _of_engine(spec: ModelSpec) -> Iterator[Trouble]:
+    """The package that is to answer for it."""
+    if spec.adapter == VLLM and find_spec("vllm") is None:
+        yield Trouble(says="vLLM is not installed here", mend=f"{INSTALL}, or leave --use-vllm out")
 
 
 def _is_offline() -> bool:

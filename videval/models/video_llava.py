@@ -24,9 +24,10 @@ from videval.errors import ContextExceeded, ModelFailure
 from videval.models import generating, hf
 from videval.models.answering import Answering
 from videval.models.batches import IDS, ChatInputs, split_behind
+from videval.models.beginnings import Beginnings
 from videval.models.catalog import concrete_dtype
-from videval.models.hf_chat.processing import rendered
 from videval.models.hf_chat.remembered import Remembered
+from videval.models.rendering import rendered
 from videval.types import (
     Clip,
     Generation,
@@ -80,6 +81,7 @@ class VideoLlava(Answering):
         processor.video_processor = Remembered(processor.video_processor)
         self._plain = hf.neutraliser([*self._tokenizer.all_special_tokens, VIDEO_TOKEN, processor.image_token])
         self._context = int(model.config.text_config.max_position_embeddings)
+        self._beginnings = Beginnings(self._tokenizer, [model.config.video_token_id])
         self._tokenizing = Lock()
 
     def prepare(self, prompt: Prompt, settings: GenerationSettings) -> ChatInputs:
@@ -90,19 +92,27 @@ class VideoLlava(Answering):
         clip = _only_clip(prompt)
         text = _encodable(prompt_text(prompt, self._plain))
         with self._tokenizing, hf.explained_run(torch.device("cpu"), "the prompt"):
-            is_known = self._processor.video_processor.show(clip.path)
-            frames = load_frames(clip) if is_known else np.array(load_frames(clip))
-            made = dict(self._processor(text=text, videos=[frames], return_tensors="pt"))
-        ids = made[IDS][0]
-        self._check_length(len(ids), settings)
-        return ChatInputs(
-            tensors=made,
+            inputs = self._beginnings.gone_on(clip, text, settings, opened=False) or self._whole(clip, text, settings)
+        self._check_length(inputs.tokens, settings)
+        return inputs
+
+    def _whole(self, clip: Clip, text: str, settings: GenerationSettings) -> ChatInputs:
+        """The inputs of a clip and a text, and what the next question about the clip can begin with."""
+        is_known = self._processor.video_processor.show(clip.path)
+        frames = load_frames(clip) if is_known else np.array(load_frames(clip))
+        made = self._processor(text=text, videos=[frames], return_text_replacement_offsets=True, return_tensors="pt")
+        put = made.pop("text_replacement_offsets")[0]
+        tensors = dict(made)
+        inputs = ChatInputs(
+            tensors=tensors,
             settings=settings,
-            seen=(self._seen(ids, made["pixel_values_videos"]),),
-            rendered=rendered(self._tokenizer, ids.tolist()),
+            seen=(self._seen(tensors[IDS][0], tensors["pixel_values_videos"]),),
+            rendered=rendered(self._tokenizer, tensors[IDS][0].tolist()),
             shown=clip.path,
-            split=split_behind(made, [self._model.config.video_token_id]),
+            split=split_behind(tensors, [self._model.config.video_token_id]),
         )
+        self._beginnings.learn(clip, text, inputs, put)
+        return inputs
 
     def _answer(self, new: Sequence[int], inputs: ChatInputs, stopped: int | None) -> Generation:
         ends = generating.Ends(eos=self._eos, stop=inputs.settings.stop)

@@ -23,7 +23,15 @@ from videval.report.details import (
     timeline,
     vlmevalkit_rating,
 )
-from videval.report.endpoints import BUDGET, ended_in_words, endpoint_cost, endpoint_in_words, endpoints_asked, of_limit
+from videval.report.endpoints import (
+    BUDGET,
+    ended_in_words,
+    endpoint_cost,
+    endpoint_in_words,
+    endpoint_trouble,
+    endpoints_asked,
+    of_limit,
+)
 from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
 from videval.report.published import Outcome, Reproduction
 from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
@@ -57,6 +65,7 @@ __all__ = [
     "ended_in_words",
     "endpoint_cost",
     "endpoint_in_words",
+    "endpoint_trouble",
     "endpoints_asked",
     "failed_videos",
     "failures",

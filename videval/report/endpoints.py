@@ -4,9 +4,18 @@ from collections.abc import Iterator
 
 from videval.db.health import EndpointHealth, endpoint_health
 from videval.db.session import Database
+from videval.types import EndpointState
 from videval.words import duration, price
 
-__all__ = ["BUDGET", "ended_in_words", "endpoint_cost", "endpoint_in_words", "endpoints_asked", "of_limit"]
+__all__ = [
+    "BUDGET",
+    "ended_in_words",
+    "endpoint_cost",
+    "endpoint_in_words",
+    "endpoint_trouble",
+    "endpoints_asked",
+    "of_limit",
+]
 
 BUDGET = {
     "requests_minute": "requests this minute",
@@ -16,6 +25,10 @@ BUDGET = {
 """Figures that have a limit, and what they count."""
 ENDED = {"done": "answered", "throttled": "too many (429)", "failed": "failed", "refused": "refused"}
 """Figures of how requests ended."""
+LATE_S = 15.0
+"""Seconds after which figures are said to be of then: a heartbeat and a half."""
+LONG_S = 30.0
+"""Seconds for which nothing is sent that are worth a word: shorter ones are how a budget is kept."""
 
 
 def endpoints_asked(database: Database) -> list[EndpointHealth]:
@@ -31,12 +44,19 @@ def of_limit(found: EndpointHealth, name: str) -> tuple[float, float | None] | N
 
 
 def endpoint_in_words(found: EndpointHealth) -> str:
-    """One line: `lab: open; 120 of 600 requests this minute, 12 in flight; 3.21 USD`, or of when that was."""
-    when = f" (as of {duration(found.silent_s)} ago: nobody asks it now)" if found.is_stale else ""
+    """One line: `lab: open; 120 of 600 requests this minute, 12 in flight; 3.21 USD`, or of when that was. What was of
+    a minute that is long over is left out."""
+    nobody = ": nobody asks it now" if found.is_stale else ""
+    when = f" (as of {duration(found.silent_s)} ago{nobody})" if found.silent_s > LATE_S else ""
     why = f": {found.message}" if found.message else ""
-    return "; ".join(
-        filter(None, (f"{found.name}: {found.state}{when}{why}", ", ".join(_used(found)), endpoint_cost(found)))
-    )
+    used = "" if found.is_stale else ", ".join(_used(found))
+    return "; ".join(filter(None, (f"{found.name}: {found.state}{when}{why}", used, endpoint_cost(found))))
+
+
+def endpoint_trouble(found: EndpointHealth) -> str:
+    """What keeps an endpoint from answering, in a line; empty while it answers as its budget lets it."""
+    is_brief = found.state == EndpointState.CLOSED and found.figures.get("pause_s", 0.0) < LONG_S
+    return "" if is_brief or not found.message else f"endpoint {found.name}: {found.state}: {found.message}"
 
 
 def endpoint_cost(found: EndpointHealth) -> str:

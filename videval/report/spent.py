@@ -1,27 +1,32 @@
 """Where the time of a run went: per stage, per worker, what kept devices from generating, and what held it up most.
 
 A worker's device is taken to be busy while at least one answer of the run is generated there. What lies between is a
-gap, and a gap is put down to what the request that ends it was doing meanwhile.
+gap, and a gap is put down to what the request that ends it was doing meanwhile; where it only waited, and an endpoint
+failed or requests were given back, to that.
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from videval.db import timings
-from videval.db.answer_times import AnswerTimes, answer_times_in, endings_of_attempts_in
+from videval.db.answer_times import IN_VAIN, AnswerTimes, TryInVain, answer_times_in, tries_in_vain_in
 from videval.db.records import RunInfo
 from videval.db.session import Database
+from videval.errors import ErrorKind
+from videval.report.endpoints import endpoint_trouble, endpoints_asked
 from videval.report.index import spans
+from videval.report.status import run_status
+from videval.report.used import halted_in_words
 from videval.types import AttemptOutcome
-from videval.words import duration, percent
+from videval.words import percent, took
 
 __all__ = ["Cause", "Spent", "WorkerTime", "spent_of_run", "worker_time"]
 
 WORTH_SAYING = 0.05
 """The share of the devices' time below which nothing held a run up."""
-IN_VAIN = (AttemptOutcome.FAILED, AttemptOutcome.REQUEUED, AttemptOutcome.RELEASED, AttemptOutcome.LOST)
 
 
 class Cause(StrEnum):
@@ -33,6 +38,8 @@ class Cause(StrEnum):
     WAIT = "wait"
     IDLE = "idle"
     TAIL = "tail"
+    ENDPOINT = "endpoint"
+    BACK = "given back"
 
 
 SAID: Mapping[Cause, tuple[str, str]] = {
@@ -44,12 +51,20 @@ SAID: Mapping[Cause, tuple[str, str]] = {
     Cause.PREPARE: ("prompts that were not prepared in time", "more CPU cores, or fewer workers on this machine"),
     Cause.WAIT: ("requests that were ready and waited all the same", "more slots: VIDEVAL_BATCH_SIZE"),
     Cause.IDLE: (
-        "nothing in hand: other runs had their turn, or claims were late",
+        "nothing in hand: it was paused, other runs had their turn, or claims were late",
         "VIDEVAL_LOOK_AHEAD, and a database that is near",
     ),
     Cause.TAIL: ("workers that had ended while others went on", "fewer, or more even, long requests at the end"),
+    Cause.ENDPOINT: ("an endpoint that failed", "videval endpoint check NAME, and its own log"),
+    Cause.BACK: ("requests that were given back: it was halted or paused, or its workers left", "videval status RUN"),
 }
 """What each cause is in words, and what helps."""
+WAIT_THERE = (
+    "requests that waited for the endpoint's budget",
+    "limits in [endpoints.NAME] as high as it takes, or more at once: --api-nproc",
+)
+"""The same of requests that are ready for an endpoint."""
+ONLY_WAITED = (Cause.START, Cause.WAIT, Cause.IDLE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +84,7 @@ class Spent:
     `began_at`, `ended_at`: its first claim and its last answer, seconds since the epoch. `seconds`: by stage, over all
     answers. `clips`: how many were shown; `decoded`: how many of them were decoded for it (None: nobody counted).
     `reused`: the share of the prompts' tokens that was not computed again. `in_vain`: tries that gave no answer.
+    `endpoint`: where its model runs, if not here; `held_up`: what is in the way of it now, in words.
     """
 
     answers: int = 0
@@ -80,6 +96,8 @@ class Spent:
     decoded: int | None = None
     reused: float | None = None
     in_vain: Mapping[AttemptOutcome, int] = field(default_factory=dict)
+    endpoint: str = ""
+    held_up: str = ""
 
     @property
     def elapsed_s(self) -> float:
@@ -112,12 +130,13 @@ class Spent:
     def in_words(self) -> tuple[str, str]:
         """The one thing that held it up most, and what helps; nothing helps where nothing did."""
         if not self.answers:
-            return "nothing is answered yet", ""
+            return self.held_up or "nothing is answered yet", ""
         cause, share = next(iter(self.lost.items()))
         if share < WORTH_SAYING:
             return f"devices were busy for {percent(self.busy)} of the time: only a faster model is faster", ""
-        what, helps = SAID[cause]
-        kept = f"{percent(share)} of the devices' time ({duration(share * self.device_s)}) went to {what}"
+        what, helps = WAIT_THERE if cause == Cause.WAIT and self.endpoint else SAID[cause]
+        helps = helps.replace("NAME", self.endpoint)
+        kept = f"{percent(share)} of the devices' time ({took(share * self.device_s)}) went to {what}"
         return kept, helps
 
 
@@ -126,7 +145,7 @@ class _Heap:
     """What is gathered while a run is read."""
 
     ways: dict[str, list[AnswerTimes]] = field(default_factory=lambda: defaultdict(list))
-    tries: Counter[AttemptOutcome] = field(default_factory=Counter)
+    tries: list[TryInVain] = field(default_factory=list)
 
 
 def spent_of_run(database: Database, run: RunInfo) -> Spent:
@@ -138,8 +157,18 @@ def spent_of_run(database: Database, run: RunInfo) -> Spent:
         with database.read() as connection:
             for way in answer_times_in(connection, run.run_id, low, high):
                 heap.ways[way.worker].append(way)
-            heap.tries.update(endings_of_attempts_in(connection, run.run_id, low, high))
-    return _spent(heap)
+            heap.tries += tries_in_vain_in(connection, run.run_id, low, high)
+    return replace(_spent(heap), endpoint=run.endpoint, held_up=_held_up(database, run))
+
+
+def _held_up(database: Database, run: RunInfo) -> str:
+    """What is in the way of a run now; empty if nothing is, or if it is finished."""
+    status = run_status(database, run)
+    if halted := halted_in_words(status):
+        return halted
+    asked = endpoints_asked(database) if run.endpoint and not status.counts.finished else ()
+    troubles = (endpoint_trouble(found) for found in asked if found.name == run.endpoint and not found.is_stale)
+    return next(filter(None, troubles), "")
 
 
 def _spent(heap: _Heap) -> Spent:
@@ -156,7 +185,7 @@ def _spent(heap: _Heap) -> Spent:
         began_at=began,
         ended_at=ended,
         seconds={stage: sum(getattr(w, f"{stage}_s") for w in ways) for stage in stages},
-        workers=tuple(worker_time(name, heap.ways[name], began, ended) for name in sorted(heap.ways)),
+        workers=tuple(worker_time(name, heap.ways[name], began, ended, heap.tries) for name in sorted(heap.ways)),
         clips=sum(w.clips for w in ways),
         decoded=sum(counted) if counted else None,
         reused=sum(w.cached_tokens or 0 for w in told) / prompt if prompt else None,
@@ -165,23 +194,48 @@ def _spent(heap: _Heap) -> Spent:
 
 
 def _in_vain(heap: _Heap) -> Mapping[AttemptOutcome, int]:
-    return {outcome: heap.tries[outcome] for outcome in IN_VAIN if heap.tries[outcome]}
+    counts = Counter(each.outcome for each in heap.tries)
+    return {outcome: counts[outcome] for outcome in IN_VAIN if counts[outcome]}
 
 
-def worker_time(name: str, ways: Sequence[AnswerTimes], began: float, ended: float) -> WorkerTime:
-    """What one worker's device did between the run's first claim and its last answer."""
-    busy, gaps, free_at = 0.0, dict.fromkeys(Cause, 0.0), began
+class _Vain:
+    """What kept a worker although it had requests: its endpoint failed, whoever asked it, or they were given back."""
+
+    def __init__(self, worker: str, tries: Iterable[TryInVain]) -> None:
+        mine = (each for each in tries if each.worker == worker and each.outcome == AttemptOutcome.RELEASED)
+        failed = (each for each in tries if each.kind == ErrorKind.API)
+        self._tries = sorted((*mine, *failed), key=lambda each: each.ended_at)
+
+    def split(self, cause: Cause, begin: float, end: float) -> Iterator[tuple[Cause, float]]:
+        """A gap's seconds; those from the first such try on are put down to it."""
+        first = self._first(begin, end) if cause in ONLY_WAITED else None
+        middle = end if first is None else max(begin, first.started_at)
+        yield cause, middle - begin
+        if first is not None:
+            yield Cause.BACK if first.outcome == AttemptOutcome.RELEASED else Cause.ENDPOINT, end - middle
+
+    def _first(self, begin: float, end: float) -> TryInVain | None:
+        at = bisect_right(self._tries, begin, key=lambda each: each.ended_at)
+        return self._tries[at] if at < len(self._tries) and self._tries[at].started_at < end else None
+
+
+def worker_time(
+    name: str, ways: Sequence[AnswerTimes], began: float, ended: float, tries: Sequence[TryInVain] = ()
+) -> WorkerTime:
+    """What one worker's device did between the run's first claim and its last answer; `tries`: all in vain."""
+    busy, gaps, free_at, vain = 0.0, dict.fromkeys(Cause, 0.0), began, _Vain(name, tries)
     for i, way in enumerate(sorted(ways, key=lambda way: way.began_at)):
         if way.began_at > free_at:
-            for cause, seconds in _gap(way, free_at, is_first=i == 0):
-                gaps[cause] += seconds
+            for cause, begin, end in _gap(way, free_at, is_first=i == 0):
+                for why, seconds in vain.split(cause, begin, end):
+                    gaps[why] += seconds
         busy += max(0.0, way.ended_at - max(way.began_at, free_at))
         free_at = max(free_at, way.ended_at)
     gaps[Cause.TAIL] += max(0.0, ended - free_at)
     return WorkerTime(worker=name, answers=len(ways), busy_s=busy, gaps=gaps)
 
 
-def _gap(way: AnswerTimes, free_at: float, *, is_first: bool) -> Iterable[tuple[Cause, float]]:
+def _gap(way: AnswerTimes, free_at: float, *, is_first: bool) -> Iterator[tuple[Cause, float, float]]:
     """What the request that ends a gap was doing in it: it was not claimed yet, decoded, prepared, or it waited."""
     decode_at = way.decoded_at - way.decode_s
     marks = (
@@ -191,4 +245,5 @@ def _gap(way: AnswerTimes, free_at: float, *, is_first: bool) -> Iterable[tuple[
         (Cause.WAIT, way.prepared_at, way.began_at),
     )
     for cause, begin, end in marks:
-        yield cause, max(0.0, min(end, way.began_at) - max(begin, free_at))
+        if (begin := max(begin, free_at)) < (end := min(end, way.began_at)):
+            yield cause, begin, end

@@ -31,7 +31,7 @@ def halted_in_words(status: RunStatus) -> str:
     if not status.halted:
         return ""
     said = " ".join(status.halted.split())
-    if "videval resume" in said:
+    if "videval resume" in said or "videval cancel" in said:
         return f"halted: {said}"
     return f"halted: {said}{'; then' if '->' in said else ' -> mend that, then'} videval resume {status.run.name}"
 

@@ -7,10 +7,12 @@ known is None.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from videval.metrics import median
+from videval.models.endpoint_file import PIXELS_PER_TOKEN, Prices
 from videval.order import Order
 from videval.plans import plans
 from videval.types import ClipRef, FrameSampling, Sample
@@ -19,6 +21,10 @@ __all__ = ["Asked", "Costs", "Estimate", "Frames", "Shown", "asked_of", "estimat
 
 LOOKED_AT = 32
 """Clips of a run that are opened to be measured."""
+CHANNELS = 3
+"""Bytes of a pixel."""
+TEXT = 300
+"""Tokens of a question's text and its chat template, about."""
 NEAR = 2.0
 """Times by which a known number of frames may be off."""
 
@@ -55,16 +61,21 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Costs:
-    """Seconds of earlier answers by their frames: decoding a video of the benchmark, generating with the model."""
+    """Seconds of earlier answers by their frames: decoding a video of the benchmark, generating with the model; what
+    these cost (`paid`), by which `prices` (None: nothing), of answers of at most `longest` tokens."""
 
     decode: Mapping[int, Sequence[float]]
     generate: Mapping[int, Sequence[float]]
+    paid: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    prices: Prices | None = None
+    longest: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
     """What a run, or several, will cost. `done` of the requests are answered; `decode_s` and `generate_s` are of the
-    rest, on one decoder and one device that answers one request at a time; `disk`: bytes of all frames."""
+    rest, on one decoder and one device that answers one request at a time, and so is `cost`, in `currency` (None: it is
+    not paid for, or in several); `disk`: bytes of all frames."""
 
     requests: int
     done: int
@@ -73,6 +84,8 @@ class Estimate:
     decode_s: float | None
     generate_s: float | None
     disk: float | None
+    cost: float | None = None
+    currency: str = ""
 
 
 def asked_of(order: Order, missing: Collection[str]) -> Asked:
@@ -112,8 +125,10 @@ def estimated(asked: Asked, done: int, measure: Callable[[Shown], Frames | None]
         clips=len(clips),
         frames=_scaled([frames.count for frames in known], len(clips)),
         decode_s=_times(left / requests if requests else 0.0, _decode_s(known, len(clips), costs.decode)),
-        generate_s=_times(left, _generate_s(asked, known, costs.generate)),
+        generate_s=_times(left, _of_request(asked, known, costs.generate)),
         disk=_scaled([frames.count * frames.size for frames in known], len(clips)),
+        cost=None if costs.prices is None else _times(left, _cost(asked, known, costs, costs.prices)),
+        currency=costs.prices.currency if costs.prices else "",
     )
 
 
@@ -141,8 +156,19 @@ def _decode_s(known: Sequence[Frames], clips: int, costs: Mapping[int, Sequence[
     return _scaled(found, clips) if len(found) == len(seconds) else None
 
 
-def _generate_s(asked: Asked, known: Sequence[Frames], costs: Mapping[int, Sequence[float]]) -> float | None:
-    """Seconds of one request: of as many frames as its clips have."""
+def _cost(asked: Asked, known: Sequence[Frames], costs: Costs, prices: Prices) -> float | None:
+    """What one request costs: as earlier ones did, else by a guess of its tokens."""
+    if (found := _of_request(asked, known, costs.paid)) is not None:
+        return found
+    if not asked.requests or (asked.clips and not known):
+        return None
+    each = sum(map(len, asked.requests)) / len(asked.requests)
+    pixels = each * (_scaled([frames.count * frames.size / CHANNELS for frames in known], 1) or 0.0)
+    return prices.cost(prompt=round(pixels / PIXELS_PER_TOKEN) + TEXT, new=costs.longest)
+
+
+def _of_request(asked: Asked, known: Sequence[Frames], costs: Mapping[int, Sequence[float]]) -> float | None:
+    """Seconds, or money, of one request: of as many frames as its clips have."""
     if not asked.requests or (asked.clips and not known):
         return None
     each = sum(map(len, asked.requests)) / len(asked.requests)
@@ -177,6 +203,15 @@ def total(parts: Sequence[Estimate], asked: Sequence[Asked]) -> Estimate:
         decode_s=_sum([part.decode_s for part in parts], share),
         generate_s=_sum([part.generate_s for part in parts], 1.0),
         disk=_sum([part.disk for part in parts], share),
+        **_total_cost([part for part in parts if part.cost is not None]),
+    )
+
+
+def _total_cost(paid: Sequence[Estimate]) -> dict[str, Any]:
+    """Of those that are paid for, if all are in one currency."""
+    currencies = {part.currency for part in paid}
+    return (
+        {"cost": sum(part.cost or 0.0 for part in paid), "currency": currencies.pop()} if len(currencies) == 1 else {}
     )
 
 

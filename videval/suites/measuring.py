@@ -9,16 +9,15 @@ from videval.db import costs, runs
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.errors import VideoFailure
+from videval.models.endpoints import endpoint_of
 from videval.runs import check
-from videval.suites.estimate import Costs, Estimate, Frames, Shown, asked_of, estimated, total
+from videval.suites.estimate import CHANNELS, Costs, Estimate, Frames, Shown, asked_of, estimated, total
 from videval.suites.orders import Cell
 from videval.video.decode import probe
 from videval.video.readers import VideoInfo
 from videval.video.sampling import choose_frames
 
 __all__ = ["Estimates", "estimates"]
-
-CHANNELS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,10 +48,14 @@ def _done(database: Database, run: RunInfo | None) -> int:
 
 
 def _costs(database: Database, cell: Cell) -> Costs:
+    order = cell.order
     with database.read() as connection:
         return Costs(
-            decode=costs.decode_costs(connection, cell.order.benchmark.name),
-            generate=costs.generate_costs(connection, cell.order.load_key),
+            decode=costs.decode_costs(connection, order.benchmark.name),
+            generate=costs.generate_costs(connection, order.load_key),
+            paid=costs.paid_costs(connection, order.load_key),
+            prices=endpoint_of(order.spec).prices if order.spec.remote else None,
+            longest=order.generation.max_new_tokens,
         )
 
 

@@ -15,7 +15,18 @@ from videval.types.answers import (
     Timings,
 )
 from videval.types.prompts import Clip, Frame, Image, Part, Prompt, PromptSet, Role, Text, Video
-from videval.types.questions import POLICIES, ClipRef, Fit, FrameSampling, LengthRule, Pixels, Sample, Scalar, Sound
+from videval.types.questions import (
+    POLICIES,
+    ClipRef,
+    Fit,
+    FrameSampling,
+    LengthRule,
+    Pixels,
+    ReaderName,
+    Sample,
+    Scalar,
+    Sound,
+)
 from videval.types.recipes import Published, RecipeUsed, Wording
 from videval.types.specs import GenerationSettings, ModelSpec, Remote, Variant
 from videval.types.states import (
@@ -54,6 +65,7 @@ __all__ = [
     "Prompt",
     "PromptSet",
     "Published",
+    "ReaderName",
     "Reading",
     "RecipeUsed",
     "Remote",

@@ -84,9 +84,10 @@ class Said:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Allowance:
     """What a run may take in all, of tokens and of money (None: as much as it likes), and what its answers that are
-    stored took already."""
+    stored took already. `key`: of this run, and of no other in any database."""
 
     run: str
+    key: str
     max_tokens: int | None = None
     max_cost: float | None = None
     tokens: int = 0

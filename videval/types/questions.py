@@ -6,7 +6,18 @@ from typing import Any, Literal
 
 from videval.plain import plain
 
-__all__ = ["POLICIES", "ClipRef", "Fit", "FrameSampling", "LengthRule", "Pixels", "Sample", "Scalar", "Sound"]
+__all__ = [
+    "POLICIES",
+    "ClipRef",
+    "Fit",
+    "FrameSampling",
+    "LengthRule",
+    "Pixels",
+    "ReaderName",
+    "Sample",
+    "Scalar",
+    "Sound",
+]
 
 Scalar = str | int | float | bool | None
 POLICIES: Mapping[str, tuple[str, ...]] = {
@@ -46,6 +57,10 @@ class Pixels:
             least, most = (most, most) if self.max_pixels is not None else (least, least)
         total = others.total_pixels if self.total_pixels is None else self.total_pixels
         return Pixels(min_pixels=least, max_pixels=most, total_pixels=total)
+
+
+ReaderName = Literal["auto", "pyav", "decord", "torchcodec", "nvdec"]
+"""Who may be set to read videos; `auto`: by a rule (`videval.video.choosing`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

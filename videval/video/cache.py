@@ -22,7 +22,7 @@ from videval.errors import EnvironmentProblem
 from videval.types import Clip, Fit, FrameSampling
 from videval.video import WAITING
 from videval.video.clip_file import ClipFile
-from videval.video.clips import Fetched, Wanted, clip_to_json, find_clip, key_of
+from videval.video.clips import AUTO, Fetched, Reading, Wanted, clip_to_json, find_clip, key_of
 from videval.video.decode import FOLDER_FPS, decode_into
 from videval.video.decoded import Allocate, Decoded, Shape, Watch
 from videval.video.eviction import pinned, reserve
@@ -49,6 +49,7 @@ class Decode(Protocol):
         folder_fps: float,
         max_pixels: int | None,
         fitting: Fitting | None,
+        reading: Reading,
         watch: Watch,
     ) -> Decoded:
         """Decode into what `allocate` makes."""
@@ -97,12 +98,13 @@ class FrameCache:
         wanted: Wanted,
         *,
         at_once: bool = False,
+        reading: Reading = AUTO,
         watch: Watch = lambda name, seconds: None,
     ) -> Iterator[Fetched]:
         """A clip, decoded unless it is here already, that is not thrown out of the cache until the block ends.
 
         One process decodes a clip, the others wait for it. `at_once`: it waits for no room, as who holds a clip already
-        must not; `watch`: see `decode_into`. Raises VideoFailure and UsageError as that does,
+        must not; `reading`, `watch`: see `decode_into`. Raises VideoFailure and UsageError as that does,
         EnvironmentProblem if the cache cannot be written.
         """
         with ExitStack() as holding:
@@ -113,11 +115,11 @@ class FrameCache:
                     fetched = Fetched(clip=found)
                 else:
                     room = partial(self._room, 0.0 if at_once else self._patience, watch)
-                    fill = partial(self._fill, wanted, watch)
+                    fill = partial(self._fill, wanted, reading, watch)
                     fetched = Fetched(clip=self._store(key, wanted.sampling.policy, fill, room, holding), decoded=True)
             yield fetched
 
-    def _fill(self, wanted: Wanted, watch: Watch, allocate: Allocate) -> Decoded:
+    def _fill(self, wanted: Wanted, reading: Reading, watch: Watch, allocate: Allocate) -> Decoded:
         return self._decode(
             wanted.path,
             wanted.sampling,
@@ -126,6 +128,7 @@ class FrameCache:
             folder_fps=wanted.folder_fps,
             max_pixels=wanted.max_pixels,
             fitting=self._fitting(wanted.fit) if self._fitting and wanted.fit else None,
+            reading=reading,
             watch=watch,
         )
 
@@ -219,7 +222,8 @@ def _writable(folder: Path) -> Iterator[None]:
 
 
 class FramesHere:
-    """Clips out of a cache, decoded in this process: where no decoder process stands between it and a broken file."""
+    """Clips out of a cache, decoded in this process: where no decoder process stands between it and a broken file, so
+    that no reader may crash or hang."""
 
     def __init__(self, cache: FrameCache) -> None:
         self._cache = cache
@@ -229,4 +233,4 @@ class FramesHere:
     ) -> AbstractContextManager[Fetched]:
         """The frames of one video. Raises as `FrameCache.hold` does."""
         on_decode()
-        return self._cache.hold(wanted, at_once=at_once)
+        return self._cache.hold(wanted, at_once=at_once, reading=Reading(reader="pyav"))

@@ -18,10 +18,20 @@ from numpy.lib import format as npy
 
 from videval.errors import EnvironmentProblem, VideoFailure
 from videval.plain import plain
-from videval.types import Clip, Fit, FrameSampling
+from videval.types import Clip, Fit, FrameSampling, ReaderName
 from videval.video.eviction import touch
 
-__all__ = ["Fetched", "Wanted", "clip_from_json", "clip_to_json", "find_clip", "key_of", "load_frames"]
+__all__ = [
+    "AUTO",
+    "Fetched",
+    "Reading",
+    "Wanted",
+    "clip_from_json",
+    "clip_to_json",
+    "find_clip",
+    "key_of",
+    "load_frames",
+]
 
 log = logging.getLogger(__name__)
 Span = tuple[float, float]
@@ -42,6 +52,19 @@ class Wanted:
     folder_fps: float = 3.0
     max_pixels: int | None = None
     fit: Fit | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """Who is to read a video; all give the same pixels, so this is no part of what a clip is called. `note`: what is
+    said in the clip's notes of why it is not who would have been chosen."""
+
+    reader: ReaderName = "auto"
+    note: str = ""
+
+
+AUTO = Reading()
+"""By the rule."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

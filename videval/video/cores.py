@@ -2,7 +2,10 @@
 
 import os
 
-__all__ = ["cores", "idle_cores"]
+__all__ = ["MOST_THREADS", "cores", "idle_cores", "threads_to_use"]
+
+MOST_THREADS = 4
+"""Of one decoder: with more, a jump costs as many more pictures."""
 
 
 def cores() -> int:
@@ -13,3 +16,8 @@ def cores() -> int:
 def idle_cores() -> int:
     """How many of these nobody used in the last minute, whoever that was."""
     return max(0, round(cores() - os.getloadavg()[0]))
+
+
+def threads_to_use() -> int:
+    """How many a decoder may take: one for each idle core."""
+    return max(1, min(idle_cores(), MOST_THREADS))

@@ -1,12 +1,14 @@
 """Reading the frames of a video: by what its packets prove, or by counting; folders of images are Pillow's.
 
-The only door to a decoder. Where the packets prove too little, frames are counted by decoding all of them. A reader
-that finds a frame where it should not be gives way to the next.
+The only door to a decoder. Who reads what the packets prove is chosen by a rule (`choosing.py`); where they prove too
+little, PyAV counts the frames by decoding all of them. A reader that cannot, or that finds a frame where it should not
+be, gives way to the next.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -16,8 +18,10 @@ import numpy as np
 from videval.errors import VideoFailure
 from videval.types import FrameSampling
 from videval.video import PILLOW, PYAV
+from videval.video.choosing import chosen, open_by
+from videval.video.clips import AUTO, Reading
 from videval.video.decoded import Allocate, Decoded, InMemory, Shape, Sink, Watch
-from videval.video.footage import counted, examine
+from videval.video.footage import Footage, counted, examine
 from videval.video.integrity import check_file
 from videval.video.pyav_reader import PyavReader
 from videval.video.readers import (
@@ -56,10 +60,17 @@ class _Job:
     fitting: Fitting | None
     allocate: Allocate
 
+    def frames(self, footage: Footage) -> int:
+        """About how many frames it wants."""
+        span = min(abs(self.span[1] - self.span[0]), footage.duration) if self.span else footage.duration
+        wanted = self.sampling.num_frames or math.ceil(span * (self.sampling.fps or footage.fps))
+        return min(wanted, self.sampling.max_frames or wanted, len(footage.timeline.times))
+
 
 def probe(path: Path, *, folder_fps: float = FOLDER_FPS) -> VideoInfo:
     """Look at a video without choosing frames. Raises VideoFailure as `decode` does."""
-    return _first_that_reads(path, folder_fps, lambda reader, _: reader.info)
+    path = path.absolute()
+    return _first_that_reads(path, lambda: _readers(path, folder_fps), lambda reader, _: reader.info)[0]
 
 
 def decode(
@@ -70,6 +81,7 @@ def decode(
     folder_fps: float = FOLDER_FPS,
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
+    reading: Reading = AUTO,
 ) -> InMemory:
     """Choose and read the frames of a video or of a folder of images into memory: see `decode_into`."""
     made: list[Frames] = []
@@ -79,7 +91,14 @@ def decode(
         return made[-1]
 
     found = decode_into(
-        path, sampling, span, folder_fps=folder_fps, size=size, max_pixels=max_pixels, allocate=allocate
+        path,
+        sampling,
+        span,
+        folder_fps=folder_fps,
+        size=size,
+        max_pixels=max_pixels,
+        reading=reading,
+        allocate=allocate,
     )
     return InMemory(**{f.name: getattr(found, f.name) for f in fields(found)}, frames=made[-1])
 
@@ -94,19 +113,25 @@ def decode_into(
     size: tuple[int, int] | None = None,
     max_pixels: int | None = None,
     fitting: Fitting | None = None,
+    reading: Reading = AUTO,
     watch: Watch = lambda name, seconds: None,
 ) -> Decoded:
     """Choose the frames of a video or of a folder of images, and read them one by one into what `allocate` makes.
 
     `span` in seconds; `folder_fps` is the frame rate of a folder. `size` (width, height) or `max_pixels` (width x
     height at most, same shape) scale the frames bicubically with antialiasing (Pillow) after decoding, whatever the
-    decoder; `fitting` then brings them to the size that a model's processor would. `watch` hears who is at work. Raises
-    VideoFailure that names the file and every reader's reason, UsageError for a sampling or a size that cannot be.
+    decoder; `fitting` then brings them to the size that a model's processor would. `reading`: who reads; `watch` hears
+    who is at work. Raises VideoFailure that names the file and every reader's reason, UsageError for a sampling or a
+    size that cannot be, EnvironmentProblem for a reader that is not installed.
     """
     check_sampling(sampling)
     check_size(size, max_pixels)
     job = _Job(sampling=sampling, span=span, size=size, max_pixels=max_pixels, fitting=fitting, allocate=allocate)
-    return _first_that_reads(path, folder_fps, partial(_read, job), watch=watch)
+    path = path.absolute()
+    readers = partial(_readers, path, folder_fps, job, reading)
+    decoded, said = _first_that_reads(path, readers, partial(_read, job), watch=watch)
+    notes = (*decoded.notes, *([reading.note] if reading.note else []), *said)
+    return replace(decoded, notes=notes)
 
 
 def read_image(path: Path) -> Frames:
@@ -120,22 +145,23 @@ def read_image(path: Path) -> Frames:
 
 def _first_that_reads(
     path: Path,
-    folder_fps: float,
+    readers: Callable[[], Iterator[_Opening]],
     use: Callable[[Reader, Heard], T],
     *,
     watch: Watch = lambda name, seconds: None,
-) -> T:
-    path = path.absolute()
-    looking, reasons = _looking(path), []
+) -> tuple[T, list[str]]:
+    """What the first reader gives that can, and what is said of those before it that are not PyAV."""
+    looking = _looking(path)
+    reasons: list[str] = []
     watch(PYAV, looking)
-    for name, open_reader in _readers(path, folder_fps):
+    for name, open_reader in readers():
 
         def heard(seconds: float, name: str = name) -> None:
             watch(name, looking + seconds)
 
         heard(0.0)
         try:
-            return use(open_reader(), heard)
+            return use(open_reader(), heard), [said for said in reasons if not said.startswith(PYAV)]
         except READ_ERRORS as error:
             reasons.append(f"{name}: {_brief(error, path)}")
         except VideoFailure as error:
@@ -143,7 +169,7 @@ def _first_that_reads(
     raise VideoFailure(f"{path}: cannot be decoded ({'; '.join(reasons)})")
 
 
-def _readers(path: Path, folder_fps: float) -> Iterator[_Opening]:
+def _readers(path: Path, folder_fps: float, job: _Job | None = None, reading: Reading = AUTO) -> Iterator[_Opening]:
     """The readers of a video, best first; one that raises READ_ERRORS gives way to the next."""
     if _is_folder(path):
         yield PILLOW, lambda: FolderReader(path, folder_fps)
@@ -154,7 +180,9 @@ def _readers(path: Path, folder_fps: float) -> Iterator[_Opening]:
     except READ_ERRORS as error:
         yield PYAV, partial(_raise, error)
         return
-    yield PYAV, lambda: PyavReader(footage)
+    first = chosen(footage, job.frames(footage) if job else 0, reading)
+    for name in dict.fromkeys((first, PYAV)):
+        yield name, partial(open_by, name, footage)
     if not footage.timeline.is_counted:
         yield f"{PYAV}, counting", lambda: PyavReader(counted(footage))
 

@@ -8,13 +8,14 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet as AvPacket
 from av.sidedata.sidedata import SideData
@@ -24,6 +25,7 @@ from av.video.stream import VideoStream
 from videval.video.bitstream import is_hidden, is_start
 from videval.video.readers import Frames, ReadError, VideoInfo
 from videval.video.timeline import Packet, Timeline, Unproven, by_decoding, by_packets
+from videval.video.trust import COUNTED, objections
 
 __all__ = ["Footage", "FootageReader", "counted", "examine", "first_key_on", "open_video", "packets_of", "upright"]
 
@@ -46,9 +48,12 @@ Turn = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Footage:
-    """A video file: its frames' times (`tick` seconds each), stored size, and how it is turned for display.
+    """A video file: its frames' times (`tick` seconds each), stored size, how it is turned for display, and of which
+    `kind` its pictures are (codec and colours).
 
-    `has_spare`: whether pictures may be left out of decoding that no other refers to, and that nobody wants.
+    `has_spare`: whether pictures may be left out of decoding that no other refers to, and that nobody wants;
+    `is_reordered`: whether pictures are decoded in another order than they are shown in, so that there are such.
+    `objections` says which of the readers besides PyAV are not trusted with it, and why.
     """
 
     path: Path
@@ -58,8 +63,11 @@ class Footage:
     width: int
     height: int
     turn: Turn
+    kind: str
     notes: tuple[str, ...] = ()
     has_spare: bool = False
+    is_reordered: bool = False
+    objections: Mapping[str, str] = field(default_factory=lambda: COUNTED)
 
     def info(self, decoder: str) -> VideoInfo:
         """The video as this decoder reads it."""
@@ -120,9 +128,11 @@ def counted(footage: Footage) -> Footage:
 
 
 @contextmanager
-def open_video(path: Path, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(
+    path: Path, *, threads: int = 1, hwaccel: HWAccel | None = None
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The video that players show, which is no cover picture. Raises READ_ERRORS."""
-    with av.open(os.fspath(path), options={"protocol_whitelist": "file"}) as container:
+    with av.open(os.fspath(path), options={"protocol_whitelist": "file"}, hwaccel=hwaccel) as container:
         videos = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
         if not videos:
             raise ReadError("no video stream")
@@ -165,7 +175,14 @@ def _proven(path: Path) -> Footage:
         timeline = by_packets(packets)
         if frame is None or frame.pts != timeline.times[0]:
             raise Unproven("the first frame is not the one that its packets say")
-        return replace(_describe(path, stream, timeline, frame), has_spare=codec.canonical_name in _SPARE)
+        footage = _describe(path, stream, timeline, frame)
+        said = dict.fromkeys(COUNTED, "it is turned or mirrored for display") if footage.turn != _UPRIGHT else None
+        return replace(
+            footage,
+            has_spare=codec.canonical_name in _SPARE,
+            is_reordered=[p.pts for p in packets if not p.is_discard] != list(timeline.times),
+            objections=said or objections(container, stream, packets),
+        )
 
 
 def _look_through(container: InputContainer, stream: VideoStream) -> tuple[list[Packet], VideoFrame | None]:
@@ -189,7 +206,9 @@ def _facts(packet: "AvPacket[VideoStream]", codec: str, extradata: bytes, *, int
     data = bytes(packet) if looked_at and not intra_only else b""
     return Packet(
         pts=packet.pts,
+        dts=packet.dts,
         duration=packet.duration or 0,
+        is_key=packet.is_keyframe,
         is_start=intra_only or (packet.is_keyframe and is_start(codec, data, extradata)),
         is_discard=packet.is_discard,
         is_hidden=is_hidden(codec, data),
@@ -235,6 +254,7 @@ def _describe(path: Path, stream: VideoStream, timeline: Timeline, frame: VideoF
         width=frame.width,
         height=frame.height,
         turn=turn,
+        kind=f"{stream.codec_context.codec.canonical_name} {frame.format.name}",
         notes=tuple(notes),
     )
 

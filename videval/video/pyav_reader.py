@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import av
 from av.container import InputContainer
@@ -9,16 +10,15 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from videval.video.cores import idle_cores
+from videval.video.cores import MOST_THREADS, threads_to_use
 from videval.video.footage import Footage, FootageReader, first_key_on, open_video, packets_of, upright
 from videval.video.readers import Frames, ReadError
 
 __all__ = ["PyavReader"]
 
-MOST_THREADS = 4
-"""Of one decoder: with more, a jump costs as many more pictures."""
 NEAR = 8
-"""Frames that are decoded rather than jumped over: a jump empties the decoder."""
+"""Frames that are decoded rather than jumped over: a jump empties the decoder, which has nothing to lose where every
+picture stands alone."""
 _Packets = Iterator["Packet[VideoStream]"]
 _Numbered = Iterator[tuple[int, VideoFrame, bool]]
 """Decoded frames with their numbers, and whether they were repaired or are made from one that was."""
@@ -32,7 +32,9 @@ class PyavReader(FootageReader):
 
     def __init__(self, footage: Footage, *, threads: int | None = None) -> None:
         super().__init__(footage, f"PyAV {av.__version__}")
-        self._threads = threads or max(1, min(idle_cores(), MOST_THREADS))
+        stand_alone = len(footage.timeline.starts) == len(footage.timeline.times)
+        self._near, most = (1, 1) if stand_alone else (NEAR, MOST_THREADS)
+        self._threads = min(threads or threads_to_use(), most)
         self._damaged = 0
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
@@ -55,7 +57,7 @@ class PyavReader(FootageReader):
         timeline = self.footage.timeline
         spares = short and self.footage.has_spare
         wanted = {timeline.times[number] for number in numbers}
-        with open_video(self.footage.path, threads=self._threads) as (container, stream):
+        with self._open() as (container, stream):
 
             def numbered(packets: _Packets, number: int, since: int | None = None) -> _Numbered:
                 fed = _without_spare(packets, stream, wanted) if spares else packets
@@ -64,10 +66,16 @@ class PyavReader(FootageReader):
             frames, at = numbered(first_key_on(container, stream), 0), 0
             for number in numbers:
                 start = timeline.start_for(number) if short else None
-                if start is not None and timeline.next_from(start) > at + NEAR:
+                if start is not None and timeline.next_from(start) > at + self._near:
                     frames = numbered(*self._jump(container, stream, start))
                 at = number
                 yield number, self._pixels(number, frames)
+
+    def _open(self) -> AbstractContextManager[tuple[InputContainer, VideoStream]]:
+        return open_video(self.footage.path, threads=self._threads)
+
+    def _shown(self, frame: VideoFrame) -> Frames:
+        return upright(frame, self.footage.width, self.footage.height, self.footage.turn)
 
     def _jump(self, container: InputContainer, stream: VideoStream, start: int) -> tuple[_Packets, int, int]:
         """The packets from a start on, or from an earlier one where the container's seek ends there, with the number
@@ -112,7 +120,7 @@ class PyavReader(FootageReader):
         for at, frame, is_damaged in frames:
             if at == number:
                 self._damaged += is_damaged
-                return upright(frame, self.footage.width, self.footage.height, self.footage.turn)
+                return self._shown(frame)
             if at > number:
                 raise _Missed
         raise ReadError(f"frame {number} is not where the container says")

@@ -1,7 +1,7 @@
-"""Ways to read frames behind one small protocol: Pillow (folders of images) here, PyAV in a module of its own.
+"""Ways to read frames behind one small protocol: Pillow (folders of images) here, the others in modules of their own.
 
-Only `decode.py` uses them. A reader raises ReadError (or its library's own errors, see READ_ERRORS), never
-VideoFailure: whether the video failed is known when every reader has been tried.
+Only `decode.py` and `choosing.py` use them. A reader raises ReadError (or its library's own errors, see READ_ERRORS),
+never VideoFailure: whether the video failed is known when every reader has been tried.
 """
 
 import re
@@ -40,7 +40,7 @@ READ_ERRORS = (
     ReadError, av.FFmpegError, OSError, RuntimeError,
     ValueError, IndexError, AssertionError, Image.DecompressionBombError, SyntaxError,
 )  # fmt: skip
-"""What the two libraries raise for bytes that they cannot read (Pillow: SyntaxError for a broken PNG)."""
+"""What PyAV and Pillow raise for bytes that they cannot read (Pillow: SyntaxError for a broken PNG)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

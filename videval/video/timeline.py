@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Packet", "Timeline", "Unproven", "by_decoding", "by_packets"]
+__all__ = ["Packet", "Timeline", "Unproven", "by_decoding", "by_packets", "objection_to_decord"]
 
 
 class Unproven(Exception):
@@ -21,12 +21,14 @@ class Unproven(Exception):
 class Packet:
     """What a container says of one coded picture, in decoding order; times in ticks of its stream.
 
-    `is_start`: decoding may begin here, by the bitstream and not only by the container. `is_discard`: decoded but not
-    shown (an edit list); `is_hidden`: a picture that is only referred to.
+    `is_key` is the container's word, `is_start` the bitstream's: decoding may begin here. `is_discard`: decoded but
+    not shown (an edit list); `is_hidden`: a picture that is only referred to.
     """
 
     pts: int | None
+    dts: int | None = None
     duration: int = 0
+    is_key: bool = False
     is_start: bool = False
     is_discard: bool = False
     is_hidden: bool = False
@@ -94,6 +96,30 @@ def by_decoding(count: int, shown: Sequence[int | None], decoded: Sequence[int |
     return Timeline(times=tuple(range(count)), end=count, is_counted=True, clock="number")
 
 
+def objection_to_decord(packets: Sequence[Packet]) -> str:
+    """Why decord may give other frames than these packets say; empty if it must give the right ones.
+
+    decord takes the place of a key frame among the packets for its frame number and counts on from there, and trusts
+    every seek: right if nothing is left out, each group of pictures is closed, and a seek by display time or by
+    decoding time finds the same key frame.
+    """
+    if any(p.is_discard or p.is_hidden for p in packets):
+        return "not all of its pictures are shown"
+    if any(p.is_key and not p.is_start for p in packets):
+        return "a key frame is no place to begin"
+    if not _are_closed(packets, _times(packets)):
+        return "pictures are shown before a key frame that is decoded before them"
+    decoded = [p.dts for p in packets if p.dts is not None]
+    if len(decoded) < len(packets) or not _ascend(decoded):
+        return "decoding times do not ascend"
+    keys = [(p.pts, p.dts) for p in packets if p.is_key and p.pts is not None and p.dts is not None]
+    if len({shown - decoded for shown, decoded in keys}) != 1:
+        return "key frames are not decoded equally long before they are shown"
+    if any(decoded <= shown for (shown, _), (_, decoded) in itertools.pairwise(keys)):
+        return "a key frame is decoded before the one before it is shown"
+    return ""
+
+
 def _times(packets: Sequence[Packet]) -> list[int]:
     times = [p.pts for p in packets if p.pts is not None]
     if not packets or len(times) < len(packets):
@@ -112,6 +138,13 @@ def _with_highest(packets: Sequence[Packet], times: Sequence[int]) -> list[tuple
     """Each packet with its time and the highest time of all that are decoded before it."""
     highest = itertools.accumulate(times, max, initial=-float("inf"))
     return list(zip(packets, times, highest, strict=False))
+
+
+def _are_closed(packets: Sequence[Packet], times: Sequence[int]) -> bool:
+    """Whether whatever follows a key frame in decoding order is shown after it, and whatever precedes it before."""
+    lowest = list(itertools.accumulate(reversed(times), min))[::-1]
+    pairs = zip(_with_highest(packets, times), lowest, strict=True)
+    return all(highest < time == low for (packet, time, highest), low in pairs if packet.is_key)
 
 
 def _ascend(times: Sequence[int]) -> bool:

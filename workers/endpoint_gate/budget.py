@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from videval.errors import RunHalted
 from videval.models.endpoints import Endpoint
 from videval.types import Allowance
+from videval.words import price
 from workers.endpoint_gate import scripts
 from workers.endpoint_gate.keys import Keys, run_keys
 from workers.endpoint_gate.rates import Rate, Store
@@ -39,7 +40,8 @@ TIMEOUT = 5.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
     """How a request ended: `how` is done, throttled, failed, refused or dropped, after `took` seconds; `after`: seconds
-    to send nothing; `is_too_much`: the endpoint says, or shows, that too much is sent at once."""
+    to send nothing; `is_too_much`: the endpoint says, or shows, that too much is sent at once; `why` it failed;
+    `unsent`: the tokens that it took of a minute's, if nothing of it was sent (None: it was)."""
 
     id: str
     how: str
@@ -48,6 +50,8 @@ class End:
     tokens: int = 0
     cost: float = 0.0
     is_too_much: bool = False
+    why: str = ""
+    unsent: int | None = None
 
 
 class Budget:
@@ -70,39 +74,44 @@ class Budget:
         """One of this minute's."""
         return await self._requests.take(1)
 
-    async def admit(self, id_: str, tokens: int) -> tuple[float | None, bool]:
+    async def admit(self, id_: str, tokens: int, allowance: Allowance | None) -> tuple[float | None, bool]:
         """Among those that are sent at once, while the endpoint is not closed and not left alone; and whether it is
-        sent to see how that is."""
+        sent to see how that is. What is held of its run's is noted to be sent."""
+        held = [] if allowance is None else run_keys(allowance)[2:]
         values = [id_, LEASE, *self._at_once, tokens]
-        why, said = await self._run(scripts.ENTER, self._keys.all, values)
+        why, said = await self._run(scripts.ENTER, [*self._keys.all, *held], values)
         return (float(said), False) if why else (None, said == b"1")
 
     async def leave(self, end: End) -> None:
-        """A request is over."""
+        """A request is over; said twice, it counts once."""
         closes = -1.0 if end.after is None else min(max(end.after, 0.0), LONGEST_CLOSED)
         said = [end.id, end.how, int(end.is_too_much), end.took, closes, end.cost]
         tuning = [ROW, SILENT, LOOK, FLOOD, FIRST_PAUSE, LONGEST_PAUSE, SLOWER]
-        await self._run(scripts.LEAVE, self._keys.all[:2], [*said, *self._at_once, *tuning])
+        more = [end.why, -1 if end.unsent is None else end.unsent]
+        counts = await self._run(scripts.LEAVE, self._keys.all, [*said, *self._at_once, *tuning, *more])
+        if counts and end.unsent is not None:
+            await self._tokens.give_back(end.unsent)
+            await self._requests.give_back(1)
 
     async def hold(self, id_: str, tokens: int, cost: float, allowance: Allowance) -> float | None:
         """So much of what a run may take. RunHalted if that was taken already."""
         most = ["" if limit is None else limit for limit in (allowance.max_tokens, allowance.max_cost)]
         values = [id_, LEASE, tokens, cost, *most, allowance.tokens, allowance.cost]
-        why, spent_tokens, spent_cost = await self._run(scripts.HOLD, run_keys(allowance.run), values)
+        why, spent_tokens, spent_cost = await self._run(scripts.HOLD, run_keys(allowance), values)
         if why == b"over":
             raise used_up(allowance, tokens, cost, int(float(spent_tokens)), float(spent_cost))
         return FULL if why else None
 
     async def settle(self, end: End, allowance: Allowance) -> None:
         """What was held of a run's was not needed, or took so much."""
-        await self._run(scripts.SETTLE, run_keys(allowance.run), [end.id, end.tokens, end.cost])
+        await self._run(scripts.SETTLE, run_keys(allowance), [end.id, end.tokens, end.cost])
 
     async def renew(self, sent: Sequence[str], held: Sequence[tuple[str, Allowance]]) -> None:
         """The leases of all that is out."""
         if sent:
             await self._run(scripts.RENEW, [self._keys.leases], [LEASE, *sent])
         for id_, allowance in held:
-            await self._run(scripts.RENEW, run_keys(allowance.run)[1:2], [LEASE, id_])
+            await self._run(scripts.RENEW, run_keys(allowance)[1:2], [LEASE, id_])
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -117,9 +126,10 @@ def used_up(allowance: Allowance, tokens: int, cost: float, spent_tokens: int, s
     """Why a run is halted whose next request might take too much."""
     if allowance.max_tokens is not None and spent_tokens + tokens > allowance.max_tokens:
         used = f"{spent_tokens} tokens are used, the next request may take {tokens}"
-        enough = 2 * max(allowance.max_tokens, spent_tokens + tokens)
-        hint = f"videval resume {allowance.run} --max-tokens-total {enough}"
+        more = 2 * max(allowance.max_tokens, spent_tokens + tokens)
+        hint = f"videval resume {allowance.run} --max-tokens-total {more}"
         return RunHalted(f"--max-tokens-total {allowance.max_tokens}: {used}", hint=hint)
-    said = f"--max-cost {allowance.max_cost:g}: {spent_cost:.4g} is spent, the next request may cost {cost:.4g}"
-    dear_enough = 2 * max(allowance.max_cost or 0.0, spent_cost + cost)
-    return RunHalted(said, hint=f"videval resume {allowance.run} --max-cost {dear_enough:.4g}")
+    limit = allowance.max_cost or 0.0
+    said = f"--max-cost {price(limit)}: {price(spent_cost)} is spent, the next request may cost {price(cost)}"
+    enough = price(2 * max(limit, spent_cost + cost)).replace(",", "")
+    return RunHalted(said, hint=f"videval resume {allowance.run} --max-cost {enough}")

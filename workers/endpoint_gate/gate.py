@@ -52,9 +52,9 @@ class _Pass(Permit):
         """Too many."""
         self._end("throttled", after=retry_after, is_too_much=True)
 
-    def failed(self, status: int | None = None) -> None:
+    def failed(self, status: int | None = None, *, why: str = "", is_sent: bool = True) -> None:
         """The endpoint failed; an error of its own may be of too much, a broken connection says nothing of that."""
-        self._end("failed", is_too_much=status is not None)
+        self._end("failed", is_too_much=status is not None, why=why, unsent=None if is_sent else self.tokens)
 
     def refused(self) -> None:
         """The endpoint works."""
@@ -125,7 +125,7 @@ class RedisGate(Gate):
         pass_.sent_at = time.monotonic()
 
     async def _admit(self, pass_: _Pass) -> float | None:
-        pause, pass_.is_probe = await self._budget.admit(pass_.id, pass_.tokens)
+        pause, pass_.is_probe = await self._budget.admit(pass_.id, pass_.tokens, pass_.allowance)
         return pause
 
     async def _until(self, step: Step) -> None:

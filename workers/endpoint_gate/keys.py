@@ -3,6 +3,7 @@
 import hashlib
 
 from videval.models.endpoints import Endpoint
+from videval.types import Allowance
 
 __all__ = ["Keys", "run_keys"]
 
@@ -21,6 +22,6 @@ class Keys:
         return [self.leases, self.state, self.minute]
 
 
-def run_keys(run: str) -> list[str]:
+def run_keys(allowance: Allowance) -> list[str]:
     """What a run spent, the leases of what is out, and how much each of these may take."""
-    return [f"videval.run.{run}.{part}" for part in ("spent", "leases", "held")]
+    return [f"videval.run.{allowance.key}.{part}" for part in ("spent", "leases", "held")]

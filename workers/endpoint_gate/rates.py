@@ -5,9 +5,13 @@ from typing import Any
 
 from throttled.asyncio import RateLimiterType, RedisStore, Throttled, per_duration
 
+from workers.endpoint_gate.scripts import GIVE_BACK
+
 __all__ = ["BURST", "Rate", "Store"]
 
 MINUTE = timedelta(minutes=1)
+PREFIX = "throttled:v1:gcra:"
+"""Before the name of a rate, in throttled-py's keys; the value is when all of it is free again."""
 BURST = 20
 """What may come at once is this part of a minute's (or one request, if that is more): so in no minute comes more than
 a minute's and this part."""
@@ -19,10 +23,14 @@ class Store(RedisStore):
     def __init__(self, url: str, timeout: float) -> None:
         super().__init__(url, {"SOCKET_TIMEOUT": timeout, "SOCKET_CONNECT_TIMEOUT": timeout})
 
+    @property
+    def client(self) -> Any:
+        """Redis' own, which throttled-py's protocol of a client does not say."""
+        return self._backend.get_client()
+
     async def close(self) -> None:
         """Let the connections go."""
-        client: Any = self._backend.get_client()  # throttled-py's protocol of a client cannot be closed
-        await client.aclose(close_connection_pool=True)
+        await self.client.aclose(close_connection_pool=True)
 
 
 class Rate:
@@ -45,3 +53,9 @@ class Rate:
             self._throttle = Throttled(using=RateLimiterType.GCRA.value, quota=quota, store=self._store)
         result = await self._throttle.limit(self._name, amount)
         return result.state.retry_after if result.limited else None
+
+    async def give_back(self, amount: int) -> None:
+        """What was taken and not sent."""
+        if self._per_minute is not None:
+            filled = min(amount, self._per_minute) * MINUTE.total_seconds() / self._per_minute
+            await self._store.client.register_script(GIVE_BACK)(keys=[f"{PREFIX}{self._name}"], args=[filled])

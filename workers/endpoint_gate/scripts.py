@@ -3,7 +3,7 @@
 Each says its KEYS and ARGV first. Leases are members of a sorted set, by the time until which they hold.
 """
 
-__all__ = ["ENTER", "HOLD", "LEAVE", "LOOK", "RENEW", "SETTLE"]
+__all__ = ["ENTER", "GIVE_BACK", "HOLD", "LEAVE", "LOOK", "RENEW", "SETTLE"]
 
 _NOW = """
 local t = redis.call('TIME')
@@ -13,12 +13,13 @@ local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 ENTER = (
     _NOW
     + """
--- KEYS: leases, state, this minute   ARGV: id, lease, most at once (0: unknown), start, tokens
+-- KEYS: leases, state, this minute, what is held of its run's (if that may take only so much)
+-- ARGV: id, lease, most at once (0: unknown), start, tokens
 -- says: why it may not be sent ('' if it may), and for how many seconds; of what may, whether it is sent to see (1, 0)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local is_probe = '0'
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'', is_probe} end
 local s = redis.call('HMGET', KEYS[2], 'closed_until', 'paused_until', 'pauses', 'probe', 'at_once')
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {'', s[4] == ARGV[1] and '1' or '0'} end
+local is_probe = '0'
 local closed, paused = tonumber(s[1] or 0), tonumber(s[2] or 0)
 if now < closed then return {'closed', tostring(closed - now)} end
 if tonumber(s[3] or 0) > 0 then
@@ -32,6 +33,8 @@ else
     if redis.call('ZCARD', KEYS[1]) >= math.max(1, math.floor(at_once)) then return {'full', '0.1'} end
 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+local held = KEYS[4] and redis.call('HGET', KEYS[4], ARGV[1])
+if held then redis.call('HSET', KEYS[4], ARGV[1], held .. ' sent') end
 local minute = KEYS[3] .. math.floor(now / 60)
 redis.call('HINCRBY', minute, 'requests', 1)
 redis.call('HINCRBY', minute, 'tokens', ARGV[5])
@@ -43,15 +46,18 @@ return {'', is_probe}
 LEAVE = (
     _NOW
     + """
--- KEYS: leases, state
+-- KEYS: leases, state, this minute
 -- ARGV: id, how (done, throttled, failed, refused, dropped), whether that is a sign of too much (1, 0), seconds it
 --       took, seconds to close for (-1: not said), cost, most at once (0: unknown), start, failures in a row, seconds
---       without an answer, seconds of a look, fewest in a flood, first pause, longest pause, how much slower is slow
+--       without an answer, seconds of a look, fewest in a flood, first pause, longest pause, how much slower is slow,
+--       why it failed, its tokens if it was not sent (-1: it was)
+-- says: 1 if it is counted; it is not again if this is said twice
 local id, how, much, took, after = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]), tonumber(ARGV[5])
 local most, start, row, silent = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local look, flood, first, longest = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local slower, running = tonumber(ARGV[15]), redis.call('ZCARD', KEYS[1])
-redis.call('ZREM', KEYS[1], id)
+local slower, why, unsent = tonumber(ARGV[15]), ARGV[16], tonumber(ARGV[17])
+local running = redis.call('ZCARD', KEYS[1])
+if redis.call('ZREM', KEYS[1], id) == 0 then return 0 end
 local s = {}
 local flat = redis.call('HGETALL', KEYS[2])
 for i = 1, #flat, 2 do s[flat[i]] = flat[i + 1] end
@@ -62,7 +68,14 @@ if is_probe then redis.call('HDEL', KEYS[2], 'probe') end
 redis.call('HINCRBY', KEYS[2], how, 1)
 redis.call('HINCRBYFLOAT', KEYS[2], 'spent', ARGV[6])
 redis.call('EXPIRE', KEYS[2], 604800)
-if how == 'dropped' then return 0 end
+if unsent >= 0 then
+    local minute = KEYS[3] .. math.floor(now / 60)
+    if redis.call('EXISTS', minute) == 1 then
+        redis.call('HINCRBY', minute, 'requests', -1)
+        redis.call('HINCRBY', minute, 'tokens', -unsent)
+    end
+end
+if how == 'dropped' then return 1 end
 
 -- how long an answer takes: the median of the last ones, and its best
 local usual = n('usual', took)
@@ -101,21 +114,22 @@ if how == 'throttled' then
         set('throttles', n('throttles', 0) + 1)
     end
     set('closed_until', math.max(n('closed_until', 0), now + after))
-    return 0
+    return 1
 end
 set('throttles', 0)
 if how ~= 'failed' then
     set('failures', 0); set('pauses', 0); set('heard_at', now)
-    return 0
+    return 1
 end
 if n('failures', 0) == 0 then set('failing_since', now) end
 set('failures', n('failures', 0) + 1)
+set('why', why)
 local since = math.max(n('heard_at', 0), n('failing_since', now))
 if is_probe or (n('pauses', 0) == 0 and n('failures', 0) >= row and now - since >= silent) then
     set('paused_until', now + math.min(longest, first * 2 ^ n('pauses', 0)))
     set('pauses', n('pauses', 0) + 1)
 end
-return 0
+return 1
 """
 )
 
@@ -133,11 +147,13 @@ HOLD = (
     + """
 -- KEYS: spent, leases, held   ARGV: id, lease, tokens, cost, most tokens, most cost ('': any), stored tokens, cost
 -- says: 'over' if it does not fit even when nothing else is out, 'wait' if it may fit later, '' if it is held; and
--- what was spent. A lease that ran out was of a worker that died: what it held counts as spent.
+-- what was spent. A lease that ran out was of a worker that died: what it had sent counts as spent.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
-    local tokens, cost = string.match(redis.call('HGET', KEYS[3], id) or '0 0', '(%S+) (%S+)')
-    redis.call('HINCRBYFLOAT', KEYS[1], 'tokens', tokens)
-    redis.call('HINCRBYFLOAT', KEYS[1], 'cost', cost)
+    local tokens, cost = string.match(redis.call('HGET', KEYS[3], id) or '', '(%S+) (%S+) sent')
+    if tokens then
+        redis.call('HINCRBYFLOAT', KEYS[1], 'tokens', tokens)
+        redis.call('HINCRBYFLOAT', KEYS[1], 'cost', cost)
+    end
     redis.call('ZREM', KEYS[2], id)
     redis.call('HDEL', KEYS[3], id)
 end
@@ -172,6 +188,13 @@ if redis.call('HDEL', KEYS[3], ARGV[1]) == 1 then
     redis.call('HINCRBYFLOAT', KEYS[1], 'tokens', ARGV[2])
     redis.call('HINCRBYFLOAT', KEYS[1], 'cost', ARGV[3])
 end
+return 0
+"""
+
+GIVE_BACK = """
+-- KEYS: a rate of throttled-py   ARGV: seconds that what is given back had filled of it
+local until_then = redis.call('GET', KEYS[1])
+if until_then then redis.call('SET', KEYS[1], until_then - ARGV[1], 'KEEPTTL') end
 return 0
 """
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "Loaded"]
 
 log = logging.getLogger(__name__)
+PARTING = 3.0
+"""Seconds that a process has to say that its requests to an endpoint are over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,12 +96,22 @@ class Keeper:
     def end(self) -> None:
         """End the process at once; comes back when it is gone."""
         self.mailbox.empty("the worker was stopped")
+        self._part()
         with self._lock:
             self._is_ended = True
             if self._child is not None:
                 self._child.end()
         if threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def _part(self) -> None:
+        """Have a process that asks an endpoint tell the fleet's budget what is over, and end by itself."""
+        with self._lock:
+            if self._spec.remote is None or self._child is None or self.loaded is None:
+                return
+            self._child.send({"op": "close"})
+        if threading.current_thread() is not self._thread:
+            self._thread.join(PARTING)
 
     # its thread
 

@@ -1,8 +1,8 @@
 """The engine process: loads one model and serves it until it is killed; the main thread runs the server.
 
-Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget come in; loaded or
-load_failed, then entered, answered, failed, forgotten and waits (a sign of life of one where all that is in hand
-waits) go out.
+Started by `workers.engine`. Messages are JSON objects with an `op`: load (once), ask, forget, and close (of one that
+asks an endpoint) come in; loaded or load_failed, then entered, answered, failed, forgotten and waits (a sign of life of
+one where all that is in hand waits) go out.
 """
 
 import os
@@ -102,7 +102,9 @@ def _listen(server: Server, pipe: _Pipe) -> None:
             message = pipe.hear()
         except (EOFError, OSError):
             end_session()
-        if message["op"] == "forget":
+        if message["op"] == "close" and isinstance(server, Gated):
+            server.close()
+        elif message["op"] == "forget":
             pipe.say("forgotten", ids=[id_ for id_ in message["ids"] if server.forget(id_)])
         else:
             _ask(server, message, _Asker(id=message["id"], pipe=pipe))

@@ -38,9 +38,20 @@ def shift_sqlite_clock() -> None:
 
 
 def break_decoder() -> None:
-    """Videos whose name says what they do to a decoder."""
+    """Videos whose name says what they do to a decoder, whoever reads, or to decord only."""
     from videval.video.cache import FrameCache
+    from videval.video.decord_reader import DecordReader
 
+    read = DecordReader.read
+
+    def faulty_read(self, numbers):
+        if self.footage.path.name == "decord_crashes.mp4":
+            ctypes.string_at(0)
+        if self.footage.path.name == "decord_hangs.mp4":
+            threading.Event().wait()
+        return read(self, numbers)
+
+    DecordReader.read = faulty_read
     decode = FrameCache.__init__.__kwdefaults__["decoder"]
 
     def faulty(path, *args, **kw):

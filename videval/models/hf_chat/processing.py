@@ -4,7 +4,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,6 +18,7 @@ from transformers.video_utils import VideoMetadata
 from videval.errors import ContextExceeded, ModelFailure, VideoFailure
 from videval.models import hf
 from videval.models.batches import ChatInputs, split_behind
+from videval.models.beginnings import Beginnings
 from videval.models.families import Family
 from videval.models.hf_chat.fitted import check_fitted
 from videval.models.hf_chat.messages import Chat, Visual, visuals
@@ -26,11 +26,12 @@ from videval.models.hf_chat.remembered import Remembered
 from videval.models.hf_chat.seen import read_back, visual_tokens
 from videval.models.hf_chat.thinking import check_unswitched, is_opened, switches
 from videval.models.hf_chat.ways import asked_way, seen_way
+from videval.models.rendering import rendered
 from videval.models.sizes import size_told, soft_tokens_told
 from videval.types import Clip, GenerationSettings, Pixels, Prompt, Seen
 from videval.video.clips import load_frames
 
-__all__ = ["Processing", "Worded", "metadata", "picture", "rendered"]
+__all__ = ["Processing", "Worded", "metadata", "picture"]
 
 KINDS = ("video", "image")
 OFFSETS = "text_replacement_offsets"
@@ -57,6 +58,7 @@ class Processing:
         self._chat = Chat(processor, hf.neutraliser(_special(processor, family)))
         self._shapes, self._asked = seen_way(family), asked_way(family)
         self._visual_ids = processor.tokenizer.convert_tokens_to_ids(visual_tokens(processor, family))
+        self._beginnings = Beginnings(processor.tokenizer, self._visual_ids)
         self._lock = Lock()
         for kind in KINDS:
             if getattr(processor, f"{kind}_processor", None) is not None:
@@ -67,20 +69,15 @@ class Processing:
         with self.one_at_a_time():
             worded = self.worded(prompt, settings)
             known = {kind: _identity(kind, worded.shown, prompt, worded.told[f"{kind}s_kwargs"]) for kind in KINDS}
-            made = self._made(worded, prompt, known)
-            tensors = {n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS}
-            self.check_length(made["input_ids"].shape[1], settings)
-            return ChatInputs(
-                tensors=tensors,
-                settings=settings,
-                seen=self.seen(made, prompt, worded),
-                rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
-                opened=worded.opened,
-                joined_last=self._family.joined_last,
-                places=self._family.places,
-                shown=tuple(known.values()),
-                split=split_behind(tensors, self._visual_ids),
-            )
+            what = tuple(known.values()), prompt.clips, worded.starts
+            inputs = self._beginnings.gone_on(what, worded.text, settings, opened=worded.opened)
+            if inputs is None:
+                made = self._made(worded, prompt, known)
+                inputs = self._inputs(made, prompt, worded, settings, tuple(known.values()))
+                if not self._family.unshared:
+                    self._beginnings.learn(what, worded.text, inputs, made[OFFSETS][0] if worded.shown else ())
+            self.check_length(inputs.tokens, settings)
+            return inputs
 
     @contextmanager
     def one_at_a_time(self) -> Iterator[None]:
@@ -128,6 +125,23 @@ class Processing:
             text=[worded.text], **given, **worded.told, **more, return_tensors="pt"
         )
         return made
+
+    def _inputs(
+        self, made: Mapping[str, Any], prompt: Prompt, worded: Worded, settings: GenerationSettings, shown: Hashable
+    ) -> ChatInputs:
+        """What a processor made, as the model gets it, and what is said of it."""
+        tensors = {n: value for n, value in made.items() if isinstance(value, torch.Tensor) and n != OFFSETS}
+        return ChatInputs(
+            tensors=tensors,
+            settings=settings,
+            seen=self.seen(made, prompt, worded),
+            rendered=rendered(self._processor.tokenizer, made["input_ids"][0].tolist()),
+            opened=worded.opened,
+            joined_last=self._family.joined_last,
+            places=self._family.places,
+            shown=shown,
+            split=split_behind(tensors, self._visual_ids),
+        )
 
     def _telling(self, prompt: Prompt, shown: Sequence[Visual]) -> dict[str, Any]:
         """What the processor is told of videos and of images."""
@@ -180,25 +194,6 @@ class Processing:
         short = next((clip.num_frames for clip in clips if clip.num_frames < least), None)
         if short is not None:
             raise ModelFailure(f"a clip of {short} frame(s), and this model takes {least} or more")
-
-
-def rendered(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The prompt as text, special tokens and all; one that is repeated is written once, with how often."""
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    pieces: list[str] = []
-    words: list[int] = []
-    for token, run in groupby(ids):
-        count = sum(1 for _ in run)
-        if count > 1 and token in special:
-            pieces += [_decoded(tokenizer, words), f"{_decoded(tokenizer, [token])}×{count}"]
-            words = []
-        else:
-            words += [token] * count
-    return "".join([*pieces, _decoded(tokenizer, words)])
-
-
-def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
-    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""
 
 
 def _identity(kind: str, shown: Sequence[Visual], prompt: Prompt, told: Mapping[str, Any]) -> Hashable:

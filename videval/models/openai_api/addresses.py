@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, Timeout
 from videval.errors import ApiFailure, ModelUnavailable
 from videval.models.endpoints import OPENAI, Endpoint, key_of
 from videval.models.openai_api.body import Body, Sending
-from videval.models.openai_api.failures import Asked, connection_failure, status_failure
+from videval.models.openai_api.failures import CHAT, MODELS, Asked, connection_failure, status_failure
 from videval.paths import expanded
 
 __all__ = ["Address", "Addresses", "addresses_of"]
@@ -57,7 +57,7 @@ class Address:
     async def models(self) -> tuple[str, str]:
         """Its list of models, with its content type. Raises as `post` does."""
         list_them = self._client.get(
-            "/models",
+            MODELS,
             cast_to=object,
             options={"timeout": self._timeout},
             stream=True,
@@ -95,17 +95,20 @@ class Address:
             return await self._read(await asked)
         except openai.APIStatusError as error:
             response = error.response
-            failure = status_failure(response.status_code, response.content, response.headers, self._asked)
+            call = CHAT if sending else MODELS
+            failure = status_failure(response.status_code, response.content, response.headers, self._asked, call=call)
         except (openai.APIConnectionError, httpx2.HTTPError, OSError) as error:
             cut_off = sending.body.size if sending and not sending.is_whole else None
             failure = connection_failure(error, self._asked, sent=cut_off)
+            if isinstance(failure, ApiFailure):
+                failure.is_sent = sending is None or sending.is_begun
         raise failure
 
     async def _sent(self, sending: Sending) -> AsyncStream[object]:
         """The response, its body not read: it is no stream of events, but may be of any size."""
         headers = {"Content-Type": "application/json", "Content-Length": str(sending.body.size)}
         return await self._client.post(
-            "/chat/completions",
+            CHAT,
             cast_to=object,
             content=sending,
             options={"headers": headers, "timeout": self._timeout},

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from videval.errors import ApiFailure, VidevalError
-from videval.models.endpoint_file import Endpoint
+from videval.models.endpoint_file import PIXELS_PER_TOKEN, Endpoint
 from videval.models.openai_api.addresses import Address, Addresses
 from videval.models.openai_api.answers import read_answer
 from videval.models.openai_api.body import Body
@@ -17,8 +17,6 @@ __all__ = ["Answered", "Asking", "Estimate"]
 
 CHARACTERS_PER_TOKEN = 3
 """Of English text a tokenizer makes fewer tokens than a third of its characters."""
-PIXELS_PER_TOKEN = 28 * 28
-"""A patch of 14 pixels, two by two merged, is a token of Qwen2.5-VL (its processor's patch_size and merge_size)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +103,7 @@ class Asking:
 
     def _failed(self, address: Address, permit: Permit, error: VidevalError) -> None:
         if isinstance(error, ApiFailure) and not error.permanent:
-            permit.failed(error.status)
+            permit.failed(error.status, why=str(error), is_sent=error.is_sent)
             address.broke()
         else:
             permit.refused()

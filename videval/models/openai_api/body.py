@@ -38,12 +38,13 @@ class Body:
 
 
 class Sending:
-    """A body on its way: its pieces as an HTTP library takes them, and whether it took them all."""
+    """A body on its way: its pieces as an HTTP library takes them, and whether it took one, and all."""
 
     def __init__(self, body: Body) -> None:
-        self.body, self.is_whole = body, False
+        self.body, self.is_begun, self.is_whole = body, False, False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.is_begun = True
         for piece in self.body.pieces:
             yield piece
         self.is_whole = True

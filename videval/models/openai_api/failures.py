@@ -6,7 +6,7 @@ A key never stands in what is said: a server may send it back.
 import json
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +15,9 @@ from typing import Any
 from videval.errors import ApiFailure, ApiRefused, ContextExceeded, RunHalted, VidevalError
 
 __all__ = [
+    "ANEW",
+    "CHAT",
+    "MODELS",
     "RESTART",
     "Asked",
     "Filtered",
@@ -29,8 +32,12 @@ SHOWN = 200
 """Characters of what a server sent that are told."""
 SHORTEST_KEY = 8
 RESUME = "videval resume RUN"
+ANEW = "then enqueue again, as a new run; this one: videval cancel RUN"
+CHAT, MODELS = "/chat/completions", "/models"
+"""Calls of the API."""
 RESTART = "where workers stay up, start them again"
 """A worker reads keys once, when it first asks."""
+LATE = "no connection within its time"
 LARGE = 500_000
 """Bytes of a body that may be why a server hangs up before it has it."""
 LONGEST_ERROR = 2**16
@@ -111,15 +118,17 @@ def excerpt(text: str) -> str:
 
 
 def status_failure(
-    status: int, body: bytes, headers: Mapping[str, str], asked: Asked
+    status: int, body: bytes, headers: Mapping[str, str], asked: Asked, *, call: str = CHAT
 ) -> VidevalError | Throttled | Filtered:
-    """What a status that is not 2xx means."""
+    """What a status that is not 2xx means; `call`: of the API, below its base."""
     about = _told(body, asked)
     said, where = excerpt(about.message) or "nothing", f"{asked.endpoint} ({asked.url})"
     if status == 429 and not about.has(_SPENT):
         return Throttled(retry_after(headers))
     if status in HELD_BACK and about.has(_FILTER):
         return Filtered(said)
+    if status in (404, 405):
+        return _absent(status, about, said, where, asked, call)
     failure: VidevalError | None = _halted(status, about, said, where, asked)
     failure = failure or _passing(status, said, where) or _refused(status, about, said, where)
     if isinstance(failure, ApiFailure):
@@ -154,19 +163,17 @@ def _halted(status: int, about: "_Told", said: str, where: str, asked: Asked) ->
         )
     if status == 402 or (status == 429 and about.has(_SPENT)):
         return RunHalted(f"{where} wants to be paid ({status}): {said}", hint=f"pay, then {RESUME}")
-    if status in (404, 405):
-        return _absent(status, about, said, where, asked)
     right = next((mend for words, mend in _SETTINGS.items() if about.has(words)), "")
     return RunHalted(f"{where}: {said}", hint=right) if right and status in (400, 422) else None
 
 
-def _absent(status: int, about: "_Told", said: str, where: str, asked: Asked) -> RunHalted:
-    """A model that the server does not have, or an address where no API is."""
-    if about.has(_MODEL):
-        right = "model in the endpoint's entry as the server calls it, then enqueue again"
+def _absent(status: int, about: "_Told", said: str, where: str, asked: Asked, call: str) -> RunHalted:
+    """A model that the server does not have, or an address where no API is. With another model it is another run."""
+    if about.has(_MODEL) and call == CHAT:
+        right = f'model = "as the server calls it" in {asked.entry}, {ANEW}'
         return RunHalted(f"{where} has no model {asked.model}: {said}", hint=right)
     right = "base_url up to /v1" if "/v1" in asked.url else f'base_url = "{asked.url}/v1"'
-    return RunHalted(f"{asked.url}/chat/completions is not there ({status}): {said}", hint=right)
+    return RunHalted(f"{asked.url}{call} is not there ({status}): {said}", hint=right)
 
 
 def connection_failure(error: BaseException, asked: Asked, *, sent: int | None = None) -> VidevalError:
@@ -175,20 +182,31 @@ def connection_failure(error: BaseException, asked: Asked, *, sent: int | None =
     `sent`: the bytes of a body that it did not take as a whole.
     """
     causes = list(_causes(error))
-    words = dict.fromkeys(text for text in (str(cause) for cause in causes[-2:]) if text)
-    said = asked.safe(": ".join(words) or type(error).__name__)
+    said = asked.safe(_plainly(causes) or type(error).__name__)
     where = f"{asked.endpoint} ({asked.url})"
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if tls is not None and asked.is_only and (halted := _misconfigured(tls, said, where, asked)):
         return halted
     is_reset = any(isinstance(cause, BrokenPipeError | ConnectionResetError) for cause in causes)
     hung_up = is_reset or "disconnected" in said.lower()
-    plain = asked.url.startswith("http:") and hung_up
-    right = "does it speak https?" if plain else "does it run, and can it be reached from here?"
+    right = "does it run, and can it be reached from here?"
+    if asked.url.startswith("http:") and hung_up:
+        right = "does it speak https?"
+    elif tls is not None and said == LATE:
+        right = f'does it speak plain http? base_url = "{asked.url.replace("https:", "http:", 1)}"'
     if sent is not None and sent >= LARGE and is_reset:
         said += f" while a body of {sent / 1e6:.1f} MB was sent"
         right = f"does it take bodies of that size? max_body_mb in {asked.entry} says it at enqueue"
     return ApiFailure(f"{where} cannot be asked: {said}", hint=right)
+
+
+def _plainly(causes: Sequence[BaseException]) -> str:
+    """What went wrong, without what libraries say of themselves."""
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "connection refused"
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return LATE
+    return ": ".join(dict.fromkeys(text for text in (str(cause) for cause in causes[-2:]) if text))
 
 
 def _misconfigured(tls: ssl.SSLError, said: str, where: str, asked: Asked) -> RunHalted | None:

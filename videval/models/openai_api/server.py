@@ -90,10 +90,12 @@ class ApiServer:
             asyncio.set_event_loop(None)
 
     async def _end(self) -> None:
+        self._waiting.clear()
         tasks = [running.task for running in self._running.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.gate.close()
         await self._addresses.close()
         self._encoder.close()
         await self._loop.shutdown_asyncgens()

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from videval.models.hf_chat.messages import Visual
-from videval.models.hf_chat.processing import Processing, Worded, metadata, picture, rendered
+from videval.models.hf_chat.processing import Processing, Worded, metadata, picture
+from videval.models.rendering import rendered
 from videval.models.vllm_engine.identity import clip_identity, image_identity
 from videval.models.vllm_engine.sampling import sampling
 from videval.types import GenerationSettings, Prompt, Seen

@@ -7,7 +7,7 @@ be, and `choice` puts them together.
 
 from videval.video.sampling.choice import FrameChoice, choose_frames, frame_indices
 from videval.video.sampling.policies import POLICY, Policy, explicit
-from videval.video.sampling.rules import check_sampling, pixels_for, pixels_of_any, rule_for, seconds_shown
+from videval.video.sampling.rules import check_sampling, fitting, pixels_for, pixels_of_any, rule_for, seconds_shown
 from videval.video.sampling.spans import Clock, Span, Stretch
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check_sampling",
     "choose_frames",
     "explicit",
+    "fitting",
     "frame_indices",
     "pixels_for",
     "pixels_of_any",
