@@ -179,7 +179,8 @@ def _score(benchmark: Benchmark, sample: Sample, prediction: Prediction, said: S
         return Score(verdict=Verdict.TRUNCATED, value=None, scorer=_full_name(scorer))
     if prediction.state != PredictionState.ANSWERED or prediction.text is None:
         return None
-    return replace(scorer.score(sample, prediction.text), scorer=_full_name(scorer))
+    found = scorer.score(sample, prediction.text)
+    return Score(verdict=found.verdict, value=found.value, read=found.read, scorer=_full_name(scorer))
 
 
 def newer_than(benchmark: Benchmark, stored: str) -> str:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from videval.asking import asking, is_pack
 from videval.benchmarks.catalog import find_benchmark
-from videval.db import again, results, scores
+from videval.db import again, results, runs, scores, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.packs import pack_statistics
-from videval.report import fold
+from videval.report.spans import spans
+from videval.report.sums import fold
 
 __all__ = ["Merged", "merge"]
 
 CHUNK = 500
-"""Responses that are read, scored and stored together; workers can write between two chunks."""
+"""Requests that are read, scored and stored together; workers can write between two chunks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +41,12 @@ def merge(
     counts: Counter[str] = Counter()
     statistics: Counter[str] = Counter()
     with database.read() as connection:
-        ids = results.answered_ids(connection, run.run_id)
-    for start in range(0, len(ids), CHUNK):
+        bounds, total = timings.request_span(connection, run.run_id), runs.counts(connection, run.run_id).done
+    for low, high in spans(*bounds, CHUNK) if bounds else ():
         with database.read() as connection:
-            found = results.answered(connection, ids[start : start + CHUNK])
+            found, known = again.answered_in(connection, run.run_id, low, high)
         readings = [(answer, asking(answer.key, bench).read(answer.samples, answer.said)) for answer in found]
-        with database.read() as connection:
-            changed = again.news(connection, run.run_id, readings)
+        changed = again.news(readings, known)
         if changed:
             database.write(results.store_readings, run.run_id, changed)
         counts.update(
@@ -56,7 +56,7 @@ def merge(
         )
         packs = [(a.said.text, [s.id for s in a.samples]) for a in found if is_pack(a.key)]
         statistics.update(pack_statistics(packs) if packs else {})
-        on_progress(min(start + CHUNK, len(ids)), len(ids))
+        on_progress(counts["responses"], max(total, counts["responses"]))
     _add_up(database, run)
     return Merged(
         responses=counts["responses"],

@@ -15,8 +15,9 @@ from videval.db.records import RunInfo
 from videval.db.runs import NewRun
 from videval.db.session import Connection, Database
 from videval.db.usage import set_limits
-from videval.errors import DataMissing, UnknownName, UsageError
+from videval.errors import DataMissing, UsageError
 from videval.expected import Expectation
+from videval.found import find
 from videval.order import Order
 from videval.plans import Plans, plans
 from videval.types import RunState
@@ -225,17 +226,6 @@ def _activate(connection: Connection, run_id: int) -> int:
     if run.state != RunState.ACTIVE:
         rows.set_state(connection, run_id, RunState.ACTIVE)
     return reopened
-
-
-def find(database: Database, name: str) -> RunInfo:
-    """The run called `name`, or the only one whose name starts so. UnknownName, or UsageError if several do."""
-    found = _read(database, rows.find_run, name)
-    if not found:
-        raise UnknownName("run", name, [r.name for r in _read(database, rows.list_runs)])
-    if len(found) > 1:
-        names = "\n".join(f"  {r.name}" for r in found[:10])
-        raise UsageError(f"{len(found)} runs start with {name!r}:\n{names}", hint="give more of the name")
-    return found[0]
 
 
 def of_key(database: Database, key: str) -> RunInfo | None:

@@ -10,7 +10,7 @@ from tests.questions import answer, make_run, order, request_ids, samples, take
 from videval import changes
 from videval import merge as merge_module
 from videval.changes import retry
-from videval.db import results, runs
+from videval.db import again, results, runs, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database, open_database
 from videval.db.tables import PredictionRow, RequestRow, ResponseRow, SampleScoreRow, ScoreSumRow
@@ -95,8 +95,14 @@ def test_sums_that_are_not_what_the_rows_come_to_are_made_anew(database, run):
 def test_never_more_than_a_chunk_is_in_hand_and_progress_is_told(database, run, monkeypatch, chunk, heard):
     monkeypatch.setattr(merge_module, "CHUNK", chunk)
     sizes, told = [], []
-    real = results.answered
-    monkeypatch.setattr(results, "answered", lambda c, ids: sizes.append(len(ids)) or real(c, ids))
+    real = again.answered_in
+
+    def counted(connection, run_id: int, low: int, high: int):
+        found, known = real(connection, run_id, low, high)
+        sizes.append(len(found))
+        return found, known
+
+    monkeypatch.setattr(again, "answered_in", counted)
     merged = merge(database, run, on_progress=lambda done, total: told.append((done, total)))
     assert merged.responses == 10 and max(sizes) <= chunk
     assert told == [(n, 10) for n in heard]
@@ -124,14 +130,14 @@ def test_a_run_without_answers_is_merged_too(database, tmp_path):
 
 
 def test_what_was_reopened_meanwhile_is_left_to_its_next_answer(database, run, monkeypatch):
-    real = results.answered_ids
+    real = timings.request_span
 
-    def reopen_one(connection, run_id: int) -> list[int]:
-        ids = real(connection, run_id)
-        database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == ids[0]).values(status="queued")))
-        return ids
+    def reopen_one(connection, run_id: int) -> tuple[int, int] | None:
+        bounds = real(connection, run_id)
+        database.write(lambda c: c.execute(update(RequestRow).where(RequestRow.id == 1).values(status="queued")))
+        return bounds
 
-    monkeypatch.setattr(results, "answered_ids", reopen_one)
+    monkeypatch.setattr(timings, "request_span", reopen_one)
     assert merge(database, run).responses == 9
 
 

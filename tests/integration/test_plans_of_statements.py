@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.questions import identity, key_of, make_run, request_ids, samples
-from videval.db import queue, requests, scores, timings
+from videval.db import again, queue, requests, scores, timings
 from videval.db.session import Connection, Database
 from videval.types import Score, Verdict
 
@@ -97,3 +97,11 @@ def read_whole(plan: str) -> Iterator[str]:
 def test_no_claim_goes_through_all_that_waits(database: Database, run_id: int) -> None:
     plan = explained(database, lambda c: TAKING(c, 1, WORKER), writes=True)
     assert "SEARCH requests USING INDEX ix_requests_status_lease_expires_at" not in plan, plan  # SQLite's way
+
+
+def test_a_merge_reads_each_answer_once_and_not_all_that_are_done_for_each_piece(
+    database: Database, run_id: int
+) -> None:
+    plan = explained(database, lambda c: again.answered_in(c, run_id, 1, 20), writes=False)
+    assert "ix_requests_status" not in plan and "ix_requests_run_id_status" not in plan, plan
+    assert "SCAN" not in plan and "Seq Scan" not in plan, plan

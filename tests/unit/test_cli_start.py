@@ -1,14 +1,18 @@
 """A command starts fast: nothing heavy is imported before it is known what is to be done."""
 
+import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from videval import report
 from videval.cli import complete
 from videval.cli.commands import COMMANDS, Command
 from videval.db.names import run_names
@@ -26,6 +30,17 @@ HEAVY = (
     "torch",
     "transformers",
 )
+OURS = (
+    "videval.benchmarks",
+    "videval.metrics",
+    "videval.models.catalog",
+    "videval.order",
+    "videval.scorers",
+    "videval.video",
+)
+"""What of videval itself takes long to import."""
+SCORED = {"numpy", "videval.benchmarks", "videval.metrics", "videval.scorers", "videval.video"}
+"""What a score takes: the benchmark's metrics, and intervals."""
 ALL = [c for group in COMMANDS.values() for c in group]
 
 LOOK = """
@@ -40,9 +55,9 @@ print(json.dumps([name for name in {heavy} if name in sys.modules]))
 """
 
 
-def imported(calls: list[list[str]]) -> list[str]:
-    """What heavy packages a new process holds after these calls."""
-    code = LOOK.format(calls=calls, heavy=HEAVY)
+def imported(calls: list[list[str]], heavy: Sequence[str] = HEAVY) -> list[str]:
+    """Which of these packages a new process holds after these calls."""
+    code = LOOK.format(calls=calls, heavy=heavy)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     found: list[str] = json.loads(done.stdout)
     return found
@@ -59,6 +74,37 @@ def test_a_usage_error_imports_nothing_heavy() -> None:
 
 def test_an_import_that_is_heavy_is_noticed(seeded: Path) -> None:
     assert "sqlalchemy" in imported([["list", "runs"]])
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ("stats short", set()),
+        ("errors short", set()),
+        ("card short", {"numpy", "videval.video"}),
+        ("status", SCORED),
+        ("list runs", SCORED),
+        ("score short", SCORED),
+    ],
+)
+def test_a_command_that_looks_imports_what_it_shows_and_not_what_answers(
+    seeded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, needed: set[str]
+) -> None:
+    shutil.copytree(seeded, tmp_path / "home")
+    monkeypatch.setenv("VIDEVAL_HOME", str(tmp_path / "home"))
+    found = set(imported([words.split()], (*HEAVY, *OURS)))
+    assert "sqlalchemy" in found and found <= {"sqlalchemy", *needed}
+
+
+def test_the_report_offers_what_its_types_say() -> None:
+    stub = ast.parse((Path(report.__file__).with_suffix(".pyi")).read_text())
+    said = {
+        alias.name: str(node.module) for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert sorted(said) == report.__all__
+    assert all(getattr(report, name) is getattr(import_module(module), name) for name, module in said.items())
+    with pytest.raises(AttributeError, match="no attribute 'scores_of'"):
+        _ = report.scores_of  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda c: c.name)

@@ -17,9 +17,10 @@ from videval.db.stats import FailureGroup
 from videval.errors import UsageError
 from videval.export.run import run_table
 from videval.metrics import AllOfGroup, Detection, GroupMean, Mean, ShareAbove
-from videval.report.index import natural, spans
+from videval.report.index import natural
 from videval.report.page import run_page
 from videval.report.scores import converging
+from videval.report.spans import spans
 from videval.report.status import eta, seconds_per_request
 from videval.report.svg import bars, dots
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Call, caller
+from tests.seeding import LAB_ENTRY
 from tests.trees import clip
-from tests.unit.test_endpoint_health import ENTRY
 from tests.unit.test_model_findings import CONFIG
 from tests.unit.test_troubles import weights
 
@@ -19,7 +19,7 @@ from tests.unit.test_troubles import weights
 def videval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """The command line, an endpoint `lab` that needs LAB_KEY, and a table of one question."""
     monkeypatch.delenv("LAB_KEY", raising=False)
-    (tmp_path / "endpoints.toml").write_text(f'{ENTRY}key_env = "LAB_KEY"\n')
+    (tmp_path / "endpoints.toml").write_text(f'{LAB_ENTRY}key_env = "LAB_KEY"\n')
     (tmp_path / "clip.mp4").write_bytes(clip())
     (tmp_path / "q.tsv").write_text("index\tvideo\tquestion\tanswer\n0\tclip.mp4\tWhat?\tA\n")
     return caller(tmp_path, monkeypatch, capsys)

@@ -11,7 +11,7 @@ from tools.golden.data import Differs, Loaded, loaded
 from tools.golden.runs import finished_run
 from videval.asking import rule_scorer
 from videval.benchmarks.base import Benchmark
-from videval.report.details import vlmevalkit_rating
+from videval.report.rating import vlmevalkit_rating
 from videval.report.scores import ScoreReport, score_report
 from videval.scorers.vlmevalkit import RULES, Rule
 

@@ -63,7 +63,7 @@ def compare_command(
     flipped; what differs in the run cards. Exit code: 0 A is better or equal, 1 worse, 4 cannot tell (the rule:
     docs/suites.md).
     """
-    from videval.runs import find
+    from videval.found import find
     from videval.suites.pairs import compared
 
     with opened() as database:

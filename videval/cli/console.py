@@ -125,7 +125,7 @@ def opened(settings: "Settings | None" = None, *, create: bool = True) -> Iterat
 @contextmanager
 def opened_run(name: str, settings: "Settings | None" = None) -> Iterator[tuple["Database", "RunInfo"]]:
     """The database, and the run of this name or this beginning of a name."""
-    from videval.runs import find
+    from videval.found import find
 
     with opened(settings) as database:
         yield database, find(database, name)

@@ -70,7 +70,7 @@ def gate_command(
 
 def _baselines(settings: "Settings", database: "Database", name: str) -> "Sequence[RunInfo]":
     """The run of this name, or the runs of a suite that were asked."""
-    from videval.runs import find
+    from videval.found import find
     from videval.suites.files import names_a_suite, read_suite
     from videval.suites.orders import found_runs
 

@@ -41,8 +41,8 @@ def status_command(
 
 
 def _chosen(database: "Database", run: str | None) -> list["RunStatus"]:
+    from videval.found import find
     from videval.report import run_status, run_statuses
-    from videval.runs import find
 
     return [run_status(database, find(database, run))] if run else run_statuses(database)
 

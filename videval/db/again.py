@@ -1,52 +1,63 @@
-"""Which readings of answers say something else than what is stored of them."""
+"""The stored answers of a run with what was read in them, and which new readings say something else."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, bindparam
 
-from videval.db.results import Answered
+from videval.db.results import ANSWERS, Answered, answers_of
 from videval.db.scores import DROPPED, RULE
-from videval.db.tables import PredictionRow, SampleScoreRow
+from videval.db.tables import PredictionRow, RequestSampleRow, SampleScoreRow
+from videval.db.timings import in_span
 from videval.types import Reading
 
-__all__ = ["news"]
+__all__ = ["Known", "answered_in", "news"]
 
 Read = tuple[Answered, Reading]
+Known = Mapping[int, tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]]
+"""Of samples by their row ids: the prediction as (request, state, text, how), the score as (scorer, verdict, value,
+read); None where there is none."""
+
+_PREDICTED = (PredictionRow.request_id.label("said_by"), PredictionRow.state, PredictionRow.text, PredictionRow.how)
+_SCORED = (SampleScoreRow.scorer, SampleScoreRow.verdict, SampleScoreRow.value, SampleScoreRow.read)
+_RUN = bindparam("of_run", type_=Integer)
+_AGAIN = (
+    ANSWERS.outerjoin(
+        PredictionRow, (PredictionRow.run_id == _RUN) & (PredictionRow.sample_id == RequestSampleRow.sample_id)
+    )
+    .outerjoin(
+        SampleScoreRow,
+        (SampleScoreRow.run_id == _RUN)
+        & (SampleScoreRow.sample_id == RequestSampleRow.sample_id)
+        & (SampleScoreRow.judge == RULE)
+        & (SampleScoreRow.verdict != DROPPED),
+    )
+    .add_columns(*_PREDICTED, *_SCORED)
+)
 
 
-def news(connection: Connection, run_id: int, readings: Sequence[Read]) -> list[Read]:
+def answered_in(connection: Connection, run_id: int, low: int, high: int) -> tuple[list[Answered], Known]:
+    """The answers of a run to requests with ids low..high, in their order, and what is stored of their samples."""
+    rows = connection.execute(_AGAIN.where(in_span(run_id, low, high)), {"of_run": run_id}).all()
+    known = {row.id: (row[-8:-4] if row.said_by else None, row[-4:] if row.verdict else None) for row in rows}
+    return answers_of(rows), known
+
+
+def news(readings: Sequence[Read], known: Known) -> list[Read]:
     """The readings that `store_readings` would change something with, in their order.
 
     Where several are of one sample all of them are: the last one counts.
     """
-    row_ids = [stored.row_id for of, _ in readings for stored in of.stored]
-    read_once = {row_id for row_id, times in Counter(row_ids).items() if times == 1}
-    predicted, scored = _predicted(connection, run_id, row_ids), _scored(connection, run_id, row_ids)
+    times = Counter(stored.row_id for of, _ in readings for stored in of.stored)
 
     def is_stored(of: Answered, reading: Reading) -> bool:
         predictions = {p.sample_id: (of.request_id, p.state, p.text, p.how) for p in reading.predictions}
         scores = {name: (s.scorer, s.verdict, s.value, s.read) for name, s in reading.scores.items()}
         return all(
-            stored.row_id in read_once
-            and predicted.get(stored.row_id) == predictions.get(stored.sample.id)
-            and scored.get(stored.row_id) == scores.get(stored.sample.id)
+            times[stored.row_id] == 1
+            and known[stored.row_id] == (predictions.get(stored.sample.id), scores.get(stored.sample.id))
             for stored in of.stored
         )
 
     return [(of, reading) for of, reading in readings if not is_stored(of, reading)]
-
-
-def _predicted(connection: Connection, run_id: int, row_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
-    said = (PredictionRow.request_id, PredictionRow.state, PredictionRow.text, PredictionRow.how)
-    query = select(PredictionRow.sample_id, *said).where(PredictionRow.run_id == run_id)
-    rows = connection.execute(query.where(PredictionRow.sample_id.in_(row_ids)))
-    return {row_id: tuple(row) for row_id, *row in rows}
-
-
-def _scored(connection: Connection, run_id: int, row_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
-    said = (SampleScoreRow.scorer, SampleScoreRow.verdict, SampleScoreRow.value, SampleScoreRow.read)
-    query = select(SampleScoreRow.sample_id, *said).where(SampleScoreRow.run_id == run_id, SampleScoreRow.judge == RULE)
-    rows = connection.execute(query.where(SampleScoreRow.sample_id.in_(row_ids), SampleScoreRow.verdict != DROPPED))
-    return {row_id: tuple(row) for row_id, *row in rows}

@@ -7,9 +7,8 @@ migration, and whoever comes first makes it.
 import secrets
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from videval.db.session import Database
+from videval.db.session import Database, dialect_insert
 from videval.db.tables import ChoreRow
 
 __all__ = ["database_id", "known_id"]
@@ -34,7 +33,7 @@ def database_id(database: Database) -> str:
 
 def _made(connection: Connection) -> str:
     """Of several who make it at once the first one wins."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     number = float(secrets.randbits(BITS))
-    connection.execute(dialect.insert(ChoreRow).values(name=NAME, done_at=number).on_conflict_do_nothing())
+    insert = dialect_insert(connection.dialect.name, ChoreRow)
+    connection.execute(insert.values(name=NAME, done_at=number).on_conflict_do_nothing())
     return known_id(connection) or ""

@@ -213,8 +213,15 @@ def sample_of(row: Any) -> Sample:
         candidates=tuple(row.candidates),
         start=row.start,
         end=row.end,
-        clips=tuple(restored(ClipRef, ref) for ref in row.beside.get("clips", ())),
-        images=tuple(row.beside.get("images", ())),
-        sounds=tuple(restored(Sound, sound) for sound in row.beside.get("sounds", ())),
         row=row.row,
+        **(_beside(row.beside) if row.beside else {}),
     )
+
+
+def _beside(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown and heard beside one video."""
+    return {
+        "clips": tuple(restored(ClipRef, ref) for ref in stored.get("clips", ())),
+        "images": tuple(stored.get("images", ())),
+        "sounds": tuple(restored(Sound, sound) for sound in stored.get("sounds", ())),
+    }

@@ -40,10 +40,12 @@ from videval.types import (
 )
 
 __all__ = [
+    "ANSWERS",
     "Answered",
     "SampleResult",
     "answered",
     "answered_ids",
+    "answers_of",
     "complete",
     "failures",
     "iter_results",
@@ -65,6 +67,23 @@ STORED = (
     .where(ResponseRow.request_id == bindparam("request"), ResponseRow.attempt == bindparam("of_attempt"))
     .where(RequestRow.status == RequestStatus.DONE)
 )
+
+ANSWERS = (
+    select(
+        RequestRow.id.label("request_id"),
+        RequestRow.key.label("request_key"),
+        ResponseRow.text,
+        CUT_THINKING.label("cut_thinking"),
+        ResponseRow.refused,
+        *SampleRow.__table__.c,
+    )
+    .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
+    .join(RequestSampleRow, RequestSampleRow.request_id == RequestRow.id)
+    .join(SampleRow, SampleRow.id == RequestSampleRow.sample_id)
+    .where(RequestRow.status + "" == RequestStatus.DONE)  # by id, whatever an index on status promises
+    .order_by(RequestRow.id, RequestSampleRow.position)
+)
+"""A row for each sample of each request that is answered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,28 +274,18 @@ def answered_ids(connection: Connection, run_id: int) -> list[int]:
 
 def answered(connection: Connection, request_ids: Sequence[int]) -> list[Answered]:
     """The stored responses to these requests with their samples, in the order of the ids."""
-    rows = connection.execute(
-        select(
-            RequestRow.id.label("request_id"),
-            RequestRow.key.label("request_key"),
-            ResponseRow.text,
-            CUT_THINKING.label("cut_thinking"),
-            ResponseRow.refused,
-            *SampleRow.__table__.c,
-        )
-        .join(ResponseRow, ResponseRow.request_id == RequestRow.id)
-        .join(RequestSampleRow, RequestSampleRow.request_id == RequestRow.id)
-        .join(SampleRow, SampleRow.id == RequestSampleRow.sample_id)
-        .where(RequestRow.id.in_(list(request_ids)), RequestRow.status == RequestStatus.DONE)
-        .order_by(RequestRow.id, RequestSampleRow.position)
-    )
+    return answers_of(connection.execute(ANSWERS.where(RequestRow.id.in_(list(request_ids)))).all())
+
+
+def answers_of(rows: Sequence[Any]) -> list[Answered]:
+    """The answers of rows with the columns of ANSWERS, in their order."""
     found = []
-    for _, group in groupby(rows, key=lambda row: row.request_id):
-        first, *others = group
-        of_request = [first, *others]
+    for request_id, group in groupby(rows, key=lambda row: row.request_id):
+        of_request = list(group)
+        first = of_request[0]
         found.append(
             Answered(
-                request_id=first.request_id,
+                request_id=request_id,
                 key=first.request_key,
                 said=Said(text=first.text, cut_thinking=first.cut_thinking, refused=first.refused),
                 stored=tuple(StoredSample(row_id=row.id, sample=sample_of(row)) for row in of_request),

@@ -15,9 +15,9 @@ from videval.door.handle import Progress, Run, RunCancelled, TimedOut
 from videval.door.local import LocalFleet
 from videval.door.opened import SettingsLike, ask, settings_of
 from videval.door.options import Options, Unpack, asked_of
+from videval.found import find
 from videval.models.troubles import troubles
 from videval.orders import make_order
-from videval.runs import find
 from workers import desk
 
 __all__ = [

@@ -18,7 +18,7 @@ from videval.export import (
     sample_rows,
     table_columns,
 )
-from videval.report.index import spans
+from videval.report.spans import spans
 from videval.types import Scalar
 from videval.words import plural
 

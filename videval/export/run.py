@@ -9,7 +9,7 @@ from videval.db.session import Database
 from videval.export.table import Table
 from videval.plain import plain
 from videval.report import metric_rows, run_card, score_report
-from videval.report.index import spans
+from videval.report.spans import spans
 from videval.types import Scalar
 
 __all__ = ["run_table", "sample_rows", "table_columns"]

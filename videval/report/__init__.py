@@ -1,93 +1,91 @@
 """What people want to know of a run: how far, how fast, the score with its interval and coverage, what went wrong.
 
-Command line and dashboard show the same numbers from these functions.
+Command line and dashboard show the same numbers from these functions. Each is imported when it is used, since a command
+waits for what it imports; their types are in `__init__.pyi`.
 """
 
-from videval.report.arrived import frames_lost
-from videval.report.book import ScoreBook
-from videval.report.compare import (
-    CardDifference,
-    Comparison,
-    GroupDifference,
-    MetricDifference,
-    card_differences,
-    compare,
-)
-from videval.report.details import (
-    Moment,
-    TimeSpent,
-    failed_videos,
-    failures,
-    run_card,
-    time_spent,
-    timeline,
-    vlmevalkit_rating,
-)
-from videval.report.endpoints import (
-    BUDGET,
-    ended_in_words,
-    endpoint_cost,
-    endpoint_in_words,
-    endpoint_trouble,
-    endpoints_asked,
-    of_limit,
-)
-from videval.report.index import SampleIndex, group_columns, index_columns, load_index, load_verdicts
-from videval.report.published import Outcome, Reproduction
-from videval.report.scores import GroupScore, Point, ScoreReport, converging, metric_rows, score_report
-from videval.report.spent import Spent, WorkerTime, spent_of_run
-from videval.report.status import RunStatus, busy_share, heard_workers, run_status, run_statuses
-from videval.report.sums import fold, fold_all
-from videval.report.used import halted_in_words, is_paid, used_in_words
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "BUDGET",
-    "CardDifference",
-    "Comparison",
-    "GroupDifference",
-    "GroupScore",
-    "MetricDifference",
-    "Moment",
-    "Outcome",
-    "Point",
-    "Reproduction",
-    "RunStatus",
-    "SampleIndex",
-    "ScoreBook",
-    "ScoreReport",
-    "Spent",
-    "TimeSpent",
-    "WorkerTime",
-    "busy_share",
-    "card_differences",
-    "compare",
-    "converging",
-    "ended_in_words",
-    "endpoint_cost",
-    "endpoint_in_words",
-    "endpoint_trouble",
-    "endpoints_asked",
-    "failed_videos",
-    "failures",
-    "fold",
-    "fold_all",
-    "frames_lost",
-    "group_columns",
-    "halted_in_words",
-    "heard_workers",
-    "index_columns",
-    "is_paid",
-    "load_index",
-    "load_verdicts",
-    "metric_rows",
-    "of_limit",
-    "run_card",
-    "run_status",
-    "run_statuses",
-    "score_report",
-    "spent_of_run",
-    "time_spent",
-    "timeline",
-    "used_in_words",
-    "vlmevalkit_rating",
-]
+_NAMES = {
+    "arrived": ("frames_lost",),
+    "book": ("ScoreBook",),
+    "card": ("run_card",),
+    "comparing": (
+        "CardDifference",
+        "Comparison",
+        "GroupDifference",
+        "MetricDifference",
+        "card_differences",
+        "compare",
+    ),
+    "details": (
+        "Moment",
+        "TimeSpent",
+        "failed_videos",
+        "failures",
+        "time_spent",
+        "timeline",
+    ),
+    "endpoints": (
+        "BUDGET",
+        "ended_in_words",
+        "endpoint_cost",
+        "endpoint_in_words",
+        "endpoint_trouble",
+        "endpoints_asked",
+        "of_limit",
+    ),
+    "index": (
+        "SampleIndex",
+        "group_columns",
+        "index_columns",
+        "load_index",
+        "load_verdicts",
+    ),
+    "published": (
+        "Outcome",
+        "Reproduction",
+    ),
+    "rating": ("vlmevalkit_rating",),
+    "scores": (
+        "GroupScore",
+        "Point",
+        "ScoreReport",
+        "converging",
+        "metric_rows",
+        "score_report",
+    ),
+    "spent": (
+        "Spent",
+        "WorkerTime",
+        "spent_of_run",
+    ),
+    "status": (
+        "RunStatus",
+        "busy_share",
+        "heard_workers",
+        "run_status",
+        "run_statuses",
+    ),
+    "sums": (
+        "fold",
+        "fold_all",
+    ),
+    "used": (
+        "halted_in_words",
+        "is_paid",
+        "used_in_words",
+    ),
+}
+"""By module, what this package offers."""
+
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of this package, with its module imported now."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

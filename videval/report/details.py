@@ -1,36 +1,24 @@
-"""What lies behind a run's numbers: its course over time, where the time went, what failed, its card."""
+"""What lies behind a run's numbers: its course over time, where the time went, what failed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from videval.benchmarks.catalog import find_benchmark
-from videval.db import results, runs, stats, timings
+from videval.db import runs, stats, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.stats import FailureGroup
 from videval.db.timings import Slow
-from videval.db.usage import Usage, usage_of_runs
-from videval.errors import UsageError
-from videval.plain import plain
-from videval.report.arrived import frames_lost
-from videval.report.index import spans
-from videval.report.seen import endings, seen_summary
-from videval.scorers import vlmevalkit
-from videval.types import STAGES, RequestStatus, RunState
+from videval.report.spans import spans
+from videval.types import STAGES, RunState
 
 __all__ = [
     "Moment",
     "TimeSpent",
     "failed_videos",
     "failures",
-    "run_card",
     "time_spent",
     "timeline",
-    "vlmevalkit_rating",
 ]
-
-_OVER = (RequestStatus.DONE, RequestStatus.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,57 +100,3 @@ def failed_videos(group: FailureGroup, *, most: int = 3) -> str:
     said = [f"{name} ({count})" for name, (_, count) in zip(names[:most], group.videos, strict=False)]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{len(names)} videos: {', '.join(said)}{more}"
-
-
-def vlmevalkit_rating(database: Database, run: RunInfo) -> Mapping[str, Any]:
-    """The rating table as VLMEvalKit's own rule path computes it, failed rows as it treats them.
-
-    What is not answered yet is left out. UsageError for benchmarks that VLMEvalKit does not rate without a judge.
-    """
-    rule = vlmevalkit.RULES.get(find_benchmark(run.benchmark).vlmevalkit)
-    if rule is None:
-        raise UsageError(
-            f"VLMEvalKit has no rule for {run.benchmark} without a judge", hint=f"videval score {run.name}"
-        )
-    with database.read() as connection:
-        found = [r for r in results.iter_results(connection, run.run_id) if r.status in _OVER]
-    rating: Mapping[str, Any] = rule.rating(
-        [dict(r.sample.row) | {"score": rule.score(r.sample, r.prediction)} for r in found]
-    )
-    return rating
-
-
-def _environments(database: Database, run: RunInfo) -> list[dict[str, Any]]:
-    with database.read() as connection:
-        span = timings.request_span(connection, run.run_id)
-    distinct: dict[str, dict[str, Any]] = {}
-    for low, high in spans(*span) if span else ():
-        with database.read() as connection:
-            found = timings.environments_in(connection, run.run_id, low, high)
-        distinct |= {repr(sorted(e.items())): e for e in found}
-    return [distinct[k] for k in sorted(distinct)]
-
-
-def _used(usage: Usage, run: RunInfo) -> dict[str, Any]:
-    return asdict(usage) | {"reused": usage.reused, "currency": run.currency or None}
-
-
-def run_card(database: Database, run: RunInfo) -> dict[str, Any]:
-    """All that the numbers depend on: what was asked, every combination of hardware and versions that answered, how the
-    answers ended, what they took and cost, and what the model's processor made of the clips."""
-    environments, lost = _environments(database, run), frames_lost(database, run)
-    with database.read() as connection:
-        counts = runs.counts(connection, run.run_id)
-        used = usage_of_runs(connection, [run.run_id]).get(run.run_id)
-    return {
-        "run": run.name,
-        **run.card,
-        **({"recipe": plain(run.recipe)} if run.recipe else {}),
-        "dtype": run.dtype,
-        "requests": {"done": counts.done, "failed": counts.failed, "waiting": counts.waiting, "total": counts.total},
-        "missing_videos": len(run.missing),
-        "answered_on": environments,
-        "answers": endings(database, run),
-        **({"usage": _used(used, run) | {"warnings": [lost] if lost else []}} if used else {}),
-        "seen": seen_summary(database, run),
-    }

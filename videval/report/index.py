@@ -15,6 +15,7 @@ from videval.db import scores, stats
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.metrics import VIDEO, Codes, Floats, Mask
+from videval.report.spans import spans
 
 __all__ = [
     "Numbers",
@@ -26,11 +27,7 @@ __all__ = [
     "load_index",
     "load_verdicts",
     "natural",
-    "spans",
 ]
-
-SPAN = 20_000
-"""Row ids that one query looks at: a fraction of a second, so that no reader stays open for long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +72,6 @@ class Verdicts:
     codes: npt.NDArray[np.int8]
     values: Floats
     at: Floats
-
-
-def spans(low: int, high: int, size: int = SPAN) -> Iterator[tuple[int, int]]:
-    """low..high cut into pieces of `size`, both ends included."""
-    for start in range(low, high + 1, size):
-        yield start, min(start + size - 1, high)
 
 
 def group_columns(run: RunInfo) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.metrics import Estimate, Figure, figure_table
 from videval.report import svg
-from videval.report.details import failed_videos, failures, run_card, time_spent, timeline
+from videval.report.card import run_card
+from videval.report.details import failed_videos, failures, time_spent, timeline
 from videval.report.index import group_columns, load_index, load_verdicts
 from videval.report.scores import ScoreReport, converging, score_report
 from videval.report.status import RunStatus, run_status

@@ -10,7 +10,7 @@ from videval.db.records import RunInfo
 from videval.db.responses import SeenClips
 from videval.db.session import Database
 from videval.errors import NewerRun
-from videval.report.index import spans
+from videval.report.spans import spans
 from videval.types import FrameSampling, Seen
 from videval.video.sampling import rule_for, seconds_shown
 from videval.words import plural

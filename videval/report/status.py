@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from videval.db import runs, timings, workers
 from videval.db.records import RunInfo
@@ -10,7 +11,6 @@ from videval.db.session import Connection, Database
 from videval.db.timings import Pace
 from videval.db.usage import Usage, usage_of_runs
 from videval.db.workers import WorkerInfo
-from videval.metrics import median
 from videval.types import RunState
 
 __all__ = ["RunStatus", "busy_share", "eta", "heard_workers", "run_status", "run_statuses", "seconds_per_request"]
@@ -138,7 +138,7 @@ def seconds_per_request(costs: Sequence[tuple[int, float]]) -> float | None:
     classes: dict[int, list[float]] = {}
     for frames, seconds in costs:
         classes.setdefault(frames, []).append(seconds)
-    return sum(len(c) * (median(c) or 0.0) for c in classes.values()) / len(costs) if costs else None
+    return sum(len(c) * median(c) for c in classes.values()) / len(costs) if costs else None
 
 
 def eta(waiting: int, seconds: float | None, live: int, rate_now: float = 0.0) -> float | None:

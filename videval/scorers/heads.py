@@ -55,11 +55,15 @@ class Heads:
 
 def heads_of(options: Sequence[str]) -> Heads | None:
     """The heads of the options if all have one of the same word, marked A, B, C, ... or by different numbers."""
-    found = [_HEADED.fullmatch(option) for option in options]
-    known = [m for m in found if m]
+    known = []
+    for option in options:
+        found = _HEADED.fullmatch(option)
+        if found is None:
+            return None
+        known.append(found)
     signs, words = tuple(m[2] for m in known), {m[1].casefold() for m in known}
     in_order = signs == tuple(string.ascii_uppercase[: len(signs)])
     numbered = len(set(signs)) == len(signs) and all(sign.isdigit() for sign in signs)
-    if len(known) < 2 or len(known) != len(found) or len(words) != 1 or not (in_order or numbered):
+    if len(known) < 2 or len(words) != 1 or not (in_order or numbered):
         return None
     return Heads(word=known[0][1], signs=signs, sentences=tuple(m[3] for m in known))

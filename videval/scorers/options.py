@@ -75,16 +75,18 @@ def listed(cell: object) -> list[str]:
 
 def without_thinking(text: str) -> str:
     """What was said without what was thought before, closed or not, or begun by the prompt itself."""
-    return _THINKING.sub("", text)
+    return _THINKING.sub("", text) if "<" in text else text
 
 
 def option_texts(candidates: Sequence[str]) -> tuple[str, ...]:
     """The candidates without the letters that some tables write before each ("A. the book")."""
-    found = [_LETTERED.fullmatch(candidate) for candidate in candidates]
-    texts = tuple(
-        m[2].strip() for m, letter in zip(found, string.ascii_uppercase, strict=False) if m and m[1] == letter
-    )
-    return texts if len(texts) == len(candidates) else tuple(candidates)
+    texts = []
+    for candidate, letter in zip(candidates, string.ascii_uppercase, strict=False):
+        found = _LETTERED.fullmatch(candidate)
+        if found is None or found[1] != letter:
+            break
+        texts.append(found[2].strip())
+    return tuple(texts) if len(texts) == len(candidates) else tuple(candidates)
 
 
 def match_option(text: str, options: Sequence[str]) -> str | None:
@@ -131,7 +133,10 @@ def answer_letter(sample: Sample) -> str:
     if len(options) > len(string.ascii_uppercase):
         raise UsageError(f"sample {sample.id}: {len(options)} candidates; at most 26 can have a letter")
     answer = (sample.answer or "").strip()
-    letter = _by_text(answer, sample.candidates) or _by_text(answer, options) or _by_letter(answer, options)
+    letter = _by_text(answer, sample.candidates)
+    if letter is None and options != sample.candidates:
+        letter = _by_text(answer, options)
+    letter = letter or _by_letter(answer, options)
     if letter is None:
         raise UsageError(
             f"sample {sample.id} ({sample.video}): answer {sample.answer!r} is not among its candidates",
