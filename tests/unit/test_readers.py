@@ -1,6 +1,7 @@
 """Who reads a video: chosen by a rule or set, and the same pixels from each."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,9 +135,11 @@ def test_the_facts_are_those_of_the_film(tmp_path: Path) -> None:
     assert facts_of(reordered, 1).has_spare
 
 
+ONE_GROUP = Film(name="a.mp4", frames=60, gop=250, options={"x264-params": "scenecut=0"})
+
+
 def test_by_the_rule_decord_reads_one_frame_of_a_film_in_which_nothing_can_be_left_out(tmp_path: Path) -> None:
-    one_group = {"x264-params": "scenecut=0"}
-    path = Film(name="a.mp4", frames=60, gop=250, options=one_group).write(tmp_path)
+    path = ONE_GROUP.write(tmp_path)
     assert decode(path, ONE).info.decoder.startswith("decord ")
     assert decode(path, FOUR).info.decoder.startswith("PyAV ")
     assert decode(path, FrameSampling(policy="rate", fps=0.3)).info.decoder.startswith("decord ")
@@ -204,6 +207,18 @@ def test_a_reader_that_is_set_and_not_installed_is_an_error_of_this_machine(
     with pytest.raises(EnvironmentProblem, match="VIDEVAL_READER=torchcodec: torchcodec is not installed") as caught:
         decode(BY_NAME["h264.mp4"].write(tmp_path), FOUR, reading=Reading(reader="torchcodec"))
     assert caught.value.hint is not None and "pip install" in caught.value.hint
+
+
+def test_pyav_reads_where_decord_is_not_installed_or_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ONE_GROUP.write(tmp_path)
+    monkeypatch.setitem(sys.modules, "videval.video.decord_reader", None)
+    shown = decode(path, ONE)
+    assert shown.info.decoder.startswith("PyAV ")
+    assert len(shown.notes) == 1 and shown.notes[0].startswith("decord: cannot be loaded: ")
+    monkeypatch.setattr("videval.video.choosing._is_installed", lambda name: False)
+    assert decode(path, ONE).notes == ()
 
 
 def test_decord_says_when_it_counts_other_frames_or_has_them_elsewhere(tmp_path: Path) -> None:
