@@ -14,13 +14,13 @@ import pytest
 
 from perf.choosing import spent
 from tests.films import FILMS, Film, said, set_matrix
-from videval.errors import EnvironmentProblem, VideoFailure
+from videval.errors import EnvironmentProblem, UsageError, VideoFailure
 from videval.types import FrameSampling
-from videval.video import DECORD, PYAV, TORCHCODEC, nvdec_reader, torchcodec_reader
+from videval.video import DECORD, PYAV, TORCHCODEC, WAITING, nvdec_reader, torchcodec_reader
 from videval.video.choosing import Facts, facts_of, open_by, reader_for
 from videval.video.clips import Reading
-from videval.video.decode import decode
-from videval.video.decoded import InMemory
+from videval.video.decode import decode, decode_into
+from videval.video.decoded import InMemory, Shape
 from videval.video.decord_reader import DecordReader
 from videval.video.footage import Footage, examine
 from videval.video.nvdec_reader import NvdecReader
@@ -144,6 +144,32 @@ def test_by_the_rule_decord_reads_one_frame_of_a_film_in_which_nothing_can_be_le
     assert decode(path, FOUR).info.decoder.startswith("PyAV ")
     assert decode(path, FrameSampling(policy="rate", fps=0.3)).info.decoder.startswith("decord ")
     assert decode(path, FrameSampling(policy="rate", fps=5.0)).info.decoder.startswith("PyAV ")
+
+
+@pytest.mark.parametrize("span", [(float("nan"), 1.0), (0.0, float("inf"))])
+def test_who_reads_is_known_before_a_span_that_cannot_be_is_refused(span: tuple[float, float], tmp_path: Path) -> None:
+    path = BY_NAME["h264.mp4"].write(tmp_path)
+    for sampling in (FOUR, FrameSampling(policy="rate", fps=2.0)):
+        with pytest.raises(UsageError, match="a span is two times in seconds"):
+            decode(path, sampling, span)
+
+
+def test_who_reads_is_said_anew_after_room_was_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    read = DecordReader.read
+
+    def reads(self: DecordReader, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
+        heard.append("reads")
+        return read(self, numbers)
+
+    def waits(shape: Shape) -> Frames:
+        heard.append(WAITING)
+        return np.empty(shape, np.uint8)
+
+    monkeypatch.setattr(DecordReader, "read", reads)
+    path, by_decord = BY_NAME["h264.mp4"].write(tmp_path), Reading(reader="decord")
+    decode_into(path, FOUR, allocate=waits, reading=by_decord, watch=lambda name, seconds: heard.append(name))
+    assert heard[heard.index(WAITING) :][:3] == [WAITING, DECORD, "reads"]
 
 
 @pytest.mark.parametrize(("reader", "said_of"), [("decord", "decord 0"), ("pyav", "PyAV ")])
