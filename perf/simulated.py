@@ -1,7 +1,8 @@
 """A fleet as a simulation: workers that claim, decode ahead, generate, store and give back, as videval's do.
 
 The look-ahead, what is given back at the tail and how often a crowd looks are videval's own code and numbers; the fair
-share is the rule of `Claimer` in `workers/claiming.py`, siblings that of `take` in `videval/db/claims.py`.
+share is the rule of `Claimer` in `workers/claiming.py`, whole clips that of `workers/hand.py`, who takes which that of
+`take` in `videval/db/claims.py`.
 """
 
 import random
@@ -19,7 +20,7 @@ from workers.dispatch import NEAR_THE_END
 from workers.look_ahead import LookAhead
 from workers.loops import CROWD
 from workers.shares import surplus
-from workers.tail import PAUSE
+from workers.tail import FEWEST, PAUSE
 
 __all__ = ["Fleet"]
 
@@ -93,6 +94,8 @@ class Worker:
         self._line: list[tuple[float, Callable[[], Any], simpy.Event]] = []
         self._bell, self._filled, self._written = (fleet.env.event() for _ in range(3))
         self._give_next = 0.0
+        self._clip: int | None = None
+        self._has_siblings = False
 
     def start(self) -> None:
         """Begin with all that it does."""
@@ -109,9 +112,13 @@ class Worker:
     # claiming
 
     @property
-    def _free(self) -> int:
+    def _places(self) -> int:
         slots = self.fleet.plan.slots
-        return slots + self._ahead.ahead(slots) - len(self.held)
+        return slots + self._ahead.ahead(slots)
+
+    @property
+    def _free(self) -> int:
+        return self._places - len(self.held)
 
     def _consume(self) -> Process:
         fleet = self.fleet
@@ -130,7 +137,12 @@ class Worker:
         fleet = self.fleet
         if fleet.first_claim is None:
             fleet.first_claim = began
-        for request in fleet.work.claim(self._fair(max(1, self._free))):
+        most = self._fair(max(1, self._free, self._places if self._has_siblings else 0))
+        taken = fleet.work.claim(most, self._clip)
+        if taken:
+            self._has_siblings = len(taken) > 1
+            self._clip = fleet.work.clip(taken[0]) if len(taken) == most else None
+        for request in taken:
             held = Held(request=request, since=began)
             self.held[held] = None
             self.env.process(self._get(held))
@@ -222,8 +234,9 @@ class Worker:
         yield self.env.timeout(fleet.rng.uniform(0, period * crowd))
         while True:
             yield from fleet.database.read(fleet.costs.look.seconds(size))
-            is_near = not fleet.work.waiting and size > 1 and any(not held.begun for held in self.held)
-            if is_near and self.env.now >= self._give_next:
+            few = max(2 * size, min(size * self._places, FEWEST))
+            is_near = size > 1 and fleet.work.waiting < few and any(not held.begun for held in self.held)
+            if is_near and not fleet.work.waiting and self.env.now >= self._give_next:
                 yield from self._share()
             pause = min(period, NEAR_THE_END) if is_near else period
             yield self.env.timeout(pause * crowd * fleet.rng.uniform(0.9, 1.1))

@@ -62,14 +62,16 @@ class Held:
 
 
 class Work:
-    """The rows: who waits, in the run's order, and how often each was answered."""
+    """The rows: who waits, in the run's order, which of them are of begun clips, and how often each was answered."""
 
     def __init__(self, questions: int, each: int, rng: random.Random) -> None:
         clips = [list(range(first, min(first + each, questions))) for first in range(0, questions, each)]
         rng.shuffle(clips)
         self._each = each
-        self._line = deque(request for clip in clips for request in clip)
-        self._waits = set(self._line)
+        self._fresh = deque(request for clip in clips for request in clip)
+        self._begun = deque[int]()
+        self._are_begun = set[int]()
+        self._waits = set(self._fresh)
         self._open = questions
         self.answers = [0] * questions
 
@@ -87,23 +89,39 @@ class Work:
         """Which clip a request is about."""
         return request // self._each
 
-    def claim(self, most: int) -> list[int]:
-        """The next request, and what waits of its clip, `most` in all; nothing if nothing waits."""
-        while self._line and self._line[0] not in self._waits:
-            self._line.popleft()
-        if not self._line:
+    def claim(self, most: int, clip: int | None) -> list[int]:
+        """What `videval.db.claims.take` gives a worker that has this clip, `most` in all; nothing if nothing waits."""
+        first = self._first(clip)
+        if first is None:
             return []
-        first = self._line[0]
-        begins = self.clip(first) * self._each
-        others = [r for r in range(begins, begins + self._each) if r in self._waits and r != first]
-        taken = [first, *others[: most - 1]]
+        waiting = self._waiting_of(self.clip(first))
+        taken = [first, *(r for r in waiting if r != first)][:most]
         self._waits -= set(taken)
+        if first not in self._are_begun:
+            left = [r for r in waiting if r in self._waits]
+            self._are_begun |= set(left)
+            self._begun.extend(left)
         return taken
+
+    def _first(self, clip: int | None) -> int | None:
+        if clip is not None and (mine := self._waiting_of(clip)):
+            return mine[0]
+        for line, are_begun in ((self._fresh, False), (self._begun, True)):
+            while line and (line[0] not in self._waits or (line[0] in self._are_begun) != are_begun):
+                line.popleft()
+            if line:
+                return line[0]
+        return None
+
+    def _waiting_of(self, clip: int) -> list[int]:
+        begins = clip * self._each
+        return [r for r in range(begins, begins + self._each) if r in self._waits]
 
     def give_back(self, requests: Sequence[int]) -> None:
         """They wait again, behind all others."""
         self._waits |= set(requests)
-        self._line.extend(requests)
+        for request in requests:
+            (self._begun if request in self._are_begun else self._fresh).append(request)
 
     def answer(self, request: int) -> None:
         """Its answer is stored."""

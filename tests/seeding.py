@@ -4,17 +4,30 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+from sqlalchemy import insert, select
 
 from videval.db.runs import NewRun, create_run, recount
 from videval.db.schema import ensure_schema
-from videval.db.session import Database, open_database
+from videval.db.session import Database, db_now, open_database
 from videval.db.snapshots import add_snapshot
+from videval.db.tables import EndpointRow
 from videval.settings import Settings
 from videval.types import FrameSampling, GenerationSettings, ModelSpec
 
-__all__ = ["Seed", "add_worker", "new_database", "seed_run", "settings_for"]
+__all__ = ["LAB_ENTRY", "Seed", "add_endpoint", "add_worker", "new_database", "seed_run", "settings_for"]
 
+LAB_ENTRY = """
+[endpoints.lab]
+base_url = "http://127.0.0.1:9/v1"
+model = "Qwen/Qwen3-VL-8B-Instruct"
+"""
+"""An endpoint where nobody is, as endpoints.toml has it."""
+_LIMITS = {"requests_minute": 600, "in_flight": 64}
+_FIGURES = {"requests_minute": 120, "tokens_minute": 12000, "in_flight": 12, "spent": 3.21, "currency": "USD"}
+_FIGURES |= {"done": 1200, "throttled": 3, "failed": 0}
 TASKS = ("Action Sequence", "Moving Direction", "State Change", "Object Existence")
 COLUMNS = ("index", "video", "question", "answer", "A", "B", "task_type")
 SPEC = ModelSpec(name="fake", adapter="fake", checkpoint="fake")
@@ -236,3 +249,18 @@ def add_worker(database: Database, name: str, *, state: str = "busy", silent_s: 
             (name, name, row["device"], state, row["model"], row["load_key"], activity, silent_s, row["message"]),
         )
     )
+
+
+def add_endpoint(
+    database: Database,
+    *,
+    state: str = "open",
+    message: str | None = None,
+    ago: float = 0.0,
+    figures: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Write the endpoint `lab`, as its workers wrote it down so many seconds ago."""
+    row: dict[str, Any] = {"name": "lab", "state": state, "message": message}
+    row["figures"] = _FIGURES | {"limits": _LIMITS} | dict(figures)
+    then = select(db_now()).scalar_subquery() - ago
+    database.write(lambda c: c.execute(insert(EndpointRow).values(updated_at=then, **row)))

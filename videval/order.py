@@ -29,7 +29,7 @@ class Order:
     """What a user asks for: these questions, sampled and worded like this, of that model.
 
     `max_frames` and `max_pixels` cap what the model sees; `limit`: so many requests, as a trial that can grow later;
-    `in_order`: as the benchmark has them, its videos not shuffled; `allow_missing`: go on without the questions whose
+    `in_order`: as the benchmark has them, not longest first; `allow_missing`: go on without the questions whose
     videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
     cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
     page's. `max_cost`, `max_tokens`: what all answers together may cost and take, of a model at an endpoint.

@@ -4,9 +4,9 @@ While it decodes it says again and again which reader is at work, how much time 
 waits: so its worker knows who hangs or dies.
 """
 
+import time
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from workers.pipes import Message, parent_connection, receive, send
 from workers.wire import error_message, wanted_from
 
 __all__ = ["main"]
+
+SIGN_OF_LIFE = 0.5
+"""Seconds between two messages that say the same."""
 
 
 def _clip(cache: FrameCache, message: Message, watch: Watch, holding: ExitStack) -> Message:
@@ -51,11 +54,22 @@ def main() -> None:
                 return
             holding.close()
             if message["wanted"] is not None:
-                send(connection, _clip(cache, message, partial(_tell, connection), holding))
+                send(connection, _clip(cache, message, _Teller(connection), holding))
 
 
-def _tell(connection: Connection, reader: str, seconds: float) -> None:
-    send(connection, {"reader": reader, "seconds": seconds})
+class _Teller:
+    """Says who is at work: at once where that is new, else now and then, as each message costs both processes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._said: tuple[str, float] | None = None
+        self._at = 0.0
+
+    def __call__(self, reader: str, seconds: float) -> None:
+        now = time.monotonic()
+        if (reader, seconds) != self._said or now - self._at >= SIGN_OF_LIFE:
+            send(self._connection, {"reader": reader, "seconds": seconds})
+            self._said, self._at = (reader, seconds), now
 
 
 if __name__ == "__main__":

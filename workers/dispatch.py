@@ -10,7 +10,7 @@ from workers.device import can_serve
 from workers.loops import Crowd, Step
 from workers.serving import Consumer, Serving
 from workers.shares import Demand, Seat, assign
-from workers.tail import Tail
+from workers.tail import FEWEST, Tail
 from workers.worker import Worker
 
 __all__ = ["Dispatch"]
@@ -23,8 +23,6 @@ FEW = 16
 """Workers of which none is too many to look as often."""
 MOST_LOOKS = 10
 """Looks after which all workers are looked at again, whatever did not change."""
-FEWEST = 64
-"""Requests of a load key that are counted at least: more are as good as so many, unless there are more workers."""
 
 
 class Dispatch(Step):

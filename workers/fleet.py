@@ -23,7 +23,7 @@ from workers import broker
 from workers.device import Device
 from workers.environs import for_workers
 from workers.locks import is_free
-from workers.template import Copy, Template
+from workers.template import Clone, Template
 
 __all__ = ["Fleet", "Seat"]
 
@@ -42,7 +42,7 @@ class Seat:
     device: Device
     text: str
     log_file: Path
-    process: subprocess.Popen[bytes] | Copy | None = None
+    process: subprocess.Popen[bytes] | Clone | None = None
     started_at: float = 0.0
     next_start: float = 0.0
     quick_deaths: int = 0
@@ -55,7 +55,7 @@ class Seat:
 class Fleet:
     """The workers of this host; `tick` it about once a second.
 
-    They are copies of `template`, or, without one, processes that import by themselves what they need.
+    They are clones of `template`, or, without one, processes that import by themselves what they need.
     """
 
     settings: Settings
@@ -106,18 +106,18 @@ class Fleet:
             return
         argv = ["workers", "worker", "--loglevel", self.loglevel]
         with nullcontext() if self.show_logs else seat.log_file.open("ab") as log:
-            seat.process = self._copied(seat, argv, log) or self._alone(seat, argv, log)
+            seat.process = self._cloned(seat, argv, log) or self._alone(seat, argv, log)
         seat.started_at = time.monotonic()
         seat.restarts += 1
 
-    def _copied(self, seat: Seat, argv: list[str], log: IO[bytes] | None) -> Copy | None:
-        """A worker that is a copy of the template, if there is one, or was one that could be copied."""
+    def _cloned(self, seat: Seat, argv: list[str], log: IO[bytes] | None) -> Clone | None:
+        """A worker that is a clone of the template, if there is one, or was one that could be cloned."""
         if self.template is not None and self.template.is_gone:
             self.template = self.template.successor()
         if self.template is None:
             return None
         files = (log.fileno(),) * 2 if log else (1, 2)
-        return self.template.copy(argv, self._environ(seat, self.template.pid), files)
+        return self.template.clone(argv, self._environ(seat, self.template.pid), files)
 
     def _alone(self, seat: Seat, argv: list[str], log: IO[bytes] | None) -> subprocess.Popen[bytes]:
         """A worker that was started by itself."""

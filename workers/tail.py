@@ -11,11 +11,13 @@ from workers.bell import ring
 from workers.shares import surplus
 from workers.worker import Worker
 
-__all__ = ["Tail"]
+__all__ = ["FEWEST", "Tail"]
 
 log = logging.getLogger(__name__)
 PAUSE = 1.0
 """Seconds until a worker that gave something back does so again: it may have been quicker than those it is for."""
+FEWEST = 64
+"""Requests of a load key that a look counts at least: more are as good as so many, unless there are more workers."""
 BEGUN = (Stage.GENERATE, Stage.STORE)
 
 
@@ -27,16 +29,21 @@ class Tail:
         self._next = 0.0
 
     def is_near(self, work: KeyWork | None) -> bool:
-        """Whether nothing waits any more of what this worker serves, it holds what it has not begun, and others serve
-        the same. Not at an endpoint: all wait there for one budget, and nothing would be sent sooner by others."""
-        if work is None or work.waiting or work.spec.remote is not None or self._worker.claimer.neighbours < 2:
+        """Whether less waits of what this worker serves than those who serve it can take in, it holds what it has not
+        begun, and others serve the same. Not at an endpoint: all wait there for one budget, and nothing would be sent
+        sooner by others."""
+        worker = self._worker
+        if work is None or work.spec.remote is not None or worker.claimer.neighbours < 2:
             return False
-        return any(held.stage not in BEGUN for held in self._worker.held())
+        neighbours = worker.claimer.neighbours
+        if work.waiting >= max(2 * neighbours, min(neighbours * worker.places, FEWEST)):
+            return False
+        return any(held.stage not in BEGUN for held in worker.held())
 
     def share(self, work: KeyWork) -> None:
-        """Give back what idle neighbours can begin."""
+        """Give back what idle neighbours can begin; nothing while they can claim."""
         worker = self._worker
-        if time.monotonic() < self._next:
+        if work.waiting or time.monotonic() < self._next:
             return
         with worker.database.read() as connection:
             in_hand = looks.in_hand(connection, work.load_key, silent_s=worker.settings.lease * 2)

@@ -1,7 +1,7 @@
-"""The supervisor's side of the template: workers as copies of one process, which imports once what all of them need.
+"""The supervisor's side of the template: workers as clones of one process, which imports once what all of them need.
 
-A copy is the template's child and not the supervisor's, and lives on without either. The template says how a copy
-ended; once it is gone itself, that a copy has ended is seen, and not how.
+A clone is the template's child and not the supervisor's, and lives on without either. The template says how a clone
+ended; once it is gone itself, that a clone has ended is seen, and not how.
 """
 
 import json
@@ -19,19 +19,19 @@ from contextlib import suppress
 from typing import Self
 
 from workers.environs import for_workers, without_secrets
-from workers.template_process import COPY
+from workers.template_process import CLONE
 
-__all__ = ["Copy", "Template"]
+__all__ = ["Clone", "Template"]
 
 PATIENCE = 10.0
-"""Seconds that a template may take to make a copy that somebody waits for."""
+"""Seconds that a template may take to make a clone that somebody waits for."""
 UNSEEN = os.EX_OK
-"""The exit code of a copy that nobody saw end: it is held against no device."""
+"""The exit code of a clone that nobody saw end: it is held against no device."""
 LONGEST = 256
 """Bytes of what a template says at once."""
 
 
-class Copy:
+class Clone:
     """A worker that a template made, or will make when its imports are done."""
 
     def __init__(self, template: "Template") -> None:
@@ -70,20 +70,20 @@ class Copy:
             self._handle = None
 
     def _has_ended(self) -> bool:
-        return self._handle is None or bool(select.select([self._handle], [], [], 0)[0])
+        return self._handle is None or _speaks(self._handle)
 
 
 class Template:
-    """The process that is copied. It begins its imports when this object is made: of `module`, whose `main` each copy
-    runs. `close` it when all copies have ended."""
+    """The process that is cloned. It begins its imports when this object is made: of `module`, whose `main` each clone
+    runs. `close` it when all clones have ended."""
 
-    def __init__(self, module: str = "workers.copied") -> None:
+    def __init__(self, module: str = "workers.cloned") -> None:
         self._module = module
         self._lock = threading.RLock()
-        self._asked: deque[Copy] = deque()
-        self._copies: dict[int, Copy] = {}
+        self._asked: deque[Clone] = deque()
+        self._clones: dict[int, Clone] = {}
         self.is_gone = False
-        self._has_copied = False
+        self._has_cloned = False
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             told = (str(theirs.fileno()), str(os.getpid()), module)
@@ -97,14 +97,14 @@ class Template:
 
     @property
     def pid(self) -> int:
-        """The process id: the parent's of all copies."""
+        """The process id: the parent's of all clones."""
         return self._process.pid
 
     def successor(self) -> "Template | None":
-        """One like it, when it is gone; None if it could never be copied."""
-        return Template(self._module) if self._has_copied else None
+        """One like it, when it is gone; None if it could never be cloned."""
+        return Template(self._module) if self._has_cloned else None
 
-    def copy(self, argv: Sequence[str], environ: Mapping[str, str], files: Sequence[int]) -> Copy | None:
+    def clone(self, argv: Sequence[str], environ: Mapping[str, str], files: Sequence[int]) -> Clone | None:
         """One more process with this command line and environment; `files`: its standard output and standard error.
         None if there is no template any more."""
         with self._lock, os.fdopen(os.memfd_create("settings"), "w") as settings:
@@ -112,22 +112,22 @@ class Template:
             settings.flush()
             settings.seek(0)
             try:
-                socket.send_fds(self._line, [COPY], [settings.fileno(), *files])
+                socket.send_fds(self._line, [CLONE], [settings.fileno(), *files])
             except OSError:
                 return None
-            self._asked.append(made := Copy(self))
+            self._asked.append(made := Clone(self))
             return made
 
     def hear(self) -> None:
         """Note what it has said."""
         with self._lock:
-            while not self.is_gone and select.select([self._line], [], [], 0)[0]:
+            while not self.is_gone and _speaks(self._line):
                 with suppress(ConnectionResetError):  # it died with requests unread: what it said before comes next
                     self._note(self._line.recv(LONGEST))
 
     def listen(self, deadline: float) -> None:
         """Wait until it says something; it is ended at the deadline (of time.monotonic())."""
-        if not select.select([self._line], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not self.is_gone and not _speaks(self._line, max(0.0, deadline - time.monotonic())):
             self._process.kill()
         self.hear()
 
@@ -138,7 +138,7 @@ class Template:
         self.close()
 
     def close(self) -> None:
-        """End it; copies that are left go on."""
+        """End it; clones that are left go on."""
         self._process.kill()
         self._process.wait()
         with self._lock:
@@ -151,14 +151,23 @@ class Template:
             return
         match json.loads(said):
             case {"begun": pid}:
-                self._has_copied = True
-                self._copies[pid] = self._asked.popleft()
-                self._copies[pid].begin(pid)
+                self._has_cloned = True
+                self._clones[pid] = self._asked.popleft()
+                self._clones[pid].begin(pid)
+            case {"failed": code}:
+                self._asked.popleft().end(code)
             case {"ended": pid, "code": code}:
-                self._copies.pop(pid).end(code)
+                self._clones.pop(pid).end(code)
+
+
+def _speaks(file: socket.socket | int, patience: float = 0.0) -> bool:
+    """Whether there is something to be heard within so many seconds. A program may have too many files for `select`."""
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
 
 
 def _environ() -> dict[str, str]:
-    """No secrets, which the copies are told when they have forked their spares; and no thread of numpy's."""
+    """No secrets, which the clones are told when they have forked their spares; and no thread of numpy's."""
     kept = for_workers().keys() & without_secrets().keys()
     return {name: os.environ[name] for name in kept} | {"OPENBLAS_NUM_THREADS": "1"}

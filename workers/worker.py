@@ -81,6 +81,7 @@ class Worker:
         )
         self.on_places: Callable[[int], None] = lambda places: None
         self._places_said = 0
+        self._first_clips: threading.Timer | None = None
 
     def answer(self, request_id: int) -> None:
         """The Celery task: hear a bell, and come back when the request that it stands for is over. Never raises.
@@ -121,6 +122,7 @@ class Worker:
         timer = threading.Timer(A_WHILE, self._decode_first_clips, [load_key])
         timer.daemon = True
         timer.start()
+        self._first_clips = timer
         try:
             yield
         finally:
@@ -209,6 +211,8 @@ class Worker:
         self.ledger.end()
         self.engine.close()
         self.decoders.close()
+        if self._first_clips is not None:
+            self._first_clips.join(5.0)
         self.ledger.wait_until_empty(5.0)
         self.ledger.close(5.0)
         pairs = [held.pair for held in self.held() if held.stage != Stage.STORE]

@@ -96,6 +96,32 @@ def test_a_load_that_is_over_soon_is_not_slowed_by_a_decoder(
     assert all(timer.finished.is_set() for timer in timers) and worker.decoders.pids() == []
 
 
+def test_a_worker_that_ends_waits_for_what_still_reads_the_database(
+    worker: Worker, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "A_WHILE", 0.0)
+    make_run(database, tmp_path / "data", samples(4, videos=4))
+    begun, order = threading.Event(), list[str]()
+
+    def decode(claim: Claim) -> None:
+        begun.set()
+        wait_for("the end to begin", lambda: worker.ending.is_set())
+        order.append("decoded")
+
+    monkeypatch.setattr(worker.answerer, "get_clips", decode)
+    closes = worker.database.close
+
+    def close() -> None:
+        order.append("closed")
+        closes()
+
+    monkeypatch.setattr(worker.database, "close", close)
+    slow(worker, begun.is_set)
+    worker.load(work_of(database))
+    worker.close()
+    assert order == ["decoded", "closed"]
+
+
 def names(database: Database, me: str, *, fails: Sequence[str] = (), most: int = 99, key: str = "") -> list[str]:
     """What a worker of this name would decode, two videos for each worker, until it has tried so many."""
     tried: list[str] = []

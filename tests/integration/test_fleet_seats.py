@@ -54,8 +54,8 @@ def tick_until(fleet: Fleet, ready, patience: float = 30.0) -> None:
 
 
 @pytest.fixture
-def copying(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
-    """One whose workers are copies of a template that has imported `tmp_path/a_worker.py`."""
+def cloning(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
+    """One whose workers are clones of a template that has imported `tmp_path/a_worker.py`."""
     (tmp_path / "a_worker.py").write_text("import time\ndef main(): time.sleep(60)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     monkeypatch.setattr(fleet_module, "FIRST_PAUSE", 0.01)
@@ -69,25 +69,25 @@ def started(fleet: Fleet) -> bool:
     return all(seat.process is not None and seat.process.pid is not None for seat in fleet.alive)
 
 
-def test_workers_are_copies_of_the_template_and_tied_to_it_and_it_ends_with_them(copying: Fleet) -> None:
-    tick_until(copying, lambda: len(copying.alive) == 2 and started(copying))
-    assert copying.template is not None
-    template, pids = copying.template.pid, [seat.process.pid for seat in copying.alive]
+def test_workers_are_clones_of_the_template_and_tied_to_it_and_it_ends_with_them(cloning: Fleet) -> None:
+    tick_until(cloning, lambda: len(cloning.alive) == 2 and started(cloning))
+    assert cloning.template is not None
+    template, pids = cloning.template.pid, [seat.process.pid for seat in cloning.alive]
     assert [psutil.Process(pid).ppid() for pid in pids] == [template] * 2
-    assert copying._environ(copying.seats[0], template)["VIDEVAL_TIED_TO"] == str(template)
-    copying.stop()
+    assert cloning._environ(cloning.seats[0], template)["VIDEVAL_TIED_TO"] == str(template)
+    cloning.stop()
     assert not any(psutil.pid_exists(pid) for pid in (template, *pids))
 
 
-def test_a_killed_template_is_replaced_when_the_next_worker_is_due_and_the_others_go_on(copying: Fleet) -> None:
-    tick_until(copying, lambda: len(copying.alive) == 2 and started(copying))
-    assert copying.template is not None
-    first, kept = copying.template.pid, copying.seats[1].process.pid
-    for pid in (first, copying.seats[0].process.pid):
+def test_a_killed_template_is_replaced_when_the_next_worker_is_due_and_the_others_go_on(cloning: Fleet) -> None:
+    tick_until(cloning, lambda: len(cloning.alive) == 2 and started(cloning))
+    assert cloning.template is not None
+    first, kept = cloning.template.pid, cloning.seats[1].process.pid
+    for pid in (first, cloning.seats[0].process.pid):
         os.kill(pid, signal.SIGKILL)
-    tick_until(copying, lambda: copying.template.pid != first and len(copying.alive) == 2 and started(copying))
-    assert copying.seats[1].process.pid == kept and psutil.Process(kept).is_running()
-    assert psutil.Process(copying.seats[0].process.pid).ppid() == copying.template.pid
+    tick_until(cloning, lambda: cloning.template.pid != first and len(cloning.alive) == 2 and started(cloning))
+    assert cloning.seats[1].process.pid == kept and psutil.Process(kept).is_running()
+    assert psutil.Process(cloning.seats[0].process.pid).ppid() == cloning.template.pid
 
 
 def test_where_the_template_cannot_be_had_each_worker_is_started_by_itself(fleet: Fleet, tmp_path: Path) -> None:

@@ -153,10 +153,10 @@ def test_a_first_claim_that_is_taken_back_has_fixed_no_dtype(database: Database,
 
 
 def test_waiting_siblings_are_found_by_an_index(database: Database) -> None:
-    from videval.db.claims import OF_THE_VIDEO
+    from videval.db.claims import SIBLINGS
 
     with database.read() as connection:
-        compiled = select(OF_THE_VIDEO.c.id).compile(dialect=connection.dialect)
+        compiled = select(SIBLINGS.c.id).compile(dialect=connection.dialect)
         values = {"run": 1, "clip": "v", "more": 3}
         how = "EXPLAIN" if database.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
         if database.dialect == "postgresql":

@@ -111,7 +111,15 @@ def test_while_something_waits_nothing_is_given_back(
 ) -> None:
     make_run(database, tmp_path / "data", 1, max_pixels=9)
     dispatch.step()
-    assert given == rung == [] and dispatch.pause > dispatch_module.NEAR_THE_END * 1.2
+    assert given == rung == [] and dispatch.pause < dispatch_module.NEAR_THE_END * 1.2, "but the end is near"
+
+
+def test_while_more_waits_than_all_can_take_in_nobody_looks_for_the_end(
+    dispatch: Dispatch, database: Database, tmp_path: Path, worker: Worker
+) -> None:
+    make_run(database, tmp_path / "data", 2 * worker.places + 1, max_pixels=9)
+    dispatch.step()
+    assert dispatch.pause > dispatch_module.NEAR_THE_END * 1.2
 
 
 def test_what_is_begun_stays(dispatch: Dispatch, held: list[Held], given: list[int], rung: list[int]) -> None:

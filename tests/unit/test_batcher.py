@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -34,6 +34,7 @@ class Gate(FakeModel):
         inputs = super().prepare(prompt, settings)
         if inputs.fault == "slow to prepare":
             assert self.prepare_open.wait(20)
+            return replace(inputs, row={})
         if inputs.answer == "gone":
             raise EnvironmentProblem("the frames are gone")
         if inputs.fault == "prepare breaks":
@@ -167,12 +168,36 @@ def test_questions_about_one_clip_go_together_before_older_ones_about_others(wor
     assert world.model.batches[1:] == [["a0", "a2", "a4"], ["b1", "b3", "c5"]]
 
 
-def test_no_batch_waits_for_a_sibling_that_is_not_prepared_yet(world: World) -> None:
+def test_no_batch_waits_for_a_sibling_that_takes_long_to_prepare(world: World) -> None:
     first = world.ask("first", together="a")
     sibling = world.ask("sibling", "slow to prepare", together="a")
     assert first.text() == "first" and world.model.batches == [["first"]]
     assert Stage.WAIT not in sibling.stages
     world.model.prepare_open.set()
+
+
+def test_a_batch_waits_for_siblings_that_take_far_less_to_prepare_than_its_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.engine.batcher.GRACE", 1e6)
+    asked = [world.ask("0", "slow to prepare", together="a"), world.ask("1", together="a")]
+    asked += [world.ask("gone", together="a"), world.ask("other", together="b"), world.ask("2", together="a")]
+    world.model.prepare_open.set()
+    assert [asked[n].text() for n in (0, 1, 4)] == ["0", "1", "2"] and asked[2].error() is not None
+    assert asked[3].text() == "other"
+    assert world.model.batches == [["0", "1", "2"], ["other"]]
+
+
+def test_nobody_waits_for_a_sibling_that_is_forgotten_or_runs_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.engine.batcher.GRACE", 1e6)
+    first = world.ask("first", "slow to prepare", together="a")
+    sibling, alone = world.ask("sibling", together="a"), world.ask("alone", together="a", alone=True)
+    assert world.batcher.forget(sibling.ask.id)
+    world.model.prepare_open.set()
+    assert (first.text(), alone.text()) == ("first", "alone")
+    assert world.model.batches == [["first"], ["alone"]]
 
 
 def test_other_settings_never_share_a_batch(world: World) -> None:

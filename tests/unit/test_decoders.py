@@ -22,6 +22,7 @@ from videval.types import Clip, Fit, FrameSampling
 from videval.video import WAITING
 from videval.video.clips import Wanted, load_frames
 from videval.video.eviction import evict
+from workers import decoder_process
 from workers.decoders import PATIENCE, Decoders, _Decoder
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
@@ -114,6 +115,19 @@ def test_a_reader_that_may_hang_has_a_short_time_for_each_few_frames_and_pyav_th
     child.waits.clear()
     assert decoder.ask({"path": "a.mp4"}, deadline=1000.0) == {"clip": "it"}
     assert child.waits == [pytest.approx(seconds, abs=5) for seconds in (1000, PATIENCE, PATIENCE, 1000)]
+
+
+def test_a_decoder_says_at_once_who_is_at_work_and_the_same_again_now_and_then(monkeypatch):
+    sent, now = [], [100.0]
+    monkeypatch.setattr(decoder_process, "send", lambda connection, message: sent.append(tuple(message.values())))
+    monkeypatch.setattr(decoder_process.time, "monotonic", lambda: now[0])
+    tell = decoder_process._Teller(None)
+    for name, seconds in (("PyAV", 0.0), ("PyAV", 9.0), ("PyAV", 9.0), ("decord", 9.0), ("decord", 9.0)):
+        tell(name, seconds)
+    assert sent == [("PyAV", 0.0), ("PyAV", 9.0), ("decord", 9.0)]
+    now[0] += decoder_process.SIGN_OF_LIFE
+    tell("decord", 9.0)
+    assert sent[3:] == [("decord", 9.0)]
 
 
 def test_a_long_video_has_more_time_and_waiting_for_others_costs_none_of_it(tmp_path, monkeypatch):
@@ -253,6 +267,19 @@ def test_as_many_decoders_as_are_set_and_no_more(tmp_path, monkeypatch):
     decoders._borrow()
     decoders._make_place()
     assert decoders._idle.empty()
+
+
+@pytest.mark.parametrize(("reader", "seen"), [("auto", ""), ("decord", ""), ("nvdec", "GPU-1")])
+def test_a_decoder_sees_the_worker_s_gpu_only_where_it_is_set_to_use_it(tmp_path, monkeypatch, reader, seen):
+    environs = []
+
+    def child(module, *, environ, keep_fds):
+        environs.append(environ)
+        return ScriptedChild({"ready": True})
+
+    monkeypatch.setattr("workers.decoders.Child", child)
+    Decoders(settings_for(tmp_path, reader=reader), gpus="GPU-1").prepare()
+    assert environs[0]["CUDA_VISIBLE_DEVICES"] == seen
 
 
 def test_frames_are_kept_whole_where_the_setting_says_so(decoders, videos):

@@ -2,18 +2,18 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
 from tests.cli import Said, caller
 from tests.dashboards import Open, its_database, opens_pages, said, settings_of_this_test, table
 from tests.questions import make_run, order
+from tests.seeding import LAB_ENTRY, add_endpoint
 from videval.db.health import note_endpoint
 from videval.db.session import Database, db_now
 from videval.db.tables import EndpointRow, RunRow
@@ -24,36 +24,11 @@ from videval.types import Generation
 
 __all__ = ["its_database", "opens_pages", "settings_of_this_test"]
 
-LIMITS = {"requests_minute": 600, "in_flight": 64}
-FIGURES = {"requests_minute": 120, "tokens_minute": 12000, "in_flight": 12, "spent": 3.21, "currency": "USD"}
-FIGURES |= {"done": 1200, "throttled": 3, "failed": 0}
-ENTRY = """
-[endpoints.lab]
-base_url = "http://127.0.0.1:9/v1"
-model = "Qwen/Qwen3-VL-8B-Instruct"
-"""
-
 
 @pytest.fixture
 def videval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """The command line on the test's database."""
     return caller(tmp_path, monkeypatch, capsys)
-
-
-def asked(
-    database: Database,
-    *,
-    state: str = "open",
-    message: str | None = None,
-    ago: float = 0.0,
-    figures: Mapping[str, Any] = MappingProxyType({}),
-) -> None:
-    """The endpoint `lab`, as its workers wrote it down so many seconds ago."""
-    row: dict[str, Any] = {"name": "lab", "state": state, "message": message}
-    row["figures"] = FIGURES | {"limits": LIMITS} | dict(figures)
-    database.write(
-        lambda c: c.execute(insert(EndpointRow).values(updated_at=select(db_now()).scalar_subquery() - ago, **row))
-    )
 
 
 def words(database: Database) -> str:
@@ -62,19 +37,19 @@ def words(database: Database) -> str:
 
 
 def test_an_endpoint_that_is_well_is_one_line_with_its_budget_and_cost(database: Database) -> None:
-    asked(database)
+    add_endpoint(database)
     assert words(database) == (
         "lab: open; 120 of 600 requests this minute, 12,000 tokens this minute, 12 of 64 in flight; 3.21 USD"
     )
 
 
 def test_of_what_was_written_long_ago_nothing_is_said_of_its_minute(database: Database) -> None:
-    asked(database, ago=1800.0)
+    add_endpoint(database, ago=1800.0)
     assert words(database) == "lab: open (as of 30 min ago: nobody asks it now); 3.21 USD"
 
 
 def test_figures_that_are_not_of_now_are_said_to_be_of_then(database: Database) -> None:
-    asked(database, ago=40.0)
+    add_endpoint(database, ago=40.0)
     assert re.match(r"lab: open \(as of 4\d s ago\); 120 of 600 requests this minute", words(database))
 
 
@@ -82,7 +57,7 @@ def test_figures_that_are_not_of_now_are_said_to_be_of_then(database: Database) 
 def test_an_endpoint_cost_at_least_what_its_stored_answers_did(
     in_redis: float, told: float, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "endpoints.toml").write_text(ENTRY + ENTRY.replace("lab]", "lab2]"))
+    (tmp_path / "endpoints.toml").write_text(LAB_ENTRY + LAB_ENTRY.replace("lab]", "lab2]"))
     monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
     for model, cost in (("endpoint:lab", 1.5), ("endpoint:lab", 0.75), ("endpoint:lab2", 100.0), ("fake", 0.0)):
         run_id = make_run(database, tmp_path / "data", 1, model=model)
@@ -94,7 +69,7 @@ def test_an_endpoint_cost_at_least_what_its_stored_answers_did(
 
 
 def test_figures_that_a_newer_videval_writes_and_those_that_are_missing_are_left_out(database: Database) -> None:
-    asked(database, state="paused", message="5 answers in a row failed (503)")
+    add_endpoint(database, state="paused", message="5 answers in a row failed (503)")
     database.write(lambda c: c.execute(update(EndpointRow).values(figures={"in_flight": 1, "moods": "good"})))
     assert words(database) == "lab: paused: 5 answers in a row failed (503); 1 in flight"
 
@@ -103,7 +78,7 @@ def test_status_shows_endpoints_that_are_asked_and_those_of_its_runs_that_are_no
     database: Database, tmp_path: Path, videval: Callable[..., Said]
 ) -> None:
     make_run(database, tmp_path / "data", 2)
-    asked(database, ago=1800.0)
+    add_endpoint(database, ago=1800.0)
     assert "endpoint lab" not in videval("status").out
     database.write(lambda c: c.execute(update(RunRow).values(card={"endpoint": {"name": "lab"}})))
     assert "endpoint lab: open (as of 30 min ago" in videval("status").out
@@ -122,7 +97,7 @@ def test_the_fleet_page_says_nothing_of_endpoints_where_nobody_asks_any(database
 def test_the_fleet_page_shows_endpoints_and_warns_of_those_that_do_not_answer(
     database: Database, opened: Open, ago: float, state: str
 ) -> None:
-    asked(database, state="paused", message="LAB_KEY is refused (401)", ago=ago)
+    add_endpoint(database, state="paused", message="LAB_KEY is refused (401)", ago=ago)
     at = opened("fleet")
     assert ("**lab** LAB_KEY is refused (401)" in said(at)) is (ago == 0.0)
     line = table(at, "Endpoints").iloc[0]
@@ -146,7 +121,7 @@ def test_the_fleet_page_shows_endpoints_and_warns_of_those_that_do_not_answer(
 def test_the_card_says_how_frames_travel_to_an_endpoint_and_who_chooses_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, card: dict[str, Any]
 ) -> None:
-    (tmp_path / "endpoints.toml").write_text(ENTRY + more)
+    (tmp_path / "endpoints.toml").write_text(LAB_ENTRY + more)
     monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
     found = order(tmp_path / "data", 1, model="endpoint:lab").card("")["endpoint"]
     assert found["name"] == "lab" and found.items() >= card.items()

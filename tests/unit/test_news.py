@@ -1,5 +1,6 @@
 """What `videval run` says while it works: why nothing moves, once, and nothing of other people's runs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import delete
 
-from tests.dashboards import its_database, settings_of_this_test
 from tests.questions import make_run
-from tests.seeding import add_worker
-from tests.unit.test_endpoint_health import ENTRY, asked
+from tests.seeding import LAB_ENTRY, add_endpoint, add_worker, new_database
 from videval.cli.news import News
 from videval.db import runs
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.db.tables import EndpointRow
 from workers.device import Device, parse_devices
-
-__all__ = ["its_database", "settings_of_this_test"]
 
 DOWN = "10 failures in a row, the last: lab cannot be asked: connection refused; nothing is sent for {} s"
 
@@ -31,9 +28,16 @@ class FakeFleet:
 
 
 @pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    made = new_database(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def run(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunInfo:
     """A run at the endpoint `lab`."""
-    (tmp_path / "endpoints.toml").write_text(ENTRY)
+    (tmp_path / "endpoints.toml").write_text(LAB_ENTRY)
     monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
     run_id = make_run(database, tmp_path / "data", 2, model="endpoint:lab")
     with database.read() as connection:
@@ -47,7 +51,7 @@ def news(database: Database, run: RunInfo) -> News:
 
 def now(database: Database, state: str, message: str | None = None, **more: Any) -> None:
     database.write(lambda c: c.execute(delete(EndpointRow)))
-    asked(database, state=state, message=message, **more)
+    add_endpoint(database, state=state, message=message, **more)
 
 
 def heard(news: News, capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from perf.choosing import spent
 from tests.films import FILMS, Film, said, set_matrix
 from videval.errors import EnvironmentProblem, VideoFailure
 from videval.types import FrameSampling
@@ -23,7 +24,7 @@ from videval.video.decord_reader import DecordReader
 from videval.video.footage import Footage, examine
 from videval.video.nvdec_reader import NvdecReader
 from videval.video.pyav_reader import PyavReader
-from videval.video.readers import Frames, ReadError
+from videval.video.readers import READ_ERRORS, Frames, ReadError
 from videval.video.trust import TRUSTED
 
 FOUR = FrameSampling(policy="uniform", num_frames=4)
@@ -57,10 +58,37 @@ def assert_same(name: str, wanted: dict[int, Any], read: Callable[[], Iterator[t
     """torchcodec compares each frame's time as PyAV does, so it may give way; none may show another frame."""
     try:
         found = dict(read())
-    except ReadError:
+    except READ_ERRORS:
         assert name == TORCHCODEC, "decord is asked only where it is proven that it can"
         return
     assert all(np.array_equal(wanted[number], pixels) for number, pixels in found.items())
+
+
+COLOURS = ["colormatrix=bt709", "fullrange=on", "fullrange=on:colormatrix=bt709", "colormatrix=bt2020nc", "sar=4/3"]
+
+
+@pytest.mark.parametrize(
+    "film",
+    [
+        *(Film(name="a.mp4", frames=8, size=size) for size in ((70, 46), (98, 50), (322, 182))),
+        *(Film(name="a.mp4", frames=8, options={"x264-params": parameters}) for parameters in COLOURS),
+        *(Film(name="a.mp4", frames=8, pixels=pixels) for pixels in ("yuv422p", "yuv444p", "yuvj420p")),
+    ],
+    ids=lambda film: f"{film.size} {film.options} {film.pixels}",
+)
+def test_odd_sizes_and_all_kinds_of_colours_are_the_same_whoever_reads(film: Film, tmp_path: Path) -> None:
+    footage = examine(film.write(tmp_path, noise))
+    wanted = dict(PyavReader(footage).read(range(8)))
+    assert DECORD not in footage.objections
+    for name in INSTALLED:
+        found = dict(open_by(name, footage).read(range(8)))
+        assert all(np.array_equal(wanted[number], found[number]) for number in range(8))
+
+
+def noise(number: int, width: int, height: int) -> Any:
+    """Colours of all kinds, moving."""
+    cells = np.random.default_rng(0).integers(0, 255, (height // 2, width // 2, 3)).astype(np.uint8)
+    return np.ascontiguousarray(np.roll(cells.repeat(2, 0).repeat(2, 1), number, 1))
 
 
 def test_torchcodec_is_trusted_only_with_kinds_of_files_that_films_were_compared_of(tmp_path: Path) -> None:
@@ -75,7 +103,7 @@ def test_torchcodec_is_trusted_only_with_kinds_of_files_that_films_were_compared
 
 def facts(**known: Any) -> Facts:
     trusted = frozenset({DECORD, TORCHCODEC})
-    return replace(Facts(frames=8, pictures=250, has_spare=False, trusted=trusted), **known)
+    return replace(Facts(frames=8, pictures=250, groups=1, has_spare=False, trusted=trusted), **known)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +112,12 @@ def facts(**known: Any) -> Facts:
         (facts(has_spare=True), PYAV),
         (facts(has_spare=True, frames=64), PYAV),
         (facts(frames=0), PYAV),
-        (facts(), DECORD),
+        (facts(frames=4), DECORD),
         (facts(frames=64), TORCHCODEC),
         (facts(frames=64, trusted=frozenset({DECORD})), PYAV),
-        (facts(frames=16), PYAV),
+        (facts(frames=8), PYAV),
+        (facts(pictures=400), DECORD),
+        (facts(pictures=400, groups=16), PYAV),
         (facts(pictures=15_000), PYAV),
         (facts(pictures=15_000, frames=64), TORCHCODEC),
         (facts(trusted=frozenset()), PYAV),
@@ -100,15 +130,16 @@ def test_the_reader_that_costs_least_is_chosen(known: Facts, reader: str) -> Non
 
 def test_the_facts_are_those_of_the_film(tmp_path: Path) -> None:
     plain, reordered = (examine(BY_NAME[name].write(tmp_path)) for name in ("h264_baseline.mp4", "h264_b.mp4"))
-    assert facts_of(plain, 1) == Facts(frames=1, pictures=40, has_spare=False, trusted=frozenset(INSTALLED))
+    assert facts_of(plain, 1) == Facts(frames=1, pictures=40, groups=8, has_spare=False, trusted=frozenset(INSTALLED))
     assert facts_of(reordered, 1).has_spare
 
 
 def test_by_the_rule_decord_reads_one_frame_of_a_film_in_which_nothing_can_be_left_out(tmp_path: Path) -> None:
-    path = BY_NAME["h264_baseline.mp4"].write(tmp_path)
+    one_group = {"x264-params": "scenecut=0"}
+    path = Film(name="a.mp4", frames=60, gop=250, options=one_group).write(tmp_path)
     assert decode(path, ONE).info.decoder.startswith("decord ")
     assert decode(path, FOUR).info.decoder.startswith("PyAV ")
-    assert decode(path, FrameSampling(policy="rate", fps=0.5)).info.decoder.startswith("decord ")
+    assert decode(path, FrameSampling(policy="rate", fps=0.3)).info.decoder.startswith("decord ")
     assert decode(path, FrameSampling(policy="rate", fps=5.0)).info.decoder.startswith("PyAV ")
 
 
@@ -312,7 +343,16 @@ def test_the_gpu_s_interleaved_planes_lose_nothing_when_they_are_taken_apart(tmp
     assert np.array_equal(NvdecReader(footage)._shown(frame.reformat(format="nv12")), plain)
 
 
-# what costs nothing
+# what they cost
+
+
+def test_what_the_readers_cost_is_measured_of_those_that_are_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, other = (examine(BY_NAME[name].write(tmp_path)) for name in ("h264.mp4", "h264.ts"))
+    assert set(spent(plain, [0, 20], 1)) == {PYAV, *INSTALLED}
+    assert set(spent(other, [0, 20], 1)) == {PYAV}
+    assert capsys.readouterr().out == "", "all gave the same pixels"
 
 
 def test_of_pictures_that_all_stand_alone_only_the_wanted_ones_are_decoded(

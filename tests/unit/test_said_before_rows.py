@@ -3,14 +3,15 @@
 import json
 from functools import partial
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.cli import Call, caller
+from tests.seeding import LAB_ENTRY
 from tests.trees import clip
-from tests.unit.test_endpoint_health import ENTRY
 from tests.unit.test_model_findings import CONFIG
 from tests.unit.test_troubles import weights
 
@@ -19,7 +20,7 @@ from tests.unit.test_troubles import weights
 def videval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """The command line, an endpoint `lab` that needs LAB_KEY, and a table of one question."""
     monkeypatch.delenv("LAB_KEY", raising=False)
-    (tmp_path / "endpoints.toml").write_text(f'{ENTRY}key_env = "LAB_KEY"\n')
+    (tmp_path / "endpoints.toml").write_text(f'{LAB_ENTRY}key_env = "LAB_KEY"\n')
     (tmp_path / "clip.mp4").write_bytes(clip())
     (tmp_path / "q.tsv").write_text("index\tvideo\tquestion\tanswer\n0\tclip.mp4\tWhat?\tA\n")
     return caller(tmp_path, monkeypatch, capsys)
@@ -56,6 +57,20 @@ def test_doctor_says_that_an_endpoint_has_no_key(videval: Call, monkeypatch: pyt
     assert said.code == 3 and "LAB_KEY is not set" in said.out
     monkeypatch.setenv("LAB_KEY", "sk-0123456789")
     assert "LAB_KEY" not in videval("doctor", "endpoint:lab").out
+
+
+def test_doctor_says_that_the_reader_that_is_set_is_not_installed(
+    videval: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version_of(name: str) -> str:
+        if name == "torchcodec":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr("videval.cli.findings.version", version_of)
+    monkeypatch.setenv("VIDEVAL_READER", "torchcodec")
+    said = videval("doctor")
+    assert said.code == 3 and "torchcodec" in said.out and "or unset VIDEVAL_READER" in said.out
 
 
 def _found(name: str, *, but: str) -> ModuleSpec | None:

@@ -74,6 +74,11 @@ def test_a_clip_is_decoded_once_on_a_machine() -> None:
     assert outcome(Fleet.of(SMALL)).decodes == 1.0
 
 
+def test_a_clip_s_questions_stay_on_one_machine_however_many_there_are() -> None:
+    """But for the last ones, which idle workers take from others."""
+    assert outcome(Fleet.of(replace(SMALL, workers=64, questions=4_000, median_ms=1_000.0))).decodes < 1.2
+
+
 def test_the_same_plan_gives_the_same_outcome() -> None:
     assert outcome(Fleet.of(SMALL)) == outcome(Fleet.of(SMALL))
 

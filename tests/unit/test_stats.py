@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import caller
-from tests.seeding import Seed, new_database, seed_run
-from tests.unit.test_endpoint_health import asked
+from tests.seeding import Seed, add_endpoint, new_database, seed_run
 from videval.db import runs
 from videval.db.answer_times import AnswerTimes, TryInVain
 from videval.db.records import RunInfo
@@ -132,7 +131,7 @@ def test_a_halted_run_says_why_whether_something_is_answered_or_not(database: Da
 
 def test_a_run_whose_endpoint_is_away_says_so(database: Database) -> None:
     run_id = seed_run(database, Seed(questions=4, done=0, card={"endpoint": {"name": "lab"}}))
-    asked(database, state="paused", message="10 failures in a row")
+    add_endpoint(database, state="paused", message="10 failures in a row")
     assert spent_of_run(database, info(database, run_id)).in_words == ("endpoint lab: paused: 10 failures in a row", "")
 
 

@@ -12,9 +12,8 @@ from sqlalchemy import update
 
 from tests.cli import caller
 from tests.questions import order
-from tests.seeding import Seed, new_database, seed_run, settings_for
+from tests.seeding import LAB_ENTRY, Seed, new_database, seed_run, settings_for
 from tests.trees import clip
-from tests.unit.test_endpoint_health import ENTRY
 from videval.benchmarks.table import table_variant
 from videval.db import costs
 from videval.db.runs import recount
@@ -167,6 +166,19 @@ def test_a_dry_run_asks_nothing_and_refuses_what_a_run_would(
     assert refused.code == 3 and "gone.mp4" in refused.err
 
 
+@pytest.mark.parametrize(("more", "again"), [((), "the same command goes on"), (("--new",), "without --new goes on")])
+def test_after_ctrl_c_the_command_that_goes_on_is_told(
+    more: tuple[str, ...], again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("videval.cli.run._answered", lambda *given: None)
+    order(tmp_path / "data", 1)
+    (tmp_path / "data" / "q.tsv").write_text("index\tvideo\tquestion\tanswer\n0\tv0.mp4\tWhat?\tA\n")
+    words = ("run", str(tmp_path / "data" / "q.tsv"), "fake", "--devices", "cpu", *more)
+    said = caller(tmp_path, monkeypatch, capsys)(*words)
+    assert said.code == 130 and said.lines[-1].endswith(again)
+
+
 # money
 
 PRICES = Prices(prompt=1.0, new=10.0, currency="EUR")
@@ -199,7 +211,7 @@ def test_a_dry_run_says_what_is_to_pay_and_of_a_new_run_that_nothing_of_it_is_do
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     videval = caller(tmp_path, monkeypatch, capsys)
-    (tmp_path / "endpoints.toml").write_text(f"{ENTRY}prices = {{ prompt = 1.0, new = 1.0 }}\n")
+    (tmp_path / "endpoints.toml").write_text(f"{LAB_ENTRY}prices = {{ prompt = 1.0, new = 1.0 }}\n")
     made = order(tmp_path / "data", 4, model="endpoint:lab")
     (tmp_path / "data" / "q.tsv").write_text(
         "index\tvideo\tquestion\tanswer\n" + "".join(f"{i}\tv{i}.mp4\tWhat?\tA\n" for i in range(4))

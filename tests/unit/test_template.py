@@ -1,4 +1,4 @@
-"""Workers as copies of one process: how they are made, how their ends are heard of, and what they must not know."""
+"""Workers as clones of one process: how they are made, how their ends are heard of, and what they must not know."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.servers import wait_for
-from workers.template import Copy, Template
+from workers.template import Clone, Template
 
 MODULE = """
 import json, os, sys, time
@@ -28,7 +28,7 @@ def main():
     print("said by", os.getpid(), flush=True)
     partial = folder / f"{os.getpid()}.partial"
     partial.write_text(json.dumps(told))
-    partial.rename(folder / f"copy-{os.getpid()}")
+    partial.rename(folder / f"clone-{os.getpid()}")
     match sys.argv[1]:
         case "sleep":
             time.sleep(600)
@@ -54,12 +54,12 @@ def main():
 """
 SECRET = "postgresql://me:hunter2@h/d"
 
-Make = Callable[..., Copy]
+Make = Callable[..., Clone]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where modules lie that a template can import, and where copies say what they see."""
+    """Where modules lie that a template can import, and where clones say what they see."""
     (tmp_path / "a_worker.py").write_text(MODULE)
     (tmp_path / "a_child.py").write_text(CHILD)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
@@ -72,8 +72,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def template(folder: Path) -> Iterator[Template]:
     made = Template("a_worker")
     yield made
-    for file in folder.glob("copy-*"):
-        with_no_mercy(int(file.name.removeprefix("copy-")))
+    for file in folder.glob("clone-*"):
+        with_no_mercy(int(file.name.removeprefix("clone-")))
     made.close()
 
 
@@ -84,18 +84,18 @@ def with_no_mercy(pid: int) -> None:
         pass
 
 
-def made(template: Template, folder: Path, *argv: str, **environ: str) -> Copy:
-    """A copy; its output is in `log`."""
+def made(template: Template, folder: Path, *argv: str, **environ: str) -> Clone:
+    """A clone; its output is in `log`."""
     with (folder / "log").open("ab") as log:
-        copy = template.copy(["a_worker", *argv], os.environ | environ, [log.fileno(), log.fileno()])
-    assert copy is not None
-    return copy
+        clone = template.clone(["a_worker", *argv], os.environ | environ, [log.fileno(), log.fileno()])
+    assert clone is not None
+    return clone
 
 
-def told(copy: Copy, folder: Path) -> Mapping[str, Any]:
-    """What a copy says of itself, when it runs."""
-    wait_for("the copy", lambda: copy.poll() is None and copy.pid is not None)
-    file = folder / f"copy-{copy.pid}"
+def told(clone: Clone, folder: Path) -> Mapping[str, Any]:
+    """What a clone says of itself, when it runs."""
+    wait_for("the clone", lambda: clone.poll() is None and clone.pid is not None)
+    file = folder / f"clone-{clone.pid}"
     wait_for("its word", file.exists)
     said: Mapping[str, Any] = json.loads(file.read_text())
     return said
@@ -105,74 +105,74 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_copies_import_nothing_again_and_have_command_lines_environments_and_logs_of_their_own(
+def test_clones_import_nothing_again_and_have_command_lines_environments_and_logs_of_their_own(
     template: Template, folder: Path
 ) -> None:
-    copies = [made(template, folder, "sleep", DEVICE=device) for device in ("a", "b")]
-    said = [told(copy, folder) for copy in copies]
+    clones = [made(template, folder, "sleep", DEVICE=device) for device in ("a", "b")]
+    said = [told(clone, folder) for clone in clones]
     assert [file.name for file in folder.glob("imported-*")] == [f"imported-{template.pid}"]
     assert [s["argv"] for s in said] == [["a_worker", "sleep"]] * 2
     assert [s["environ"]["DEVICE"] for s in said] == ["a", "b"]
-    for copy in copies:
-        assert psutil.Process(copy.pid).cmdline()[:5] == [sys.executable, "-P", "-m", "a_worker", "sleep"]
-        assert f"said by {copy.pid}" in (folder / "log").read_text()
-        assert os.getsid(copy.pid or 0) == copy.pid
+    for clone in clones:
+        assert psutil.Process(clone.pid).cmdline()[:5] == [sys.executable, "-P", "-m", "a_worker", "sleep"]
+        assert f"said by {clone.pid}" in (folder / "log").read_text()
+        assert os.getsid(clone.pid or 0) == clone.pid
 
 
-def test_how_a_copy_ended_is_heard_of(template: Template, folder: Path) -> None:
-    copies = [made(template, folder, "7"), made(template, folder, "sleep")]
-    told(copies[1], folder)
-    copies[1].send_signal(signal.SIGKILL)
-    wait_for("both to have ended", lambda: all(copy.poll() is not None for copy in copies))
-    assert [copy.returncode for copy in copies] == [7, -signal.SIGKILL]
+def test_how_a_clone_ended_is_heard_of(template: Template, folder: Path) -> None:
+    clones = [made(template, folder, "7"), made(template, folder, "sleep")]
+    told(clones[1], folder)
+    clones[1].send_signal(signal.SIGKILL)
+    wait_for("both to have ended", lambda: all(clone.poll() is not None for clone in clones))
+    assert [clone.returncode for clone in clones] == [7, -signal.SIGKILL]
 
 
-def test_copies_that_are_not_there_yet_get_their_signal_and_the_template_heeds_none(
+def test_clones_that_are_not_there_yet_get_their_signal_and_the_template_heeds_none(
     template: Template, folder: Path
 ) -> None:
     told(made(template, folder, "sleep"), folder)
     os.kill(template.pid, signal.SIGTERM)
-    copies = [made(template, folder, "sleep") for _ in range(8)]
-    for copy in copies:
-        copy.send_signal(signal.SIGTERM)
-    wait_for("them to have ended", lambda: all(copy.poll() is not None for copy in copies))
-    assert {copy.returncode for copy in copies} == {-signal.SIGTERM}
+    clones = [made(template, folder, "sleep") for _ in range(8)]
+    for clone in clones:
+        clone.send_signal(signal.SIGTERM)
+    wait_for("them to have ended", lambda: all(clone.poll() is not None for clone in clones))
+    assert {clone.returncode for clone in clones} == {-signal.SIGTERM}
 
 
-def test_copies_outlive_the_template_and_their_end_is_seen_all_the_same(template: Template, folder: Path) -> None:
-    copy = made(template, folder, "sleep")
-    told(copy, folder)
+def test_clones_outlive_the_template_and_their_end_is_seen_all_the_same(template: Template, folder: Path) -> None:
+    clone = made(template, folder, "sleep")
+    told(clone, folder)
     with_no_mercy(template.pid)
-    wait_for("the template to be gone", lambda: copy.poll() is None and template.is_gone)
-    assert copy.pid is not None and not is_gone(copy.pid)
-    assert template.copy(["a_worker", "sleep"], {}, [1, 2]) is None
-    copy.send_signal(signal.SIGTERM)
-    wait_for("its end", lambda: copy.poll() is not None)
-    assert copy.returncode == 0 and is_gone(copy.pid)
+    wait_for("the template to be gone", lambda: clone.poll() is None and template.is_gone)
+    assert clone.pid is not None and not is_gone(clone.pid)
+    assert template.clone(["a_worker", "sleep"], {}, [1, 2]) is None
+    clone.send_signal(signal.SIGTERM)
+    wait_for("its end", lambda: clone.poll() is not None)
+    assert clone.returncode == 0 and is_gone(clone.pid)
 
 
 def test_what_was_asked_of_a_template_that_dies_of_its_imports_never_comes_to_be(folder: Path) -> None:
     (folder / "broken.py").write_text("import os; os._exit(3)")
     with Template("broken") as template:
-        copy = made(template, folder, "sleep")
-        wait_for("its end", lambda: copy.poll() is not None)
-        assert copy.pid is None and template.is_gone and template.successor() is None
-        copy.send_signal(signal.SIGTERM)
+        clone = made(template, folder, "sleep")
+        wait_for("its end", lambda: clone.poll() is not None)
+        assert clone.pid is None and template.is_gone and template.successor() is None
+        clone.send_signal(signal.SIGTERM)
 
 
-def test_a_template_whose_imports_started_a_thread_makes_no_copy_and_says_why(
+def test_a_template_whose_imports_started_a_thread_makes_no_clone_and_says_why(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "threaded.py").write_text("import _thread, time; _thread.start_new_thread(time.sleep, (60,))")
     with Template("threaded") as template:
-        copy = made(template, folder, "sleep")
-        wait_for("its end", lambda: copy.poll() is not None)
+        clone = made(template, folder, "sleep")
+        wait_for("its end", lambda: clone.poll() is not None)
     assert "videval template: RuntimeError: it has 2 threads" in capfd.readouterr().err
 
 
 def test_what_the_workers_share_starts_no_thread_opens_no_file_and_reads_no_settings() -> None:
     code = (
-        "import os, sys, workers.copied\n"
+        "import os, sys, workers.cloned\n"
         "files = [os.path.realpath(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') if int(fd) > 2]\n"
         "heavy = {'workers.config', 'torch'} & set(sys.modules)\n"
         "print(len(os.listdir('/proc/self/task')), heavy, [f for f in files if not f.startswith('/proc/')])"
@@ -203,8 +203,8 @@ def test_a_template_ends_with_who_started_it_although_a_fork_of_that_holds_its_l
 # spares
 
 
-def of_child(copy: Copy, folder: Path) -> Mapping[str, Any]:
-    told(copy, folder)
+def of_child(clone: Clone, folder: Path) -> Mapping[str, Any]:
+    told(clone, folder)
     wait_for("its child", (folder / "of-child").exists)
     said: Mapping[str, Any] = json.loads((folder / "of-child").read_text())
     return said
@@ -213,18 +213,18 @@ def of_child(copy: Copy, folder: Path) -> Mapping[str, Any]:
 def test_a_child_is_a_spare_of_its_worker_with_the_locks_and_the_environment_that_it_is_given(
     template: Template, folder: Path
 ) -> None:
-    copy = made(template, folder, "child")
-    child = of_child(copy, folder)
-    assert child["pid"] in told(copy, folder)["spares"]
+    clone = made(template, folder, "child")
+    child = of_child(clone, folder)
+    assert child["pid"] in told(clone, folder)["spares"]
     assert child["environ"] == {"VV_FOLDER": str(folder), "ONLY": "this"}
     assert child["session"] == child["pid"] and child["line"][3] == "a_child"
     assert [f for f in child["files"] if "socket" not in f and "/proc/" not in f] == [f"{folder}/lock"]
 
 
 def test_no_process_that_a_spare_comes_from_has_seen_a_secret(template: Template, folder: Path) -> None:
-    copy = made(template, folder, "child")
-    child = of_child(copy, folder)
-    assert SECRET.encode() in memory(copy.pid or 0)
+    clone = made(template, folder, "child")
+    child = of_child(clone, folder)
+    assert SECRET.encode() in memory(clone.pid or 0)
     assert SECRET.encode() not in Path(f"/proc/{child['pid']}/environ").read_bytes()
     assert SECRET.encode() not in memory(child["pid"])
     assert SECRET.encode() not in memory(template.pid)
@@ -244,8 +244,8 @@ def memory(pid: int) -> bytes:
 
 
 def test_a_killed_worker_takes_its_spares_with_it(template: Template, folder: Path) -> None:
-    copy = made(template, folder, "sleep")
-    spares = told(copy, folder)["spares"]
+    clone = made(template, folder, "sleep")
+    spares = told(clone, folder)["spares"]
     assert len(spares) == 2 and not any(map(is_gone, spares))
-    copy.send_signal(signal.SIGKILL)
+    clone.send_signal(signal.SIGKILL)
     wait_for("the spares to be gone", lambda: all(map(is_gone, spares)))

@@ -62,7 +62,7 @@ def run_command(
 
 
 def _template() -> "Template":
-    """What the workers will be copies of: it imports what they need while this command reads the questions."""
+    """What the workers will be clones of: it imports what they need while this command reads the questions."""
     from workers.template import Template
 
     return Template()

@@ -46,23 +46,21 @@ FITS = and_(
     or_(RunRow.dtype.is_(None), RunRow.dtype == bindparam("model_dtype")),
 )
 """The run wants to be answered, by the model that a worker holds."""
+IN_LINE = and_(RequestRow.status == literal_column("'queued'"), RequestRow.available_at <= db_now())
+"""It waits, in so many words: some indexes are of what waits only."""
 NO_CLIPS: Mapping[int, str] = MappingProxyType({})
 KNOWN_RUNS = "videval_runs"
 """Where a connection keeps what it has read of runs that does not change; their dtype is none of it."""
 
 
-IN_LINE = and_(RequestRow.status == literal_column("'queued'"), RequestRow.available_at <= db_now())
-"""The same in so many words: some indexes are of what waits only."""
-
-
-def _next_of(run: SQLColumnExpression[int], *more: ColumnElement[bool]) -> Any:
+def _next_of(run: SQLColumnExpression[int]) -> Any:
     """The waiting request of a run that was rung for longest ago: the order of the run, as its bells went out; those
     that nobody rang for yet come last.
 
     That is the order of an index: however many wait, one is read.
     """
     as_rung = RequestRow.published_at.asc().nulls_last()
-    return select(RequestRow.id).where(RequestRow.run_id == run, WAITS, *more).order_by(as_rung).limit(1)
+    return select(RequestRow.id).where(RequestRow.run_id == run, WAITS).order_by(as_rung).limit(1)
 
 
 RUNNING = (
@@ -112,46 +110,37 @@ ITS_OWN = select(RequestRow.id).where(RequestRow.id == bindparam("request")).wit
 TAKE = _taking(RequestRow.id == ITS_OWN.scalar_subquery()).returning(literal(False).label("has_siblings"))
 
 
-def _best_of(run: SQLColumnExpression[int]) -> Any:
+IN_RUN = select(RequestRow.id).where(RequestRow.run_id == bindparam("run"), IN_LINE)
+IN_CLIP = IN_RUN.where(RequestRow.video == bindparam("clip"))
+IN_COMPANY = IN_CLIP.where(~RequestRow.alone).order_by(RequestRow.id)
+
+
+def _best() -> Any:
     """What a worker should take of a run: what waits of the clip that it has; what rang, or else the next, if nobody
     has begun its clip; and at last what others have begun.
 
     Two workers at once take two requests: PostgreSQL passes over rows that another one is taking (who is perhaps
     frozen, and all writes of this worker would wait for it), SQLite's writers take turns.
     """
-    of_run = select(RequestRow.id).where(RequestRow.run_id == run, IN_LINE)
-    of_clip = of_run.where(RequestRow.video == bindparam("clip"), ~RequestRow.alone).order_by(RequestRow.id).limit(1)
-    its_own = of_run.where(RequestRow.id == bindparam("request"), ~RequestRow.begun)
-    as_rung = of_run.order_by(RequestRow.published_at.asc().nulls_last()).limit(1)
-    ways = [of_clip, its_own, as_rung.where(~RequestRow.begun), as_rung.where(RequestRow.begun)]
+    its_own = IN_RUN.where(RequestRow.id == bindparam("request"), ~RequestRow.begun)
+    as_rung = IN_RUN.order_by(RequestRow.published_at.asc().nulls_last()).limit(1)
+    ways = [IN_COMPANY.limit(1), its_own, as_rung.where(~RequestRow.begun), as_rung.where(RequestRow.begun)]
     return func.coalesce(*(way.with_for_update(skip_locked=True).scalar_subquery() for way in ways))
 
 
 HAS_SIBLINGS = literal_column(
-    "EXISTS (SELECT 1 FROM requests AS others WHERE others.run_id = requests.run_id AND others.video = requests.video"
-    " AND others.status = 'queued' AND others.id <> requests.id)",
+    "EXISTS (SELECT 1 FROM requests AS others WHERE others.run_id = requests.run_id"
+    " AND others.video = CAST(requests.video AS TEXT) AND others.status = 'queued' AND others.id <> requests.id)",
     Boolean(),
 )
-"""In SQL's own words: in what SQLite returns SQLAlchemy names no tables."""
-TAKE_BEST = _taking(RequestRow.id == _best_of(bindparam("run"))).returning(HAS_SIBLINGS.label("has_siblings"))
-OF_THE_VIDEO = (
-    select(RequestRow.id)
-    .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), IN_LINE, ~RequestRow.alone)
-    .order_by(RequestRow.id)
-    .limit(bindparam("more"))
-    .with_for_update(skip_locked=True)
-    .cte("siblings")
-)
+"""In SQL's own words: of what is returned SQLAlchemy names no tables, and SQLite must be told what is a text to find it
+by an index."""
+TAKE_BEST = _taking(RequestRow.id == _best()).returning(HAS_SIBLINGS.label("has_siblings"))
+SIBLINGS = IN_COMPANY.limit(bindparam("more")).with_for_update(skip_locked=True).cte("siblings")
 STILL_WAITS = and_(func.coalesce(RequestRow.status, "") == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
 """The same, and no index knows: SQLite would go through all that waits to find a few by their ids."""
-TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(OF_THE_VIDEO.c.id)), STILL_WAITS)
-LEFT_OF_THE_VIDEO = (
-    select(RequestRow.id)
-    .where(RequestRow.run_id == bindparam("run"), RequestRow.video == bindparam("clip"), IN_LINE)
-    .with_for_update(skip_locked=True)
-    .cte("left_of_it")
-)
-NOTE_BEGUN = update(RequestRow).where(RequestRow.id.in_(select(LEFT_OF_THE_VIDEO.c.id))).values(begun=True)
+TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(SIBLINGS.c.id)), STILL_WAITS)
+NOTE_BEGUN = update(RequestRow).where(RequestRow.id.in_(IN_CLIP.with_for_update(skip_locked=True))).values(begun=True)
 RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run"))
 DTYPE = select(RunRow.dtype).where(RunRow.id == bindparam("run"))
 FIX_DTYPE = (

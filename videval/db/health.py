@@ -41,24 +41,26 @@ class EndpointHealth:
 def note_endpoint(
     connection: Connection, name: str, *, state: str, message: str | None, figures: Mapping[str, Any]
 ) -> None:
-    """Write down how an endpoint is now, over what any worker wrote before. It cost at least what its stored answers
-    did: a Redis that was started again has forgotten that."""
-    paid = cost_of_endpoint(connection, name)
-    known = figures if paid is None else {**figures, "spent": max(paid, figures.get("spent", 0.0))}
-    row = {"name": name, "state": state, "message": message, "figures": dict(known), "updated_at": db_now()}
+    """Write down how an endpoint is now, over what any worker wrote before."""
+    row = {"name": name, "state": state, "message": message, "figures": dict(figures), "updated_at": db_now()}
     upsert(connection, EndpointRow, [row], keys=["name"])
 
 
 def endpoint_health(connection: Connection) -> list[EndpointHealth]:
-    """Every endpoint that was ever asked, by name."""
+    """Every endpoint that was ever asked, by name. Each cost at least what its stored answers did: a Redis that was
+    started again has forgotten that, and what was written last may be of before."""
     rows = connection.execute(select(*EndpointRow.__table__.c, db_now().label("now")).order_by(EndpointRow.name))
     return [
         EndpointHealth(
             name=row.name,
             state=row.state,
             message=row.message or "",
-            figures=row.figures,
+            figures=_with_cost(row.figures, cost_of_endpoint(connection, row.name)),
             silent_s=max(0.0, row.now - row.updated_at),
         )
         for row in rows
     ]
+
+
+def _with_cost(figures: Mapping[str, Any], paid: float | None) -> Mapping[str, Any]:
+    return figures if paid is None else {**figures, "spent": max(paid, figures.get("spent", 0.0))}

@@ -73,7 +73,7 @@ class RunRow(Base):
     """One variant x one model x one generation setting; (`key`, `copy`) is what resuming looks for.
 
     `max_cost`, `max_tokens`: what its answers may cost, and take, in all; `halted`: why it was paused, if nobody asked
-    for that; `race_tail`: at its end idle workers may try what others have been generating for long.
+    for that.
     """
 
     __tablename__ = "runs"
@@ -105,7 +105,6 @@ class RunRow(Base):
     max_attempts: Mapped[int]
     state: Mapped[str]
     priority: Mapped[int]
-    race_tail: Mapped[bool] = mapped_column(server_default=false())
     limit: Mapped[int | None]
     missing: Mapped[list[Any]]
     card: Mapped[dict[str, Any]]
@@ -160,8 +159,7 @@ class RequestSampleRow(Base):
 
 
 class AttemptRow(Base):
-    """One try at one request by one worker: what it was doing since when (`stage_at`), how it ended, on what hardware
-    and versions."""
+    """One try at one request by one worker: what it was doing, how it ended, on what hardware and versions."""
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("request_id", "attempt"),)
@@ -171,7 +169,6 @@ class AttemptRow(Base):
     worker_id: Mapped[str]
     worker: Mapped[str]
     stage: Mapped[str]
-    stage_at: Mapped[float | None]
     outcome: Mapped[str]
     struck: Mapped[bool]
     started_at: Mapped[float]

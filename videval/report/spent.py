@@ -56,7 +56,10 @@ SAID: Mapping[Cause, tuple[str, str]] = {
     ),
     Cause.TAIL: ("workers that had ended while others went on", "fewer, or more even, long requests at the end"),
     Cause.ENDPOINT: ("an endpoint that failed", "videval endpoint check NAME, and its own log"),
-    Cause.BACK: ("requests that were given back: it was halted or paused, or its workers left", "videval status RUN"),
+    Cause.BACK: (
+        "requests that were given back: it was halted or paused, or its workers left",
+        "videval status says what mends it",
+    ),
 }
 """What each cause is in words, and what helps."""
 WAIT_THERE = (
@@ -135,7 +138,7 @@ class Spent:
         if share < WORTH_SAYING:
             return f"devices were busy for {percent(self.busy)} of the time: only a faster model is faster", ""
         what, helps = WAIT_THERE if cause == Cause.WAIT and self.endpoint else SAID[cause]
-        helps = helps.replace("NAME", self.endpoint)
+        helps = helps.replace("NAME", self.endpoint or "NAME")
         kept = f"{percent(share)} of the devices' time ({took(share * self.device_s)}) went to {what}"
         return kept, helps
 

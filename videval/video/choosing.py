@@ -1,6 +1,6 @@
 """Who reads a video: one rule, by what is known of the file and what is asked of it.
 
-All readers give the same pixels (see `trust.py`), so the rule is about time alone: `perf/readers.py` measures it.
+All readers give the same pixels (see `trust.py`), so the rule is about time alone: `perf/choosing.py` measures it.
 """
 
 import importlib.util
@@ -20,19 +20,20 @@ __all__ = ["Facts", "chosen", "facts_of", "open_by", "reader_for"]
 NAMES: Mapping[ReaderName, str] = {"pyav": PYAV, "decord": DECORD, "torchcodec": TORCHCODEC, "nvdec": NVDEC}
 MANY = 32
 """Frames from which on torchcodec saves more than it takes to get ready."""
-SHORT = 1500
+SHORT = 500
 """Pictures up to which it costs little that decord looks through the file once more."""
-THIN = 25
-"""Pictures for each frame that is wanted, from which on it costs little that decord is slower in making RGB of them."""
+THIN = 50
+"""Pictures to decode for each wanted frame, from which on it costs little that decord seeks and colours slower."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What the choice depends on: so many frames of so many pictures are wanted. `has_spare`: pictures may be left out
-    of decoding, which PyAV alone does; `trusted`: who else may read the file."""
+    """What the choice depends on: so many frames are wanted of so many pictures, which are coded in so many groups.
+    `has_spare`: pictures may be left out of decoding, which PyAV alone does; `trusted`: who else may read the file."""
 
     frames: int
     pictures: int
+    groups: int
     has_spare: bool
     trusted: frozenset[str]
 
@@ -44,9 +45,8 @@ def reader_for(facts: Facts) -> str:
         return PYAV
     if TORCHCODEC in facts.trusted and facts.frames >= MANY:
         return TORCHCODEC
-    if DECORD in facts.trusted and facts.pictures <= SHORT and facts.pictures >= THIN * facts.frames:
-        return DECORD
-    return PYAV
+    thin = facts.pictures >= THIN * max(facts.frames, facts.groups)
+    return DECORD if DECORD in facts.trusted and thin and facts.pictures <= SHORT else PYAV
 
 
 def facts_of(footage: Footage, frames: int) -> Facts:
@@ -55,6 +55,7 @@ def facts_of(footage: Footage, frames: int) -> Facts:
     return Facts(
         frames=frames,
         pictures=len(footage.timeline.times),
+        groups=len(footage.timeline.starts),
         has_spare=footage.has_spare and footage.is_reordered,
         trusted=frozenset(name for name in others if name not in footage.objections),
     )
@@ -66,7 +67,7 @@ def chosen(footage: Footage, frames: int, reading: Reading) -> str:
         return reader_for(facts_of(footage, frames))
     name = NAMES[reading.reader]
     if not _is_installed(name):
-        hint = f"pip install '{name}', or unset VIDEVAL_READER"
+        hint = f"pip install {name}, or unset VIDEVAL_READER"
         raise EnvironmentProblem(f"VIDEVAL_READER={reading.reader}: {name} is not installed", hint=hint)
     return name
 

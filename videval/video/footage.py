@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.packet import Packet as AvPacket
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from videval.video.bitstream import is_hidden, is_start
@@ -155,9 +156,13 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator["AvPa
     return (packet for packet in container.demux(stream) if packet.size or packet.dts is None)
 
 
-def upright(frame: VideoFrame, width: int, height: int, turn: Turn) -> Frames:
-    """RGB pixels, turned and mirrored for display; a stream that changes its size is brought to its first."""
-    pixels = np.asarray(frame.reformat(width=width, height=height, format="rgb24").to_ndarray(), np.uint8)
+def upright(frame: VideoFrame, width: int, height: int, turn: Turn, by: VideoReformatter) -> Frames:
+    """RGB pixels, turned and mirrored for display; a stream that changes its size is brought to its first.
+
+    `by` keeps what it needs from frame to frame; on one thread, as starting others costs more than a frame.
+    """
+    made = by.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+    pixels = np.asarray(made.to_ndarray(), np.uint8)
     a, b, c, d = turn
     if b:
         pixels, a, d = pixels.transpose(1, 0, 2), c, b

@@ -8,6 +8,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from videval.video.cores import MOST_THREADS, threads_to_use
@@ -36,6 +37,7 @@ class PyavReader(FootageReader):
         self._near, most = (1, 1) if stand_alone else (NEAR, MOST_THREADS)
         self._threads = min(threads or threads_to_use(), most)
         self._damaged = 0
+        self._reformatter = VideoReformatter()
 
     def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
         """Jump where a start lies between here and the frame wanted, and leave out what no wanted one needs; where that
@@ -75,7 +77,8 @@ class PyavReader(FootageReader):
         return open_video(self.footage.path, threads=self._threads)
 
     def _shown(self, frame: VideoFrame) -> Frames:
-        return upright(frame, self.footage.width, self.footage.height, self.footage.turn)
+        footage = self.footage
+        return upright(frame, footage.width, footage.height, footage.turn, self._reformatter)
 
     def _jump(self, container: InputContainer, stream: VideoStream, start: int) -> tuple[_Packets, int, int]:
         """The packets from a start on, or from an earlier one where the container's seek ends there, with the number

@@ -15,6 +15,10 @@ from videval.types import Answer, Ask, Generation, Stage
 
 __all__ = ["Batcher"]
 
+GRACE = 0.5
+"""Of the time that a question took to prepare, for how long it waits for others about its clip that are in line: with
+the clip at hand these take hardly any, and a batch of all takes not much longer than one of the first."""
+
 
 @dataclass(kw_only=True, eq=False)
 class _Job:
@@ -76,6 +80,7 @@ class Batcher:
     def forget(self, id: int) -> bool:
         """Drop an Ask that is in no batch yet, and say whether it was; one that is gets its answer."""
         with self._changed:
+            self._changed.notify_all()
             return self._waiting.pop(id, None) is not None
 
     def describe(self) -> Mapping[str, str]:
@@ -133,6 +138,7 @@ class Batcher:
     def _drop(self, job: _Job, error: Exception) -> None:
         with self._changed:
             is_wanted = self._waiting.pop(job.ask.id, None) is not None
+            self._changed.notify_all()
         if is_wanted:
             job.caller.failed(as_failure(error))
 
@@ -150,12 +156,23 @@ class Batcher:
                 if self._broken is not None:
                     raise self._broken
                 batch = _choose([job for job in self._waiting.values() if job.is_ready], self.slots)
-                for job in batch:
-                    del self._waiting[job.ask.id]
-                if batch:
+                patience = self._patience(batch)
+                if batch and patience <= 0:
+                    for job in batch:
+                        del self._waiting[job.ask.id]
                     return batch
-                self._changed.wait()
+                self._changed.wait(patience if batch else None)
         return []
+
+    def _patience(self, batch: Sequence[_Job]) -> float:
+        """How many seconds a batch still waits for others about its first one's clip."""
+        if not batch or len(batch) == self.slots or batch[0].alone:
+            return 0.0
+        first = batch[0]
+        in_line = (job for job in self._waiting.values() if not job.is_ready and not job.alone)
+        if not any(job.ask.together == first.ask.together != "" for job in in_line):
+            return 0.0
+        return first.ready_at + GRACE * first.prepare_s - time.monotonic()
 
     def _generate(self, batch: Sequence[_Job]) -> None:
         for job in batch:

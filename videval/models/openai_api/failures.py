@@ -37,7 +37,7 @@ CHAT, MODELS = "/chat/completions", "/models"
 """Calls of the API."""
 RESTART = "where workers stay up, start them again"
 """A worker reads keys once, when it first asks."""
-LATE = "no connection within its time"
+LATE = "nothing came within its time"
 LARGE = 500_000
 """Bytes of a body that may be why a server hangs up before it has it."""
 LONGEST_ERROR = 2**16

@@ -1,4 +1,4 @@
-"""which clips somebody has begun, which runs may be raced at their end, and since when an attempt is in its stage."""
+"""which requests are about a clip that somebody has begun."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,8 +9,6 @@ down_revision = "0009"
 
 def upgrade() -> None:
     op.add_column("requests", sa.Column("begun", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.add_column("runs", sa.Column("race_tail", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.add_column("attempts", sa.Column("stage_at", sa.Double(), nullable=True))
     waiting = sa.text("status = 'queued'")
     op.create_index(
         "ix_requests_next",
@@ -23,6 +21,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_requests_next", "requests")
-    op.drop_column("attempts", "stage_at")
-    op.drop_column("runs", "race_tail")
     op.drop_column("requests", "begun")

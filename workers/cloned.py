@@ -1,6 +1,6 @@
-"""A worker as a copy of the template: what is imported here is imported once for all workers of a machine.
+"""A worker as a clone of the template: what is imported here is imported once for all workers of a machine.
 
-Only modules that read no settings are; the few others each copy imports when it knows its own.
+Only modules that read no settings are; the few others each clone imports when it knows its own.
 """
 
 from importlib import import_module
