@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from perf.choosing import spent
-from tests.films import FILMS, Film, said, set_matrix
+from tests.films import FILMS, FPS, Film, said, set_matrix
 from videval.errors import EnvironmentProblem, UsageError, VideoFailure
 from videval.types import FrameSampling
-from videval.video import DECORD, PYAV, TORCHCODEC, WAITING, nvdec_reader, torchcodec_reader
+from videval.video import DECORD, PYAV, TORCHCODEC, WAITING, decord_reader, nvdec_reader, torchcodec_reader
 from videval.video.choosing import Facts, facts_of, open_by, reader_for
 from videval.video.clips import Reading
 from videval.video.decode import decode, decode_into
@@ -44,7 +44,11 @@ INSTALLED = [name for name in (DECORD, TORCHCODEC) if importlib.util.find_spec(n
 
 
 @pytest.mark.parametrize("film", FILMS, ids=lambda film: film.name)
-def test_every_reader_that_is_trusted_with_a_film_gives_the_pixels_that_pyav_does(film: Film, tmp_path: Path) -> None:
+def test_every_reader_that_is_trusted_with_a_film_gives_the_pixels_that_pyav_does(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (decord_reader, torchcodec_reader):
+        monkeypatch.setattr(module, "threads_to_use", lambda: 4)
     footage = examine(film.write(tmp_path))
     assert (DECORD not in footage.objections) == (film.name in OF_DECORD)
     every = list(range(len(footage.timeline.times)))
@@ -63,6 +67,26 @@ def assert_same(name: str, wanted: dict[int, Any], read: Callable[[], Iterator[t
         assert name == TORCHCODEC, "decord is asked only where it is proven that it can"
         return
     assert all(np.array_equal(wanted[number], pixels) for number, pixels in found.items())
+
+
+def growing(path: Path) -> Path:
+    """A film whose pictures grow half-way, which its header does not say."""
+    options = {"x264-params": "repeat-headers=1:scenecut=0"}
+    small, large = (Film(name=f"{n}.mp4", frames=20, size=(n, n * 3 // 4), options=options) for n in (64, 96))
+    with (
+        av.open(str(small.write(path.parent, noise))) as first,
+        av.open(str(large.write(path.parent, noise))) as second,
+        av.open(str(path), "w") as out,
+    ):
+        to = out.add_stream_from_template(first.streams.video[0])
+        for part, start in ((first, 0), (second, 20)):
+            for packet in part.demux(part.streams.video[0]):
+                if packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                    packet.pts += round(start / FPS / packet.time_base)
+                    packet.dts += round(start / FPS / packet.time_base)
+                    packet.stream = to
+                    out.mux(packet)
+    return path
 
 
 COLOURS = ["colormatrix=bt709", "fullrange=on", "fullrange=on:colormatrix=bt709", "colormatrix=bt2020nc", "sar=4/3"]
@@ -197,6 +221,13 @@ def test_pyav_reads_what_the_reader_that_is_set_is_not_trusted_with_and_the_clip
     assert [said(pixels) for pixels in shown.frames] == list(shown.choice.indices)
     (told,) = (note for note in shown.notes if note.startswith("decord"))
     assert told.startswith(f"decord: not trusted with it: {why}")
+
+
+def test_a_film_whose_pictures_change_their_size_is_pyav_s(tmp_path: Path) -> None:
+    path = growing(tmp_path / "a.mp4")
+    by_pyav, by_decord = (decode(path, FOUR, reading=Reading(reader=name)) for name in ("pyav", "decord"))
+    assert by_decord.notes == ("decord: not trusted with it: its pictures may change their size",)
+    assert np.array_equal(by_pyav.frames, by_decord.frames) and by_pyav.frames.shape == (4, 48, 64, 3)
 
 
 def test_a_turned_film_is_pyav_s(tmp_path: Path) -> None:
