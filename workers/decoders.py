@@ -125,7 +125,7 @@ class Decoders:
             answer = decoder.ask(message, deadline=self._settings.decode_deadline)
         except (ProcessDied, DeadlineExceeded) as error:
             self._discard(decoder)
-            if decoder.reader not in MAY_FAIL:
+            if decoder.reader not in MAY_FAIL or self._closed:  # if that, it was ended
                 raise
             log.warning("%s (%s): it is read by PyAV", error, decoder.reader)
             how = "crashed" if isinstance(error, ProcessDied) else "hung"

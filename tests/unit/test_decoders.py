@@ -90,6 +90,17 @@ def test_where_decord_crashes_or_hangs_pyav_reads_at_once_and_decord_is_not_aske
     assert decoders.pids() == before, "the second clip of it kills no decoder"
 
 
+def test_a_decoder_that_is_ended_while_decord_reads_says_nothing_of_decord(decoders, videos, caplog):
+    decoders._settings = decoders._settings.model_copy(update={"decode_deadline": 240.0, "reader": "decord"})
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(ask, decoders, videos / "decord_hangs.mp4")
+        wait_for("decord to read", lambda: any(decoder.reader == "decord" for decoder in list(decoders._alive)))
+        decoders.close()
+        with pytest.raises(ProcessDied):
+            asked.result(20)
+    assert not caplog.records and not decoders._readings
+
+
 class ScriptedChild:
     """A decoder process that says what it is told to, and notes how long it was waited for each time."""
 
