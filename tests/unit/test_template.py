@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.servers import wait_for
+from workers import spares
 from workers.template import Clone, Template
 
 MODULE = """
@@ -308,3 +309,14 @@ def test_a_killed_worker_takes_its_spares_with_it(template: Template, folder: Pa
     assert len(spares) == 2 and not any(map(is_gone, spares))
     clone.send_signal(signal.SIGKILL)
     wait_for("the spares to be gone", lambda: all(map(is_gone, spares)))
+
+
+def test_where_there_is_no_room_for_a_process_there_are_no_spares(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", full)
+    monkeypatch.setattr(spares, "_spares", [])
+    files = psutil.Process().num_fds()
+    spares.fork_ahead(2)
+    assert spares.take_spare() is None and psutil.Process().num_fds() <= files
