@@ -71,18 +71,21 @@ def test_doctor_says_that_an_endpoint_has_no_key(videval: Call, monkeypatch: pyt
     assert "LAB_KEY" not in videval("doctor", "endpoint:lab").out
 
 
+@pytest.mark.parametrize("reader", ["decord", "torchcodec"])
 def test_doctor_says_that_the_reader_that_is_set_is_not_installed(
-    videval: Call, monkeypatch: pytest.MonkeyPatch
+    reader: str, videval: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version_of(name: str) -> str:
-        if name == "torchcodec":
+        if name == reader:
             raise PackageNotFoundError(name)
         return "1"
 
     monkeypatch.setattr("videval.cli.findings.version", version_of)
-    monkeypatch.setenv("VIDEVAL_READER", "torchcodec")
     said = videval("doctor")
-    assert said.code == 3 and "torchcodec" in said.out and "or unset VIDEVAL_READER" in said.out
+    assert reader in said.out and "VIDEVAL_READER" not in said.out, "nobody needs it who does not set it"
+    monkeypatch.setenv("VIDEVAL_READER", reader)
+    said = videval("doctor")
+    assert said.code == 3 and f"pip install {reader}, or unset VIDEVAL_READER" in said.out
 
 
 def _found(name: str, *, but: str) -> ModuleSpec | None:
