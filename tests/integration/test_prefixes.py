@@ -18,8 +18,8 @@ from tests.tiny._shown import ChatModel, MakeClip, ask
 from tests.tiny_model import tiny_model
 from videval.errors import OutOfMemory
 from videval.models.answering import Answering
-from videval.models.caches import bytes_of
 from videval.models.catalog import load_model, model_spec
+from videval.models.encodings import encoded
 from videval.models.families import FAMILIES, UNKNOWN
 from videval.types import Clip, Generation, GenerationSettings, Image, Pixels, Prompt, Text, Video
 from workers.device import parse_devices
@@ -35,6 +35,8 @@ QUESTIONS = (
 """The first and the third are of one length: a model with a window takes no others together."""
 ONE = "qwen2_5_vl"
 PLENTY = 1.0
+ENCODES_EACH_TIME = {"perception_lm"}
+"""Its encoder of images takes videos too, under a name that transformers does not know of it."""
 
 
 @contextmanager
@@ -143,6 +145,27 @@ def test_a_family_s_questions_are_sampled_as_if_each_were_asked_alone(
     proven(loaded(family), one[:2], [], replace(SETTINGS, temperature=1.0, top_p=0.95, seed=3))
 
 
+@pytest.mark.parametrize("family", TINY)
+def test_a_family_s_questions_before_a_clip_are_answered_alike_on_what_its_encoder_made_once(
+    family: str, loaded: Callable[[str], Answering], made_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, clip = loaded(family), made_clip(range(0, 60, 10), seed=1)
+    prompts = [
+        Prompt(parts=(Text(text=f"{question} Look at this: "), Video()), clips=(clip,)) for question in QUESTIONS[:3]
+    ]
+    expected = tokens(model, [[prompt] for prompt in prompts])
+    made: list[Any] = []
+
+    def counted(*told: Any) -> Any:
+        made.append(told)
+        return encoded(*told)
+
+    monkeypatch.setattr("videval.models.prefixes.encoded", counted)
+    with sharing(model):
+        assert tokens(model, [[prompt] for prompt in prompts]) == expected
+    assert len(made) == (family not in ENCODES_EACH_TIME)
+
+
 @pytest.mark.parametrize("family", [ONE, "gemma3", "qwen3_5"])
 def test_penalties_and_stop_texts_see_the_same_prompt(
     family: str, loaded: Callable[[str], Answering], made_clip: MakeClip
@@ -249,11 +272,31 @@ def test_a_question_without_anything_to_see_or_with_nothing_behind_it_is_asked_a
         assert tokens(model, [[blind, seeing]]) == expected
 
 
+def test_what_an_encoder_made_is_of_one_clip_and_counts_as_memory(
+    loaded: Callable[[str], Answering], made_clip: MakeClip
+) -> None:
+    model = loaded(ONE)
+    one, other = (
+        [
+            Prompt(parts=(Text(text=f"{q} See: "), Video(), Text(text=".")), clips=(made_clip(range(8), seed=seed),))
+            for q in QUESTIONS[:2]
+        ]
+        for seed in (1, 2)
+    )
+    expected = tokens(model, [one, other])
+    with sharing(model):
+        assert tokens(model, [one, other]) == expected
+        assert kept_bytes(model) == sum(size for _, size in model._prefixes._kept._values.values())
+    with sharing(model, 1e-9):
+        assert tokens(model, [other, one]) == [*expected[2:], *expected[:2]]
+        assert kept_bytes(model) == 0
+
+
 # Memory
 
 
 def kept_bytes(model: Answering) -> int:
-    return sum(bytes_of(cache) for cache in model._prefixes._kept.values())
+    return model._prefixes._kept.bytes
 
 
 def size_of_one(model: Answering, clip: Clip) -> int:
@@ -282,7 +325,7 @@ def test_a_budget_too_small_for_one_clip_still_lets_a_batch_share_it(
     with sharing(model, 1e-9):
         first, *rest = cached(model, prompts)
         assert first == 0 and all(rest)
-        assert not model._prefixes._kept
+        assert not kept_bytes(model)
         assert tokens(model, [prompts]) == expected
 
 
@@ -294,7 +337,7 @@ def test_what_is_kept_goes_when_memory_is_short_and_the_batch_is_tried_again(
     generate = video_llava._model.generate
 
     def short(**told: Any) -> Any:
-        if video_llava._prefixes._kept:
+        if kept_bytes(video_llava):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return generate(**told)
 
@@ -318,7 +361,7 @@ def test_memory_that_is_short_without_anything_kept_is_the_batch_s_own(
 
 def test_by_default_a_share_of_the_free_memory_is_kept_and_0_keeps_nothing(video_llava: Answering) -> None:
     video_llava.keep_prefixes(None)
-    assert video_llava.describe()["prefix"] == "shared" and video_llava._prefixes._budget > 1e6
+    assert video_llava.describe()["prefix"] == "shared" and video_llava._prefixes._kept.budget > 1e6
     video_llava.keep_prefixes(0)
     assert video_llava.describe()["prefix"] == "off"
 

@@ -413,6 +413,7 @@ def prepared(tmp_path: Path) -> Iterator[tuple[Engine, psutil.Process]]:
     before = children()
     engine = Engine(settings_for(tmp_path), parse_devices("cpu", gpus=[])[0])
     engine.prepare()
+    wait_for("its command line", lambda: len(children()) > len(before))  # the kernel shows it a moment after the start
     (process,) = [p for p in children() if p not in before]
     yield engine, process
     engine.close()

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,6 +57,20 @@ def test_doctor_says_that_an_endpoint_has_no_key(videval: Call, monkeypatch: pyt
     assert said.code == 3 and "LAB_KEY is not set" in said.out
     monkeypatch.setenv("LAB_KEY", "sk-0123456789")
     assert "LAB_KEY" not in videval("doctor", "endpoint:lab").out
+
+
+def test_doctor_says_that_the_reader_that_is_set_is_not_installed(
+    videval: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version_of(name: str) -> str:
+        if name == "torchcodec":
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr("videval.cli.findings.version", version_of)
+    monkeypatch.setenv("VIDEVAL_READER", "torchcodec")
+    said = videval("doctor")
+    assert said.code == 3 and "torchcodec" in said.out and "or unset VIDEVAL_READER" in said.out
 
 
 def _found(name: str, *, but: str) -> ModuleSpec | None:

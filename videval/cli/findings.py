@@ -146,6 +146,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _tried("devices", lambda: _devices(settings))
     for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
         yield _package(name, f"pip install {name}")
+    if settings.reader == "torchcodec":
+        yield _package("torchcodec", "pip install 'videval[torchcodec]', or unset VIDEVAL_READER")
     yield _vllm()
     yield _toolkit()
     yield _data_root(settings)

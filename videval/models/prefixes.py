@@ -16,6 +16,7 @@ from transformers import GenerationConfig
 
 from videval.models.batches import IDS, MASK, ChatInputs, batched, padded
 from videval.models.caches import CACHE, branched, bytes_of, can_branch, compact, takes_pads
+from videval.models.encodings import ENCODED, bytes_in, encoded, encoder_inputs
 
 __all__ = ["Joined", "Prefixes"]
 
@@ -31,34 +32,52 @@ class Joined:
     cached: Sequence[int | None]
 
 
+class _Kept:
+    """Values by key, of `budget` bytes at most: the one used longest ago goes first."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget, self.bytes = budget, 0
+        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any:
+        """What there is; None if there is nothing."""
+        return self._values.get(key, (None, 0))[0]
+
+    def put(self, key: Hashable, value: Any, size: int) -> None:
+        """Keep a value of so many bytes, or use it again, unless it alone is too large."""
+        if size > self.budget:
+            return
+        self.bytes += size - self._values.pop(key, (None, 0))[1]
+        self._values[key] = value, size
+        while self.bytes > self.budget:
+            self.bytes -= self._values.popitem(last=False)[1][1]
+
+
 class Prefixes:
-    """The caches of the last clips of one model, of `budget` bytes at most: the one used longest ago goes first.
+    """The caches of the last clips of one model, and what its encoders made of these, within a budget.
 
     `place` brings an input to the model's device, in the type that it takes.
     """
 
     def __init__(self, model: Any, *, pad: int, place: Callable[[str, torch.Tensor], torch.Tensor]) -> None:
         self._model, self._pad, self._place = model, pad, place
-        self._budget = 0
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._kept = _Kept(0)
         self._takes_pads = False
         self._takes_positions = POSITIONS in inspect.signature(model.forward).parameters
 
     @property
     def is_on(self) -> bool:
         """Whether beginnings are computed apart."""
-        return self._budget > 0
+        return self._kept.budget > 0
 
     def keep(self, budget: int) -> None:
         """Keep up to so many bytes, if its model's caches can be gone on from."""
-        self._budget = budget if budget and can_branch(self._model) else 0
+        self._kept = _Kept(budget if budget and can_branch(self._model) else 0)
         self._takes_pads = self.is_on and takes_pads(self._model)
-        self._kept.clear()
 
     def forget(self) -> bool:
         """Keep nothing of what there is; whether there was anything."""
-        had_any = bool(self._kept)
-        self._kept.clear()
+        had_any, self._kept = bool(self._kept.bytes), _Kept(self._kept.budget)
         return had_any
 
     def shape(self, inputs: ChatInputs) -> Hashable:
@@ -94,18 +113,10 @@ class Prefixes:
             key = inputs.prefix
             known = found.get(key, self._kept.get(key))
             found[key] = self._computed(inputs, row) if known is None else known
-            self._keep(key, found[key])
+            self._kept.put(key, found[key], bytes_of(found[key]))
             caches.append(found[key])
             cached.append(0 if known is None else inputs.split)
         return caches, cached
-
-    def _keep(self, key: Hashable, cache: Any) -> None:
-        if bytes_of(cache) > self._budget:
-            return
-        self._kept[key] = cache
-        self._kept.move_to_end(key)
-        while sum(map(bytes_of, self._kept.values())) > self._budget:
-            self._kept.popitem(last=False)
 
     def _computed(self, inputs: ChatInputs, row: _Row) -> Any:
         """The cache of a prompt up to its split: generating a token computes it, and that token is not in it."""
@@ -115,8 +126,24 @@ class Prefixes:
         }
         placed = {name: self._place(name, value) for name, value in told.items()}
         placed |= {name: value[..., : inputs.split].to(self._model.device) for name, value in row.items()}
+        placed = self._encoded(inputs, placed)
         one = GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self._pad, return_dict_in_generate=True)
         return compact(self._model.generate(**placed, generation_config=one)[CACHE])
+
+    def _encoded(self, inputs: ChatInputs, placed: Mapping[str, Any]) -> dict[str, Any]:
+        """What `generate` is told, with what is shown as the model's encoder makes it: once for all that show the same.
+
+        A question that stands before its clip has a prefix of its own, and the same clip.
+        """
+        names = encoder_inputs(self._model, placed)
+        if not names or any(inputs.is_per_token(name) for name in names if name in inputs.tensors):
+            return dict(placed)
+        key = ENCODED, inputs.shown
+        seen = self._kept.get(key)
+        if seen is None:
+            seen = encoded(self._model, placed)
+        self._kept.put(key, seen, bytes_in(seen))
+        return {name: value for name, value in placed.items() if name not in names} | {ENCODED: seen}
 
     def _rows(self, inputs: ChatInputs) -> _Row:
         """The ids [1, n] of a prompt, and its positions ([1, n], or [axes, 1, n]) as `generate` would make them."""
