@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Call, caller
-from tests.seeding import LAB_ENTRY
+from tests.questions import answer, take
+from tests.seeding import LAB_ENTRY, settings_for
 from tests.trees import clip
 from tests.unit.test_model_findings import CONFIG
 from tests.unit.test_troubles import weights
+from videval.db.session import open_database
 
 
 @pytest.fixture
@@ -43,6 +45,16 @@ def test_a_run_without_its_key_is_refused_before_there_are_rows(videval: Call, t
     assert said.code == 3 and "endpoint lab needs a key, and LAB_KEY is not set" in said.err
     assert "export LAB_KEY=" in said.err
     assert json.loads(videval("list", "runs", "--json").out or "[]") == []
+
+
+def test_a_run_that_is_answered_needs_no_key_any_more(videval: Call, tmp_path: Path) -> None:
+    line = (str(tmp_path / "q.tsv"), "endpoint:lab")
+    assert videval("enqueue", *line).code == 0
+    database = open_database(settings_for(tmp_path))
+    answer(database, take(database, 1, model="endpoint:lab"))
+    database.close()
+    said = videval("run", *line, "--devices", "api", "--output", str(tmp_path / "out"))
+    assert said.code == 0, said.err
 
 
 def test_to_enqueue_without_the_key_is_a_warning_since_workers_elsewhere_may_have_it(
