@@ -12,7 +12,7 @@ from videval.db import runs
 from videval.report.spent import spent_of_run
 from videval.types import AttemptOutcome
 
-SLOW = {"index": "slow", "latency_ms": 5000}
+SLOW = {"index": "slow", "latency_ms": 8000}
 
 
 def engine_of(cluster: Cluster, index: str) -> int:
@@ -39,7 +39,10 @@ def run_id(cluster: Cluster) -> int:
     """A run whose last question is raced: who began with it is frozen, the guest generates."""
     for _ in range(2):
         cluster.start_worker(VIDEVAL_BATCH_SIZE="1")
-    made = cluster.enqueue(questions(3, latency_ms=(20, 20), r2=SLOW), race_tail=True)
+    asked = questions(3, latency_ms=(20, 20), r2=SLOW)
+    made = cluster.enqueue(asked, race_tail=True, limit=2)
+    cluster.wait_done(made)
+    assert cluster.enqueue(asked, race_tail=True) == made
     cluster.wait("the slow one to be generated", lambda: cluster.generations()["slow"] == 1)
     os.kill(engine_of(cluster, "slow"), signal.SIGSTOP)
     cluster.wait("the guest to generate it too", lambda: cluster.generations()["slow"] == 2)
@@ -52,10 +55,10 @@ def test_a_frozen_engine_holds_up_no_run_and_its_try_is_repeated(cluster: Cluste
     cluster.assert_single(run_id)
     assert outcomes(cluster, run_id) == {1: "repeated", -1: "done"}
     assert cluster.generations() == {"0": 1, "1": 1, "slow": 2}
-    assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0 OR retries > 0 OR attempt > 1")
+    assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0 OR retries > 0")
     with cluster.database.read() as connection:
         run = runs.get_run(connection, run_id)
-    assert spent_of_run(cluster.database, run).in_vain == {AttemptOutcome.REPEATED: 1}
+    assert spent_of_run(cluster.database, run).in_vain[AttemptOutcome.REPEATED] == 1
 
 
 def test_whoever_is_raced_may_be_killed(cluster: Cluster, run_id: int) -> None:
@@ -75,4 +78,4 @@ def test_a_guest_that_is_killed_leaves_the_request_to_who_has_it(cluster: Cluste
     cluster.wait_done(run_id)
     cluster.assert_single(run_id)
     assert outcomes(cluster, run_id) == {1: "done", -1: "lost"} and cluster.counts(run_id).done == 3
-    assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0 OR retries > 0 OR attempt > 1")
+    assert not cluster.rows("SELECT 1 FROM requests WHERE strikes > 0 OR retries > 0")
