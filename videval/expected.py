@@ -16,8 +16,9 @@ A_SECOND, LONGEST_REACH = 0.6, 10.0
 (12 ms a second, 13 + 7 ms a frame in the decode table of perf/RESULTS.md: 720p, key frames each 10 s)."""
 AN_ANSWER = 16
 """Tokens of an answer to a question, if it may have so many: each takes about as long as a frame is seen."""
-UNKNOWN = 60.0
-"""Seconds that a video counts as, where frames go by its length and nobody knows that."""
+UNKNOWN, LONGEST = 60.0, 1e6
+"""Seconds that a video counts as, where frames go by its length and nobody knows that; and at most, whatever is
+said."""
 STEPS = 2
 """Classes from a cost to twice of it: in one class all are alike, and shuffled."""
 
@@ -71,18 +72,22 @@ def _frames(sampling: FrameSampling, seconds: float) -> float:
 
 
 def _shown(ref: ClipRef) -> float | None:
-    return None if ref.span is None else max(0.0, ref.span[1] - ref.span[0])
+    return None if ref.span is None else _bounded(ref.span[1] - ref.span[0])
 
 
 def _seconds(sample: Sample) -> float | None:
     """How long what a sample shows is; None if neither its span nor its column `duration` says so."""
     if sample.start is not None and sample.end is not None:
-        return max(0.0, sample.end - sample.start)
+        return _bounded(sample.end - sample.start)
     said = sample.row.get("duration")
     if said is None or isinstance(said, bool):
         return None
     try:
         seconds = float(said)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return seconds if math.isfinite(seconds) and seconds > 0 else None
+    return _bounded(seconds) if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST)

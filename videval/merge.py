@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from videval.asking import asking, is_pack
+from videval.benchmarks.base import Benchmark
 from videval.benchmarks.catalog import find_benchmark
-from videval.db import again, results, runs, scores, timings
+from videval.db import again, runs, scores, timings
 from videval.db.records import RunInfo
 from videval.db.session import Database
 from videval.packs import pack_statistics
@@ -43,18 +44,13 @@ def merge(
     with database.read() as connection:
         bounds, total = timings.request_span(connection, run.run_id), runs.counts(connection, run.run_id).done
     for low, high in spans(*bounds, CHUNK) if bounds else ():
-        with database.read() as connection:
-            found, known = again.answered_in(connection, run.run_id, low, high)
-        readings = [(answer, asking(answer.key, bench).read(answer.samples, answer.said)) for answer in found]
-        changed = again.news(readings, known)
-        if changed:
-            database.write(results.store_readings, run.run_id, changed)
+        readings = _read_again(database, run.run_id, bench, low, high)
         counts.update(
-            responses=len(found),
+            responses=len(readings),
             predictions=sum(len(r.predictions) for _, r in readings),
             scored=sum(len(r.scores) for _, r in readings),
         )
-        packs = [(a.said.text, [s.id for s in a.samples]) for a in found if is_pack(a.key)]
+        packs = [(a.said.text, [s.id for s in a.samples]) for a, _ in readings if is_pack(a.key)]
         statistics.update(pack_statistics(packs) if packs else {})
         on_progress(counts["responses"], max(total, counts["responses"]))
     _add_up(database, run)
@@ -64,6 +60,19 @@ def merge(
         scored=counts["scored"],
         vlmevalkit=dict(statistics),
     )
+
+
+def _read_again(database: Database, run_id: int, bench: Benchmark, low: int, high: int) -> list[again.Read]:
+    """Read and score the answers to requests with ids low..high, and store what is new of them; once more where some
+    came or went meanwhile."""
+    while True:
+        with database.read() as connection:
+            attempts = again.attempts_in(connection, run_id, low, high)
+            found, known = again.answered_in(connection, run_id, low, high)
+        readings = [(answer, asking(answer.key, bench).read(answer.samples, answer.said)) for answer in found]
+        changed = again.news(readings, known)
+        if not changed or database.write(again.store_news, run_id, low, high, changed, attempts):
+            return readings
 
 
 def _add_up(database: Database, run: RunInfo) -> None:

@@ -75,11 +75,17 @@ class Spare:
 
 
 def fork_ahead(count: int) -> None:
-    """Have so many spares. Only for a process of one thread that has opened nothing yet."""
+    """Have so many spares, or fewer where the machine has no room for them now. Only for a process of one thread that
+    has opened nothing yet."""
+    parent = os.getpid()
     for _ in range(count):
         ours, theirs = socket.socketpair()
-        parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            return
         if not pid:
             _be_spare(theirs.detach(), parent)
         theirs.close()

@@ -107,12 +107,11 @@ class Template:
     def clone(self, argv: Sequence[str], environ: Mapping[str, str], files: Sequence[int]) -> Clone | None:
         """One more process with this command line and environment; `files`: its standard output and standard error.
         None if there is no template any more."""
-        with self._lock, os.fdopen(os.memfd_create("settings"), "w") as settings:
-            json.dump({"argv": list(argv), "environ": dict(environ)}, settings)
-            settings.flush()
-            settings.seek(0)
+        told = json.dumps({"argv": list(argv), "environ": dict(environ)})
+        with self._lock:
             try:
-                socket.send_fds(self._line, [CLONE], [settings.fileno(), *files])
+                with _readable(told.encode()) as settings:
+                    socket.send_fds(self._line, [CLONE], [settings.fileno(), *files])
             except OSError:
                 return None
             self._asked.append(made := Clone(self))
@@ -158,6 +157,20 @@ class Template:
                 self._asked.popleft().end(code)
             case {"ended": pid, "code": code}:
                 self._clones.pop(pid).end(code)
+
+
+def _readable(text: bytes) -> socket.socket:
+    """A file from which this can be read once: it may hold passwords, and lies on no disk. (No memfd, of which Pythons
+    for many systems, like uv's and conda's, know nothing.) OSError if it is larger than what a socket holds."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.setblocking(False)
+        try:
+            ours.sendall(text)
+        except OSError:
+            theirs.close()
+            raise
+    return theirs
 
 
 def _speaks(file: socket.socket | int, patience: float = 0.0) -> bool:

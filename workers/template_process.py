@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -58,21 +59,25 @@ class _Template:
         told, files, _, _ = socket.recv_fds(self._line, len(CLONE), 3)
         if told != CLONE:
             os._exit(0)
+        ready, go = os.pipe()
         try:
             pid = _forked()
         except OSError:  # there is no room for a process at the moment
-            _close(files)
+            _close([*files, ready, go])
             self._say(failed=os.EX_OSERR)
             return []
         if not pid:
-            _close(self._clones)
+            _close([*self._clones, go])
             self._line.close()
+            _go_on_when_told(ready)
             return files
-        _close(files)
+        _close([*files, ready])
         clone = os.pidfd_open(pid)
         self._clones[clone] = pid
         self._poll.register(clone, select.POLLIN)
         self._say(begun=pid)
+        with suppress(BrokenPipeError), os.fdopen(go, "wb") as telling:  # it may have been killed meanwhile
+            telling.write(b".")
         return []
 
     def _bury(self, clone: int) -> None:
@@ -94,6 +99,14 @@ def _forked() -> int:
     if threads > 1:
         raise RuntimeError(f"it has {threads} threads: an import has started some")
     return os.fork()
+
+
+def _go_on_when_told(ready: int) -> None:
+    """In a clone: wait until its supervisor was told of it. It ends with a template that is killed before that: nobody
+    would ever drain it."""
+    if not os.read(ready, 1):
+        os._exit(0)
+    os.close(ready)
 
 
 def _close(files: Iterable[int]) -> None:
@@ -128,12 +141,14 @@ def _import(name: str) -> None:
 def main() -> None:
     """Wait for clones to be wanted; in a clone, be it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by who started the fleet, it would lose how a clone ended
     line, parent, module = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), sys.argv[3]
     try:
+        template = _Template(line, parent)
         _import(module)
-        files = _Template(line, parent).files_of_clone()
+        files = template.files_of_clone()
     except Exception as error:  # noqa: BLE001 - each worker is started by itself then, and says what is wrong
-        sys.exit(f"videval template: {type(error).__name__}: {error}")
+        sys.exit(f"videval template: {type(error).__name__}: {error} (workers start without it, some seconds later)")
     _be_clone(*files)
     sys.modules[module].main()
 

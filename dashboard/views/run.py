@@ -90,7 +90,7 @@ def _scores(run: RunInfo) -> None:
     reading = data()
     status = reading.run(run).value
     score = unwrapped(reading.score(status), "the score") if status else None
-    if score is None:
+    if score is None or status is None:
         return
     if not score.scorable:
         st.subheader("Score")
@@ -100,16 +100,18 @@ def _scores(run: RunInfo) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
-        _by_group(score)
+        _by_group(score, status.so_far)
     with right:
         st.subheader("How it converges")
         points = unwrapped(reading.converging(run), "the answers in their order")
         if points:
             chart(charts.convergence(points, score.top), "score after ever more answers")
-            st.caption("The score after the first n answers, with its 95 % interval (clustered by video).")
+            st.caption(
+                "The score after the first n answers, longest first, with its 95 % interval (clustered by video)."
+            )
 
 
-def _by_group(score: ScoreReport) -> None:
+def _by_group(score: ScoreReport, so_far: str) -> None:
     overall = score.overall
     column, groups = next(iter(score.groups.items()), ("", ()))
     st.subheader(f"Score by {plain(column)}" if len(groups) > 1 else "Score")
@@ -118,7 +120,7 @@ def _by_group(score: ScoreReport) -> None:
     dashed = "; dashed: all of them" if len(groups) > 1 else ""
     verdicts = ", ".join(f"{count(getattr(overall, verdict))} {verdict}" for verdict in score.verdicts)
     st.caption(f"{verdicts} of {count(overall.scored)} in {plural(overall.videos, 'video')}{dashed}")
-    for said in filter(None, (score.outdated, *score.remarks)):
+    for said in filter(None, (score.outdated, so_far, *score.remarks)):
         st.caption(plain(said))
     _metrics(score.metrics)
     _published(score)

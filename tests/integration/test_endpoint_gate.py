@@ -519,6 +519,17 @@ def test_what_was_not_sent_takes_nothing_of_a_minute_s(server: TcpRedis, setting
     through(server.url, body, endpoint)  # within 30 s, which is what each would wait for that is not given back
 
 
+def test_what_was_not_sent_leaves_the_figures_of_a_later_minute_alone(server: TcpRedis) -> None:
+    async def body(gate: RedisGate) -> None:
+        await gate._budget.admit("one", 5, None)
+        await gate._budget.leave(budget.End(id="one", how="failed", took=120.0, unsent=5))
+
+    through(server.url, body, LAB)
+    with redis.Redis.from_url(server.url) as client:
+        (minute,) = client.keys(f"{Keys(LAB).minute}*")
+        assert client.hgetall(minute) == {b"requests": b"1", b"tokens": b"5"}
+
+
 def test_why_it_failed_last_is_told_of_an_endpoint(
     server: TcpRedis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """merge: predictions and scores from the stored responses again, in chunks that hold nobody up."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,26 @@ def test_what_was_reopened_meanwhile_is_left_to_its_next_answer(database, run, m
 
     monkeypatch.setattr(timings, "request_span", reopen_one)
     assert merge(database, run).responses == 9
+
+
+def test_an_answer_that_comes_while_the_pack_is_read_again_is_not_overwritten(
+    database: Database, packed: RunInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pack holds no answer to that question, and its other answer is read otherwise now."""
+    retry(database, packed, unanswered=True)
+    pack, alone, _ = request_ids(database, packed.run_id)
+    say(database, pack, '{"0": "B"}')
+    real, left = again.news, [alone]
+
+    def answer_one(readings: Sequence[again.Read], known: again.Known) -> list[again.Read]:
+        for request_id in left:
+            answer(database, take(database, request_id), "A")
+        left.clear()
+        return real(readings, known)
+
+    monkeypatch.setattr(again, "news", answer_one)
+    merge(database, packed)
+    assert predictions(database) == [("answered", "B"), ("answered", "A"), ("absent", None)]
 
 
 @pytest.fixture

@@ -96,6 +96,17 @@ def test_a_clip_that_was_claimed_whole_leaves_nothing_begun(database: Database, 
     assert [row_of(database, i).begun for i in asked[4:8]] == [False, False, False, True]
 
 
+def test_of_a_clip_with_very_many_questions_as_many_as_are_noted_at_once_are_left_to_who_began_it(
+    database: Database, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videval.db.claims.MOST_NOTED", 2)
+    run_id = row_of(database, asked[0]).run_id
+    take(database, asked[0], most=1)
+    assert [row_of(database, i).begun for i in asked[:4]] == [False, True, True, False]
+    more = [take(database, asked[0], most=1, clips={run_id: "v0.mp4"}) for _ in range(3)]
+    assert [ids_of(claimed) for claimed in more] == [[i] for i in asked[1:4]]
+
+
 def test_what_a_dead_worker_had_begun_is_found_by_the_next_one(database: Database, asked: list[int]) -> None:
     run_id = row_of(database, asked[0]).run_id
     take(database, asked[0], most=1)

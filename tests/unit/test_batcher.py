@@ -35,6 +35,8 @@ class Gate(FakeModel):
         if inputs.fault == "slow to prepare":
             assert self.prepare_open.wait(20)
             return replace(inputs, row={})
+        if inputs.answer == "late":
+            assert self.open.wait(20)
         if inputs.answer == "gone":
             raise EnvironmentProblem("the frames are gone")
         if inputs.fault == "prepare breaks":
@@ -181,11 +183,23 @@ def test_a_batch_waits_for_siblings_that_take_far_less_to_prepare_than_its_first
 ) -> None:
     monkeypatch.setattr("workers.engine.batcher.GRACE", 1e6)
     asked = [world.ask("0", "slow to prepare", together="a"), world.ask("1", together="a")]
-    asked += [world.ask("gone", together="a"), world.ask("other", together="b"), world.ask("2", together="a")]
+    asked += [world.ask("gone", together="a"), world.ask("2", together="a"), world.ask("other", together="b")]
     world.model.prepare_open.set()
-    assert [asked[n].text() for n in (0, 1, 4)] == ["0", "1", "2"] and asked[2].error() is not None
-    assert asked[3].text() == "other"
+    assert [asked[n].text() for n in (0, 1, 3)] == ["0", "1", "2"] and asked[2].error() is not None
+    assert asked[4].text() == "other"
     assert world.model.batches == [["0", "1", "2"], ["other"]]
+
+
+def test_nobody_waits_for_a_sibling_that_stands_in_line_behind_another_clip(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.engine.batcher.GRACE", 1e6)
+    first = world.ask("first", "slow to prepare", together="a")
+    others = [world.ask("late", together="b"), world.ask("sibling", together="a")]
+    world.model.prepare_open.set()
+    assert first.text() == "first" and world.model.batches == [["first"]]
+    world.model.open.set()
+    assert [other.text() for other in others] == ["late", "sibling"]
 
 
 def test_nobody_waits_for_a_sibling_that_is_forgotten_or_runs_alone(

@@ -1,8 +1,11 @@
 """Only the text behind a clip is read again: with each kind of tokenizer its tokens are those of the whole prompt, and
 where they might not be, or are not, nothing is gone on from."""
 
+import gc
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import pytest
 import torch
@@ -127,6 +130,29 @@ def test_a_question_that_shows_something_itself_is_made_whole() -> None:
     asked = Asked(tokenizer(BYTES, AddedToken("<v>", normalized=False)))
     asked.learn("a")
     assert asked.gone_on("a<v>") is None
+
+
+def test_a_question_that_grows_together_with_what_is_shown_is_made_whole() -> None:
+    asked = Asked(tokenizer(BYTES, AddedToken("<v>", normalized=False)), behind="a")
+    whole = asked.whole("c")
+    kinds = torch.zeros_like(whole.tensors[IDS])
+    kinds[0, : whole.split + 1] = 1
+    typed = replace(whole, tensors={**whole.tensors, "mm_token_type_ids": kinds}, split=whole.split + 1)
+    asked.beginnings.learn("it", asked.text("c"), typed, [{"text": "<v>", "replacement": asked.put}])
+    assert asked.gone_on("b") is None
+    found = asked.gone_on("ca")
+    assert found is not None and torch.equal(found.tensors[IDS], asked.whole("ca").tensors[IDS])
+
+
+def test_nothing_is_kept_of_what_was_shown_while_something_else_is_made() -> None:
+    asked = Asked(tokenizer(BYTES, AddedToken("<v>", normalized=False)))
+    whole = asked.whole("a")
+    asked.beginnings.learn("it", asked.text("a"), whole, [{"text": "<v>", "replacement": asked.put}])
+    pixels = ref(whole.tensors[IDS])
+    del whole
+    assert asked.beginnings.gone_on("another", asked.text("b"), SETTINGS, opened=False) is None
+    gc.collect()
+    assert pixels() is None
 
 
 def test_inputs_that_nobody_knows_how_to_make_longer_are_made_whole() -> None:

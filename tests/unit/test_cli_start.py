@@ -19,6 +19,7 @@ from videval.db.names import run_names
 
 HEAVY = (
     "alembic",
+    "av",
     "celery",
     "kombu",
     "numpy",

@@ -57,9 +57,11 @@ def test_figures_that_are_not_of_now_are_said_to_be_of_then(database: Database) 
 def test_an_endpoint_cost_at_least_what_its_stored_answers_did(
     in_redis: float, told: float, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "endpoints.toml").write_text(LAB_ENTRY + LAB_ENTRY.replace("lab]", "lab2]"))
+    entries = [LAB_ENTRY.replace("lab]", f"{name}]") for name in ("lab", "lab2", "Lab")]
+    (tmp_path / "endpoints.toml").write_text("".join(entries))
     monkeypatch.setenv("VIDEVAL_ENDPOINTS", str(tmp_path / "endpoints.toml"))
-    for model, cost in (("endpoint:lab", 1.5), ("endpoint:lab", 0.75), ("endpoint:lab2", 100.0), ("fake", 0.0)):
+    others = [("endpoint:lab2", 100.0), ("endpoint:Lab", 100.0), ("fake", 0.0)]
+    for model, cost in [("endpoint:lab", 1.5), ("endpoint:lab", 0.75), *others]:
         run_id = make_run(database, tmp_path / "data", 1, model=model)
         database.write(count_usage, run_id, Generation(text="A", prompt_tokens=1, new_tokens=1, cost=cost))
     note = partial(note_endpoint, state="open", message=None, figures={"spent": in_redis, "currency": "USD"})

@@ -333,7 +333,7 @@ def test_while_a_model_is_loaded_again_requests_wait_for_it_and_it_is_not_loaded
 
 def test_another_model_waits_for_what_is_generated_and_nothing_else_reaches_it(asker: Asker) -> None:
     first = asker.engine.pid
-    busy = asker.generating("finished", latency_ms=300)
+    busy = asker.generating("finished", latency_ms=2000)
     (waiting,) = asker.waiting("waits")
     asker.load("fake:b", "other")
     assert busy.text() == "finished" and isinstance(waiting.error(), Released)

@@ -8,6 +8,8 @@ from videval.types import ClipRef, FrameSampling, LengthRule, Sample, Scalar
 EIGHT = FrameSampling(policy="interior", num_frames=8)
 BY_RATE = FrameSampling(policy="rate", fps=1.0, max_frames=100)
 
+ONCE = {"a.mp4": 1, "b.mp4": 1}
+
 
 def expects(sampling: FrameSampling = EIGHT, **took: float) -> Expectation:
     return Expectation(sampling, new_tokens=16, took={f"{name}.mp4": seconds for name, seconds in took.items()})
@@ -30,9 +32,16 @@ def test_a_video_with_key_frames_costs_no_more_however_far_its_frames_are_apart(
     assert expects().of(asks(duration=3_600)) == expects().of(asks(duration=36_000))
 
 
-@pytest.mark.parametrize("said", ["short", "", None, True, -3, 0, "nan", "inf"])
+@pytest.mark.parametrize("said", ["short", "", None, True, -3, 0, "nan", "inf", pytest.param(10**400, id="huge")])
 def test_a_duration_that_is_no_number_of_seconds_counts_as_unknown(said: Scalar) -> None:
     assert expects().of(asks(duration=said)) == expects().of(asks())
+
+
+@pytest.mark.parametrize("sample", [asks(duration="1e308"), asks(0.0, 1e308)], ids=["duration", "span"])
+def test_a_video_of_more_seconds_than_there_can_be_has_a_place_too(sample: Sample) -> None:
+    expected = expects(FrameSampling(policy="rate", fps=2.0))
+    known = expected.classes({"a.mp4": expected.of(sample), "b.mp4": expected.of(asks(duration=10))}, ONCE)
+    assert known["a.mp4"] > known["b.mp4"]
 
 
 def test_the_span_says_more_than_the_video_s_duration() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from tests.questions import answer, order, samples, take
 from tests.servers import settings_for
 from videval.db import results
+from videval.db.answer_times import mean_seconds_by_video
 from videval.db.schema import ensure_schema
 from videval.db.session import Connection, Database, open_database
 from videval.db.tables import RequestRow, ResponseRow
@@ -173,6 +174,22 @@ def test_what_answers_of_an_earlier_run_of_the_model_took_decides(database: Data
     other = requests_of(database, enqueue(database, asked(tmp_path, 20, 20, model="fake:b")).run.run_id)
     assert again[0][1] == "v13.mp4" and again[1:] == [pair for pair in before if pair[1] != "v13.mp4"]
     assert other == before, "of another model nothing is known"
+
+
+def test_a_run_whose_answers_were_imported_says_nothing_and_the_next_fullest_does(
+    database: Database, tmp_path: Path
+) -> None:
+    """Imported answers are said to have taken no time."""
+    for count, seconds in ((2, 5.0), (20, 0.0)):
+        run_id = enqueue(database, asked(tmp_path, 20, 20), new=True).run.run_id
+        with database.read() as connection:
+            ids = connection.execute(select(RequestRow.id).where(RequestRow.run_id == run_id)).scalars().all()
+        for request_id in ids[:count]:
+            assert answer(database, take(database, request_id))
+            database.write(took, request_id, seconds)
+    with database.read() as connection:
+        known = mean_seconds_by_video(connection, 1, "fake")
+    assert len(known) == 2 and min(known.values()) >= 5.0
 
 
 def test_packs_are_shuffled_as_well(database: Database, tmp_path: Path) -> None:

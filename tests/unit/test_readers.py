@@ -1,6 +1,7 @@
 """Who reads a video: chosen by a rule or set, and the same pixels from each."""
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,14 @@ import numpy as np
 import pytest
 
 from perf.choosing import spent
-from tests.films import FILMS, Film, said, set_matrix
-from videval.errors import EnvironmentProblem, VideoFailure
+from tests.films import FILMS, FPS, Film, said, set_matrix
+from videval.errors import EnvironmentProblem, UsageError, VideoFailure
 from videval.types import FrameSampling
-from videval.video import DECORD, PYAV, TORCHCODEC, nvdec_reader, torchcodec_reader
+from videval.video import DECORD, PYAV, TORCHCODEC, WAITING, decord_reader, nvdec_reader, torchcodec_reader
 from videval.video.choosing import Facts, facts_of, open_by, reader_for
 from videval.video.clips import Reading
-from videval.video.decode import decode
-from videval.video.decoded import InMemory
+from videval.video.decode import decode, decode_into
+from videval.video.decoded import InMemory, Shape
 from videval.video.decord_reader import DecordReader
 from videval.video.footage import Footage, examine
 from videval.video.nvdec_reader import NvdecReader
@@ -43,7 +44,11 @@ INSTALLED = [name for name in (DECORD, TORCHCODEC) if importlib.util.find_spec(n
 
 
 @pytest.mark.parametrize("film", FILMS, ids=lambda film: film.name)
-def test_every_reader_that_is_trusted_with_a_film_gives_the_pixels_that_pyav_does(film: Film, tmp_path: Path) -> None:
+def test_every_reader_that_is_trusted_with_a_film_gives_the_pixels_that_pyav_does(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (decord_reader, torchcodec_reader):
+        monkeypatch.setattr(module, "threads_to_use", lambda: 4)
     footage = examine(film.write(tmp_path))
     assert (DECORD not in footage.objections) == (film.name in OF_DECORD)
     every = list(range(len(footage.timeline.times)))
@@ -62,6 +67,26 @@ def assert_same(name: str, wanted: dict[int, Any], read: Callable[[], Iterator[t
         assert name == TORCHCODEC, "decord is asked only where it is proven that it can"
         return
     assert all(np.array_equal(wanted[number], pixels) for number, pixels in found.items())
+
+
+def growing(path: Path) -> Path:
+    """A film whose pictures grow half-way, which its header does not say."""
+    options = {"x264-params": "repeat-headers=1:scenecut=0"}
+    small, large = (Film(name=f"{n}.mp4", frames=20, size=(n, n * 3 // 4), options=options) for n in (64, 96))
+    with (
+        av.open(str(small.write(path.parent, noise))) as first,
+        av.open(str(large.write(path.parent, noise))) as second,
+        av.open(str(path), "w") as out,
+    ):
+        to = out.add_stream_from_template(first.streams.video[0])
+        for part, start in ((first, 0), (second, 20)):
+            for packet in part.demux(part.streams.video[0]):
+                if packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                    packet.pts += round(start / FPS / packet.time_base)
+                    packet.dts += round(start / FPS / packet.time_base)
+                    packet.stream = to
+                    out.mux(packet)
+    return path
 
 
 COLOURS = ["colormatrix=bt709", "fullrange=on", "fullrange=on:colormatrix=bt709", "colormatrix=bt2020nc", "sar=4/3"]
@@ -134,13 +159,41 @@ def test_the_facts_are_those_of_the_film(tmp_path: Path) -> None:
     assert facts_of(reordered, 1).has_spare
 
 
+ONE_GROUP = Film(name="a.mp4", frames=60, gop=250, options={"x264-params": "scenecut=0"})
+
+
 def test_by_the_rule_decord_reads_one_frame_of_a_film_in_which_nothing_can_be_left_out(tmp_path: Path) -> None:
-    one_group = {"x264-params": "scenecut=0"}
-    path = Film(name="a.mp4", frames=60, gop=250, options=one_group).write(tmp_path)
+    path = ONE_GROUP.write(tmp_path)
     assert decode(path, ONE).info.decoder.startswith("decord ")
     assert decode(path, FOUR).info.decoder.startswith("PyAV ")
     assert decode(path, FrameSampling(policy="rate", fps=0.3)).info.decoder.startswith("decord ")
     assert decode(path, FrameSampling(policy="rate", fps=5.0)).info.decoder.startswith("PyAV ")
+
+
+@pytest.mark.parametrize("span", [(float("nan"), 1.0), (0.0, float("inf"))])
+def test_who_reads_is_known_before_a_span_that_cannot_be_is_refused(span: tuple[float, float], tmp_path: Path) -> None:
+    path = BY_NAME["h264.mp4"].write(tmp_path)
+    for sampling in (FOUR, FrameSampling(policy="rate", fps=2.0)):
+        with pytest.raises(UsageError, match="a span is two times in seconds"):
+            decode(path, sampling, span)
+
+
+def test_who_reads_is_said_anew_after_room_was_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    read = DecordReader.read
+
+    def reads(self: DecordReader, numbers: Sequence[int]) -> Iterator[tuple[int, Frames]]:
+        heard.append("reads")
+        return read(self, numbers)
+
+    def waits(shape: Shape) -> Frames:
+        heard.append(WAITING)
+        return np.empty(shape, np.uint8)
+
+    monkeypatch.setattr(DecordReader, "read", reads)
+    path, by_decord = BY_NAME["h264.mp4"].write(tmp_path), Reading(reader="decord")
+    decode_into(path, FOUR, allocate=waits, reading=by_decord, watch=lambda name, seconds: heard.append(name))
+    assert heard[heard.index(WAITING) :][:3] == [WAITING, DECORD, "reads"]
 
 
 @pytest.mark.parametrize(("reader", "said_of"), [("decord", "decord 0"), ("pyav", "PyAV ")])
@@ -168,6 +221,13 @@ def test_pyav_reads_what_the_reader_that_is_set_is_not_trusted_with_and_the_clip
     assert [said(pixels) for pixels in shown.frames] == list(shown.choice.indices)
     (told,) = (note for note in shown.notes if note.startswith("decord"))
     assert told.startswith(f"decord: not trusted with it: {why}")
+
+
+def test_a_film_whose_pictures_change_their_size_is_pyav_s(tmp_path: Path) -> None:
+    path = growing(tmp_path / "a.mp4")
+    by_pyav, by_decord = (decode(path, FOUR, reading=Reading(reader=name)) for name in ("pyav", "decord"))
+    assert by_decord.notes == ("decord: not trusted with it: its pictures may change their size",)
+    assert np.array_equal(by_pyav.frames, by_decord.frames) and by_pyav.frames.shape == (4, 48, 64, 3)
 
 
 def test_a_turned_film_is_pyav_s(tmp_path: Path) -> None:
@@ -204,6 +264,18 @@ def test_a_reader_that_is_set_and_not_installed_is_an_error_of_this_machine(
     with pytest.raises(EnvironmentProblem, match="VIDEVAL_READER=torchcodec: torchcodec is not installed") as caught:
         decode(BY_NAME["h264.mp4"].write(tmp_path), FOUR, reading=Reading(reader="torchcodec"))
     assert caught.value.hint is not None and "pip install" in caught.value.hint
+
+
+def test_pyav_reads_where_decord_is_not_installed_or_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = ONE_GROUP.write(tmp_path)
+    monkeypatch.setitem(sys.modules, "videval.video.decord_reader", None)
+    shown = decode(path, ONE)
+    assert shown.info.decoder.startswith("PyAV ")
+    assert len(shown.notes) == 1 and shown.notes[0].startswith("decord: cannot be loaded: ")
+    monkeypatch.setattr("videval.video.choosing._is_installed", lambda name: False)
+    assert decode(path, ONE).notes == ()
 
 
 def test_decord_says_when_it_counts_other_frames_or_has_them_elsewhere(tmp_path: Path) -> None:

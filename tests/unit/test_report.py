@@ -1,7 +1,9 @@
 """The numbers that command line, dashboard and page share: ETA, intervals, comparisons, a page that stands alone."""
 
+import ast
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -314,3 +316,11 @@ def test_vlmevalkits_rating_leaves_out_what_is_not_answered_yet(
     assert caught.value.hint == f"videval score {run.name}"
     monkeypatch.setattr(TableBenchmark, "vlmevalkit", "mvbench")
     assert report.vlmevalkit_rating(database, run)["overall"][1] == 70
+
+
+def test_every_name_of_the_package_is_found_where_its_types_say() -> None:
+    stub = ast.parse(Path(report.__file__).with_suffix(".pyi").read_text())
+    said = {name.name: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert sorted(said) == report.__all__
+    for name, module in said.items():
+        assert getattr(report, name) is getattr(import_module(str(module)), name)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Call, caller
-from tests.seeding import LAB_ENTRY
+from tests.questions import answer, take
+from tests.seeding import LAB_ENTRY, settings_for
 from tests.trees import clip
 from tests.unit.test_model_findings import CONFIG
 from tests.unit.test_troubles import weights
+from videval.db.session import open_database
 
 
 @pytest.fixture
@@ -45,6 +47,16 @@ def test_a_run_without_its_key_is_refused_before_there_are_rows(videval: Call, t
     assert json.loads(videval("list", "runs", "--json").out or "[]") == []
 
 
+def test_a_run_that_is_answered_needs_no_key_any_more(videval: Call, tmp_path: Path) -> None:
+    line = (str(tmp_path / "q.tsv"), "endpoint:lab")
+    assert videval("enqueue", *line).code == 0
+    database = open_database(settings_for(tmp_path))
+    answer(database, take(database, 1, model="endpoint:lab"))
+    database.close()
+    said = videval("run", *line, "--devices", "api", "--output", str(tmp_path / "out"))
+    assert said.code == 0, said.err
+
+
 def test_to_enqueue_without_the_key_is_a_warning_since_workers_elsewhere_may_have_it(
     videval: Call, tmp_path: Path
 ) -> None:
@@ -59,18 +71,21 @@ def test_doctor_says_that_an_endpoint_has_no_key(videval: Call, monkeypatch: pyt
     assert "LAB_KEY" not in videval("doctor", "endpoint:lab").out
 
 
+@pytest.mark.parametrize("reader", ["decord", "torchcodec"])
 def test_doctor_says_that_the_reader_that_is_set_is_not_installed(
-    videval: Call, monkeypatch: pytest.MonkeyPatch
+    reader: str, videval: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def version_of(name: str) -> str:
-        if name == "torchcodec":
+        if name == reader:
             raise PackageNotFoundError(name)
         return "1"
 
     monkeypatch.setattr("videval.cli.findings.version", version_of)
-    monkeypatch.setenv("VIDEVAL_READER", "torchcodec")
     said = videval("doctor")
-    assert said.code == 3 and "torchcodec" in said.out and "or unset VIDEVAL_READER" in said.out
+    assert reader in said.out and "VIDEVAL_READER" not in said.out, "nobody needs it who does not set it"
+    monkeypatch.setenv("VIDEVAL_READER", reader)
+    said = videval("doctor")
+    assert said.code == 3 and f"pip install {reader}, or unset VIDEVAL_READER" in said.out
 
 
 def _found(name: str, *, but: str) -> ModuleSpec | None:

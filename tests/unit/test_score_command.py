@@ -51,6 +51,13 @@ def test_the_score_says_how_many_videos_it_is_of(say: Say) -> None:
     assert "mean of the task_type scores: " in out
 
 
+def test_of_a_run_that_is_answered_in_part_it_is_said_that_the_longest_come_first(say: Say) -> None:
+    said = "71 of 100 requests not answered: what may take longest is asked first"
+    assert said in say("score", "table_8frame--fake--1")[1]
+    say("cancel", "table_8frame--fake--1")
+    assert said in say("score", "table_8frame--fake--1")[1], "and so it stays"
+
+
 def test_what_a_page_declares_stands_below_the_table(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = (
         Mean(),

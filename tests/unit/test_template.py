@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.servers import wait_for
+from workers import spares
 from workers.template import Clone, Template
 
 MODULE = """
@@ -52,6 +53,22 @@ def main():
                       "line": open("/proc/self/cmdline").read().split(chr(0))})
     receive(connection)
 """
+KILLED = """
+import os, signal
+from pathlib import Path
+
+fork, template = os.fork, os.getpid()
+
+def fork_and_die():
+    pid = fork()
+    if pid and os.getpid() == template:
+        Path(os.environ["VV_FOLDER"], "forked").write_text(str(pid))
+        os.kill(template, signal.SIGKILL)
+    return pid
+
+os.fork = fork_and_die
+"""
+"""A template that is killed as soon as it has forked."""
 SECRET = "postgresql://me:hunter2@h/d"
 
 Make = Callable[..., Clone]
@@ -170,6 +187,49 @@ def test_a_template_whose_imports_started_a_thread_makes_no_clone_and_says_why(
     assert "videval template: RuntimeError: it has 2 threads" in capfd.readouterr().err
 
 
+def test_a_clone_whose_template_is_killed_before_it_tells_of_it_ends_as_nobody_could_drain_it(folder: Path) -> None:
+    (folder / "killed.py").write_text(KILLED + MODULE)
+    with Template("killed") as template:
+        clone = made(template, folder, "sleep")
+        wait_for("the template to be gone", lambda: clone.poll() is not None and template.is_gone)
+        assert clone.pid is None
+    forked = int((folder / "forked").read_text())
+    wait_for("the clone to be gone", lambda: is_gone(forked))
+
+
+def test_ends_are_heard_of_also_where_who_starts_the_fleet_ignores_those_of_its_children(folder: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        template = Template("a_worker")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    with template:
+        clone = made(template, folder, "7")
+        wait_for("its end", lambda: clone.poll() is not None)
+        assert clone.returncode == 7 and not template.is_gone
+
+
+def test_where_python_knows_no_pidfd_there_is_no_clone_and_a_word_about_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "sitecustomize.py").write_text("import os; del os.pidfd_open")
+    for missing in ("memfd_create", "pidfd_open"):
+        monkeypatch.delattr(os, missing, raising=False)
+    with Template("a_worker") as template, (folder / "log").open("ab") as log:
+        clone = template.clone(["a_worker", "sleep"], os.environ, [log.fileno(), log.fileno()])
+        wait_for("its end", lambda: clone is None or clone.poll() is not None)
+        wait_for("the template to be gone", lambda: is_gone(template.pid))
+    assert not list(folder.glob("imported-*"))
+    assert "has no attribute 'pidfd_open' (workers start without it" in capfd.readouterr().err
+
+
+def test_settings_that_no_socket_holds_are_for_a_worker_that_is_started_by_itself(
+    template: Template, folder: Path
+) -> None:
+    assert template.clone(["a_worker", "sleep"], {"LARGE": "x" * 2**24}, [1, 2]) is None
+    assert told(made(template, folder, "sleep"), folder)["argv"] == ["a_worker", "sleep"]
+
+
 def test_what_the_workers_share_starts_no_thread_opens_no_file_and_reads_no_settings() -> None:
     code = (
         "import os, sys, workers.cloned\n"
@@ -249,3 +309,14 @@ def test_a_killed_worker_takes_its_spares_with_it(template: Template, folder: Pa
     assert len(spares) == 2 and not any(map(is_gone, spares))
     clone.send_signal(signal.SIGKILL)
     wait_for("the spares to be gone", lambda: all(map(is_gone, spares)))
+
+
+def test_where_there_is_no_room_for_a_process_there_are_no_spares(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> int:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", full)
+    monkeypatch.setattr(spares, "_spares", [])
+    files = psutil.Process().num_fds()
+    spares.fork_ahead(2)
+    assert spares.take_spare() is None and psutil.Process().num_fds() <= files

@@ -97,6 +97,12 @@ def _package(name: str, mend: str) -> Finding:
         return Finding(what=name, ok=False, says="not installed", mend=mend)
 
 
+def _reader(name: str, *, is_set: bool) -> Finding:
+    """A library that reads videos beside PyAV, which nobody needs who does not set it."""
+    found = _package(name, f"pip install {name}, or unset VIDEVAL_READER")
+    return found if found.ok or is_set else replace(found, ok=True, says="not installed: PyAV reads", mend="")
+
+
 def _toolkit() -> Finding:
     """VLMEvalKit, which nobody needs who does not ask for its own models and datasets."""
     place = toolkit.folder()
@@ -144,10 +150,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _tried("database", lambda: _database(settings))
     yield _broker(settings)
     yield _tried("devices", lambda: _devices(settings))
-    for name in ("decord", "av", "torch", "torchvision", "transformers", "celery"):
+    for name in ("av", "torch", "torchvision", "transformers", "celery"):
         yield _package(name, f"pip install {name}")
-    if settings.reader == "torchcodec":
-        yield _package("torchcodec", "pip install 'videval[torchcodec]', or unset VIDEVAL_READER")
+    for name in ("decord", "torchcodec"):
+        yield _reader(name, is_set=settings.reader == name)
     yield _vllm()
     yield _toolkit()
     yield _data_root(settings)

@@ -19,18 +19,17 @@ __all__ = ["fleet_command", "refuse_hopeless"]
 
 
 class _Stop:
-    """What signals ask for: the first drains the fleet, the second ends it now, the third kills it."""
+    """What signals ask for: the first drains the fleet, the second ends it now, the third kills it. They are only
+    counted here: one may come while the fleet is in the midst of hearing what its template says."""
 
-    def __init__(self, fleet: "Fleet") -> None:
-        self.event, self.count, self._fleet = threading.Event(), 0, fleet
+    def __init__(self) -> None:
+        self.event, self.count = threading.Event(), 0
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         self.event.set()
-        if self.count > 1:
-            self._fleet.signal(signal.SIGTERM)
 
 
 def fleet_command(
@@ -55,16 +54,21 @@ def fleet_command(
     fleet = Fleet(
         settings=settings, devices=parse_devices(settings.devices), show_logs=not watch, loglevel=loglevel.upper()
     )
-    stop = _Stop(fleet)
+    stop = _Stop()
     say("fleet of " + ", ".join(d.label for d in fleet.devices) + "; SIGTERM drains it")
     with Template() as fleet.template, opened(settings) as database, using(settings):
         _say_what_fits_nowhere(fleet, database)
         _keep_going(fleet, database, stop.event, watch=watch, until_done=until_done)
-        fleet.drain()
-        while not fleet.wait(1.0):
-            if stop.count > 2:
-                fleet.signal(signal.SIGKILL)
+        _end(fleet, stop)
     refuse_hopeless(fleet)
+
+
+def _end(fleet: "Fleet", stop: _Stop) -> None:
+    """Drain it, and do what later signals ask for until all workers are gone."""
+    fleet.drain()
+    while not fleet.wait(1.0):
+        if stop.count > 1:
+            fleet.signal(signal.SIGKILL if stop.count > 2 else signal.SIGTERM)
 
 
 def _say_what_fits_nowhere(fleet: "Fleet", database: "Database") -> None:

@@ -107,7 +107,7 @@ def show_score(database: "Database", run: "RunInfo") -> None:
     _show_metrics(report.metrics)
     share = f"{report.scored} of {report.scorable} questions ({percent(report.coverage)})"
     say(f"coverage: {share} in {report.overall.videos} of {report.videos} videos")
-    for said in report.remarks:
+    for said in filter(None, (status.so_far, *report.remarks)):
         explain(said)
     if is_paid(status):
         explain(f"took {used_in_words(status.usage, run)}")

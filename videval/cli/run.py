@@ -88,18 +88,13 @@ def _evaluate(
 
 def _fleet(settings: "Settings", cells: "Sequence[Cell]", template: "Template") -> "Fleet":
     """The workers of this machine that serve every model of these runs, in turn; raises what speaks against a run."""
-    from videval.models.troubles import refuse_troubles
     from workers.device import devices_for
     from workers.fleet import Fleet
 
     check_all(cells)
     specs = [order.spec for order in one_of_each_model(cells)]
     devices = {device.id: device for spec in specs for device in devices_for(spec, settings.devices)}
-    fleet = Fleet(settings=settings, devices=list(devices.values()), tied=True, template=template)
-    for spec in specs:
-        for remark in refuse_troubles(spec):
-            warn(remark)
-    return fleet
+    return Fleet(settings=settings, devices=list(devices.values()), tied=True, template=template)
 
 
 def _answered(
@@ -116,9 +111,11 @@ def _answered(
     from workers.broker import using
 
     placed, open_ = dict[str, RunInfo](), list[RunInfo]()
+    if has_work := _may_have_work(database, cells):
+        _refuse_troubles(cells)
     with using(settings):
         try:
-            if _may_have_work(database, cells):  # workers start while the rows are written
+            if has_work:  # workers start while the rows are written
                 fleet.tick()
             for wave in waves(cells):
                 for cell in wave:
@@ -135,6 +132,15 @@ def _answered(
             with busy("stopping the workers"):
                 fleet.stop()
     return [placed[cell.key] for cell in cells]
+
+
+def _refuse_troubles(cells: "Sequence[Cell]") -> None:
+    """Raise what would keep a model from answering, before there are rows; what is only to be known is a warning."""
+    from videval.models.troubles import refuse_troubles
+
+    for order in one_of_each_model(cells):
+        for remark in refuse_troubles(order.spec):
+            warn(remark)
 
 
 def _may_have_work(database: "Database", cells: "Sequence[Cell]") -> bool:

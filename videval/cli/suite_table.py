@@ -28,7 +28,7 @@ def show_suite(found: "Sequence[Standing]") -> None:
     titles = [Column(title="model", kind="name"), *(Column(title=name, kind="number") for name in columns)]
     show_table(titles, [[row, *(texts.get((row, column), "") for column in columns)] for row in rows])
     if not all(standing.is_finished for standing in found):
-        explain(f"{MARK} not finished: the score of what is answered so far, and how much that is")
+        explain(f"{MARK} not finished: the score of what is answered so far (the longest first), and how much that is")
 
 
 def _text(standing: "Standing") -> str:

@@ -43,8 +43,9 @@ class NamedModel:
         if self._fleet is None:
             refuse_troubles(self.spec)
             devices = my_share(devices_for(self.spec, settings.devices))
-            self._fleet = Fleet(settings=settings, devices=devices, tied=True, template=Template())
+            self._fleet = Fleet(settings=settings, devices=devices, tied=True)
             self._held.callback(self._fleet.stop)
+            self._fleet.template = Template()
         return self._fleet
 
     def here(self, settings: Settings) -> Model:

@@ -4,20 +4,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam
+from sqlalchemy import Connection, Integer, bindparam, select
 
+from videval.db import results
 from videval.db.results import ANSWERS, Answered, answers_of
 from videval.db.scores import DROPPED, RULE
-from videval.db.tables import PredictionRow, RequestSampleRow, SampleScoreRow
+from videval.db.tables import PredictionRow, RequestRow, RequestSampleRow, SampleScoreRow
 from videval.db.timings import in_span
-from videval.types import Reading
+from videval.types import Reading, RequestStatus
 
-__all__ = ["Known", "answered_in", "news"]
+__all__ = ["Attempts", "Known", "Read", "answered_in", "attempts_in", "news", "store_news"]
 
 Read = tuple[Answered, Reading]
 Known = Mapping[int, tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]]
 """Of samples by their row ids: the prediction as (request, state, text, how), the score as (scorer, verdict, value,
 read); None where there is none."""
+
+Attempts = Sequence[tuple[int, int]]
+"""The requests that are answered, each with the number of the attempt that answered it."""
 
 _PREDICTED = (PredictionRow.request_id.label("said_by"), PredictionRow.state, PredictionRow.text, PredictionRow.how)
 _SCORED = (SampleScoreRow.scorer, SampleScoreRow.verdict, SampleScoreRow.value, SampleScoreRow.read)
@@ -42,6 +46,25 @@ def answered_in(connection: Connection, run_id: int, low: int, high: int) -> tup
     rows = connection.execute(_AGAIN.where(in_span(run_id, low, high)), {"of_run": run_id}).all()
     known = {row.id: (row[-8:-4] if row.said_by else None, row[-4:] if row.verdict else None) for row in rows}
     return answers_of(rows), known
+
+
+def attempts_in(connection: Connection, run_id: int, low: int, high: int) -> Attempts:
+    """Which requests of a run with ids low..high are answered, in their order."""
+    ids = (RequestRow.id >= low) & (RequestRow.id <= high) & ((RequestRow.run_id + 0) == run_id)
+    done = RequestRow.status + "" == RequestStatus.DONE
+    query = select(RequestRow.id, RequestRow.attempt).where(ids, done).order_by(RequestRow.id)
+    return [(row.id, row.attempt) for row in connection.execute(query)]
+
+
+def store_news(
+    connection: Connection, run_id: int, low: int, high: int, readings: Sequence[Read], of: Attempts
+) -> bool:
+    """Store readings of answers to requests with ids low..high; False, and nothing, if these are not the answers any
+    more: what was read in others is newer."""
+    if attempts_in(connection, run_id, low, high) != of:
+        return False
+    results.store_readings(connection, run_id, readings)
+    return True
 
 
 def news(readings: Sequence[Read], known: Known) -> list[Read]:

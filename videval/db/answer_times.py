@@ -116,17 +116,19 @@ def tries_in_vain_in(connection: Connection, run_id: int, low: int, high: int) -
 
 def mean_seconds_by_video(connection: Connection, snapshot_id: int, model: str) -> dict[str, float]:
     """Mean seconds of decoding, preparing and generating an answer about each video, by the run of this model on these
-    questions that has most answers; nothing if there is none."""
+    questions that has most answers, of those whose answers were not imported; nothing if there is none."""
     of_model = select(RunRow.id).where(RunRow.snapshot_id == snapshot_id, RunRow.model == model)
     run_ids = connection.execute(of_model).scalars().all()
     answered = sums.of_runs(connection, run_ids, prefix=ANSWERED)
-    fullest = max(answered, key=lambda run_id: (answered[run_id].get(ANSWERED, 0.0), run_id), default=None)
-    if fullest is None:
-        return {}
+    fullest = sorted(answered, key=lambda run_id: (-answered[run_id].get(ANSWERED, 0.0), -run_id))
+    return next(filter(None, (_mean_seconds(connection, run_id) for run_id in fullest)), {})
+
+
+def _mean_seconds(connection: Connection, run_id: int) -> dict[str, float]:
     took = ResponseRow.decode_s + ResponseRow.prepare_s + ResponseRow.generate_s
     newest = (
         select(ResponseRow.request_id, took.label("took"))
-        .where(ResponseRow.run_id == fullest, ResponseRow.generate_s > 0)  # imported answers took no time here
+        .where(ResponseRow.run_id == run_id, ResponseRow.generate_s > 0)  # imported answers took no time here
         .order_by(ResponseRow.created_at.desc())
         .limit(MOST_ASKED)
         .subquery()

@@ -140,7 +140,12 @@ SIBLINGS = IN_COMPANY.limit(bindparam("more")).with_for_update(skip_locked=True)
 STILL_WAITS = and_(func.coalesce(RequestRow.status, "") == RequestStatus.QUEUED, RequestRow.available_at <= db_now())
 """The same, and no index knows: SQLite would go through all that waits to find a few by their ids."""
 TAKE_SIBLINGS = _taking(RequestRow.id.in_(select(SIBLINGS.c.id)), STILL_WAITS)
-NOTE_BEGUN = update(RequestRow).where(RequestRow.id.in_(IN_CLIP.with_for_update(skip_locked=True))).values(begun=True)
+REST = IN_CLIP.where(~RequestRow.begun).order_by(RequestRow.id).limit(bindparam("more"))
+NOTED = REST.with_for_update(skip_locked=True).cte("noted")
+NOTE_BEGUN = update(RequestRow).where(RequestRow.id.in_(select(NOTED.c.id))).values(begun=True)
+MOST_NOTED = 1000
+"""Requests about a clip that are noted as begun at once, while all others wait to write; of a clip with more, others
+may take what is behind these: so many questions are worth its being decoded twice."""
 RUN = select(*RunRow.__table__.c).where(RunRow.id == bindparam("run"))
 DTYPE = select(RunRow.dtype).where(RunRow.id == bindparam("run"))
 FIX_DTYPE = (
@@ -232,7 +237,7 @@ def _taken(connection: Connection, row: Any, worker: WorkerIdentity, who: dict[s
             siblings = connection.execute(TAKE_SIBLINGS, who | of_video | {"more": most - 1})
             rows += sorted(siblings, key=lambda sibling: sibling.id)
         if len(rows) == most and not row.begun:
-            connection.execute(NOTE_BEGUN, of_video)
+            connection.execute(NOTE_BEGUN, of_video | {"more": MOST_NOTED})
     attempts.begin(connection, [(r.id, r.attempt) for r in rows], worker)
     samples = _samples(connection, [r.id for r in rows])
     return [_claim_of(r, run, samples[r.id], queue_s=max(0.0, r.queue_s)) for r in rows]

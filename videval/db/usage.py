@@ -4,7 +4,7 @@ take."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from videval.db import sums
 from videval.db.identity import known_id
@@ -62,7 +62,8 @@ def usage_of_runs(connection: Connection, run_ids: Sequence[int] | None = None) 
 
 def cost_of_endpoint(connection: Connection, name: str) -> float | None:
     """What all answers of an endpoint cost that are stored; None if none has a price. A load key names its endpoint."""
-    there = RunRow.load_key.contains(f":endpoint={name}+", autoescape=True)
+    its_part = f":endpoint={name}+"
+    there = func.replace(RunRow.load_key, its_part, "") != RunRow.load_key  # LIKE of SQLite takes Lab for lab
     run_ids = connection.execute(select(RunRow.id).where(there)).scalars().all()
     costs = [usage.cost for usage in usage_of_runs(connection, run_ids).values() if usage.cost is not None]
     return sum(costs) if costs else None

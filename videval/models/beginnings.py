@@ -27,7 +27,8 @@ class _Begun:
     """A prompt that others may begin like: `said` is its text up to the end of its last placeholder, `lead` the last
     token of something shown that was put there and what was put behind it.
 
-    `closed`: how many tokens there are up to that one; `rendered`: these as people see them.
+    `closed`: how many tokens there are up to that one; `rendered`: these as people see them; `shared`: those behind
+    them that are of something shown too.
     """
 
     what: Hashable
@@ -35,6 +36,7 @@ class _Begun:
     lead: str
     closed: int
     rendered: str
+    shared: Sequence[int]
     inputs: ChatInputs
 
     @property
@@ -53,12 +55,14 @@ class Beginnings:
 
     def gone_on(self, what: Hashable, text: str, settings: GenerationSettings, *, opened: bool) -> ChatInputs | None:
         """The inputs of a prompt that shows what the last one showed and begins like it; None if it does not."""
+        if self._last is not None and self._last.what != what:
+            self._last = None  # its pixels are large, and others are made now
         last = self._last
-        if last is None or last.what != what or not text.startswith(last.said):
+        if last is None or not text.startswith(last.said):
             return None
         ids = self._read(last, text)
-        own = ids[last.inputs.split - last.closed :]
-        if not own or self._marks.intersection(ids):
+        shared, own = ids[: len(last.shared)], ids[len(last.shared) :]
+        if not own or shared != last.shared or self._marks.intersection(ids):
             return None
         return replace(
             last.inputs,
@@ -87,6 +91,7 @@ class Beginnings:
             lead=token.content + put["replacement"].rpartition(token.content)[2],
             closed=last + 1,
             rendered=rendered(self._tokenizer, ids[: last + 1]),
+            shared=ids[last + 1 : inputs.split],
             inputs=inputs,
         )
 

@@ -97,7 +97,7 @@ def _course(database: Database, run: RunInfo, total: int) -> str:
     )
 
 
-def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
+def _scores(database: Database, status: RunStatus, score: ScoreReport) -> str:
     if not score.overall.estimate.n:
         return "<h2>Score</h2><p>Nothing is scored" + (f": {escape(score.needs)}" if score.needs else "") + ".</p>"
     groups = [g for found in score.groups.values() for g in found]
@@ -120,7 +120,8 @@ def _scores(database: Database, run: RunInfo, score: ScoreReport) -> str:
             for g in [*groups, score.overall]
         ],
     )
-    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, *score.remarks) if note)
+    said = "".join(f"<p>{escape(note)}.</p>" for note in (score.outdated, status.so_far, *score.remarks) if note)
+    run = status.run
     index = load_index(database, run.snapshot_id, group_columns(run))
     points = converging(run, index, load_verdicts(database, run, index, with_time=True))
     most = max((p.n for p in points), default=1)
@@ -193,6 +194,6 @@ def run_page(database: Database, run: RunInfo) -> str:
         f"<h1>{escape(run.name)}</h1><p>{escape(run.variant)} on {escape(run.model)}; {escape(status.state)}; "
         f"as of {_clock(status.now or time.time())}</p>"
         f'<div class="figures">{_figures(status, score)}</div>{_bar(status)}'
-        f"{_course(database, run, status.counts.total)}{_scores(database, run, score)}{_time(database, run)}"
+        f"{_course(database, run, status.counts.total)}{_scores(database, status, score)}{_time(database, run)}"
         f"{_failures(database, run)}<h2>Run card</h2><pre>{escape(card)}</pre></main></body></html>\n"
     )

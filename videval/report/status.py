@@ -12,6 +12,7 @@ from videval.db.timings import Pace
 from videval.db.usage import Usage, usage_of_runs
 from videval.db.workers import WorkerInfo
 from videval.types import RunState
+from videval.words import plural
 
 __all__ = ["RunStatus", "busy_share", "eta", "heard_workers", "run_status", "run_statuses", "seconds_per_request"]
 
@@ -54,6 +55,15 @@ class RunStatus:
     def halted(self) -> str:
         """Why it was paused, if nobody asked for that and it is still paused; else empty."""
         return (self.run.halted or "") if self.state == RunState.PAUSED else ""
+
+    @property
+    def so_far(self) -> str:
+        """What the score of a run that is answered in part is of; else empty."""
+        left = self.counts.waiting + self.counts.cancelled
+        if not left or not self.counts.done:
+            return ""
+        of_all = f"{left:,} of {plural(self.counts.total, 'request')} not answered"
+        return f"{of_all}: what may take longest is asked first, so the score may be of the longer videos"
 
 
 def run_statuses(database: Database) -> list[RunStatus]:

@@ -7,9 +7,10 @@ specification 6.2 and the AV1 one 5.3 and 5.9.
 
 from collections.abc import Iterator
 
-__all__ = ["is_hidden", "is_start"]
+__all__ = ["is_hidden", "is_start", "may_resize"]
 
 _IDR = 5
+_SPS = 7
 _H264_SLICES = range(1, 6)
 _HEVC_SLICES = range(32)
 _HEVC_STARTS = (19, 20, 21)
@@ -33,6 +34,11 @@ def is_start(codec: str, data: bytes, extradata: bytes) -> bool:
     if codec == "vp9":
         return _starts_vp9(data)
     return codec == "av1" and _starts_av1(data)
+
+
+def may_resize(codec: str, data: bytes, extradata: bytes) -> bool:
+    """Whether a picture of H.264 brings a sequence parameter set, and so perhaps another size."""
+    return codec == "h264" and any(n & 31 == _SPS for n in _units(data, extradata, 4))
 
 
 def is_hidden(codec: str, data: bytes) -> bool:

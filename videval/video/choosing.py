@@ -51,13 +51,12 @@ def reader_for(facts: Facts) -> str:
 
 def facts_of(footage: Footage, frames: int) -> Facts:
     """What is known of a video of which so many frames are wanted."""
-    others = (DECORD, *([TORCHCODEC] if _is_installed(TORCHCODEC) else []))
     return Facts(
         frames=frames,
         pictures=len(footage.timeline.times),
         groups=len(footage.timeline.starts),
         has_spare=footage.has_spare and footage.is_reordered,
-        trusted=frozenset(name for name in others if name not in footage.objections),
+        trusted=frozenset(n for n in (DECORD, TORCHCODEC) if n not in footage.objections and _is_installed(n)),
     )
 
 
@@ -80,8 +79,10 @@ def open_by(name: str, footage: Footage) -> Reader:
 
 
 def _open_decord(footage: Footage) -> Reader:
-    from videval.video.decord_reader import DecordReader
-
+    try:
+        from videval.video.decord_reader import DecordReader
+    except ImportError as error:  # what else its library raises is one of READ_ERRORS
+        raise ReadError(f"cannot be loaded: {error}") from error
     return DecordReader(footage)
 
 

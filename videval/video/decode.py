@@ -61,10 +61,12 @@ class _Job:
     allocate: Allocate
 
     def frames(self, footage: Footage) -> int:
-        """About how many frames it wants."""
-        span = min(abs(self.span[1] - self.span[0]), footage.duration) if self.span else footage.duration
-        wanted = self.sampling.num_frames or math.ceil(span * (self.sampling.fps or footage.fps))
-        return min(wanted, self.sampling.max_frames or wanted, len(footage.timeline.times))
+        """About how many frames it wants; of a span that cannot be, as many as of the whole."""
+        there, span = len(footage.timeline.times), footage.duration
+        if self.span is not None and all(map(math.isfinite, self.span)):
+            span = min(abs(self.span[1] - self.span[0]), span)
+        wanted = self.sampling.num_frames or math.ceil(min(span * (self.sampling.fps or footage.fps), there))
+        return min(wanted, self.sampling.max_frames or wanted, there)
 
 
 def probe(path: Path, *, folder_fps: float = FOLDER_FPS) -> VideoInfo:
@@ -214,8 +216,9 @@ def _read(job: _Job, reader: Reader, heard: Heard) -> Decoded:
     kept_width, kept_height = fitted or (width, height)
     shape = (len(choice.indices), kept_height, kept_width, 3)
     heard = partial(heard, reader.duration + A_FRAME * len(choice.indices))
-    heard()
-    _fill(job.allocate(shape), partial(_brought, job, (width, height), fitted), reader, choice.indices, heard)
+    sink = job.allocate(shape)
+    heard()  # now, as it may have waited for room until here
+    _fill(sink, partial(_brought, job, (width, height), fitted), reader, choice.indices, heard)
     times = tuple(reader.seconds(n) for n in choice.indices)
     odd = choice.notes or _outside_note(times, info.fps, job)
     return Decoded(

@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from videval.video.bitstream import is_hidden, is_start
+from videval.video.bitstream import is_hidden, is_start, may_resize
 from videval.video.readers import Frames, ReadError, VideoInfo
 from videval.video.timeline import Packet, Timeline, Unproven, by_decoding, by_packets
 from videval.video.trust import COUNTED, objections
@@ -217,6 +217,7 @@ def _facts(packet: "AvPacket[VideoStream]", codec: str, extradata: bytes, *, int
         is_start=intra_only or (packet.is_keyframe and is_start(codec, data, extradata)),
         is_discard=packet.is_discard,
         is_hidden=is_hidden(codec, data),
+        may_resize=may_resize(codec, data, extradata) or packet.has_sidedata("new_extradata"),
     )
 
 

@@ -22,7 +22,8 @@ class Packet:
     """What a container says of one coded picture, in decoding order; times in ticks of its stream.
 
     `is_key` is the container's word, `is_start` the bitstream's: decoding may begin here. `is_discard`: decoded but
-    not shown (an edit list); `is_hidden`: a picture that is only referred to.
+    not shown (an edit list); `is_hidden`: a picture that is only referred to; `may_resize`: from here on pictures may
+    have another size.
     """
 
     pts: int | None
@@ -32,6 +33,7 @@ class Packet:
     is_start: bool = False
     is_discard: bool = False
     is_hidden: bool = False
+    may_resize: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,10 +103,12 @@ def objection_to_decord(packets: Sequence[Packet]) -> str:
 
     decord takes the place of a key frame among the packets for its frame number and counts on from there, and trusts
     every seek: right if nothing is left out, each group of pictures is closed, and a seek by display time or by
-    decoding time finds the same key frame.
+    decoding time finds the same key frame. Pictures of another size than the first it scales in its own way.
     """
     if any(p.is_discard or p.is_hidden for p in packets):
         return "not all of its pictures are shown"
+    if any(p.may_resize for p in packets[1:]):
+        return "its pictures may change their size"
     if any(p.is_key and not p.is_start for p in packets):
         return "a key frame is no place to begin"
     if not _are_closed(packets, _times(packets)):

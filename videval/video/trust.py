@@ -2,7 +2,8 @@
 
 PyAV reads everything: each of its frames says its own time. The others read the kinds of files on which a test
 compares them with it, frame by frame and pixel by pixel (tests/unit/test_readers.py), and of these only such as their
-ways of seeking cannot go wrong on.
+ways of seeking cannot go wrong on. A damaged picture is no proof of anything: each library repairs it in its own way,
+and only PyAV tells.
 """
 
 from collections.abc import Mapping, Sequence

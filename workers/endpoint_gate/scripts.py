@@ -69,7 +69,7 @@ redis.call('HINCRBY', KEYS[2], how, 1)
 redis.call('HINCRBYFLOAT', KEYS[2], 'spent', ARGV[6])
 redis.call('EXPIRE', KEYS[2], 604800)
 if unsent >= 0 then
-    local minute = KEYS[3] .. math.floor(now / 60)
+    local minute = KEYS[3] .. math.floor((now - took) / 60)
     if redis.call('EXISTS', minute) == 1 then
         redis.call('HINCRBY', minute, 'requests', -1)
         redis.call('HINCRBY', minute, 'tokens', -unsent)

@@ -56,7 +56,7 @@ def _standing(endpoint: Endpoint, client: redis.Redis) -> Standing:
         state=state,
         message=message,
         figures=_entry(endpoint)
-        | {"requests_minute": int(requests), "tokens_minute": int(tokens), "in_flight": in_flight}
+        | {"requests_minute": max(0, int(requests)), "tokens_minute": max(0, int(tokens)), "in_flight": in_flight}
         | {"at_once": max(1, int(float(found.get("at_once", min(START, endpoint.limits.in_flight or START)))))}
         | {"spent": float(found.get("spent", 0)), "pause_s": max(0.0, *_pauses(found, float(now)))}
         | {how: int(found.get(how, 0)) for how in ("done", "throttled", "failed", "refused")},

@@ -16,8 +16,8 @@ from videval.types import Answer, Ask, Generation, Stage
 __all__ = ["Batcher"]
 
 GRACE = 0.5
-"""Of the time that a question took to prepare, for how long it waits for others about its clip that are in line: with
-the clip at hand these take hardly any, and a batch of all takes not much longer than one of the first."""
+"""Of the time that a question took to prepare, for how long it waits for others about its clip that are next in line:
+with the clip at hand these take hardly any, and a batch of all takes not much longer than one of the first."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -169,8 +169,8 @@ class Batcher:
         if not batch or len(batch) == self.slots or batch[0].alone:
             return 0.0
         first = batch[0]
-        in_line = (job for job in self._waiting.values() if not job.is_ready and not job.alone)
-        if not any(job.ask.together == first.ask.together != "" for job in in_line):
+        following = next((job for job in self._waiting.values() if not job.is_ready), None)
+        if following is None or following.alone or not following.ask.together == first.ask.together != "":
             return 0.0
         return first.ready_at + GRACE * first.prepare_s - time.monotonic()
 

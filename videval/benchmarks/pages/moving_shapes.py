@@ -25,7 +25,6 @@ from videval.benchmarks.shapes.clips import DemoClip, demo_clips, demo_rows
 from videval.benchmarks.shapes.questions import user_text
 from videval.benchmarks.shapes.scenes import FPS
 from videval.types import Part, Sample, Scalar, Text
-from videval.video.encode import write_frame_folder, write_video
 
 __all__ = ["MovingShapes", "MovingShapesBounded"]
 
@@ -97,6 +96,8 @@ class MovingShapesBounded(MovingShapes):
 
 
 def _write_clip(path: Path, clip: DemoClip) -> None:
+    from videval.video.encode import write_frame_folder, write_video  # imports PyAV, which a score does not need
+
     if clip.codec == "frames":
         write_frame_folder(path, clip.frames())
     else:
