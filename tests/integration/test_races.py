@@ -1,6 +1,7 @@
 """Races: an idle worker tries what another one takes long for; one answer is stored, the other try is repeated."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from tests.questions import answer, identity, key_of, make_run, request_ids, row_of, take
+from tests.questions import answer, identity, key_of, make_run, order, request_ids, row_of, take
 from videval.db import races, requests, runs, workers
 from videval.db.records import Claim
 from videval.db.session import Connection, Database
@@ -16,7 +17,7 @@ from videval.db.tables import AttemptRow, PredictionRow, RequestRow, ResponseRow
 from videval.errors import ErrorKind, ProcessDied, VideoFailure
 from videval.report import run_status
 from videval.report.spent import spent_of_run
-from videval.types import AttemptOutcome, RequestStatus, RunState, Stage
+from videval.types import AttemptOutcome, Remote, RequestStatus, RunState, Stage
 
 LONG = 60.0
 BROKEN = VideoFailure("v0.mp4: cannot be read")
@@ -288,3 +289,13 @@ def test_the_same_order_again_has_its_run_raced_from_then_on(database: Database,
     assert make_run(database, tmp_path / "data", 1, race_tail=True) == run_id
     with database.read() as connection:
         assert connection.execute(select(RunRow.race_tail).where(RunRow.id == run_id)).scalar_one()
+
+
+def test_at_an_endpoint_nothing_is_raced_and_that_is_said(tmp_path: Path) -> None:
+    here = order(tmp_path / "data", 1, race_tail=True)
+    there = replace(here, spec=replace(here.spec, remote=Remote(endpoint="lab")))
+    assert here.races and not there.races
+    for made in (here, there):
+        made.__dict__["_refused"] = ()  # what else is said of an endpoint needs one
+    assert not any("--race-tail" in said for said in here.remarks())
+    assert any("--race-tail changes nothing" in said for said in there.remarks())

@@ -149,8 +149,7 @@ def _is_first(connection: Connection, claim: Claim, among: Sequence[RequestStatu
     of = {"request": claim.request_id, "of_attempt": claim.attempt}
     for status in among:
         if connection.execute(DONE, of | {"was": status}).rowcount == 1:
-            was_failed = status == RequestStatus.FAILED
-            attempts.count(connection, claim.run.run_id, {"done": 1, "failed": -1 if was_failed else 0})
+            attempts.count(connection, claim.run.run_id, {"done": 1, "failed": -(status == RequestStatus.FAILED)})
             return True
     return False
 
