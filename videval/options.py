@@ -82,6 +82,7 @@ class Asked:
         Option(least=1, most=MOST, help="only N requests, as a trial that can grow; its videos are a sample"),
     ] = None
     in_order: Annotated[bool, Option(is_switch=True, help="in the benchmark's order, not longest first")] = False
+    race_tail: Annotated[bool, Option(is_switch=True, help="idle workers try what others take long for too")] = False
     max_attempts: Annotated[int | None, Option(least=1, most=MOST, help="strikes until a request counts as poison")] = (
         None
     )

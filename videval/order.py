@@ -29,11 +29,12 @@ class Order:
     """What a user asks for: these questions, sampled and worded like this, of that model.
 
     `max_frames` and `max_pixels` cap what the model sees; `limit`: so many requests, as a trial that can grow later;
-    `in_order`: as the benchmark has them, not longest first; `allow_missing`: go on without the questions whose
-    videos are not here. `prompts`: whose wording and frames, None is the benchmark's default; `left_out`: rows that
-    cannot be asked, named. `recipe`: by which recipe it is made; `sampled`: the frames that it asks for in place of the
-    page's. `max_cost`, `max_tokens`: what all answers together may cost and take, of a model at an endpoint.
-    `remembered`: what its questions come to, where that is known without looking at them.
+    `in_order`: as the benchmark has them, not longest first; `race_tail`: at the end idle workers may try what another
+    one takes long for; `allow_missing`: go on without the questions whose videos are not here. `prompts`: whose wording
+    and frames, None is the benchmark's default; `left_out`: rows that cannot be asked, named. `recipe`: by which recipe
+    it is made; `sampled`: the frames that it asks for in place of the page's. `max_cost`, `max_tokens`: what all
+    answers together may cost and take, of a model at an endpoint. `remembered`: what its questions come to, where that
+    is known without looking at them.
     """
 
     benchmark: Benchmark
@@ -49,6 +50,7 @@ class Order:
     priority: int = 0
     limit: int | None = None
     in_order: bool = False
+    race_tail: bool = False
     allow_missing: bool = False
     allow_symlinks: bool = False
     prompts: PromptSet | None = None
@@ -118,10 +120,17 @@ class Order:
         }
         return {name: value for field, what in said.items() for name, value in flat(field, what)}
 
+    @property
+    def races(self) -> bool:
+        """Whether its requests may be raced: never at an endpoint."""
+        return self.race_tail and self.spec.remote is None
+
     def remarks(self) -> list[str]:
         """What is not asked, not shown or cannot be answered, to be said before anybody waits for it."""
         said = [f"left out: {row}" for row in self.left_out]
         said += self.benchmark.remarks(self.samples, self.variant, self.spec, self.prompt_set)
+        if self.race_tail and not self.races:
+            said.append("--race-tail changes nothing at an endpoint, where each call is paid for")
         return [*said, *self.refused()]
 
     def refused(self) -> list[str]:

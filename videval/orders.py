@@ -116,6 +116,7 @@ def _order(asked: Asked, recipe: Recipe) -> Order:
         priority=asked.priority,
         limit=asked.limit,
         in_order=asked.in_order,
+        race_tail=asked.race_tail,
         allow_missing=asked.allow_missing,
         prompts=prompts,
         sampled=_sampled(asked, recipe, page, spec),

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar, TypeVarTuple
 
-from videval.db import answer_times, snapshots
+from videval.db import answer_times, races, snapshots
 from videval.db import plans as plan_rows
 from videval.db import runs as rows
 from videval.db.records import RunInfo
@@ -71,6 +71,8 @@ def enqueue(
             database.write(rows.set_recipe, run_id, order.recipe)
         if order.max_tokens is not None or order.max_cost is not None:
             database.write(partial(set_limits, max_tokens=order.max_tokens, max_cost=order.max_cost), run_id)
+        if order.races:
+            database.write(races.allow, run_id)
     asked, added = _plans(database, order, run_id, snapshot_id, missing), 0
     for chunk in _chunks(asked):
         added += database.write(plan_rows.add_requests, run_id, chunk)
@@ -91,7 +93,7 @@ def _as_it_is(database: Database, order: Order) -> RunInfo | None:
     """The run of an order whose questions are remembered, if it is known without looking at these that it lacks none of
     them."""
     limits = (order.max_cost, order.max_tokens)
-    if order.remembered is None or limits != (None, None) or order.missing_files():
+    if order.remembered is None or limits != (None, None) or order.races or order.missing_files():
         return None
     run = next(reversed(copies_of(database, order)), None)
     if run is None or run.state != RunState.ACTIVE or run.missing or run.limit is not None or run.is_imported:
@@ -202,6 +204,7 @@ def _new_run(order: Order, copy: int, snapshot_id: int, missing: set[str]) -> Ne
         recipe=order.recipe,
         max_cost=order.max_cost,
         max_tokens=order.max_tokens,
+        race_tail=order.races,
     )
 
 

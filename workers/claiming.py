@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from videval.db import claims, queue
+from videval.db import claims, queue, races
 from videval.db.records import Claim, WorkerIdentity
 from videval.db.session import Connection, Database
 from videval.errors import EnvironmentProblem
@@ -80,6 +80,17 @@ class Claimer:
         if taken:
             self._last_run, self.seconds = taken[0].run.run_id, self._last_bell - began
         return taken
+
+    def race(self, run_ids: Sequence[int]) -> Claim | None:
+        """What another worker has been at for long, to be tried here too; None if nothing is."""
+        loaded = None if self._ledger.draining.is_set() else self._engine.loaded
+        if loaded is None:
+            return None
+        who = self._answering_with(loaded), loaded.load_key, loaded.dtype
+        with self._database.read() as connection:
+            if not races.has_straggler(connection, run_ids, *who):
+                return None
+        return self._ledger.write(races.race, run_ids, *who)
 
     def unring(self, request_id: int) -> None:
         """This bell was heard and served nobody: it is to be rung again."""

@@ -82,6 +82,8 @@ class Dispatch(Step):
         self._is_near_the_end = self._tail.is_near(work)
         if work is not None and self._is_near_the_end:
             self._tail.share(work)
+        if work is not None:
+            self._tail.race(work)
 
     def _look(self, connection: Connection) -> Look:
         most = max(FEWEST, 2 * self._crowd.size)

@@ -81,6 +81,12 @@ class Hand:
             finally:
                 self._leave()
 
+    def welcome(self, claim: Claim) -> None:
+        """Answer what no bell stands for; it takes a place, be there one or not."""
+        with self._changed:
+            self._taken += 1
+        self._threads.submit(self._answer_unheard, _Begun(claim=claim))
+
     def wait_until_empty(self) -> None:
         """Come back when nothing is in hand, siblings for which no bell stands among it."""
         with self._changed:

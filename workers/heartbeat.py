@@ -49,7 +49,7 @@ class Heartbeat(Step):
         if not worker.draining.is_set():
             self._check_memory(pulse.rss_mb)
             self._check_parent()
-        pairs, lease = [h.pair for h in held], worker.settings.lease
+        pairs, lease = [h.pair for h in held if not h.claim.is_race], worker.settings.lease
         lost = worker.ledger.write(_beat, worker.identity.id, pairs, lease, pulse, durable=False)
         self._note_lost([h for h in held if h.pair in lost])
         self._note_endpoint()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
-from videval.db import chores, looks, requests, runs, sums, workers
+from videval.db import chores, looks, races, requests, runs, sums, workers
 from videval.db.identity import database_id
 from videval.report import fold_all
 from workers.locks import is_free, lock_alone
@@ -143,8 +143,14 @@ class Reconcile(Step):
         with database.read() as connection:
             look = looks.look(connection, silent_s=self._settings.lease * 2)
         each = REFILL * self._worker.places
+        self._give_up_guests([run_id for w in look.work if not w.waiting for run_id in w.races])
         keys = [w.load_key for w in look.work if w.waiting and not w.spec.here]  # who answers these hears no bell
         publish_due(self._settings, database, {key: max(LEAST_REFILL, each * look.seats.get(key, 0)) for key in keys})
+
+    def _give_up_guests(self, run_ids: Sequence[int]) -> None:
+        """Of races: these hold nothing that runs out."""
+        if run_ids:
+            self._worker.ledger.write(partial(races.close_gone, silent_s=self._settings.lease * 2), run_ids)
 
     def _give_up_neighbours(self) -> None:
         """Of the workers of a machine the one that holds a lock does; the kernel passes it on when that one is gone."""

@@ -40,9 +40,10 @@ class Stages:
             raise Released("its lease was lost" if held.lost else "the worker is draining")
 
     def let_go(self, most: int) -> list[Held]:
-        """Up to `most` requests that the engine does not have yet, newest first: nobody goes on with them."""
+        """Up to `most` requests that the engine does not have yet, newest first: nobody goes on with them. None that is
+        raced: there is nothing to give back."""
         with self._moving:
-            early = [h for h in self._ledger.held() if h.stage in ASKED and not h.lost]
+            early = [h for h in self._ledger.held() if h.stage in ASKED and not h.lost and not h.claim.is_race]
             chosen = early[::-1][:most]
             for held in chosen:
                 held.lost = True

@@ -1,4 +1,4 @@
-"""The end of a key's work: what one worker has not begun, idle neighbours do."""
+"""The end of a key's work: what one worker has not begun, idle neighbours do; what it takes long for they may race."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ BEGUN = (Stage.GENERATE, Stage.STORE)
 
 
 class Tail:
-    """Gives back, and rings for it at once."""
+    """Gives back, and rings for it at once; races."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -55,3 +55,13 @@ class Tail:
             rings = [Ring(request_id=i, load_key=work.load_key, priority=work.priority) for i in given]
             ring(worker.settings, rings, known_as=database_id(worker.database))
             worker.ledger.later(queue.mark_published, given)
+
+    def race(self, work: KeyWork) -> None:
+        """With nothing else to do, try what another worker has been at for long."""
+        worker = self._worker
+        if not work.races or work.waiting or worker.held():
+            return
+        claim = worker.claimer.race(work.races)
+        if claim is not None:
+            log.info("request %d: another worker takes long for it, it is tried here too", claim.request_id)
+            worker.hand.welcome(claim)

@@ -164,7 +164,8 @@ class Worker:
         deadline = time.monotonic() + GIVE_BACK_PATIENCE
         while sum(held.released for held in late) < count and time.monotonic() < deadline:
             time.sleep(0.005)
-        return [held.claim.request_id for held in early + [held for held in late if held.released]]
+        given = early + [held for held in late if held.released and not held.claim.is_race]
+        return [held.claim.request_id for held in given]
 
     # what the heartbeat asks
 

@@ -54,6 +54,7 @@ VALUES: dict[str, str] = {
     "priority": "2",
     "limit": "1",
     "in_order": "",
+    "race_tail": "",
     "max_attempts": "9",
     "max_cost": "0.5",
     "max_tokens_total": "100000",

@@ -18,11 +18,11 @@ __all__ = ["takes_files", "takes_setting", "takes_suite"]
 
 T = TypeVar("T")
 OF_A_RUN = frozenset(
-    ("data", "data_root", "pack", "priority", "limit", "in_order", "max_attempts", "allow_missing", "new")
+    ("data", "data_root", "pack", "priority", "limit", "in_order", "race_tail", "max_attempts", "allow_missing", "new")
 )
 """Options that mean nothing for one question without a run."""
 
-OF_REQUESTS = frozenset(("limit", "max_attempts", "in_order"))
+OF_REQUESTS = frozenset(("limit", "max_attempts", "in_order", "race_tail"))
 """Options that mean nothing where answers are there already."""
 
 VARIANT = typer.Argument(

@@ -12,7 +12,13 @@ from videval.types import AttemptOutcome
 
 __all__ = ["IN_VAIN", "AnswerTimes", "TryInVain", "answer_times_in", "mean_seconds_by_video", "tries_in_vain_in"]
 
-IN_VAIN = (AttemptOutcome.FAILED, AttemptOutcome.REQUEUED, AttemptOutcome.RELEASED, AttemptOutcome.LOST)
+IN_VAIN = (
+    AttemptOutcome.FAILED,
+    AttemptOutcome.REQUEUED,
+    AttemptOutcome.RELEASED,
+    AttemptOutcome.LOST,
+    AttemptOutcome.REPEATED,
+)
 """Endings of tries that gave no answer."""
 
 MOST_ASKED = 20_000

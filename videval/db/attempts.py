@@ -15,7 +15,7 @@ from videval.db.tables import AttemptRow, RequestRow
 from videval.errors import ErrorKind
 from videval.types import AttemptOutcome, RequestStatus, Stage
 
-__all__ = ["OWNED", "Pair", "begin", "count", "enter_stage", "fail", "finish", "renew", "requeue"]
+__all__ = ["OWNED", "Pair", "begin", "count", "enter_stage", "fail", "finish", "is_race", "renew", "requeue"]
 
 Pair = tuple[int, int]
 """(request id, attempt)."""
@@ -82,6 +82,11 @@ RENEW = (
     .values(lease_expires_at=db_now() + bindparam("lease", type_=Float))
     .returning(RequestRow.id, RequestRow.attempt)
 )
+
+
+def is_race(pair: Pair) -> bool:
+    """Whether it is a guest's, who holds nothing: there is no hold to end, only its row to close."""
+    return pair[1] < 0
 
 
 def begin(connection: Connection, held: Sequence[Pair], worker: WorkerIdentity) -> None:

@@ -77,8 +77,9 @@ class Ring:
 class KeyWork:
     """One load key that has work: how to load it, how much, how urgent.
 
-    `dtypes`: what each of its runs is fixed to, None where the first claim will decide. `newer`: its runs that only a
-    newer videval can answer; where there are no others, `dtypes` is empty and `spec` no more than a name.
+    `dtypes`: what each of its runs is fixed to, None where the first claim will decide. `races`: its runs whose
+    requests may be raced. `newer`: its runs that only a newer videval can answer; where there are no others, `dtypes`
+    is empty and `spec` no more than a name.
     """
 
     load_key: str
@@ -87,6 +88,7 @@ class KeyWork:
     waiting: int
     running: int
     priority: int
+    races: tuple[int, ...] = ()
     newer: tuple[NewerRun, ...] = ()
 
 
@@ -212,7 +214,8 @@ def _work_of(run: Row[Any]) -> KeyWork:
         priority=run.priority,
     )
     try:
-        return replace(work, spec=run_config(run).spec, dtypes=(run.dtype,))
+        races = (run.id,) if run.race_tail else ()
+        return replace(work, spec=run_config(run).spec, dtypes=(run.dtype,), races=races)
     except NewerRun as error:
         return replace(work, newer=(error,))
 
@@ -225,6 +228,7 @@ def _together(one: KeyWork, other: KeyWork) -> KeyWork:
         waiting=one.waiting + other.waiting,
         running=one.running + other.running,
         priority=max(one.priority, other.priority),
+        races=one.races + other.races,
         newer=one.newer + other.newer,
     )
 

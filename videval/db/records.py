@@ -54,6 +54,7 @@ class RunConfig:
     prompts: str = PromptSet.PAPER
     protocol: int = 1
     recipe: RecipeUsed | None = None
+    race_tail: bool = False
     allowance: Allowance | None = None
 
     @property
@@ -163,6 +164,11 @@ class Claim:
     run: RunConfig
     stored: tuple[StoredSample, ...]
     rung: bool = True
+
+    @property
+    def is_race(self) -> bool:
+        """Whether another worker holds the request and this one tries it too, as a guest (see `videval.db.races`)."""
+        return self.attempt < 0
 
     @property
     def samples(self) -> tuple[Sample, ...]:

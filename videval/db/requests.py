@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import aliased
 
-from videval.db import attempts, workers
+from videval.db import attempts, races, workers
 from videval.db.attempts import Pair, enter_stage, renew
 from videval.db.claims import claim, claim_as_it_was, has_work, samples_of_request, take
 from videval.db.session import Connection, db_now
@@ -75,6 +75,8 @@ def fail(
     pair, is_oom = (request_id, attempt), error.kind == ErrorKind.OOM
     row = _owned(connection, pair)
     if row is None:
+        if attempts.is_race(pair):
+            races.close(connection, pair, AttemptOutcome.FAILED, kind=error.kind, message=said)
         return None
     if error.permanent or (row.alone if is_oom else row.retries >= max_retries):
         outcome, status = AttemptOutcome.FAILED, RequestStatus.FAILED
@@ -99,6 +101,8 @@ def strike(connection: Connection, request_id: int, attempt: int, error: Request
     if status is not None:
         outcome = AttemptOutcome.FAILED if status == RequestStatus.FAILED else AttemptOutcome.REQUEUED
         attempts.finish(connection, pair, outcome, struck=True, kind=error.kind, message=str(error))
+    elif attempts.is_race(pair):
+        races.close(connection, pair, AttemptOutcome.FAILED, kind=error.kind, message=str(error))
     return status
 
 
@@ -122,9 +126,12 @@ def release(connection: Connection, held: Sequence[Pair], *, delay: float = 0.0,
 
     `alone`: from now on they share no batch. Returns how many were still held.
     """
-    mine = [pair for pair in held if attempts.requeue(connection, pair, delay=delay, alone=alone)]
+    own = [pair for pair in held if not attempts.is_race(pair)]
+    mine = [pair for pair in own if attempts.requeue(connection, pair, delay=delay, alone=alone)]
     for pair in mine:
         attempts.finish(connection, pair, AttemptOutcome.RELEASED)
+    for pair in filter(attempts.is_race, held):
+        races.close(connection, pair, AttemptOutcome.RELEASED)
     return len(mine)
 
 

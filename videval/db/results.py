@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from videval.db import attempts
+from videval.db import attempts, races
 from videval.db.records import Claim, StoredSample, sample_of
 from videval.db.responses import CUT_THINKING
 from videval.db.scores import store_scores
@@ -125,25 +125,31 @@ def complete(
     True also if this attempt's answer is stored already: a connection that breaks while it commits cannot say so.
 
     `resurrect` also takes the answer of an attempt that was given up but not yet succeeded by another one (an
-    answer that an outage held up).
+    answer that an outage held up). Of a request that is raced the first answer is taken; the other try is `repeated`.
     """
+    pair, is_raced = (claim.request_id, claim.attempt), claim.is_race or claim.run.race_tail
     if not _is_first(connection, claim, GIVEN_UP if resurrect else HELD):
+        if is_raced:
+            races.close(connection, pair, AttemptOutcome.REPEATED)
         return _is_stored(connection, claim)
     upsert(connection, ResponseRow, [_response(claim, response)], keys=["request_id"])
     count_usage(connection, claim.run.run_id, response.generation)
     answer = Answered(request_id=claim.request_id, key=claim.key, said=response.said, stored=claim.stored)
     store_readings(connection, claim.run.run_id, [(answer, reading)])
-    attempts.finish(connection, (claim.request_id, claim.attempt), AttemptOutcome.DONE, stage=Stage.STORE)
+    attempts.finish(connection, pair, AttemptOutcome.DONE, stage=Stage.STORE)
+    if is_raced:
+        races.close_others(connection, pair)
     return True
 
 
 def _is_first(connection: Connection, claim: Claim, among: Sequence[RequestStatus]) -> bool:
     """Make a request of one of these statuses done; False if the fence refuses it."""
+    if claim.is_race:
+        return races.win(connection, claim.run.run_id, claim.request_id)
     of = {"request": claim.request_id, "of_attempt": claim.attempt}
     for status in among:
         if connection.execute(DONE, of | {"was": status}).rowcount == 1:
-            was_failed = status == RequestStatus.FAILED
-            attempts.count(connection, claim.run.run_id, {"done": 1, "failed": -1 if was_failed else 0})
+            attempts.count(connection, claim.run.run_id, {"done": 1, "failed": -(status == RequestStatus.FAILED)})
             return True
     return False
 

@@ -77,6 +77,7 @@ class NewRun:
     recipe: RecipeUsed | None = None
     max_cost: float | None = None
     max_tokens: int | None = None
+    race_tail: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

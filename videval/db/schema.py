@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "check", "current", "downgrade", "ensure_schema", "head", "upgrade"]
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest of `migrations/versions` (a test compares)."""
 
 

@@ -108,6 +108,7 @@ class RunRow(Base):
     limit: Mapped[int | None]
     missing: Mapped[list[Any]]
     card: Mapped[dict[str, Any]]
+    race_tail: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[float]
 
 

@@ -54,6 +54,7 @@ class Options(TypedDict, total=False):
     priority: int
     limit: int | None
     in_order: bool
+    race_tail: bool
     max_attempts: int | None
     max_cost: float | None
     max_tokens_total: int | None

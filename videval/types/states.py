@@ -45,7 +45,7 @@ class Stage(StrEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """How an attempt ended; RUNNING until then."""
+    """How an attempt ended; RUNNING until then. REPEATED: another one answered the same request first."""
 
     RUNNING = "running"
     DONE = "done"
@@ -53,6 +53,7 @@ class AttemptOutcome(StrEnum):
     REQUEUED = "requeued"
     RELEASED = "released"
     LOST = "lost"
+    REPEATED = "repeated"
 
 
 class WorkerState(StrEnum):
