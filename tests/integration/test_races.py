@@ -183,6 +183,16 @@ def test_the_guest_s_answer_is_dropped_if_it_is_second(database: Database, run_i
     assert outcomes(database, guest.request_id) == {1: "done", races.RACE: "repeated"}
 
 
+def test_a_guest_whose_request_was_answered_and_is_asked_anew_answers_that_no_more(
+    database: Database, run_id: int, straggler: Claim
+) -> None:
+    guest = raced(database, run_id)
+    assert answer(database, straggler)
+    change(database, RequestRow, straggler.request_id, status=RequestStatus.QUEUED)
+    assert not answer(database, guest)
+    assert row_of(database, straggler.request_id).status == RequestStatus.QUEUED
+
+
 def test_an_answer_of_a_guest_that_is_stored_already_is_no_second_one(
     database: Database, run_id: int, straggler: Claim
 ) -> None:

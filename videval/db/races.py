@@ -53,9 +53,16 @@ STRAGGLER = (
 )
 STRAGGLER_TO_RACE = STRAGGLER.with_for_update(skip_locked=True, of=RequestRow)
 UNANSWERED = (RequestStatus.RUNNING, RequestStatus.QUEUED)
+IS_GUEST_THERE = (
+    select(AttemptRow.id)
+    .where(AttemptRow.request_id == RequestRow.id, AttemptRow.attempt == RACE)
+    .where(AttemptRow.outcome == AttemptOutcome.RUNNING)
+    .exists()
+)
+"""Else its request was answered or given up meanwhile, and may be asked anew."""
 WIN = (
     update(RequestRow)
-    .where(RequestRow.id == bindparam("request"), RequestRow.status.in_(UNANSWERED))
+    .where(RequestRow.id == bindparam("request"), RequestRow.status.in_(UNANSWERED), IS_GUEST_THERE)
     .values(status=RequestStatus.DONE, lease_expires_at=None, error_kind=None, error=None, finished_at=db_now())
 )
 OPEN = and_(AttemptRow.request_id == bindparam("of_request"), AttemptRow.outcome == AttemptOutcome.RUNNING)
