@@ -39,7 +39,7 @@ class Facts:
 
 
 def reader_for(facts: Facts) -> str:
-    """The name of the reader that costs least; where decord costs no more than a tenth above that, it reads: it is what
+    """The name of the reader that costs least; where decord costs no more than a fifth above that, it reads: it is what
     most published numbers were made with."""
     if facts.has_spare or not facts.frames:
         return PYAV
