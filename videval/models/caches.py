@@ -5,8 +5,8 @@ from copy import copy
 from typing import Any
 
 import torch
-from transformers import Cache, DynamicCache
-from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionLayer
+from transformers import Cache, DynamicCache, cache_utils
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer, LinearAttentionLayer
 from transformers.generation import GenerateDecoderOnlyOutput
 
 __all__ = ["CACHE", "branched", "bytes_of", "can_branch", "compact", "takes_pads"]
@@ -14,6 +14,8 @@ __all__ = ["CACHE", "branched", "bytes_of", "can_branch", "compact", "takes_pads
 CACHE = "cache" if "cache" in GenerateDecoderOnlyOutput.__dataclass_fields__ else "past_key_values"
 """What this version of transformers calls a cache where a model takes it and gives it back."""
 STATES = "conv_states", "recurrent_states"
+EMPTY = frozenset({cache_utils.DummyLayer} if hasattr(cache_utils, "DummyLayer") else ())
+"""Kinds of layers that hold nothing; versions of transformers like 5.19 have none."""
 
 
 class _Roomy(DynamicLayer):
@@ -75,7 +77,7 @@ _BRANCH: Mapping[type, Callable[[Sequence[Any], int], Any]] = {
     DynamicLayer: _Roomy,
     DynamicSlidingWindowLayer: _sliding,
     LinearAttentionLayer: _linear,
-    DummyLayer: _nothing,
+    **dict.fromkeys(EMPTY, _nothing),
 }
 """How rows of each kind of layer go on; of another kind nothing is known."""
 
@@ -90,7 +92,7 @@ def takes_pads(model: Any) -> bool:
 
     A window would hold pads in the place of tokens, and a state that runs along would take them in.
     """
-    return _kinds(model) <= {DynamicLayer, DummyLayer}
+    return _kinds(model) <= {DynamicLayer, *EMPTY}
 
 
 def _kinds(model: Any) -> set[type]:
